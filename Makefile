@@ -1,0 +1,39 @@
+# Two commands matter: `make run` and `make test`. Each sets up what is missing first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PORT ?= 8080
+DATA_DIR ?= data/demo
+
+.PHONY: help
+help: ## Show what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## Get PostgreSQL, Redis and the ClickHouse engine, whatever is missing
+	@ops/setup.sh
+
+.PHONY: run
+run: setup ## Build, start everything with private stores and a demo, print the address
+	@cargo build --release --locked
+	@exec cargo run --release --locked --quiet --bin mohaa-stats -- demo --data-dir $(DATA_DIR) --listen 127.0.0.1:$(PORT)
+
+.PHONY: dev
+dev: setup ## Rebuild and restart whenever a file changes
+	@ops/dev.sh
+
+.PHONY: test
+test: setup ## Pass all tests
+	@cargo build --locked
+	@cargo test --workspace --locked
+
+.PHONY: lint
+lint: ## Formatting, clippy, shell syntax
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@bash -n ops/*.sh .ci/run
+
+.PHONY: bench
+bench: setup ## Cost of the ingest path beside its yardsticks
+	@bench/run

@@ -1,0 +1,151 @@
+//! A sealed batch: a fixed range of spool records on its way into the store, cut into one piece a partition.
+//!
+//! Everything about a piece follows from the spool's id, the range and the partition: its deduplication token, its
+//! batch id, its rows and their order. A restart that seals the same range therefore sends the same pieces.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mohaa_domain::row;
+use uuid::Uuid;
+
+use crate::record::{RecordError, RecordView};
+use crate::store::RowName;
+
+/// A spool record in memory.
+#[derive(Clone)]
+pub struct StoredRecord {
+    pub seq: u64,
+    pub payload: Arc<Vec<u8>>,
+}
+
+/// A sealed range of the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedRange {
+    pub first_seq: u64,
+    pub last_seq: u64,
+}
+
+/// Where a row's bytes are: a record of the batch and a range in its payload.
+#[derive(Clone, Copy)]
+struct RowPlace {
+    record: usize,
+    start: usize,
+    end: usize,
+    name: RowName,
+}
+
+/// Rows of one partition that are inserted together.
+#[derive(Clone)]
+pub struct Piece {
+    records: Arc<Vec<StoredRecord>>,
+    rows: Arc<Vec<RowPlace>>,
+    from: usize,
+    to: usize,
+    pub day: i32,
+    pub column_count: usize,
+    pub token: String,
+    pub batch_id: Uuid,
+}
+
+/// Cuts a sealed range into its pieces, oldest partition first.
+///
+/// # Errors
+/// When a record can't be read.
+pub fn pieces_of(
+    spool_id: Uuid,
+    range: SealedRange,
+    records: Vec<StoredRecord>,
+) -> Result<Vec<Piece>, RecordError> {
+    // Rows with fewer columns come from an earlier version and need an INSERT with a shorter column list.
+    let mut rows_of: BTreeMap<(i32, usize), Vec<RowPlace>> = BTreeMap::new();
+    for (record, stored) in records.iter().enumerate() {
+        let view = RecordView::parse(&stored.payload)?;
+        let payload_start = stored.payload.as_ptr() as usize;
+        for (index, row) in view.rows().enumerate() {
+            let row = row?;
+            let start = row.bytes.as_ptr() as usize - payload_start;
+            rows_of.entry((row.day, view.column_count)).or_default().push(RowPlace {
+                record,
+                start,
+                end: start + row.bytes.len(),
+                name: (stored.seq, index as u32),
+            });
+        }
+    }
+    let records = Arc::new(records);
+    Ok(rows_of
+        .into_iter()
+        .map(|((day, column_count), rows)| {
+            let token =
+                format!("{}:{}-{}:{day}:{column_count}", spool_id.simple(), range.first_seq, range.last_seq);
+            Piece {
+                records: records.clone(),
+                from: 0,
+                to: rows.len(),
+                rows: Arc::new(rows),
+                day,
+                column_count,
+                batch_id: Uuid::new_v5(&spool_id, token.as_bytes()),
+                token,
+            }
+        })
+        .collect())
+}
+
+impl Piece {
+    pub fn row_count(&self) -> usize {
+        self.to - self.from
+    }
+
+    fn rows(&self) -> &[RowPlace] {
+        &self.rows[self.from..self.to]
+    }
+
+    pub fn row_names(&self) -> impl Iterator<Item = RowName> + '_ {
+        self.rows().iter().map(|row| row.name)
+    }
+
+    /// The encoded row of a piece that has just one.
+    pub fn only_row(&self) -> Option<(RowName, &[u8])> {
+        let [row] = self.rows() else { return None };
+        Some((row.name, self.bytes_of(row)))
+    }
+
+    fn bytes_of(&self, row: &RowPlace) -> &[u8] {
+        &self.records[row.record].payload[row.start..row.end]
+    }
+
+    /// The body of an INSERT with all rows, or with those that `absent` names.
+    pub fn body(&self, absent: Option<&HashSet<RowName>>) -> (Bytes, usize) {
+        let size: usize = self.rows().iter().map(|row| row.end - row.start + 16).sum();
+        let mut body = Vec::with_capacity(size);
+        let mut rows = 0;
+        for row in self.rows() {
+            if absent.is_some_and(|absent| !absent.contains(&row.name)) {
+                continue;
+            }
+            row::encode_batch_id(self.batch_id, &mut body);
+            body.extend_from_slice(self.bytes_of(row));
+            rows += 1;
+        }
+        (Bytes::from(body), rows)
+    }
+
+    /// The two halves of a piece with more than one row, each under an identity of its own.
+    pub fn halves(&self) -> Option<[Piece; 2]> {
+        let rows = self.row_count();
+        if rows < 2 {
+            return None;
+        }
+        let middle = self.from + rows / 2;
+        let part = |from: usize, to: usize| {
+            let base = self.token.split('/').next().unwrap_or_default();
+            let token = format!("{base}/{from}-{to}");
+            let batch_id = Uuid::new_v5(&self.batch_id, token.as_bytes());
+            Piece { from, to, token, batch_id, ..self.clone() }
+        };
+        Some([part(self.from, middle), part(middle, self.to)])
+    }
+}

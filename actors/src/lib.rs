@@ -1,0 +1,18 @@
+//! Mailboxes, accounting and the actors of mohaa-stats.
+//!
+//! Events come in through a [`port::Port`], are stamped and spooled by the [`batcher::Batcher`], and taken to the
+//! store by [`writer::ClickHouseWriter`]s. What an actor needs from outside is a trait in [`store`]; the service
+//! implements it. Nothing here knows HTTP, SQL or a configuration file.
+
+pub mod accounting;
+pub mod batch;
+pub mod batcher;
+pub mod clock;
+pub mod dead_letters;
+pub mod idempotency;
+pub mod metrics;
+pub mod pipeline;
+pub mod port;
+pub mod record;
+pub mod store;
+pub mod writer;

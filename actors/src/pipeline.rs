@@ -1,0 +1,269 @@
+//! Puts the way of an event together: opens the spool, recovers what an earlier process left, starts the writers and
+//! the Batcher on threads of their own.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use actix::Arbiter;
+use mohaa_domain::event::Text;
+use mohaa_domain::tracker::Trackers;
+use mohaa_spool::{OpenError, Recovered, SeqRange, Spool, SpoolOptions, SpoolReader};
+use prometheus::Registry;
+use tokio::sync::{RwLock, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::accounting::Ledger;
+use crate::batch::SealedRange;
+use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, RecoveredBatch};
+use crate::clock::Clock;
+use crate::dead_letters::DeadLetters;
+use crate::idempotency::IdempotencyKeys;
+use crate::metrics::MailboxMetricFamilies;
+use crate::port::{Capacity, Port};
+use crate::record::RecordView;
+use crate::store::EventStore;
+use crate::writer::{ClickHouseWriter, WriterEnvironment, WriterMetrics};
+
+/// An event in the mailbox takes about a kilobyte once decoded; requests of huge events are bounded by bytes.
+const MAILBOX_BYTES_PER_EVENT: u64 = 8 * 1024;
+
+/// Closing the spool is one write and one sync.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
+pub struct PipelineOptions {
+    pub spool: SpoolOptions,
+    pub batcher: BatcherOptions,
+    /// Events that may be queued or in work.
+    pub queue_events: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error(transparent)]
+    Spool(#[from] OpenError),
+    #[error("spool can't be read: {0}")]
+    Read(#[from] mohaa_spool::ReadError),
+    #[error("spool record {seq}: {source}")]
+    Record { seq: u64, source: crate::record::RecordError },
+    #[error("{path}: {source}", path = .path.display())]
+    Files { path: PathBuf, source: io::Error },
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The running way of an event.
+#[derive(Clone)]
+pub struct Pipeline {
+    pub batcher: Port<Batcher>,
+    pub ledger: Ledger,
+    pub spool: SpoolReader,
+    pub dead_letters: Arc<DeadLetters>,
+    /// Whoever holds it for writing has the store to himself.
+    pub gate: Arc<RwLock<()>>,
+    pub data_version: Arc<AtomicU64>,
+    pub ambiguous_failures: Arc<AtomicU64>,
+    pub spool_id: Uuid,
+}
+
+impl Pipeline {
+    /// Blocks while the spool is read; afterwards events can be offered at once.
+    ///
+    /// # Errors
+    /// When the spool can't be opened or read, or `registry` already holds metrics of the same names.
+    pub fn start(
+        options: PipelineOptions,
+        store: Arc<dyn EventStore>,
+        registry: &Registry,
+        clock: Clock,
+        tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
+    ) -> Result<Self, PipelineError> {
+        let directory = options.spool.dir.clone();
+        let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
+        let (spool, recovered) = Spool::open(options.spool)?;
+        let ledger = Ledger::new(registry)?;
+        let dead_letters = Arc::new(DeadLetters::open(&directory).map_err(in_directory)?);
+        let mut keys = IdempotencyKeys::open(&directory, clock()).map_err(in_directory)?;
+        let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows)?;
+
+        let families = MailboxMetricFamilies::new(registry)?;
+        let spool_reader = spool.reader();
+        let spool_id = spool.spool_id();
+        let gate = Arc::new(RwLock::new(()));
+        let data_version = Arc::new(AtomicU64::new(0));
+        let ambiguous_failures = Arc::new(AtomicU64::new(0));
+        let environment = Arc::new(WriterEnvironment {
+            spool_id,
+            reader: spool_reader.clone(),
+            store,
+            dead_letters: dead_letters.clone(),
+            gate: gate.clone(),
+            clock: clock.clone(),
+            metrics: WriterMetrics::new(registry)?,
+            data_version: data_version.clone(),
+            ambiguous_failures: ambiguous_failures.clone(),
+        });
+        let parts = BatcherParts {
+            options: options.batcher,
+            spool,
+            trackers: earlier.trackers,
+            keys,
+            clock,
+            tracker_states,
+            recovered: earlier.batches,
+        };
+        let capacity = Capacity {
+            events: options.queue_events,
+            bytes: options.queue_events.saturating_mul(MAILBOX_BYTES_PER_EVENT),
+        };
+        let writer_metrics = families.of_kind("clickhouse_writer");
+        let batcher = Port::start(&Arbiter::new(), capacity, families.of_kind("batcher"), move |port| {
+            let writers = (0..parts.options.writer_count)
+                .map(|index| start_writer(index, &environment, &writer_metrics, &port))
+                .collect();
+            Batcher::new(parts, port, writers)
+        });
+        Ok(Self {
+            batcher,
+            ledger,
+            spool: spool_reader,
+            dead_letters,
+            gate,
+            data_version,
+            ambiguous_failures,
+            spool_id,
+        })
+    }
+
+    /// Writes what it can until `deadline` and closes the spool; says whether everything is stored.
+    pub async fn shut_down(&self, deadline: Duration) -> bool {
+        let drained = self.drain(deadline).await;
+        let (closed, done) = oneshot::channel();
+        self.batcher.tell(BatcherSignal::Close(closed));
+        if tokio::time::timeout(CLOSE_DEADLINE, done).await.is_err() {
+            tracing::error!("the spool was not closed in time; the next start reads it as after a crash");
+        }
+        drained
+    }
+
+    /// Writes everything that is accepted, for at most `deadline`; says whether it got that far. What is left stays
+    /// in the spool for the next start.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let (drained, done) = oneshot::channel();
+        self.batcher.tell(BatcherSignal::Drain(drained));
+        matches!(tokio::time::timeout(deadline, done).await, Ok(Ok(())))
+    }
+}
+
+fn start_writer(
+    index: usize,
+    environment: &Arc<WriterEnvironment>,
+    metrics: &crate::metrics::MailboxMetrics,
+    batcher: &Port<Batcher>,
+) -> Port<ClickHouseWriter> {
+    let environment = environment.clone();
+    let batcher = batcher.clone();
+    let on_written = Arc::new(move |writer, range: SealedRange| {
+        batcher.tell(BatcherSignal::Written { writer, range });
+    });
+    // A writer has one batch at a time: the Batcher keeps the queue.
+    let one_batch = Capacity { events: 1, bytes: 1 };
+    Port::start(&Arbiter::new(), one_batch, metrics.clone(), move |_port| {
+        ClickHouseWriter::new(index, environment, on_written)
+    })
+}
+
+struct Earlier {
+    trackers: Trackers,
+    batches: Vec<RecoveredBatch>,
+}
+
+/// Reads what an earlier process left: trackers, idempotency keys, and the batches that are not stored.
+fn recover(
+    recovered: Recovered,
+    keys: &mut IdempotencyKeys,
+    ledger: &Ledger,
+    batch_max_rows: usize,
+) -> Result<Earlier, PipelineError> {
+    for damage in &recovered.damage {
+        tracing::error!(?damage, "the spool is damaged; what could be read is kept");
+    }
+    let mut trackers = match &recovered.newest_header {
+        None => Trackers::default(),
+        Some(state) => Trackers::restore(state).unwrap_or_else(|error| {
+            tracing::error!(%error, "tracker state of the newest segment can't be read, matches begin anew");
+            Trackers::default()
+        }),
+    };
+    for record in recovered.after_newest_header {
+        let record = record?;
+        let in_record = |source| PipelineError::Record { seq: record.seq, source };
+        let events = RecordView::parse(&record.payload).map_err(in_record)?.events().map_err(in_record)?;
+        for (event, stamp) in &events {
+            trackers.resume(event, stamp);
+        }
+    }
+    let is_unstored =
+        |seq: u64| recovered.unstored.iter().any(|range| range.first <= seq && seq <= range.last);
+    let mut batches = SealedRecovery::new(&recovered.seals, batch_max_rows);
+    for record in recovered.records {
+        let record = record?;
+        let view = RecordView::parse(&record.payload)
+            .map_err(|source| PipelineError::Record { seq: record.seq, source })?;
+        if let Some(key) = view.key {
+            keys.remember(view.server_id, Text::from(key.key), key.body_hash, key.answer, view.received_at);
+        }
+        if is_unstored(record.seq) {
+            batches.add(record.seq, view.row_count as u64);
+        }
+    }
+    let batches: Vec<RecoveredBatch> = batches
+        .finish()
+        .into_iter()
+        .map(|(range, sealed, rows)| RecoveredBatch { range, sealed, events: ledger.recover((), rows) })
+        .collect();
+    if !batches.is_empty() {
+        let events: u64 = batches.iter().map(|batch| batch.events.events()).sum();
+        tracing::info!(events, batches = batches.len(), "events of an earlier process are in the spool");
+    }
+    Ok(Earlier { trackers, batches })
+}
+
+/// Groups unstored records into the batches that were sealed, and the rest into new ones.
+struct SealedRecovery<'a> {
+    seals: &'a [SeqRange],
+    batch_max_rows: usize,
+    batches: Vec<(SealedRange, bool, u64)>,
+}
+
+impl<'a> SealedRecovery<'a> {
+    fn new(seals: &'a [SeqRange], batch_max_rows: usize) -> Self {
+        Self { seals, batch_max_rows, batches: Vec::new() }
+    }
+
+    /// Records come in the order of their numbers.
+    fn add(&mut self, seq: u64, rows: u64) {
+        let seal = self.seals.iter().find(|seal| seal.first <= seq && seq <= seal.last);
+        let last = self.batches.last_mut();
+        match (seal, last) {
+            (Some(seal), Some((range, true, batch_rows))) if range.first_seq == seal.first => {
+                *batch_rows += rows
+            }
+            (Some(seal), _) => {
+                let range = SealedRange { first_seq: seal.first, last_seq: seal.last };
+                self.batches.push((range, true, rows));
+            }
+            (None, Some((range, false, batch_rows))) if *batch_rows + rows <= self.batch_max_rows as u64 => {
+                range.last_seq = seq;
+                *batch_rows += rows;
+            }
+            (None, _) => self.batches.push((SealedRange { first_seq: seq, last_seq: seq }, false, rows)),
+        }
+    }
+
+    fn finish(self) -> Vec<(SealedRange, bool, u64)> {
+        self.batches
+    }
+}

@@ -1,0 +1,342 @@
+//! ClickHouseWriter: takes sealed batches to the store, each row exactly once, however often it must try.
+//!
+//! A piece of a batch (`batch.rs`) is sent with a deduplication token. That is enough while the store answers. When
+//! it does not (connection broken, no answer, a batch that an earlier process had sealed and may have sent), the
+//! token alone is no proof: a store that was killed can remember a token whose rows it lost. Then the writer waits until
+//! no attempt runs any more, asks which rows are there, and sends the absent ones, under a new token once the old one
+//! proved to be remembered without its rows, until all are there.
+//!
+//! Errors that say "not now" are retried for ever, with growing pauses. Rows that the store refuses are found by
+//! halving the piece, and only they go to the dead letters.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{ActorFutureExt, AsyncContext, Context};
+use base64::Engine as _;
+use futures_util::FutureExt;
+use mohaa_spool::SpoolReader;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use tokio::sync::RwLock;
+use uuid::Uuid;
+
+use crate::accounting::Accounted;
+use crate::batch::{Piece, SealedRange, StoredRecord, pieces_of};
+use crate::clock::Clock;
+use crate::dead_letters::DeadLetters;
+use crate::port::{Admitted, Kernel, Worker};
+use crate::record::RecordView;
+use crate::store::{DeadLetter, EventStore, InsertAttempt, RowName, StoreError};
+
+/// First pause after a failed attempt; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Long enough to spare a store that is down, short enough that recovery is seen within seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A batch for one writer.
+pub struct WriteJob {
+    pub range: SealedRange,
+    /// The records, or `None` when they must be read back from the spool.
+    pub records: Option<Vec<StoredRecord>>,
+    /// An earlier process sealed this range and may have sent it.
+    pub recovered: bool,
+    pub events: Accounted<()>,
+}
+
+/// Called with the writer's index when all rows of a batch are in the store or in the dead letters.
+pub type OnWritten = Arc<dyn Fn(usize, SealedRange) + Send + Sync>;
+
+/// What all writers share.
+pub struct WriterEnvironment {
+    pub spool_id: Uuid,
+    pub reader: SpoolReader,
+    pub store: Arc<dyn EventStore>,
+    pub dead_letters: Arc<DeadLetters>,
+    /// Held for reading by each attempt, for writing by who must have the store to himself (reconciliation).
+    pub gate: Arc<RwLock<()>>,
+    pub clock: Clock,
+    pub metrics: WriterMetrics,
+    /// Advances with each stored batch; answers cached under an older value are out of date.
+    pub data_version: Arc<AtomicU64>,
+    /// Counts ambiguous failures: a sign that the store may have stopped uncleanly.
+    pub ambiguous_failures: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+pub struct WriterMetrics {
+    insert_seconds: Histogram,
+    queryable_seconds: Histogram,
+    retries: IntCounterVec,
+    reinserted_rows: IntCounter,
+}
+
+impl WriterMetrics {
+    /// Registers the writers' metrics.
+    ///
+    /// # Errors
+    /// When `registry` already holds metrics of these names.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let histogram = |name: &str, help: &str, buckets: Vec<f64>| -> Result<Histogram, prometheus::Error> {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        let seconds = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        let retries = IntCounterVec::new(
+            Opts::new(
+                "mohaa_batch_insert_retries_total",
+                "Inserts tried again, by ClickHouse's error code (0: none).",
+            ),
+            &["code"],
+        )?;
+        registry.register(Box::new(retries.clone()))?;
+        let reinserted_rows = IntCounter::new(
+            "mohaa_batch_reinserted_rows_total",
+            "Rows that were absent after an ambiguous insert and were sent again.",
+        )?;
+        registry.register(Box::new(reinserted_rows.clone()))?;
+        Ok(Self {
+            insert_seconds: histogram(
+                "mohaa_batch_insert_duration_seconds",
+                "Time of one insert into ClickHouse.",
+                seconds.clone(),
+            )?,
+            queryable_seconds: histogram(
+                "mohaa_ingest_to_queryable_seconds",
+                "Time from the receipt of a batch's oldest event until it can be queried.",
+                seconds,
+            )?,
+            retries,
+            reinserted_rows,
+        })
+    }
+}
+
+/// One member of the pool.
+pub struct ClickHouseWriter {
+    index: usize,
+    environment: Arc<WriterEnvironment>,
+    on_written: OnWritten,
+}
+
+impl ClickHouseWriter {
+    pub fn new(index: usize, environment: Arc<WriterEnvironment>, on_written: OnWritten) -> Self {
+        Self { index, environment, on_written }
+    }
+}
+
+impl Worker for ClickHouseWriter {
+    type Message = WriteJob;
+    type Signal = std::convert::Infallible;
+
+    fn handle(&mut self, job: WriteJob, admitted: Admitted, context: &mut Context<Kernel<Self>>) {
+        let environment = self.environment.clone();
+        let on_written = self.on_written.clone();
+        let index = self.index;
+        let range = job.range;
+        let work = async move { write_until_ended(&environment, job).await };
+        let finish = actix::fut::wrap_future::<_, Kernel<Self>>(work).map(move |(), _kernel, _context| {
+            drop(admitted);
+            on_written(index, range);
+        });
+        context.spawn(finish);
+    }
+
+    fn signal(&mut self, signal: Self::Signal, _context: &mut Context<Kernel<Self>>) {
+        match signal {}
+    }
+
+    fn recover_after_panic(&mut self) {}
+}
+
+/// Why one run through a batch ended early; the batch is then tried again from its beginning.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("dead letters can't be written: {0}")]
+    DeadLetters(#[from] std::io::Error),
+    #[error("batch can't be read back from the spool: {0}")]
+    Spool(#[from] mohaa_spool::ReadError),
+    #[error("batch holds a record that can't be read: {0}")]
+    Record(#[from] crate::record::RecordError),
+    #[error("the task that read the spool ended early")]
+    Reader,
+}
+
+/// Runs until every row of the batch has ended. A panic in here costs one attempt, not the batch.
+async fn write_until_ended(environment: &WriterEnvironment, mut job: WriteJob) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let attempt = AssertUnwindSafe(write_batch(environment, &mut job)).catch_unwind().await;
+        match attempt {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => tracing::warn!(%error, range = ?job.range, "batch not stored yet"),
+            Err(_panic) => tracing::error!(range = ?job.range, "writer panicked; the batch is tried again"),
+        }
+        // Pieces that are stored already are found again by their batch id.
+        job.recovered = true;
+        tokio::time::sleep(jittered(pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    job.events.stored();
+}
+
+/// Between half and the whole of `pause`, so that writers that failed together don't return together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..1.0))
+}
+
+async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Result<(), WriteError> {
+    let records = match &job.records {
+        Some(records) => records.clone(),
+        None => read_back(environment, job.range).await?,
+    };
+    let oldest_received_at = records
+        .first()
+        .and_then(|record| RecordView::parse(&record.payload).ok())
+        .map(|view| view.received_at);
+    let mut pieces = pieces_of(environment.spool_id, job.range, records)?;
+    pieces.reverse();
+    while let Some(piece) = pieces.pop() {
+        match write_piece(environment, &piece, job.recovered).await? {
+            PieceEnd::Stored => {}
+            PieceEnd::Refused { code, message } => match piece.halves() {
+                Some([first, second]) => pieces.extend([second, first]),
+                None => {
+                    if let Some((name, row)) = piece.only_row() {
+                        bury(environment, &piece, name, row, code, message)?;
+                        job.events.split_off(1).dead_letter();
+                    }
+                }
+            },
+        }
+    }
+    environment.data_version.fetch_add(1, Ordering::AcqRel);
+    if let (Some(received_at), false) = (oldest_received_at, job.recovered) {
+        let age = (environment.clock)().0 - received_at.0;
+        environment.metrics.queryable_seconds.observe(age.max(0) as f64 / 1000.0);
+    }
+    Ok(())
+}
+
+async fn read_back(
+    environment: &WriterEnvironment,
+    range: SealedRange,
+) -> Result<Vec<StoredRecord>, WriteError> {
+    let reader = environment.reader.clone();
+    let records = tokio::task::spawn_blocking(move || reader.read(range.first_seq, range.last_seq))
+        .await
+        .map_err(|_| WriteError::Reader)??;
+    Ok(records
+        .into_iter()
+        .map(|record| StoredRecord { seq: record.seq, payload: Arc::new(record.payload) })
+        .collect())
+}
+
+/// Keeps a row that the store refuses by itself.
+fn bury(
+    environment: &WriterEnvironment,
+    piece: &Piece,
+    (spool_seq, spool_index): RowName,
+    row: &[u8],
+    code: u32,
+    reason: String,
+) -> Result<(), WriteError> {
+    tracing::error!(
+        spool_seq,
+        spool_index,
+        code,
+        reason,
+        "row refused by ClickHouse, kept in the dead letters"
+    );
+    environment.dead_letters.keep(&DeadLetter {
+        spool_id: environment.spool_id,
+        spool_seq,
+        spool_index,
+        reason,
+        code,
+        column_count: piece.column_count,
+        row: base64::engine::general_purpose::STANDARD.encode(row),
+    })?;
+    Ok(())
+}
+
+enum PieceEnd {
+    Stored,
+    Refused { code: u32, message: String },
+}
+
+/// Sends a piece until it is stored or refused for what it holds.
+///
+/// While an earlier attempt may have stored rows (`ambiguous`), rows are counted before each attempt. The first token
+/// is used again as long as all rows are absent: should the lost attempt still arrive, one of the two is dropped.
+async fn write_piece(
+    environment: &WriterEnvironment,
+    piece: &Piece,
+    mut ambiguous: bool,
+) -> Result<PieceEnd, WriteError> {
+    let query_id_prefix = format!("{}-", piece.batch_id.simple());
+    let mut absent: Option<HashSet<RowName>> = None;
+    let mut acknowledged = false;
+    let mut token_generation = 0_u32;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if ambiguous {
+            environment.store.settle(&query_id_prefix).await?;
+            let stored = environment.store.stored_rows(piece.batch_id, piece.day).await?;
+            let missing: HashSet<RowName> = piece.row_names().filter(|name| !stored.contains(name)).collect();
+            if missing.is_empty() {
+                return Ok(PieceEnd::Stored);
+            }
+            if acknowledged {
+                tracing::warn!(rows = missing.len(), batch = %piece.batch_id, "acknowledged rows are absent, sent again");
+                environment.metrics.reinserted_rows.inc_by(missing.len() as u64);
+                token_generation += 1;
+            } else if missing.len() < piece.row_count() {
+                token_generation = token_generation.max(1);
+            }
+            absent = (missing.len() < piece.row_count()).then_some(missing);
+        }
+        let (body, rows) = piece.body(absent.as_ref());
+        let token = match token_generation {
+            0 => piece.token.clone(),
+            generation => format!("{}#{generation}", piece.token),
+        };
+        let attempt = InsertAttempt {
+            token,
+            query_id: format!("{query_id_prefix}{}", Uuid::new_v4().simple()),
+            day: piece.day,
+            column_count: piece.column_count,
+            body,
+            rows,
+        };
+        match attempt_insert(environment, attempt).await {
+            Ok(()) if !ambiguous => return Ok(PieceEnd::Stored),
+            Ok(()) => acknowledged = true,
+            Err(StoreError::BadRows { code, message }) => return Ok(PieceEnd::Refused { code, message }),
+            Err(StoreError::Transient { code, message, ambiguous: may_be_stored }) => {
+                environment.metrics.retries.with_label_values(&[&code.to_string()]).inc();
+                if may_be_stored {
+                    environment.ambiguous_failures.fetch_add(1, Ordering::AcqRel);
+                    ambiguous = true;
+                }
+                acknowledged = false;
+                tracing::warn!(code, message, ambiguous, batch = %piece.batch_id, "insert failed, retrying");
+                tokio::time::sleep(jittered(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+async fn attempt_insert(environment: &WriterEnvironment, attempt: InsertAttempt) -> Result<(), StoreError> {
+    let _open_gate = environment.gate.read().await;
+    let began = Instant::now();
+    let result = environment.store.insert(attempt).await;
+    environment.metrics.insert_seconds.observe(began.elapsed().as_secs_f64());
+    result
+}

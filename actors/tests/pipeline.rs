@@ -1,0 +1,397 @@
+//! The way of an event from the Batcher's port to the store, with a store that fails in every way a store can.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::System;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use mohaa_actors::accounting::RejectReason;
+use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
+use mohaa_actors::clock::system_clock;
+use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
+use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
+use mohaa_actors::port::Weight;
+use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
+use mohaa_domain::event::{Event, Text};
+use mohaa_domain::row;
+use mohaa_domain::tracker::EventWindow;
+use mohaa_domain::vocabulary::EventType;
+use mohaa_spool::{Fsync, SpoolOptions};
+use prometheus::Registry;
+use proptest::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+const SERVER: Uuid = Uuid::from_u128(1);
+
+/// What the store does with one insert.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// Refuses cleanly: nothing is stored.
+    Refuse,
+    /// Gives no answer and stores nothing.
+    LoseRequest,
+    /// Stores the rows and gives no answer.
+    LoseAnswer,
+    /// Remembers the token, loses the rows, and gives no answer: what a killed engine can do.
+    LoseRows,
+}
+
+#[derive(Default)]
+struct StoreState {
+    tokens: HashSet<String>,
+    rows: HashMap<Uuid, Vec<(RowName, String)>>,
+    faults: VecDeque<Fault>,
+    down: bool,
+}
+
+/// A store with ClickHouse's deduplication by token.
+#[derive(Clone, Default)]
+struct ModelStore {
+    state: Arc<Mutex<StoreState>>,
+}
+
+impl ModelStore {
+    fn with_faults(faults: Vec<Fault>) -> Self {
+        let store = Self::default();
+        store.state.lock().unwrap().faults = faults.into();
+        store
+    }
+
+    fn set_down(&self, down: bool) {
+        self.state.lock().unwrap().down = down;
+    }
+
+    /// The names of the players of all stored rows, sorted.
+    fn stored_names(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let mut names: Vec<String> =
+            state.rows.values().flatten().map(|(_, player_name)| player_name.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Transient { code: 0, message: "connection reset".into(), ambiguous: true }
+}
+
+impl EventStore for ModelStore {
+    fn insert(&self, attempt: InsertAttempt) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let mut state = self.state.lock().unwrap();
+            if state.down {
+                return Err(StoreError::Transient { code: 210, message: "refused".into(), ambiguous: false });
+            }
+            let mut body: &[u8] = &attempt.body;
+            let mut rows = Vec::new();
+            while !body.is_empty() {
+                let (high, rest) = body.split_first_chunk::<8>().unwrap();
+                let (low, rest) = rest.split_first_chunk::<8>().unwrap();
+                let batch_id = Uuid::from_u64_pair(u64::from_le_bytes(*high), u64::from_le_bytes(*low));
+                body = rest;
+                let (event, stamp) = row::take(&mut body, attempt.column_count).unwrap();
+                assert_eq!(stamp.event_at.day(), attempt.day, "an insert holds one partition only");
+                rows.push((batch_id, (stamp.spool_seq, stamp.spool_index), event.player.name.to_string()));
+            }
+            assert_eq!(rows.len(), attempt.rows);
+            if rows.iter().any(|(_, _, name)| name == "poison") {
+                return Err(StoreError::BadRows { code: 117, message: "incorrect data".into() });
+            }
+            let fault = state.faults.pop_front();
+            match fault {
+                Some(Fault::Refuse) => {
+                    return Err(StoreError::Transient { code: 241, message: "memory".into(), ambiguous: false });
+                }
+                Some(Fault::LoseRequest) => return Err(lost()),
+                Some(Fault::LoseRows) => {
+                    state.tokens.insert(attempt.token);
+                    return Err(lost());
+                }
+                Some(Fault::LoseAnswer) | None => {}
+            }
+            if state.tokens.insert(attempt.token) {
+                for (batch_id, name, player_name) in rows {
+                    state.rows.entry(batch_id).or_default().push((name, player_name));
+                }
+            }
+            match fault {
+                Some(_) => Err(lost()),
+                None => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn settle<'a>(&'a self, _query_id_prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn stored_rows(&self, batch_id: Uuid, _day: i32) -> BoxFuture<'_, Result<HashSet<RowName>, StoreError>> {
+        let state = self.state.lock().unwrap();
+        let names = state.rows.get(&batch_id).into_iter().flatten().map(|(name, _)| *name).collect();
+        async move { Ok(names) }.boxed()
+    }
+}
+
+struct Running {
+    pipeline: Pipeline,
+    registry: Registry,
+}
+
+fn start(directory: &Path, store: &ModelStore, change: impl FnOnce(&mut PipelineOptions)) -> Running {
+    let mut options = PipelineOptions {
+        spool: SpoolOptions { fsync: Fsync::Never, ..SpoolOptions::new(directory) },
+        batcher: BatcherOptions {
+            batch_rows: 10,
+            batch_max_rows: 50,
+            batch_max_bytes: 1 << 20,
+            flush_interval: Duration::from_millis(20),
+            event_window: EventWindow::default(),
+            writer_count: 2,
+        },
+        queue_events: 1000,
+    };
+    change(&mut options);
+    let registry = Registry::new();
+    let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
+    let pipeline =
+        Pipeline::start(options, Arc::new(store.clone()), &registry, system_clock(), changed).unwrap();
+    Running { pipeline, registry }
+}
+
+fn event_named(name: &str) -> Event {
+    let mut event = Event { event_type: EventType::Jump, source_type: Text::from("jump"), ..Event::default() };
+    event.player.name = Text::from(name);
+    event.player.guid = Text::from("engine-guid");
+    event
+}
+
+impl Running {
+    fn offer(&self, names: &[String], key: Option<(&str, u8)>) -> oneshot::Receiver<IngestOutcome> {
+        let (reply, outcome) = oneshot::channel();
+        let events: Vec<Event> = names.iter().map(|name| event_named(name)).collect();
+        let count = events.len() as u64;
+        let request = IngestRequest {
+            server_id: SERVER,
+            received_at: system_clock()(),
+            events: self.pipeline.ledger.receive(events, count),
+            idempotency: key.map(|(key, body)| (Text::from(key), BodyHash([body; 16]))),
+            answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
+            tracker_state: None,
+            reply,
+        };
+        if let Err(request) = self.pipeline.batcher.offer(request, Weight { events: count, bytes: 100 }) {
+            request.events.reject(RejectReason::MailboxFull);
+            request.reply.send(IngestOutcome::Rejected(RejectReason::MailboxFull)).unwrap();
+        }
+        outcome
+    }
+
+    async fn ingest(&self, names: &[String]) -> IngestOutcome {
+        self.offer(names, None).await.unwrap()
+    }
+
+    async fn end(&self) {
+        assert!(self.pipeline.shut_down(Duration::from_secs(30)).await, "everything is stored in time");
+    }
+
+    fn assert_books_balance(&self) {
+        let balance = self.pipeline.ledger.balance();
+        assert_eq!(balance.missing(), 0, "{balance:?}");
+        assert_eq!(balance.unaccounted, 0, "{balance:?}");
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).expect("metric is registered");
+        family.get_metric().iter().map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).sum()
+    }
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}-{number:04}")).collect()
+}
+
+fn accepted(count: u32) -> IngestOutcome {
+    IngestOutcome::Accepted(IngestAnswer { processed: count, ..IngestAnswer::default() })
+}
+
+fn on_system<T>(test: impl Future<Output = T>) -> T {
+    System::new().block_on(test)
+}
+
+fn any_fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::Refuse),
+        Just(Fault::LoseRequest),
+        Just(Fault::LoseAnswer),
+        Just(Fault::LoseRows),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_accepted_event_is_stored_once_however_the_store_fails(
+        faults in prop::collection::vec(any_fault(), 0..8),
+        requests in prop::collection::vec(1..30_usize, 1..12),
+    ) {
+        on_system(async {
+            let directory = tempfile::tempdir().unwrap();
+            let store = ModelStore::with_faults(faults);
+            let running = start(directory.path(), &store, |_| {});
+            let mut expected = Vec::new();
+            for (number, count) in requests.iter().enumerate() {
+                let batch = names(&format!("r{number:02}"), *count);
+                assert_eq!(running.ingest(&batch).await, accepted(*count as u32));
+                expected.extend(batch);
+            }
+            running.end().await;
+            expected.sort();
+            assert_eq!(store.stored_names(), expected);
+            running.assert_books_balance();
+        });
+    }
+}
+
+#[test]
+fn a_row_that_the_store_refuses_ends_in_the_dead_letters_and_only_that_row() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        let running = start(directory.path(), &store, |_| {});
+        let mut batch = names("good", 37);
+        batch.insert(20, "poison".into());
+        running.ingest(&batch).await;
+        running.end().await;
+        batch.retain(|name| name != "poison");
+        assert_eq!(store.stored_names(), batch);
+        let letters = std::fs::read_to_string(directory.path().join("dead-letters.jsonl")).unwrap();
+        assert_eq!(letters.lines().count(), 1);
+        assert!(letters.contains("incorrect data"));
+        let balance = running.pipeline.ledger.balance();
+        assert_eq!((balance.stored, balance.dead_lettered), (37, 1));
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn what_an_earlier_process_accepted_is_stored_once_by_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ModelStore::default();
+    store.set_down(true);
+    let earlier = names("earlier", 120);
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        for part in earlier.chunks(7) {
+            running.ingest(part).await;
+        }
+        assert!(!running.pipeline.shut_down(Duration::from_millis(200)).await, "a store that is down takes nothing");
+        assert_eq!(store.stored_names(), Vec::<String>::new());
+    });
+    store.set_down(false);
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        let later = names("later", 5);
+        running.ingest(&later).await;
+        running.end().await;
+        let mut expected = [earlier, later].concat();
+        expected.sort();
+        assert_eq!(store.stored_names(), expected);
+        let balance = running.pipeline.ledger.balance();
+        assert_eq!((balance.recovered, balance.received, balance.stored), (120, 5, 125));
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn a_repeated_key_stores_nothing_and_gets_the_first_answer_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ModelStore::default();
+    let batch = names("keyed", 3);
+    let first_answer = IngestAnswer { processed: 3, ..IngestAnswer::default() };
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        let first = running.offer(&batch, Some(("key-1", 1)));
+        let simultaneous = running.offer(&batch, Some(("key-1", 1)));
+        assert_eq!(first.await.unwrap(), IngestOutcome::Accepted(first_answer.clone()));
+        assert_eq!(simultaneous.await.unwrap(), IngestOutcome::Replayed(first_answer.clone()));
+        let other_body = running.offer(&batch, Some(("key-1", 2)));
+        assert_eq!(other_body.await.unwrap(), IngestOutcome::Rejected(RejectReason::IdempotencyMismatch));
+        running.end().await;
+        running.assert_books_balance();
+    });
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        let repeated = running.offer(&batch, Some(("key-1", 1)));
+        assert_eq!(repeated.await.unwrap(), IngestOutcome::Replayed(first_answer));
+        running.end().await;
+        assert_eq!(store.stored_names(), batch);
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn a_stalled_spool_fills_the_mailbox_and_nothing_is_lost_when_it_moves_again() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        let storage = mohaa_spool::testing::FakeStorage::new();
+        let running = start(directory.path(), &store, |options| {
+            options.queue_events = 100;
+            options.spool.storage = Arc::new(storage.clone());
+        });
+        storage.stall();
+        let waiting: Vec<_> = (0..10).map(|n| running.offer(&names(&format!("w{n}"), 10), None)).collect();
+        assert_eq!(running.pipeline.batcher.depth(), 100);
+        let refused = running.offer(&names("refused", 1), None).await.unwrap();
+        assert_eq!(refused, IngestOutcome::Rejected(RejectReason::MailboxFull));
+        storage.release();
+        for outcome in waiting {
+            assert_eq!(outcome.await.unwrap(), accepted(10));
+        }
+        assert_eq!(running.ingest(&names("after", 1)).await, accepted(1));
+        running.end().await;
+        assert_eq!(store.stored_names().len(), 101);
+        assert_eq!(running.metric("mohaa_events_load_shed_total") as u64, 1);
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn a_store_that_is_down_fills_the_spool_to_its_budget_and_then_events_are_refused() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        store.set_down(true);
+        let running = start(directory.path(), &store, |options| options.spool.max_bytes = 256 << 10);
+        let mut taken = 0;
+        let refused = loop {
+            match running.ingest(&names("event", 20)).await {
+                IngestOutcome::Accepted(_) => taken += 20,
+                refused => break refused,
+            }
+            assert!(taken < 10_000, "the budget holds");
+        };
+        assert_eq!(refused, IngestOutcome::Rejected(RejectReason::SpoolFull));
+        store.set_down(false);
+        let mut recovered = false;
+        for _ in 0..500 {
+            if matches!(running.ingest(&names("again", 1)).await, IngestOutcome::Accepted(_)) {
+                recovered = true;
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(recovered, "events are taken again once the store has caught up");
+        running.end().await;
+        assert_eq!(store.stored_names().len(), taken + 1);
+        running.assert_books_balance();
+    });
+}

@@ -1,0 +1,135 @@
+//! The trackers of all servers that a node heard of lately.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{EventWindow, Tracker};
+use crate::event::{Event, Millis, Stamp};
+
+/// A server that was silent for this long (48 h) is forgotten; its next event starts anew, with ordinals that
+/// can't repeat because they start at that moment.
+pub const FORGOTTEN_AFTER_MS: i64 = 48 * 60 * 60 * 1000;
+
+const SNAPSHOT_VERSION: u32 = 1;
+
+/// Kept tracker state could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("tracker state is not readable: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("tracker state has version {found}, this version reads {SNAPSHOT_VERSION}")]
+    UnknownVersion { found: u32 },
+    #[error("tracker state of server {found} was kept for server {expected}")]
+    WrongServer { expected: Uuid, found: Uuid },
+}
+
+#[derive(Serialize)]
+struct SnapshotReference<'a> {
+    version: u32,
+    trackers: Vec<&'a Tracker>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotVersion {
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct Snapshot {
+    trackers: Vec<Tracker>,
+}
+
+/// Every server's [`Tracker`].
+#[derive(Clone, Debug, Default)]
+pub struct Trackers {
+    by_server: BTreeMap<Uuid, Tracker>,
+}
+
+impl Trackers {
+    /// Stamps an event with the tracker of its server; a server that is met first gets a new one. Where its state
+    /// may be kept elsewhere, ask [`Trackers::knows`] and hand it to [`Trackers::restore_server`] before.
+    pub fn stamp(
+        &mut self,
+        server_id: Uuid,
+        event: &Event,
+        received_at: Millis,
+        window: &EventWindow,
+    ) -> Stamp {
+        self.of_server(server_id).stamp(event, received_at, window)
+    }
+
+    /// Folds in an event that was stamped before ([`Tracker::resume`]).
+    pub fn resume(&mut self, event: &Event, stamp: &Stamp) -> bool {
+        self.of_server(stamp.server_id).resume(event, stamp)
+    }
+
+    pub fn knows(&self, server_id: Uuid) -> bool {
+        self.by_server.contains_key(&server_id)
+    }
+
+    pub fn get(&self, server_id: Uuid) -> Option<&Tracker> {
+        self.by_server.get(&server_id)
+    }
+
+    /// The tracker of a server, made when it is met first.
+    pub fn of_server(&mut self, server_id: Uuid) -> &mut Tracker {
+        self.by_server.entry(server_id).or_insert_with(|| Tracker::new(server_id))
+    }
+
+    /// Drops the state of a server: its next event opens a new match.
+    pub fn forget(&mut self, server_id: Uuid) {
+        self.by_server.remove(&server_id);
+    }
+
+    /// Forgets the servers that were silent too long; returns how many.
+    pub fn forget_idle(&mut self, now: Millis) -> usize {
+        let known = self.by_server.len();
+        self.by_server.retain(|_, tracker| {
+            tracker.last_event_at().is_some_and(|last| now.0.saturating_sub(last.0) < FORGOTTEN_AFTER_MS)
+        });
+        known - self.by_server.len()
+    }
+
+    /// The state of all servers as JSON, for the header of a spool segment.
+    pub fn snapshot(&self) -> Vec<u8> {
+        to_json(self.by_server.values().collect())
+    }
+
+    /// The state of one server, for Redis.
+    pub fn snapshot_server(&self, server_id: Uuid) -> Option<Vec<u8>> {
+        self.by_server.get(&server_id).map(|tracker| to_json(vec![tracker]))
+    }
+
+    /// The trackers that [`Trackers::snapshot`] described.
+    pub fn restore(snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        let by_server =
+            from_json(snapshot)?.into_iter().map(|tracker| (tracker.server_id(), tracker)).collect();
+        Ok(Trackers { by_server })
+    }
+
+    /// Takes over the state that [`Trackers::snapshot_server`] described, in place of what is known of that server.
+    pub fn restore_server(&mut self, server_id: Uuid, snapshot: &[u8]) -> Result<(), SnapshotError> {
+        for tracker in from_json(snapshot)? {
+            if tracker.server_id() != server_id {
+                return Err(SnapshotError::WrongServer { expected: server_id, found: tracker.server_id() });
+            }
+            self.by_server.insert(server_id, tracker);
+        }
+        Ok(())
+    }
+}
+
+fn to_json(trackers: Vec<&Tracker>) -> Vec<u8> {
+    // The state is made of numbers, texts and lists: writing it to memory can't fail.
+    serde_json::to_vec(&SnapshotReference { version: SNAPSHOT_VERSION, trackers }).unwrap_or_default()
+}
+
+fn from_json(snapshot: &[u8]) -> Result<Vec<Tracker>, SnapshotError> {
+    let SnapshotVersion { version } = serde_json::from_slice(snapshot)?;
+    if version != SNAPSHOT_VERSION {
+        return Err(SnapshotError::UnknownVersion { found: version });
+    }
+    Ok(serde_json::from_slice::<Snapshot>(snapshot)?.trackers)
+}

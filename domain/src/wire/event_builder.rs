@@ -1,0 +1,491 @@
+//! Builds one event from its fields as they come, in any order; the last of a repeated name wins.
+
+use std::borrow::Cow;
+
+use super::extra::Extra;
+use super::field::{self, Decimal, Field, Integer, Part, Role};
+use super::json::{Scanner, Value};
+use super::players::Blocks;
+use super::time::{self, Timestamp};
+use super::values::{Values, parse_member_id, secret, spelling, without_nul};
+use super::{BodyToken, RejectReason, number};
+use crate::event::{Event, Player, Text};
+use crate::vocabulary::{self, EventType, GameType, Team};
+
+/// Longest type that is stored as such, in characters. Types fill a dictionary of the store; the whole of a longer
+/// one is in `extra`.
+const MAX_TYPE_LENGTH: usize = 64;
+
+/// Buffers that outlive an event.
+pub(super) type Scratch = Extra;
+
+/// One element of the body, read.
+pub(super) struct Element {
+    pub(super) event: Result<Event, RejectReason>,
+    pub(super) server_token: Option<BodyToken>,
+    pub(super) unreadable_fields: u32,
+}
+
+pub(super) struct EventBuilder<'s> {
+    event: Event,
+    blocks: Blocks,
+    values: Values<'s>,
+    server_token: Option<BodyToken>,
+    /// One bit for each known field name that came.
+    seen: [u64; field::COUNT.div_ceil(64)],
+    /// The field at hand came before.
+    repeated: bool,
+    is_form: bool,
+    plain_team: Team,
+    new_team: Team,
+    auth_member_id: Text,
+    map_rank: u8,
+    winner_rank: u8,
+    new_weapon: Text,
+    /// `weapon` was a number: the means of death of the first scripts.
+    weapon_as_means: Text,
+    players: Option<i32>,
+    distance: Option<f64>,
+    total_distance: Option<f64>,
+    delta_distance: Option<f64>,
+}
+
+impl<'s> EventBuilder<'s> {
+    pub(super) fn new(extra: &'s mut Scratch) -> Self {
+        extra.clear();
+        Self {
+            event: Event::default(),
+            blocks: Blocks::default(),
+            values: Values { extra, unreadable_fields: 0 },
+            server_token: None,
+            seen: [0; field::COUNT.div_ceil(64)],
+            repeated: false,
+            is_form: false,
+            plain_team: Team::Unknown,
+            new_team: Team::Unknown,
+            auth_member_id: Text::default(),
+            map_rank: u8::MAX,
+            winner_rank: u8::MAX,
+            new_weapon: Text::default(),
+            weapon_as_means: Text::default(),
+            players: None,
+            distance: None,
+            total_distance: None,
+            delta_distance: None,
+        }
+    }
+
+    /// For unescaped form text, where a name can hold what looks like fields.
+    pub(super) fn of_form(mut self) -> Self {
+        self.is_form = true;
+        self
+    }
+
+    pub(super) fn field(&mut self, key: &str, value: Value<'_>) {
+        let Some((place, field)) = field::find(key) else {
+            self.repeated = false;
+            self.values.keep(key, &value);
+            return;
+        };
+        let bit = 1_u64 << (place % 64);
+        self.repeated = self.seen[place / 64] & bit != 0;
+        self.seen[place / 64] |= bit;
+        if self.repeated {
+            self.values.extra.forget(key);
+        }
+        self.known_field(key, field, &value);
+    }
+
+    fn known_field(&mut self, key: &str, field: Field, value: &Value<'_>) {
+        match field {
+            Field::Type => self.event_type(key, value),
+            Field::MatchId => {
+                let id = self.values.word(key, value);
+                self.event.source_match_id = named(id, &["no_match", "match_sess_0.000_0.000"]);
+            }
+            Field::SessionId => {
+                let id = self.values.word(key, value);
+                self.event.session_id = named(id, &["sess_0.000"]);
+            }
+            Field::Timestamp => self.timestamp(key, value),
+            Field::MatchToken => {
+                if let Some(token) = secret(value) {
+                    self.event.match_token = token;
+                }
+            }
+            Field::ServerToken => {
+                if let Some(token) = secret(value) {
+                    self.server_token = Some(token);
+                }
+            }
+            Field::Block(role, part) => self.block_part(key, role, part, value),
+            Field::BlockObject(role) => self.block_object(key, role, value),
+            Field::AuthMemberId => {
+                self.auth_member_id = self.values.member_id(key, value).unwrap_or_default();
+                self.values.keep(key, value);
+            }
+            Field::PlainTeam => {
+                let team = self.values.team(key, value);
+                self.plain_team = team.unwrap_or(self.plain_team);
+                if key != "team" {
+                    self.values.keep(key, value);
+                }
+            }
+            Field::NewTeam => {
+                self.new_team = self.values.team(key, value).unwrap_or_default();
+                self.values.keep(key, value);
+            }
+            Field::Weapon => self.weapon(key, value),
+            Field::NewWeapon => {
+                self.new_weapon = self.values.word(key, value).map(Text::from).unwrap_or_default();
+                self.values.keep(key, value);
+            }
+            Field::Inflictor => {
+                let inflictor = self.values.word(key, value);
+                assign_text(&mut self.event.inflictor, inflictor, self.repeated);
+            }
+            Field::Hitloc => {
+                let hitloc = self.values.canonical(key, value, vocabulary::hit_location);
+                assign_text(&mut self.event.hitloc, hitloc, self.repeated);
+            }
+            Field::MeansOfDeath => {
+                let means = self.values.canonical(key, value, vocabulary::means_of_death);
+                assign_text(&mut self.event.means_of_death, means, self.repeated);
+            }
+            Field::Map { rank } => {
+                let map = self.values.word(key, value);
+                if rank > 0 && map.is_some() {
+                    self.values.keep(key, value);
+                }
+                if let Some(map) = map
+                    && rank <= self.map_rank
+                {
+                    self.map_rank = rank;
+                    self.event.map_name = map.into();
+                }
+            }
+            Field::GameType => {
+                if let Some(game_type) =
+                    self.values.vocabulary_word(key, value, GameType::parse, GameType::as_str)
+                {
+                    self.event.game_type = game_type;
+                }
+            }
+            Field::Winner { rank } => {
+                let winner = self.values.team(key, value);
+                if rank > 0 && winner.is_some() {
+                    self.values.keep(key, value);
+                }
+                if let Some(winner) = winner
+                    && rank <= self.winner_rank
+                {
+                    self.winner_rank = rank;
+                    self.event.winning_team = winner;
+                }
+            }
+            Field::Item => {
+                let item = self.values.word(key, value);
+                assign_text(&mut self.event.item, item, self.repeated);
+            }
+            Field::Message => {
+                let message = self.values.free_text(key, value);
+                assign_text(&mut self.event.message, message, self.repeated);
+            }
+            Field::TeamOnly => self.team_only(key, value),
+            Field::Integer(integer) => {
+                let number = self.values.integer(key, value);
+                let slot = match integer {
+                    Integer::ClientNum => &mut self.event.client_num,
+                    Integer::RoundNumber => &mut self.event.round_number,
+                    Integer::AlliesScore => &mut self.event.allies_score,
+                    Integer::AxisScore => &mut self.event.axis_score,
+                    Integer::PlayerCount => &mut self.event.player_count,
+                    Integer::MaxClients => &mut self.event.max_clients,
+                    Integer::ShotsFired => &mut self.event.shots_fired,
+                    Integer::ShotsHit => &mut self.event.shots_hit,
+                };
+                assign(slot, number, self.repeated);
+            }
+            Field::Decimal(decimal) => {
+                let number = self.values.decimal(key, value);
+                let slot = match decimal {
+                    Decimal::Damage => &mut self.event.damage,
+                    Decimal::Duration => &mut self.event.duration,
+                    Decimal::Walked => &mut self.event.walked,
+                    Decimal::Sprinted => &mut self.event.sprinted,
+                    Decimal::Swam => &mut self.event.swam,
+                    Decimal::Driven => &mut self.event.driven,
+                };
+                assign(slot, number, self.repeated);
+            }
+            Field::Distance => self.distance = self.values.kept_number(key, value),
+            Field::TotalDistance => self.total_distance = self.values.kept_number(key, value),
+            Field::DeltaDistance => self.delta_distance = self.values.kept_number(key, value),
+            Field::Players => {
+                self.players = spelling(value).and_then(number::parse).and_then(number::to_i32);
+                self.values.keep(key, value);
+            }
+            Field::Kept => self.values.keep(key, value),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Element {
+        let event = if self.event.source_type.is_empty() {
+            Err(RejectReason::MissingType)
+        } else {
+            self.complete();
+            Ok(self.event)
+        };
+        Element { event, server_token: self.server_token, unreadable_fields: self.values.unreadable_fields }
+    }
+
+    /// What only the whole of an event's fields tells.
+    fn complete(&mut self) {
+        let event = &mut self.event;
+        event.event_type = EventType::parse(&event.source_type);
+        let is_pain = event.source_type.eq_ignore_ascii_case("player_pain");
+        (event.player, event.target) =
+            std::mem::take(&mut self.blocks).assign(event.event_type, is_pain, self.values.extra);
+
+        if event.player.member_id.is_empty() {
+            event.player.member_id = std::mem::take(&mut self.auth_member_id);
+        }
+        let decides_a_match =
+            matches!(event.event_type, EventType::TeamWin | EventType::RoundEnd | EventType::MatchEnd);
+        if !decides_a_match {
+            set_team(&mut event.player, self.plain_team, self.values.extra, false);
+        } else if event.winning_team == Team::Unknown {
+            event.winning_team = self.plain_team;
+        }
+        if event.event_type == EventType::TeamChange {
+            set_team(&mut event.player, self.new_team, self.values.extra, true);
+        }
+
+        if event.weapon_name.is_empty() {
+            let inflictor = event.inflictor.as_str();
+            if !self.new_weapon.is_empty() {
+                event.weapon_name = std::mem::take(&mut self.new_weapon);
+            } else if inflictor != "world" && vocabulary::whole_number(inflictor).is_none() {
+                event.weapon_name = event.inflictor.clone();
+            }
+        }
+        if event.means_of_death.is_empty() {
+            event.means_of_death = std::mem::take(&mut self.weapon_as_means);
+        }
+        event.player_count = event.player_count.or(self.players);
+
+        let says_how = event.walked.is_some()
+            || event.sprinted.is_some()
+            || event.swam.is_some()
+            || event.driven.is_some();
+        if event.event_type == EventType::Distance && !says_how {
+            // `distance` beside a total or a step is the total so far; alone it is all that is said of the step.
+            let step = self.delta_distance.or(self.distance.filter(|_| self.total_distance.is_none()));
+            event.walked = step.and_then(number::to_f32);
+        }
+        event.extra = self.values.extra.to_object();
+    }
+
+    fn event_type(&mut self, key: &str, value: &Value<'_>) {
+        // A number or a flag is no name.
+        let name = match value {
+            Value::Text(text) => without_nul(text.trim_ascii()),
+            _ => Cow::Borrowed(""),
+        };
+        self.event.source_type = match name.char_indices().nth(MAX_TYPE_LENGTH) {
+            Some((end, _)) => {
+                self.values.keep(key, value);
+                Text::from(&name[..end])
+            }
+            None => Text::from(name),
+        };
+    }
+
+    fn timestamp(&mut self, key: &str, value: &Value<'_>) {
+        (self.event.level_time, self.event.sent_at) = (None, None);
+        let Some(text) = spelling(value).filter(|text| !text.is_empty()) else {
+            if matches!(value, Value::Bool(_) | Value::Nested(_)) {
+                self.values.unreadable(key, value);
+            }
+            return;
+        };
+        match time::parse(text) {
+            Some(Timestamp::LevelTime(seconds)) => self.event.level_time = Some(seconds),
+            Some(Timestamp::Sent { at, exact }) => {
+                self.event.sent_at = Some(at);
+                if !exact {
+                    self.values.keep(key, value);
+                }
+            }
+            None => self.values.unreadable(key, value),
+        }
+    }
+
+    fn block_part(&mut self, key: &str, role: Role, part: Part, value: &Value<'_>) {
+        match part {
+            Part::Name => {
+                let name = self.values.free_text(key, value);
+                assign_text(&mut self.blocks.get_mut(role).name, name, self.repeated);
+            }
+            Part::Guid => {
+                let guid = self.values.word(key, value);
+                let block = self.blocks.get_mut(role);
+                assign_text(&mut block.guid, guid, self.repeated);
+                if self.is_form && !block.name.is_empty() && !block.member_id.is_empty() {
+                    // Scripts write name, guid, member id: one that stands between the first two is part of a name.
+                    let forged = std::mem::take(&mut block.member_id);
+                    let key = key.replace("guid", "member_id");
+                    self.values.extra.push(&key, &Value::Text(forged.as_str().into()));
+                }
+            }
+            Part::MemberId => {
+                let member_id = self.values.member_id(key, value);
+                if member_id.is_some() || self.repeated {
+                    self.blocks.get_mut(role).member_id = member_id.unwrap_or_default();
+                }
+            }
+            Part::Team => {
+                let team = self.values.team(key, value);
+                if team.is_some() || self.repeated {
+                    self.blocks.get_mut(role).team = team.unwrap_or_default();
+                }
+            }
+            Part::Stance => {
+                let stance = self.values.word(key, value);
+                assign_text(&mut self.blocks.get_mut(role).stance, stance, self.repeated);
+            }
+            Part::X | Part::Y | Part::Z | Part::Pitch | Part::Yaw => {
+                let number = self.values.decimal(key, value);
+                if let Some(slot) = self.blocks.part_mut(role, part) {
+                    assign(slot, number, self.repeated);
+                }
+            }
+        }
+    }
+
+    /// A nested block. It is kept whole besides: tools put more into it than a block has.
+    fn block_object(&mut self, key: &str, role: Role, value: &Value<'_>) {
+        if let Value::Nested(text) = value
+            && text.starts_with('{')
+        {
+            // Its text was scanned by the same rules before, so reading it can't fail.
+            let _ = Scanner::new(text).members(|name, value| {
+                if let Some(part) = field::find_part(name) {
+                    self.nested_part(role, part, &value);
+                }
+            });
+        }
+        self.values.keep(key, value);
+    }
+
+    /// As [`block_part`](Self::block_part), for a value whose object is kept whole anyway.
+    fn nested_part(&mut self, role: Role, part: Part, value: &Value<'_>) {
+        let Some(text) = spelling(value).filter(|text| !text.is_empty()) else {
+            return;
+        };
+        let is_nil = part != Part::Name && matches!(text, "NIL" | "NULL");
+        if is_nil || matches!(value, Value::Word(_)) {
+            self.values.unreadable_fields += 1;
+            return;
+        }
+        let text = without_nul(text);
+        let number = number::parse(&text).and_then(number::to_f32);
+        let block = self.blocks.get_mut(role);
+        let readable = match part {
+            Part::Name => {
+                block.name = Text::from(text);
+                true
+            }
+            Part::Guid => {
+                block.guid = Text::from(text);
+                true
+            }
+            Part::Stance => {
+                block.stance = Text::from(text);
+                true
+            }
+            Part::MemberId => {
+                parse_member_id(&text).map(|id| block.member_id = id.unwrap_or_default()).is_some()
+            }
+            Part::Team => Team::parse(&text).map(|team| block.team = team).is_some(),
+            Part::X | Part::Y | Part::Z | Part::Pitch | Part::Yaw => {
+                if let Some(slot) = self.blocks.part_mut(role, part) {
+                    *slot = number;
+                }
+                number.is_some()
+            }
+        };
+        self.values.unreadable_fields += u32::from(!readable);
+    }
+
+    fn weapon(&mut self, key: &str, value: &Value<'_>) {
+        (self.event.weapon_name, self.weapon_as_means) = (Text::default(), Text::default());
+        let Some(name) = self.values.word(key, value) else {
+            return;
+        };
+        if number::parse(&name).is_none() {
+            self.event.weapon_name = Text::from(name);
+            return;
+        }
+        self.weapon_as_means =
+            vocabulary::means_of_death(&name).map_or_else(|| Text::from(&*name), Text::from);
+        self.values.keep(key, value);
+    }
+
+    fn team_only(&mut self, key: &str, value: &Value<'_>) {
+        let flag = match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::Null => None,
+            _ => match spelling(value).unwrap_or("?") {
+                "" => None,
+                text if text.eq_ignore_ascii_case("true") => Some(true),
+                text if text.eq_ignore_ascii_case("false") => Some(false),
+                text => {
+                    let flag = number::parse(text).map(|number| number != 0.0);
+                    if flag.is_none() {
+                        self.values.unreadable(key, value);
+                    } else if !matches!(vocabulary::whole_number(text), Some(0 | 1)) {
+                        self.values.keep(key, value);
+                    }
+                    flag
+                }
+            },
+        };
+        assign(&mut self.event.team_only, flag, self.repeated);
+    }
+}
+
+fn assign<T>(slot: &mut Option<T>, value: Option<T>, repeated: bool) {
+    if value.is_some() || repeated {
+        *slot = value;
+    }
+}
+
+fn assign_text(slot: &mut Text, value: Option<Cow<'_, str>>, repeated: bool) {
+    match value {
+        Some(text) => *slot = Text::from(text),
+        None if repeated => slot.clear(),
+        None => {}
+    }
+}
+
+/// The id, unless it is one of the placeholders, which name nothing.
+fn named(id: Option<Cow<'_, str>>, placeholders: &[&str]) -> Text {
+    match id {
+        Some(id) if !placeholders.contains(&&*id) => Text::from(id),
+        _ => Text::default(),
+    }
+}
+
+/// Sets the player's team where it is unknown, or instead of the one that was sent, which then goes to `extra`.
+fn set_team(player: &mut Player, team: Team, extra: &mut Extra, replace: bool) {
+    if team == Team::Unknown || team == player.team {
+        return;
+    }
+    if player.team == Team::Unknown {
+        player.team = team;
+    } else if replace {
+        extra.push_if_absent("player_team", &Value::Text(player.team.as_str().into()));
+        player.team = team;
+    }
+}

@@ -1,0 +1,214 @@
+//! The JSON object of [`Event::extra`](crate::event::Event::extra): fields that have no place of their own.
+//!
+//! Addresses, tokens and passwords are dropped here, at whatever depth they stand.
+
+use std::ops::Range;
+
+use super::json::{Scanner, Value};
+use super::number;
+
+/// Nested values deeper than this are dropped: readers of JSON have such a limit too (serde_json 128).
+const MAX_DEPTH: usize = 32;
+
+/// Up to here the duplicates of a name are looked for one by one.
+const FEW: usize = 16;
+
+/// Collects fields in order of arrival. The buffers live as long as the body.
+#[derive(Default)]
+pub(super) struct Extra {
+    /// `"key":value` of each entry, one after the other.
+    json: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    key: Range<usize>,
+    /// With the key; no longer than it for a field that was taken back.
+    whole: Range<usize>,
+}
+
+impl Extra {
+    pub(super) fn clear(&mut self) {
+        self.json.clear();
+        self.entries.clear();
+    }
+
+    /// Adds a field; false if its value is too deep to keep. Secrets are passed over.
+    pub(super) fn push(&mut self, key: &str, value: &Value<'_>) -> bool {
+        if is_secret(key) {
+            return true;
+        }
+        let start = self.json.len();
+        let key_range = self.push_key(key);
+        self.json.push(':');
+        if write_value(value, 1, &mut self.json).is_err() {
+            self.json.truncate(start);
+            return false;
+        }
+        self.entries.push(Entry { key: key_range, whole: start..self.json.len() });
+        true
+    }
+
+    /// Adds a field unless one of this name is there.
+    pub(super) fn push_if_absent(&mut self, key: &str, value: &Value<'_>) {
+        let mut json_key = String::with_capacity(key.len() + 2);
+        write_text(key, &mut json_key);
+        if self.entries.iter().all(|entry| self.json[entry.key.clone()] != json_key) {
+            self.push(key, value);
+        }
+    }
+
+    /// Takes back what was kept under this name: the field came again.
+    pub(super) fn forget(&mut self, key: &str) {
+        if !self.entries.is_empty() {
+            let key = self.push_key(key);
+            self.entries.push(Entry { whole: key.clone(), key });
+        }
+    }
+
+    fn push_key(&mut self, key: &str) -> Range<usize> {
+        let start = self.json.len();
+        write_text(key, &mut self.json);
+        start..self.json.len()
+    }
+
+    /// The object, of repeated names the last; `""` without fields.
+    pub(super) fn to_object(&self) -> String {
+        if self.entries.is_empty() {
+            return String::new();
+        }
+        let mut object = String::with_capacity(self.json.len() + self.entries.len() + 1);
+        let superseded = self.superseded();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let taken_back = entry.whole == entry.key;
+            if taken_back || superseded.get(index).copied().unwrap_or(false) {
+                continue;
+            }
+            object.push(if object.is_empty() { '{' } else { ',' });
+            object.push_str(&self.json[entry.whole.clone()]);
+        }
+        if !object.is_empty() {
+            object.push('}');
+        }
+        object
+    }
+
+    /// Which entries have a later one of the same name; empty when none has.
+    fn superseded(&self) -> Vec<bool> {
+        let key = |index: usize| &self.json[self.entries[index].key.clone()];
+        let count = self.entries.len();
+        if count <= FEW && !(1..count).any(|later| (0..later).any(|earlier| key(earlier) == key(later))) {
+            return Vec::new();
+        }
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by(|&left, &right| key(left).cmp(key(right)).then(left.cmp(&right)));
+        let mut superseded = vec![false; count];
+        for pair in order.windows(2) {
+            superseded[pair[0]] = key(pair[0]) == key(pair[1]);
+        }
+        superseded
+    }
+}
+
+/// Whether a field of this name may never be stored, however it is spelled.
+pub(super) fn is_secret(key: &str) -> bool {
+    // The last letters of the names below tell nearly every other name apart.
+    if !matches!(key.as_bytes().last(), Some(b'p' | b'P' | b's' | b'S' | b'n' | b'N' | b'd' | b'D')) {
+        return false;
+    }
+    const LONGEST: usize = 64;
+    let mut lower = [0; LONGEST];
+    // Only the end of a name that long matters.
+    let tail = &key.as_bytes()[key.len().saturating_sub(LONGEST)..];
+    let lower = &mut lower[..tail.len()];
+    lower.copy_from_slice(tail);
+    lower.make_ascii_lowercase();
+    let is_address = matches!(&*lower, b"ip" | b"playerip" | b"clientip" | b"ipaddress" | b"address")
+        || lower.ends_with(b"_ip")
+        || lower.ends_with(b"_address");
+    is_address || lower.ends_with(b"token") || lower.ends_with(b"password")
+}
+
+struct TooDeep;
+
+fn write_value(value: &Value<'_>, depth: usize, out: &mut String) -> Result<(), TooDeep> {
+    match value {
+        Value::Text(text) => write_text(text, out),
+        Value::Number(text) if number::is_json_number(text) => out.push_str(text),
+        Value::Number(text) | Value::Word(text) => write_text(text, out),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Null => out.push_str("null"),
+        Value::Nested(text) => write_nested(text, depth, out)?,
+    }
+    Ok(())
+}
+
+fn write_nested(text: &str, depth: usize, out: &mut String) -> Result<(), TooDeep> {
+    if depth > MAX_DEPTH {
+        return Err(TooDeep);
+    }
+    let mut result = Ok(());
+    let mut is_first = true;
+    let mut separate = |out: &mut String| {
+        if !std::mem::take(&mut is_first) {
+            out.push(',');
+        }
+    };
+    let mut scanner = Scanner::new(text);
+    // The text was scanned by the same rules before, so it can't be broken.
+    let (scanned, closing) = if text.starts_with('{') {
+        out.push('{');
+        let scanned = scanner.members(|key, value| {
+            if result.is_err() || is_secret(key) {
+                return;
+            }
+            separate(out);
+            write_text(key, out);
+            out.push(':');
+            result = write_value(&value, depth + 1, out);
+        });
+        (scanned, '}')
+    } else {
+        out.push('[');
+        let scanned = scanner.elements(|value| {
+            if result.is_err() {
+                return;
+            }
+            separate(out);
+            result = write_value(&value, depth + 1, out);
+        });
+        (scanned, ']')
+    };
+    out.push(closing);
+    scanned.map_err(|_| TooDeep)?;
+    result
+}
+
+fn write_text(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push('"');
+    let mut plain_start = 0;
+    for (index, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[plain_start..index]);
+        plain_start = index + 1;
+        out.push('\\');
+        match byte {
+            b'"' | b'\\' => out.push(char::from(byte)),
+            b'\n' => out.push('n'),
+            b'\r' => out.push('r'),
+            b'\t' => out.push('t'),
+            _ => {
+                out.push_str("u00");
+                out.push(char::from(HEX[usize::from(byte >> 4)]));
+                out.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    out.push_str(&text[plain_start..]);
+    out.push('"');
+}

@@ -1,0 +1,185 @@
+//! Single values: text, numbers and words of the vocabularies, and what becomes of those that can't be read.
+
+use std::borrow::Cow;
+
+use super::extra::Extra;
+use super::json::Value;
+use super::{BodyToken, number};
+use crate::event::Text;
+use crate::vocabulary::Team;
+
+/// Reads the values of one event. Whatever its normal form would lose goes to `extra` as it came; what can't be
+/// read at all is counted besides.
+pub(super) struct Values<'s> {
+    pub(super) extra: &'s mut Extra,
+    pub(super) unreadable_fields: u32,
+}
+
+impl Values<'_> {
+    pub(super) fn team(&mut self, key: &str, value: &Value<'_>) -> Option<Team> {
+        self.vocabulary_word(key, value, Team::parse, Team::as_str)
+    }
+
+    /// A word of a closed vocabulary. What came is kept unless it is that very word.
+    pub(super) fn vocabulary_word<T: Copy>(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        parse: fn(&str) -> Option<T>,
+        as_str: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let text = self.word(key, value)?;
+        let Some(word) = parse(&text) else {
+            self.unreadable(key, value);
+            return None;
+        };
+        if as_str(word) != text {
+            self.keep(key, value);
+        }
+        Some(word)
+    }
+
+    /// A word that the engine may have another name for. What came is kept where it has.
+    pub(super) fn canonical<'v>(
+        &mut self,
+        key: &str,
+        value: &'v Value<'_>,
+        canonical_name: fn(&str) -> Option<&'static str>,
+    ) -> Option<Cow<'v, str>> {
+        let text = self.word(key, value)?;
+        match canonical_name(&text) {
+            Some(name) if name != text => {
+                self.keep(key, value);
+                Some(Cow::Borrowed(name))
+            }
+            _ => Some(text),
+        }
+    }
+
+    /// A forum id; none for 0, −1 and the empty text, by which scripts say that there is none.
+    pub(super) fn member_id(&mut self, key: &str, value: &Value<'_>) -> Option<Text> {
+        let text = self.word(key, value)?;
+        match parse_member_id(&text) {
+            Some(member_id) => member_id,
+            None => {
+                self.unreadable(key, value);
+                None
+            }
+        }
+    }
+
+    pub(super) fn integer(&mut self, key: &str, value: &Value<'_>) -> Option<i32> {
+        self.number_as(key, value, number::to_i32)
+    }
+
+    pub(super) fn decimal(&mut self, key: &str, value: &Value<'_>) -> Option<f32> {
+        self.number_as(key, value, number::to_f32)
+    }
+
+    /// A number without a place of its own.
+    pub(super) fn kept_number(&mut self, key: &str, value: &Value<'_>) -> Option<f64> {
+        let number = self.number_as(key, value, Some);
+        if number.is_some() {
+            self.keep(key, value);
+        }
+        number
+    }
+
+    fn number_as<T>(&mut self, key: &str, value: &Value<'_>, convert: fn(f64) -> Option<T>) -> Option<T> {
+        if *value == Value::Null {
+            return None;
+        }
+        let text = spelling(value);
+        if text == Some("") {
+            return None;
+        }
+        let number = text.and_then(number::parse).and_then(convert);
+        if number.is_none() {
+            self.unreadable(key, value);
+        }
+        number
+    }
+
+    /// An identifier or a word of some vocabulary: white space around it means nothing, and `NIL` and `NULL` are how
+    /// scripts print that there is none.
+    pub(super) fn word<'v>(&mut self, key: &str, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
+        match value {
+            Value::Text(text) if matches!(text.trim_ascii(), "NIL" | "NULL") => {
+                self.unreadable(key, value);
+                None
+            }
+            Value::Text(text) => self.stored_text(key, value, text.trim_ascii()),
+            _ => self.free_text(key, value),
+        }
+    }
+
+    /// Text that a person chose.
+    pub(super) fn free_text<'v>(&mut self, key: &str, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
+        match value {
+            Value::Text(text) => self.stored_text(key, value, text),
+            Value::Number(text) => Some(Cow::Borrowed(text)),
+            Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+            Value::Null => None,
+            Value::Word(_) | Value::Nested(_) => {
+                self.unreadable(key, value);
+                None
+            }
+        }
+    }
+
+    fn stored_text<'v>(&mut self, key: &str, value: &Value<'_>, text: &'v str) -> Option<Cow<'v, str>> {
+        if text.is_empty() {
+            return None;
+        }
+        let stored = without_nul(text);
+        if stored.len() != text.len() {
+            self.keep(key, value);
+        }
+        Some(stored)
+    }
+
+    pub(super) fn unreadable(&mut self, key: &str, value: &Value<'_>) {
+        self.unreadable_fields += 1;
+        self.extra.push(key, value);
+    }
+
+    pub(super) fn keep(&mut self, key: &str, value: &Value<'_>) {
+        if !self.extra.push(key, value) {
+            self.unreadable_fields += 1;
+        }
+    }
+}
+
+/// The text of a value that is one, trimmed; none for flags, `null` and nested values.
+pub(super) fn spelling<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Text(text) => Some(text.trim_ascii()),
+        Value::Number(text) | Value::Word(text) => Some(text),
+        Value::Bool(_) | Value::Null | Value::Nested(_) => None,
+    }
+}
+
+/// The inner value is none for 0 and −1.
+pub(super) fn parse_member_id(text: &str) -> Option<Option<Text>> {
+    match number::parse(text)? {
+        0.0 | -1.0 => Some(None),
+        // Ids have at most ten digits; all of these are whole in an `f64`.
+        id if id > 0.0 && id < 1e15 && id.fract() == 0.0 => {
+            Some(Some(compact_str::format_compact!("{}", id as u64)))
+        }
+        _ => None,
+    }
+}
+
+/// PostgreSQL stores no NUL, and C ends a string there.
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
+    if !text.as_bytes().contains(&0) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\0', ""))
+}
+
+/// A token, which is never kept elsewhere, not even when it can't be read.
+pub(super) fn secret(value: &Value<'_>) -> Option<BodyToken> {
+    spelling(value).filter(|text| !text.is_empty()).map(BodyToken::from)
+}

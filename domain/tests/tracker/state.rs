@@ -1,0 +1,92 @@
+//! The state: kept, read back, bounded, forgotten.
+
+use mohaa_domain::event::Millis;
+use mohaa_domain::tracker::{EventWindow, FORGOTTEN_AFTER_MS, MAX_MATCHES, SnapshotError, Tracker, Trackers};
+use mohaa_domain::vocabulary::Team;
+use uuid::Uuid;
+
+use crate::{Described, SERVER, Server, at, jump, player};
+
+#[test]
+fn a_hostile_stream_leaves_a_bounded_state() {
+    let mut trackers = Trackers::default();
+    let long = "x".repeat(5000);
+    let mut feed = |from: u32, to: u32| {
+        for n in from..to {
+            let id = if n % 3 == 0 { format!("match_{}", n % 97) } else { format!("{long}{}", n / 4000) };
+            let made_up = format!("{n}_{}", &long[..(n as usize * 7) % 120]);
+            let event = jump(f64::from(n % 50))
+                .named(if n % 5 == 0 { "" } else { &id })
+                .session(&long)
+                .map(&format!("dm/{}", &long[..(n as usize) % 70]))
+                .by(player(&made_up, &long, Team::Axis))
+                .to(player(&format!("unauth_{n}"), &made_up, Team::Allies));
+            trackers.stamp(SERVER, &event, at(f64::from(n) * 0.01), &EventWindow::default());
+        }
+        let now = at(f64::from(to) * 0.01);
+        assert!(trackers.get(SERVER).unwrap().matches(now).count() <= MAX_MATCHES);
+        trackers.snapshot().len()
+    };
+    feed(0, 12_000);
+    let bytes = feed(12_000, 24_000);
+    // 16 matches × 512 teams × (an id of at most 128 bytes and its JSON).
+    assert!(bytes < MAX_MATCHES * 512 * 170, "{bytes} bytes");
+}
+
+#[test]
+fn the_state_of_a_full_server_is_small() {
+    let mut trackers = Trackers::default();
+    for n in 0..3000_u32 {
+        let name = format!("Player {}", n % 64);
+        let event = jump(f64::from(n)).by(player(&format!("unauth_{}", n % 64), &name, Team::Axis));
+        trackers.stamp(SERVER, &event, at(f64::from(n)), &EventWindow::default());
+    }
+    let bytes = trackers.snapshot().len();
+    assert!(bytes < 5_000, "{bytes} bytes");
+}
+
+#[test]
+fn a_server_is_forgotten_after_48_h() {
+    let mut trackers = Trackers::default();
+    trackers.stamp(SERVER, &jump(0.0), Millis(0), &EventWindow::default());
+    trackers.stamp(Uuid::from_u128(2), &jump(0.0), Millis(1), &EventWindow::default());
+    assert_eq!(trackers.forget_idle(Millis(FORGOTTEN_AFTER_MS)), 1);
+    assert!(!trackers.knows(SERVER) && trackers.knows(Uuid::from_u128(2)));
+}
+
+#[test]
+fn one_servers_state_moves_to_another_node() {
+    let mut here = Trackers::default();
+    let first = here.stamp(SERVER, &jump(10.0), at(0.0), &EventWindow::default());
+    let kept = here.snapshot_server(SERVER).unwrap();
+    assert!(here.snapshot_server(Uuid::from_u128(2)).is_none());
+
+    let mut there = Trackers::default();
+    there.restore_server(SERVER, &kept).unwrap();
+    let second = there.stamp(SERVER, &jump(11.0), at(1.0), &EventWindow::default());
+    assert_eq!(second.match_id, first.match_id);
+    assert!(matches!(
+        there.restore_server(Uuid::from_u128(2), &kept),
+        Err(SnapshotError::WrongServer { found: SERVER, .. })
+    ));
+}
+
+#[test]
+fn state_that_can_not_be_read_is_an_error() {
+    assert!(matches!(Trackers::restore(b"{"), Err(SnapshotError::Unreadable(_))));
+    assert!(matches!(
+        Trackers::restore(br#"{"version":9}"#),
+        Err(SnapshotError::UnknownVersion { found: 9 })
+    ));
+}
+
+#[test]
+fn resuming_from_another_state_is_noticed() {
+    let event = jump(10.0);
+    let mut server = Server::start();
+    let stamp = server.receives(0.0, &event);
+    assert!(Tracker::new(SERVER).resume(&event, &stamp));
+    let mut other = Server::start();
+    other.receives(-5.0, &jump(100.0));
+    assert!(!other.tracker.resume(&event, &stamp));
+}

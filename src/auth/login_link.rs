@@ -1,0 +1,64 @@
+//! One-time links that sign a user in, for operators who hand out access without Discord or Steam.
+//!
+//! Looking at the link does not use it up, so that a messenger's preview can't; only the form on its page does. Of
+//! the code only a hash is kept: who reads the database signs nobody in.
+
+use super::{hash_of_code, random_code};
+use crate::users::User;
+use sqlx::PgPool;
+
+/// 256 bits: not to be guessed in 24 hours, or ever.
+const CODE_BYTES: usize = 32;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoginLinkError {
+    /// Unknown, used or expired: a caller learns no more.
+    #[error("this login link is unknown, was used or has expired")]
+    Gone,
+    #[error("login links can't be looked up: {0}")]
+    Store(#[from] sqlx::Error),
+}
+
+/// A new link for this user, good for 24 hours. Links that nobody can use any more are cleared away meanwhile.
+pub async fn make_login_link(pool: &PgPool, user_id: i32, base_url: &str) -> sqlx::Result<String> {
+    let code = random_code(CODE_BYTES);
+    // By `login_links_by_expiry`.
+    sqlx::query("DELETE FROM login_links WHERE expires_at < now() - interval '30 days'")
+        .execute(pool)
+        .await?;
+    sqlx::query(
+        "INSERT INTO login_links (code_hash, user_id, expires_at) VALUES ($1, $2, now() + interval '24 hours')",
+    )
+    .bind(hash_of_code(&code).as_slice())
+    .bind(user_id)
+    .execute(pool)
+    .await?;
+    Ok(format!("{base_url}/login/link/{code}"))
+}
+
+/// Whom the link would sign in, without using it up. By primary key.
+pub async fn find_login_link(pool: &PgPool, code: &str) -> Result<User, LoginLinkError> {
+    let user: Option<User> = sqlx::query_as(
+        "SELECT users.id, users.display_name, users.role, users.created_at
+         FROM login_links JOIN users ON users.id = login_links.user_id
+         WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now()",
+    )
+    .bind(hash_of_code(code).as_slice())
+    .fetch_optional(pool)
+    .await?;
+    user.ok_or(LoginLinkError::Gone)
+}
+
+/// Uses the link up and tells whom it signs in. Of two calls at once one gets the user: the row is locked by the
+/// first, and the second then finds it used. By primary key.
+pub async fn consume_login_link(pool: &PgPool, code: &str) -> Result<User, LoginLinkError> {
+    let user: Option<User> = sqlx::query_as(
+        "UPDATE login_links SET used_at = now() FROM users
+         WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now() AND users.id = login_links.user_id
+         RETURNING users.id, users.display_name, users.role, users.created_at",
+    )
+    .bind(hash_of_code(code).as_slice())
+    .fetch_optional(pool)
+    .await?;
+    user.ok_or(LoginLinkError::Gone)
+}

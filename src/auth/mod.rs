@@ -1,0 +1,29 @@
+//! Who is calling: access tokens, the browser's session cookie, one-time login links, and the token that keeps
+//! forms from being sent by other sites.
+
+mod access_token;
+mod csrf;
+mod login_link;
+mod session;
+mod signed_in;
+
+pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken};
+pub use csrf::{CSRF_COOKIE, CsrfToken};
+pub use login_link::{LoginLinkError, consume_login_link, find_login_link, make_login_link};
+pub use session::{SESSION_COOKIE, SessionCookies};
+pub use signed_in::{MaybeUser, SignedInUser};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+/// So many random bytes from the operating system's generator, as text that is safe in URLs and headers.
+pub fn random_code(bytes: usize) -> String {
+    let mut random = vec![0_u8; bytes];
+    rand::fill(&mut random[..]);
+    BASE64_URL_SAFE_NO_PAD.encode(random)
+}
+
+/// SHA-256, which is enough for codes that are random themselves: nothing shorter than the code can be tried.
+pub fn hash_of_code(code: &str) -> [u8; 32] {
+    Sha256::digest(code.as_bytes()).into()
+}

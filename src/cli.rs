@@ -1,0 +1,269 @@
+//! The command line. Settings become flags by the settings' table (`SettingFlags`), so that help, environment and
+//! file can't disagree; what only one command knows is an argument of that command.
+
+use crate::{
+    config::{SETTINGS, Shown, Sources},
+    simulate::DialectChoice,
+    users::Role,
+};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueHint};
+use std::{collections::HashMap, path::PathBuf};
+use uuid::Uuid;
+
+/// Game telemetry and tournaments for OpenMOHAA servers.
+///
+/// Takes in what game servers report, loses none of it, and turns it into statistics.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mohaa-stats",
+    version,
+    arg_required_else_help = true,
+    after_help = "Try it: mohaa-stats demo\n\
+        Logs go to standard error; RUST_LOG filters them (default: info), LOG_FORMAT=json writes them as JSON.\n\
+        Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: CliCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CliCommand {
+    /// Run the service
+    ///
+    /// Prints `listening on http://…` on standard output once it takes requests. Stops on SIGTERM or Ctrl-C, after
+    /// what was accepted is safe.
+    Serve {
+        /// Bring private PostgreSQL, Redis and ClickHouse along, kept in the data directory
+        #[arg(long)]
+        embedded: bool,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Run the service with private stores and made-up matches to look at
+    Demo {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Play made-up matches of game servers against a running service
+    ///
+    /// Prints a JSON report of what was sent, to compare with what the service says.
+    Simulate(SimulateArguments),
+    /// Make, list and revoke game servers
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Make users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Bring the schemas of PostgreSQL and ClickHouse up to date, and end
+    Migrate {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Print the effective configuration and where each value comes from, secrets hidden
+    Config {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Print the HTTP API as OpenAPI 3.1
+    Openapi,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateArguments {
+    /// Address of the service
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: String,
+    /// Token of a server; give one for each server
+    #[arg(long = "token", value_name = "TOKEN", required_unless_present = "data_dir")]
+    pub tokens: Vec<String>,
+    /// Make the servers in the stores of this data directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "tokens")]
+    pub data_dir: Option<PathBuf>,
+    /// Servers that play at once [default: one for each token, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub servers: Option<u16>,
+    /// Matches for each server
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub matches: u32,
+    /// Percentage of players that are not logged in [default: 0, with the dialect live 50]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub guests: Option<u8>,
+    /// Events a second over all servers [default: as fast as answers come]
+    #[arg(long, value_name = "EVENTS_PER_S", value_parser = positive_rate)]
+    pub rate: Option<f64>,
+    /// How the servers speak
+    #[arg(long, value_enum, default_value_t = DialectChoice::Mixed)]
+    pub dialect: DialectChoice,
+    /// Equal seeds play equal matches
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn positive_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("is not a number above 0".to_owned()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// Make a server; prints its id and its token, which is shown only now
+    Add {
+        /// What the server is called
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// List the servers
+    List {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Revoke the tokens of a server at once
+    Revoke {
+        /// The server's id
+        #[arg(value_name = "ID")]
+        server_id: Uuid,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make a user; prints an access token for 15 minutes and a link that signs a browser in once within 24 hours
+    Add {
+        /// What the user is called
+        #[arg(long)]
+        name: String,
+        /// What the user may do: player, organizer or admin
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+}
+
+/// Every setting that may stand on a command line, as given and not yet understood: mistakes are told all at once,
+/// together with those of the environment and the file.
+#[derive(Debug, Clone, Default)]
+pub struct SettingFlags {
+    pub flags: HashMap<String, String>,
+    pub config_file: Option<PathBuf>,
+}
+
+impl SettingFlags {
+    pub fn sources(self) -> Sources {
+        Sources::of_process(self.flags, self.config_file)
+    }
+}
+
+const CONFIG_FILE_ID: &str = "config";
+/// Settings that short help shows.
+const EVERYDAY_SETTINGS: [&str; 2] = ["LISTEN", "DATA_DIR"];
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        let config_file = Arg::new(CONFIG_FILE_ID)
+            .long(CONFIG_FILE_ID)
+            .value_name("FILE")
+            .value_hint(ValueHint::FilePath)
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("TOML file of settings [env: MOHAA_CONFIG]");
+        let command =
+            command.next_help_heading("Settings (flag over environment over file)").arg(config_file);
+        let with_flag = SETTINGS.iter().filter(|setting| setting.shown != Shown::Nothing);
+        with_flag.fold(command, |command, setting| {
+            let default =
+                setting.default.text(false).map(|text| format!(" [default: {text}]")).unwrap_or_default();
+            let help = format!("{}{default} [env: {}]", setting.meaning, setting.name);
+            command.arg(
+                Arg::new(setting.name)
+                    .long(setting.flag())
+                    .value_name("VALUE")
+                    .help(help)
+                    .hide_short_help(!EVERYDAY_SETTINGS.contains(&setting.name)),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut this = Self::default();
+        this.update_from_arg_matches(matches)?;
+        Ok(this)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.config_file = matches.get_one::<PathBuf>(CONFIG_FILE_ID).cloned();
+        let with_flag = SETTINGS.iter().filter(|setting| setting.shown != Shown::Nothing);
+        self.flags = with_flag
+            .filter_map(|setting| {
+                Some((setting.name.to_owned(), matches.get_one::<String>(setting.name)?.clone()))
+            })
+            .collect();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parsed(line: &str) -> Result<CliCommand, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_commands_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_flags_of_serve() {
+        let command = parsed(
+            "mohaa-stats serve --embedded --data-dir d --listen 127.0.0.1:0 --worker-count x --config c.toml",
+        );
+        let Ok(CliCommand::Serve { embedded: true, settings }) = command else { panic!("{command:?}") };
+        assert_eq!(settings.flags["LISTEN"], "127.0.0.1:0");
+        assert_eq!(settings.flags["DATA_DIR"], "d");
+        assert_eq!(settings.flags["WORKER_COUNT"], "x");
+        assert_eq!(settings.config_file, Some(PathBuf::from("c.toml")));
+        assert_eq!(settings.flags.len(), 3);
+    }
+
+    #[test]
+    fn secrets_have_no_flags() {
+        assert!(parsed("mohaa-stats serve --jwt-secret x").is_err());
+        let help = Cli::command().find_subcommand_mut("serve").unwrap().render_long_help().to_string();
+        assert!(help.contains("--postgres-url") && !help.contains("--jwt-secret"), "{help}");
+    }
+
+    #[test]
+    fn a_simulation_needs_tokens_or_the_stores_to_make_them_in() {
+        assert!(parsed("mohaa-stats simulate --url http://127.0.0.1:8080").is_err());
+        assert!(parsed("mohaa-stats simulate --url u --token a --data-dir d").is_err());
+        assert!(parsed("mohaa-stats simulate --url u --token a --guests 101").is_err());
+        assert!(parsed("mohaa-stats simulate --url u --token a --rate 0").is_err());
+        let command =
+            parsed("mohaa-stats simulate --url u --token a --token b --dialect live --rate 10.5 --seed 7");
+        let Ok(CliCommand::Simulate(arguments)) = command else { panic!("{command:?}") };
+        assert_eq!((arguments.tokens.len(), arguments.dialect, arguments.seed), (2, DialectChoice::Live, 7));
+    }
+
+    #[test]
+    fn a_user_has_a_known_role() {
+        assert!(parsed("mohaa-stats user add --name Anna --role admin").is_ok());
+        assert!(parsed("mohaa-stats user add --name Anna --role king").is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! Compares roll-ups with a recount of their base table, and replaces the days on which they differ.
+//!
+//! Needed after the store stopped uncleanly: an insert that was under way may have reached `raw_events` and not its
+//! views, or the other way round. A recount runs the view's own SELECT over one day of `raw_events` into a table
+//! beside the target, and a day that differs is exchanged as a whole (REPLACE PARTITION). The writers wait meanwhile;
+//! the spool takes what arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clickhouse::{Client, Row};
+use mohaa_actors::pipeline::Pipeline;
+use prometheus::{IntGaugeVec, Opts, Registry};
+use serde::Deserialize;
+use tokio::sync::RwLock;
+
+use super::schema::{ROLLUPS, Rollup};
+use super::touched_days::TouchedDays;
+
+/// How often the store is asked since when it runs.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// Start times are computed from two clocks of one second's resolution.
+const SAME_START_SECONDS: i64 = 3;
+
+type Result<T> = std::result::Result<T, clickhouse::error::Error>;
+
+pub struct Reconciler {
+    client: Client,
+    gate: Arc<RwLock<()>>,
+    touched_days: Arc<TouchedDays>,
+    differing_days: IntGaugeVec,
+}
+
+#[derive(Row, Deserialize, PartialEq, Eq, Debug)]
+struct Fingerprint {
+    rows: u64,
+    hash: u64,
+}
+
+impl Reconciler {
+    /// # Errors
+    /// When `registry` already holds a metric of the same name.
+    pub fn new(
+        client: Client,
+        pipeline: &Pipeline,
+        touched_days: Arc<TouchedDays>,
+        registry: &Registry,
+    ) -> std::result::Result<Self, prometheus::Error> {
+        let differing_days = IntGaugeVec::new(
+            Opts::new("mohaa_rollup_drift_days", "Days on which a roll-up differs from its base table."),
+            &["rollup"],
+        )?;
+        registry.register(Box::new(differing_days.clone()))?;
+        for rollup in ROLLUPS {
+            differing_days.with_label_values(&[rollup.table]).set(0);
+        }
+        // A recount reads a whole day.
+        let client = client.with_setting("max_execution_time", "600");
+        Ok(Self { client, gate: pipeline.gate.clone(), touched_days, differing_days })
+    }
+
+    /// Compares the touched days once at the start and again whenever the store has been started anew; for ever.
+    pub async fn watch(self) {
+        let mut reconciled_start: Option<i64> = None;
+        loop {
+            if let Ok(started_at) = self.store_started_at().await
+                && reconciled_start.is_none_or(|known| (known - started_at).abs() > SAME_START_SECONDS)
+            {
+                match self.reconcile().await {
+                    Ok(()) => reconciled_start = Some(started_at),
+                    Err(error) => tracing::warn!(%error, "roll-ups can't be compared yet"),
+                }
+            }
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    }
+
+    async fn store_started_at(&self) -> Result<i64> {
+        self.client.query("SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())").fetch_one().await
+    }
+
+    /// Compares every touched day and mends what differs. Writers wait until it returns.
+    ///
+    /// # Errors
+    /// When ClickHouse can't be reached; what was not compared is still in the list.
+    pub async fn reconcile(&self) -> Result<()> {
+        let days = self.touched_days.all();
+        if days.is_empty() {
+            return Ok(());
+        }
+        let _writers_wait = self.gate.write().await;
+        for rollup in ROLLUPS {
+            let mut differing = Vec::new();
+            for &day in &days {
+                if self.recount(*rollup, day).await? {
+                    differing.push(day);
+                    self.differing_days.with_label_values(&[rollup.table]).set(differing.len() as i64);
+                }
+            }
+            for &day in &differing {
+                self.replace(*rollup, day).await?;
+            }
+            self.drop_recount(*rollup).await?;
+            self.differing_days.with_label_values(&[rollup.table]).set(0);
+        }
+        tracing::info!(days = days.len(), "roll-ups agree with their base table");
+        Ok(())
+    }
+
+    fn recount_table(rollup: Rollup) -> String {
+        format!("{}_recount", rollup.table)
+    }
+
+    /// Recounts a day beside the target; says whether they differ.
+    async fn recount(&self, rollup: Rollup, day: i32) -> Result<bool> {
+        let recount = Self::recount_table(rollup);
+        let target = rollup.table;
+        self.client.query_raw(&format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}")).execute().await?;
+        let date: String = self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one().await?;
+        self.client.query_raw(&format!("ALTER TABLE {recount} DROP PARTITION '{date}'")).execute().await?;
+        let select = self.view_select(rollup, day).await?;
+        self.client
+            .query_raw(&format!("INSERT INTO {recount} {select}"))
+            .with_setting("insert_deduplicate", "0")
+            .execute()
+            .await?;
+        let expected = self.fingerprint(&recount, rollup, day).await?;
+        let found = self.fingerprint(target, rollup, day).await?;
+        if expected != found {
+            tracing::warn!(target, date, ?expected, ?found, "a roll-up differs from its base table");
+        }
+        Ok(expected != found)
+    }
+
+    /// The view's SELECT over one day of the base table.
+    async fn view_select(&self, rollup: Rollup, day: i32) -> Result<String> {
+        let select: String = self
+            .client
+            .query("SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = ?")
+            .bind(format!("{}_mv", rollup.table))
+            .fetch_one()
+            .await?;
+        let database: String = self.client.query("SELECT currentDatabase()").fetch_one().await?;
+        let one_day = format!("FROM (SELECT * FROM raw_events WHERE toDate(event_at) = toDate({day})) AS raw_events");
+        let restricted = select
+            .replace(&format!("FROM {database}.raw_events"), &one_day)
+            .replace(&format!("FROM `{database}`.raw_events"), &one_day);
+        if restricted == select {
+            let message = format!("the view of {} does not read raw_events as expected", rollup.table);
+            return Err(clickhouse::error::Error::Custom(message));
+        }
+        Ok(restricted)
+    }
+
+    /// Row count and an order-free hash of one day. Names and other values kept as aggregate states are left out:
+    /// they follow from the same rows, and a tie between two of them may fall either way.
+    async fn fingerprint(&self, table: &str, rollup: Rollup, day: i32) -> Result<Fingerprint> {
+        let columns: Vec<String> = self
+            .client
+            .query(
+                "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = ? \
+                 AND NOT startsWith(type, 'AggregateFunction') ORDER BY position",
+            )
+            .bind(table)
+            .fetch_all()
+            .await?;
+        let columns = columns.join(", ");
+        let day_expression = rollup.day;
+        self.client
+            .query_raw(&format!(
+                "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} FINAL \
+                 WHERE {day_expression} = toDate({day})"
+            ))
+            .fetch_one()
+            .await
+    }
+
+    async fn replace(&self, rollup: Rollup, day: i32) -> Result<()> {
+        let recount = Self::recount_table(rollup);
+        let date: String = self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one().await?;
+        let target = rollup.table;
+        self.client
+            .query_raw(&format!("ALTER TABLE {target} REPLACE PARTITION '{date}' FROM {recount}"))
+            .execute()
+            .await?;
+        tracing::info!(target, date, "a roll-up's day was recounted and replaced");
+        Ok(())
+    }
+
+    async fn drop_recount(&self, rollup: Rollup) -> Result<()> {
+        self.client.query_raw(&format!("DROP TABLE IF EXISTS {}", Self::recount_table(rollup))).execute().await
+    }
+}

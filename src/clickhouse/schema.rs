@@ -1,0 +1,200 @@
+//! The ClickHouse schema: numbered files of `clickhouse/`, applied in order and never changed afterwards, and a
+//! check at start that what is there is what this version writes to.
+
+use clickhouse::{Client, Row};
+use mohaa_domain::row;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// The numbered files. A file that was applied once must never change: a later one changes the schema.
+const MIGRATIONS: &[(u32, &str, &str)] = &[
+    (1, "raw_events", include_str!("../../clickhouse/0001_raw_events.sql")),
+    (2, "rollups", include_str!("../../clickhouse/0002_rollups.sql")),
+];
+
+/// A table filled by the view of the same name with `_mv` behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rollup {
+    pub table: &'static str,
+    /// The expression that it is partitioned by.
+    pub day: &'static str,
+}
+
+pub const ROLLUPS: &[Rollup] = &[
+    Rollup { table: "player_kills_hourly", day: "toDate(hour)" },
+    Rollup { table: "player_stats_daily", day: "day" },
+    Rollup { table: "weapon_stats", day: "day" },
+    Rollup { table: "kill_heatmap", day: "day" },
+    Rollup { table: "player_match_totals", day: "day" },
+    Rollup { table: "matches", day: "day" },
+    Rollup { table: "player_names", day: "day" },
+    Rollup { table: "player_rivals_daily", day: "day" },
+];
+
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    #[error("ClickHouse: {0}")]
+    ClickHouse(#[from] clickhouse::error::Error),
+    #[error("migration {version} ({name}) failed at «{statement}»: {source}")]
+    Migration { version: u32, name: &'static str, statement: String, source: clickhouse::error::Error },
+    #[error("migration {version} ({name}) was applied with other content; applied files must not change")]
+    Changed { version: u32, name: &'static str },
+    #[error("the schema in ClickHouse is not the one this version writes to: {}", .0.join("; "))]
+    Drift(Vec<String>),
+}
+
+#[derive(Row, Deserialize)]
+struct AppliedMigration {
+    version: u32,
+    checksum: String,
+}
+
+/// Creates the database where it is missing and applies what is not applied yet.
+///
+/// # Errors
+/// When ClickHouse can't be reached or refuses a statement.
+pub async fn migrate(client: &Client) -> Result<(), SchemaError> {
+    client
+        .query_raw(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
+             applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY version",
+        )
+        .execute()
+        .await?;
+    let applied: Vec<AppliedMigration> =
+        client.query("SELECT version, checksum FROM schema_migrations ORDER BY version").fetch_all().await?;
+    for &(version, name, sql) in MIGRATIONS {
+        let checksum = format!("{:x}", HexDigest(Sha256::digest(sql.as_bytes()).into()));
+        if let Some(found) = applied.iter().find(|migration| migration.version == version) {
+            if found.checksum != checksum {
+                return Err(SchemaError::Changed { version, name });
+            }
+            continue;
+        }
+        tracing::info!(version, name, "applying ClickHouse migration");
+        for statement in statements(sql) {
+            client.query_raw(&statement).execute().await.map_err(|source| SchemaError::Migration {
+                version,
+                name,
+                statement: statement.chars().take(120).collect(),
+                source,
+            })?;
+        }
+        client
+            .query("INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)")
+            .bind(version)
+            .bind(name)
+            .bind(checksum)
+            .execute()
+            .await?;
+    }
+    Ok(())
+}
+
+struct HexDigest([u8; 32]);
+
+impl std::fmt::LowerHex for HexDigest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// Statements end with `;` at the end of a line; comments take whole lines.
+fn statements(sql: &str) -> Vec<String> {
+    let code: Vec<&str> = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    code.join("\n")
+        .split(";\n")
+        .map(|statement| statement.trim().trim_end_matches(';').to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect()
+}
+
+/// Keeps events for `days` days, or for ever when 0. Whole partitions are dropped.
+///
+/// # Errors
+/// When ClickHouse can't be reached or refuses.
+pub async fn set_raw_events_ttl(client: &Client, days: u32) -> Result<(), SchemaError> {
+    let definition: String = client
+        .query("SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'raw_events'")
+        .fetch_one()
+        .await?;
+    let has_ttl = definition.contains(" TTL ");
+    if days == 0 {
+        if has_ttl {
+            client.query_raw("ALTER TABLE raw_events REMOVE TTL").execute().await?;
+        }
+    } else if !definition.contains(&format!("toIntervalDay({days})")) {
+        let statement = format!("ALTER TABLE raw_events MODIFY TTL toDate(event_at) + toIntervalDay({days})");
+        client.query_raw(&statement).execute().await?;
+    }
+    Ok(())
+}
+
+#[derive(Row, Deserialize)]
+struct FoundColumn {
+    name: String,
+    sql_type: String,
+}
+
+#[derive(Row, Deserialize)]
+struct FoundTable {
+    name: String,
+    engine: String,
+    definition: String,
+}
+
+/// Compares what is in ClickHouse with what this version writes: columns and types of `raw_events`, every roll-up
+/// with its view and its deduplication window.
+///
+/// # Errors
+/// [`SchemaError::Drift`] with every difference, or when ClickHouse can't be reached.
+pub async fn check(client: &Client) -> Result<(), SchemaError> {
+    let mut differences = Vec::new();
+    let columns: Vec<FoundColumn> = client
+        .query(
+            "SELECT name, type AS sql_type FROM system.columns \
+             WHERE database = currentDatabase() AND table = 'raw_events'",
+        )
+        .fetch_all()
+        .await?;
+    let batch_id = row::ColumnDefinition { name: "batch_id", sql_type: "UUID" };
+    for expected in std::iter::once(&batch_id).chain(row::COLUMNS) {
+        match columns.iter().find(|column| column.name == expected.name) {
+            None => differences.push(format!("raw_events has no column {}", expected.name)),
+            Some(found) if found.sql_type != expected.sql_type => differences.push(format!(
+                "raw_events.{} is {}, not {}",
+                expected.name, found.sql_type, expected.sql_type
+            )),
+            Some(_) => {}
+        }
+    }
+    let tables: Vec<FoundTable> = client
+        .query(
+            "SELECT name, engine, create_table_query AS definition FROM system.tables \
+             WHERE database = currentDatabase()",
+        )
+        .fetch_all()
+        .await?;
+    for table in ROLLUPS.iter().map(|rollup| rollup.table).chain(["raw_events"]) {
+        match tables.iter().find(|found| found.name == table) {
+            None => differences.push(format!("table {table} is missing")),
+            Some(found) if !found.definition.contains("non_replicated_deduplication_window")
+                && !found.engine.starts_with("Replicated") =>
+            {
+                differences.push(format!("table {table} has no deduplication window"));
+            }
+            Some(_) => {}
+        }
+    }
+    for rollup in ROLLUPS {
+        let view = format!("{}_mv", rollup.table);
+        match tables.iter().find(|found| found.name == view) {
+            None => differences.push(format!("view {view} is missing")),
+            Some(found) if !found.definition.contains(&format!(".{} ", rollup.table)) => {
+                differences.push(format!("view {view} does not fill {}", rollup.table));
+            }
+            Some(_) => {}
+        }
+    }
+    if differences.is_empty() { Ok(()) } else { Err(SchemaError::Drift(differences)) }
+}

@@ -1,0 +1,174 @@
+//! The writers' store: inserts of ready-made rows into `raw_events`, with every setting that matters pinned.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clickhouse::error::Error;
+use clickhouse::{Client, Row};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
+use mohaa_domain::row;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::error_code;
+use super::touched_days::TouchedDays;
+
+/// A stalled connection is given up after this; the writer then treats the insert as ambiguous.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// An insert of the largest batch takes about a second; a store under pressure may take long over merges.
+const END_TIMEOUT: Duration = Duration::from_secs(120);
+/// The body is handed to the connection in parts of this size.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Settings of every insert. Each is named even where it is the default, because a server's profile may say
+/// otherwise, and a different value of any of them breaks "once" or "all or nothing".
+const INSERT_SETTINGS: &[(&str, &str)] = &[
+    ("async_insert", "0"),
+    ("insert_deduplicate", "1"),
+    ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+    // One block, hence one part and one token, for the largest batch (50,000 rows, 32 MiB).
+    ("max_insert_block_size", "1048576"),
+    ("min_insert_block_size_rows", "1048576"),
+    ("min_insert_block_size_bytes", "268435456"),
+    ("max_insert_threads", "1"),
+    ("parallel_view_processing", "0"),
+    ("materialized_views_ignore_errors", "0"),
+    ("optimize_on_insert", "1"),
+    ("max_partitions_per_insert_block", "100"),
+    ("throw_on_max_partitions_per_insert_block", "1"),
+    ("max_execution_time", "0"),
+    // The status is sent when the insert has ended, not when it has begun.
+    ("wait_end_of_query", "1"),
+];
+
+/// ClickHouse's codes for rows that can't be stored as they are, now or later.
+const BAD_ROWS_CODES: &[u32] = &[
+    6,   // CANNOT_PARSE_TEXT
+    20,  // NUMBER_OF_COLUMNS_DOESNT_MATCH
+    27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+    33,  // CANNOT_READ_ALL_DATA
+    53,  // TYPE_MISMATCH
+    69,  // ARGUMENT_OUT_OF_BOUND
+    70,  // CANNOT_CONVERT_TYPE
+    72,  // CANNOT_PARSE_NUMBER
+    117, // INCORRECT_DATA
+    131, // TOO_LARGE_STRING_SIZE
+    321, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    349, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+    376, // CANNOT_PARSE_UUID
+    407, // DECIMAL_OVERFLOW
+    469, // VIOLATED_CONSTRAINT
+];
+
+/// [`EventStore`] on a real ClickHouse.
+pub struct ClickHouseStore {
+    client: Client,
+    touched_days: Arc<TouchedDays>,
+}
+
+#[derive(Row, Deserialize)]
+struct StoredRow {
+    spool_seq: u64,
+    spool_index: u32,
+}
+
+impl ClickHouseStore {
+    pub fn new(client: Client, touched_days: Arc<TouchedDays>) -> Self {
+        Self { client, touched_days }
+    }
+
+    async fn insert_rows(&self, attempt: InsertAttempt) -> Result<(), Error> {
+        let columns: Vec<&str> =
+            row::COLUMNS[..attempt.column_count].iter().map(|column| column.name).collect();
+        let statement = format!("INSERT INTO raw_events (batch_id, {}) FORMAT RowBinary", columns.join(", "));
+        let mut insert = self
+            .client
+            .insert_formatted_with(statement)
+            .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
+            .with_setting("query_id", attempt.query_id)
+            .with_setting("insert_deduplication_token", attempt.token);
+        for (name, value) in INSERT_SETTINGS {
+            insert = insert.with_setting(*name, *value);
+        }
+        let mut body = attempt.body;
+        while !body.is_empty() {
+            let part = body.split_to(body.len().min(CHUNK_BYTES));
+            insert.send(part).await?;
+        }
+        insert.end().await
+    }
+}
+
+impl EventStore for ClickHouseStore {
+    fn insert(&self, attempt: InsertAttempt) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            if attempt.column_count > row::COLUMNS.len() {
+                let message = format!("rows have {} columns", attempt.column_count);
+                return Err(StoreError::BadRows { code: 0, message });
+            }
+            if let Err(error) = self.touched_days.note(attempt.day) {
+                let message = format!("the day can't be noted for reconciliation: {error}");
+                return Err(StoreError::Transient { code: 0, message, ambiguous: false });
+            }
+            self.insert_rows(attempt).await.map_err(|error| classify(&error))
+        }
+        .boxed()
+    }
+
+    fn settle<'a>(&'a self, query_id_prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            // `SYNC` answers when none of them runs any more.
+            self.client
+                .query("KILL QUERY WHERE startsWith(query_id, ?) SYNC")
+                .bind(query_id_prefix)
+                .execute()
+                .await
+                .map_err(|error| classify(&error))
+        }
+        .boxed()
+    }
+
+    fn stored_rows(&self, batch_id: Uuid, day: i32) -> BoxFuture<'_, Result<HashSet<RowName>, StoreError>> {
+        async move {
+            // Reads one partition of the base table; only after ambiguous failures.
+            let rows: Vec<StoredRow> = self
+                .client
+                .query(
+                    "SELECT spool_seq, spool_index FROM raw_events \
+                     WHERE toDate(event_at) = toDate(?) AND batch_id = toUUID(?)",
+                )
+                .bind(day)
+                .bind(batch_id.to_string())
+                .fetch_all()
+                .await
+                .map_err(|error| classify(&error))?;
+            Ok(rows.into_iter().map(|row| (row.spool_seq, row.spool_index)).collect())
+        }
+        .boxed()
+    }
+}
+
+fn classify(error: &Error) -> StoreError {
+    let message = error.to_string();
+    match error {
+        Error::BadResponse(answer) => {
+            let code = error_code(answer);
+            if BAD_ROWS_CODES.contains(&code) {
+                return StoreError::BadRows { code, message };
+            }
+            // An answer with a code is the store's own word that the insert ended without success. Rows may still
+            // have reached the base table before a view failed: the same token repeats what is missing.
+            StoreError::Transient { code, message, ambiguous: code == 0 }
+        }
+        Error::Network(source) => {
+            let never_sent = source
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(hyper_util::client::legacy::Error::is_connect);
+            StoreError::Transient { code: 0, message, ambiguous: !never_sent }
+        }
+        _ => StoreError::Transient { code: 0, message, ambiguous: true },
+    }
+}

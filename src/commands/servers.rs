@@ -1,0 +1,36 @@
+//! `server add`, `server list`, `server revoke`.
+
+use super::{CommandError, block_on, load, open_postgres, print_json};
+use crate::{
+    cli::{ServerCommand, SettingFlags},
+    config::Purpose,
+    servers::{NewServer, add_server, list_servers, revoke_server_tokens},
+};
+use serde_json::json;
+use sqlx::PgPool;
+
+pub fn server(command: ServerCommand) -> Result<(), CommandError> {
+    block_on(async {
+        match command {
+            ServerCommand::Add { name, settings } => {
+                let pool = open(settings).await?;
+                let new = NewServer { name, ..NewServer::default() };
+                let added = add_server(&pool, &new).await.map_err(CommandError::failed)?;
+                print_json(&json!({ "server_id": added.server_id, "token": added.token.expose() }))
+            }
+            ServerCommand::List { settings } => {
+                let servers = list_servers(&open(settings).await?).await.map_err(CommandError::failed)?;
+                print_json(&json!({ "servers": servers }))
+            }
+            ServerCommand::Revoke { server_id, settings } => {
+                let pool = open(settings).await?;
+                let revoked = revoke_server_tokens(&pool, server_id).await.map_err(CommandError::failed)?;
+                print_json(&json!({ "server_id": server_id, "revoked_tokens": revoked }))
+            }
+        }
+    })
+}
+
+async fn open(settings: SettingFlags) -> Result<PgPool, CommandError> {
+    open_postgres(&load(settings, Purpose::CHANGE_SERVERS)?).await
+}

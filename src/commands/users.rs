@@ -1,0 +1,27 @@
+//! `user add`.
+
+use super::{CommandError, block_on, load, open_postgres, print_json};
+use crate::{
+    auth::{AccessTokens, make_login_link},
+    cli::UserCommand,
+    config::Purpose,
+    users::{self, DisplayName},
+};
+use serde_json::json;
+
+pub fn user(command: UserCommand) -> Result<(), CommandError> {
+    let UserCommand::Add { name, role, settings } = command;
+    let name: DisplayName = name.parse().map_err(|error| CommandError::Usage(format!("--name: {error}")))?;
+    let config = load(settings, Purpose::CHANGE_USERS)?;
+    let not_set = || CommandError::Usage("JWT_SECRET is not set".to_owned());
+    let secret = config.jwt_secret.as_ref().ok_or_else(not_set)?;
+    let tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
+    block_on(async {
+        let pool = open_postgres(&config).await?;
+        let user = users::add(&pool, &name, role).await.map_err(CommandError::failed)?;
+        let access_token = tokens.issue(user.user_id, user.role).map_err(CommandError::failed)?;
+        let login_url =
+            make_login_link(&pool, user.user_id, &config.base_url()).await.map_err(CommandError::failed)?;
+        print_json(&json!({ "user_id": user.user_id, "access_token": access_token, "login_url": login_url }))
+    })
+}

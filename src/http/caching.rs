@@ -1,0 +1,39 @@
+//! Conditional answers: a strong `ETag` over the body, 304 where the caller already has it, and a lifetime that
+//! keeps every answer under two seconds of age.
+
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::ApiError;
+
+/// A cache may reuse an answer for a second, so that nobody sees one older than two.
+const STATS_LIFETIME: &str = "public, max-age=1, must-revalidate";
+
+/// 200 with the answer as JSON, or 304 when the caller's copy is the same.
+pub fn json<T: Serialize>(request: &HttpRequest, answer: &T) -> Result<HttpResponse, ApiError> {
+    let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
+    Ok(conditional(request, body, "application/json", STATS_LIFETIME))
+}
+
+/// 200 with this body, or 304 when the caller's copy is the same.
+pub fn conditional(
+    request: &HttpRequest,
+    body: Vec<u8>,
+    content_type: &'static str,
+    cache_control: &'static str,
+) -> HttpResponse {
+    let digest = Sha256::digest(&body);
+    let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(&digest[..16]));
+    let is_known = match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Err(_) => false,
+    };
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, cache_control));
+    if is_known { response.finish() } else { response.content_type(content_type).body(body) }
+}

@@ -1,0 +1,96 @@
+//! Gives every error answer its shape, whoever made it: JSON for programs, a page with navigation for people.
+//!
+//! Handlers answer with [`ApiError`]; the framework answers with bare statuses (404 and 405 of the router, 404 of
+//! static files, 400 of a broken request). Both end here, so a new route needs no thought about its errors.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+
+use super::ApiError;
+
+/// Renders an error for people: the whole page, or `None` when even that fails. Pages put it into the application's
+/// data; without it people get JSON too.
+#[derive(Clone, Copy)]
+pub struct ErrorPage(pub fn(&HttpRequest, &ApiError) -> Option<String>);
+
+/// Answers for paths that no route matches.
+pub async fn nothing_here() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::from_status(StatusCode::NOT_FOUND))
+}
+
+/// Paths that programs call; everything else is read by people.
+fn is_for_programs(path: &str) -> bool {
+    let is_api = path.starts_with("/api/") && path != "/api/docs";
+    is_api || matches!(path, "/api" | "/health" | "/ready" | "/metrics")
+}
+
+/// Middleware that shapes error answers.
+pub async fn shape<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return Ok(response.map_into_boxed_body());
+    }
+    let (request, response) = response.into_parts();
+    let response = shaped(&request, response.map_into_boxed_body());
+    Ok(ServiceResponse::new(request, response))
+}
+
+fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
+    let known = response.error().and_then(|error| error.as_error::<ApiError>());
+    if is_for_programs(request.path()) {
+        if has_shape(&response) {
+            return response;
+        }
+        let own = ApiError::from_status(response.status());
+        return replace_body(response, |_| own.error_response());
+    }
+    if content_type(&response).starts_with("text/html") {
+        return response;
+    }
+    let bare = ApiError::from_status(response.status());
+    let page = request.app_data::<ErrorPage>().and_then(|page| (page.0)(request, known.unwrap_or(&bare)));
+    match page {
+        Some(page) => replace_body(response, |status| {
+            HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page)
+        }),
+        None if has_shape(&response) => response,
+        None => replace_body(response, |_| bare.error_response()),
+    }
+}
+
+fn content_type(response: &HttpResponse) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+fn has_shape(response: &HttpResponse) -> bool {
+    content_type(response).starts_with("application/json")
+}
+
+/// Puts another body under the answer's status and headers, and keeps its error for the log.
+fn replace_body(
+    response: HttpResponse,
+    make: impl FnOnce(StatusCode) -> HttpResponse,
+) -> HttpResponse {
+    let status = response.status();
+    let kept: HeaderMap = response.headers().clone();
+    let failure = response.error().map(ToString::to_string);
+    let mut replaced = make(status);
+    for (name, value) in kept {
+        if name != CONTENT_TYPE && !replaced.headers().contains_key(&name) {
+            replaced.headers_mut().append(name, value);
+        }
+    }
+    replaced.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let (true, Some(failure)) = (status.is_server_error(), failure) {
+        tracing::error!(failure, "an error answer was given another body");
+    }
+    replaced
+}

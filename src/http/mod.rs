@@ -1,0 +1,29 @@
+//! What every HTTP answer of the service has in common: the shape of errors, request ids, the log line, metrics,
+//! security headers, conditional answers, query parameters and static files. Knows no area of the service.
+//!
+//! An application wraps itself in this order, the last one outermost:
+//!
+//! ```ignore
+//! App::new()
+//!     .configure(http::configure_extractors)
+//!     .wrap(from_fn(security::headers))
+//!     .wrap(Compress::default())
+//!     .wrap(from_fn(error_answers::shape))
+//!     .wrap(http_metrics.clone())
+//!     .wrap(from_fn(requests::trace))
+//! ```
+//!
+//! so that an error body is shaped before it is compressed, and the log line and the metrics see what was sent.
+
+pub mod assets;
+pub mod caching;
+mod error;
+pub mod error_answers;
+mod extractors;
+pub mod metrics;
+pub mod query;
+pub mod requests;
+pub mod security;
+
+pub use error::{ApiError, ErrorBody};
+pub use extractors::{configure_extractors, get_only};

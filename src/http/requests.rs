@@ -1,0 +1,102 @@
+//! Each request's id, span and log line; HEAD as GET without a body.
+//!
+//! The id is the caller's `X-Request-Id` where that is sane, else a new one. It is echoed, stands in the span of
+//! everything that is logged meanwhile, and so leads from a 5xx, whose body shows nothing, to its cause. Neither
+//! the query string nor headers are logged: secrets of others may stand there.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest};
+use tracing::{Instrument, error, info, info_span};
+use uuid::Uuid;
+
+use super::ApiError;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The id of a request, in its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of this request, `""` outside of the middleware.
+    pub fn of(request: &HttpRequest) -> String {
+        request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+    }
+
+    fn from_header(value: &HeaderValue) -> Option<Self> {
+        let text = value.to_str().ok()?;
+        let is_sane = (1..=MAX_REQUEST_ID_BYTES).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        is_sane.then(|| RequestId(text.to_owned()))
+    }
+}
+
+/// Outermost middleware: names the request, times it and writes its log line.
+pub async fn trace<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let started_at = Instant::now();
+    let request_id = request
+        .headers()
+        .get(&X_REQUEST_ID)
+        .and_then(RequestId::from_header)
+        .unwrap_or_else(|| RequestId(Uuid::now_v7().to_string()));
+    let method = request.method().clone();
+    if method == Method::HEAD {
+        // The connection knows that it was a HEAD and sends no body; routing need not know.
+        request.head_mut().method = Method::GET;
+    }
+    request.extensions_mut().insert(request_id.clone());
+
+    let span = info_span!("request", id = %request_id.0);
+    async move {
+        let mut response = next.call(request).await?;
+        let echo = HeaderValue::from_str(&request_id.0).unwrap_or(HeaderValue::from_static("invalid"));
+        response.headers_mut().insert(X_REQUEST_ID.clone(), echo);
+        let status = response.status();
+        let milliseconds = started_at.elapsed().as_secs_f64() * 1000.0;
+        let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+        if status.is_server_error() {
+            let failure = response.response().error();
+            let cause = failure
+                .and_then(|failure| failure.as_error::<ApiError>())
+                .and_then(ApiError::cause)
+                .map(error_chain)
+                .or_else(|| failure.map(ToString::to_string))
+                .unwrap_or_default();
+            error!(%method, %route, status = status.as_u16(), milliseconds, cause, "request failed");
+        } else {
+            info!(%method, %route, status = status.as_u16(), milliseconds, "request");
+        }
+        Ok(response)
+    }
+    .instrument(span)
+    .await
+}
+
+fn error_chain(error: &(dyn std::error::Error + Send + Sync)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many errors already print their source.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! Reads a request body: bounded in size after decompression, each part bounded in time.
+
+use std::io::Write;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use actix_web::web::{Bytes, BytesMut, Payload};
+use flate2::write::MultiGzDecoder;
+use futures_util::StreamExt;
+
+use crate::http::ApiError;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 `body_too_large`, 415 `unsupported_encoding`, 408 `body_too_slow`, 400 `unreadable_body`.
+pub async fn read(
+    headers: &HeaderMap,
+    mut payload: Payload,
+    max_bytes: usize,
+    chunk_timeout: Duration,
+) -> Result<Bytes, ApiError> {
+    let encoding = encoding_of(headers)?;
+    let declared_length =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+    if declared_length.is_some_and(|length| length > max_bytes as u64) {
+        return Err(too_large(max_bytes));
+    }
+    let mut received = BytesMut::with_capacity(declared_length.unwrap_or(0) as usize);
+    loop {
+        let part = tokio::time::timeout(chunk_timeout, payload.next()).await.map_err(|_| {
+            let message = format!("the body paused for more than {} s", chunk_timeout.as_secs_f32());
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
+        })?;
+        let Some(part) = part else { break };
+        let part = part.map_err(|error| {
+            ApiError::bad_request("unreadable_body", "the body ended early or is not framed as HTTP asks")
+                .with_source(error.to_string())
+        })?;
+        // A compressed body is never larger than what it holds, but for a few bytes of framing.
+        if received.len() + part.len() > max_bytes + 1024 {
+            return Err(too_large(max_bytes));
+        }
+        received.extend_from_slice(&part);
+    }
+    match encoding {
+        Encoding::Identity if received.len() > max_bytes => Err(too_large(max_bytes)),
+        Encoding::Identity => Ok(received.freeze()),
+        Encoding::Gzip => {
+            let mut decoder = MultiGzDecoder::new(Bounded::new(max_bytes));
+            let written = decoder.write_all(&received).and_then(|()| decoder.try_finish());
+            finish(written, std::mem::replace(decoder.get_mut(), Bounded::new(0)), max_bytes)
+        }
+        Encoding::Zstd => {
+            let mut decoder = zstd::stream::write::Decoder::new(Bounded::new(max_bytes)).map_err(ApiError::internal)?;
+            let written = decoder.write_all(&received).and_then(|()| decoder.flush());
+            finish(written, decoder.into_inner(), max_bytes)
+        }
+    }
+}
+
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
+    let name = value.to_str().unwrap_or("?").trim();
+    match name.to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(Encoding::Identity),
+        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+        "zstd" => Ok(Encoding::Zstd),
+        _ => {
+            let message = "this content encoding is not supported: send gzip, zstd or none";
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message))
+        }
+    }
+}
+
+fn too_large(max_bytes: usize) -> ApiError {
+    let message = format!("the body holds more than {max_bytes} bytes; send fewer events a request");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+}
+
+/// A buffer that refuses to grow past its limit, so that a small body can't unpack into a large one.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl Bounded {
+    fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), limit, overflowed: false }
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + part.len() > self.limit {
+            self.overflowed = true;
+            return Err(std::io::Error::other("more bytes than allowed"));
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn finish(written: std::io::Result<()>, unpacked: Bounded, max_bytes: usize) -> Result<Bytes, ApiError> {
+    if unpacked.overflowed {
+        return Err(too_large(max_bytes));
+    }
+    match written {
+        Ok(()) => Ok(Bytes::from(unpacked.bytes)),
+        Err(error) => Err(ApiError::bad_request("unreadable_body", "the compressed body is damaged or cut short")
+            .with_source(error)),
+    }
+}

@@ -1,0 +1,44 @@
+//! `POST /api/v1/ingest/events`: from a request's bytes to an answer that its events are safe.
+//!
+//! Follow it in order: [`body`] reads and decompresses, [`mohaa_domain::wire`] decodes, [`events`] asks who speaks,
+//! offers the events to the Batcher and words the answer. Nothing here blocks and nothing here decides what an
+//! event means.
+
+pub mod body;
+pub mod events;
+pub mod register;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use mohaa_actors::clock::Clock;
+use mohaa_actors::pipeline::Pipeline;
+
+use crate::redis::TrackerStates;
+use crate::servers::ServerTokens;
+
+/// What the ingest handlers need, the same for every worker.
+pub struct Ingest {
+    pub pipeline: Pipeline,
+    pub tokens: Arc<ServerTokens>,
+    pub tracker_states: TrackerStates,
+    pub clock: Clock,
+    pub limits: IngestLimits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct IngestLimits {
+    /// Bytes of a body after decompression.
+    pub max_body_bytes: usize,
+    pub max_events: usize,
+    /// A sender that pauses longer than this between two parts of a body is given up.
+    pub chunk_timeout: Duration,
+}
+
+pub fn configure(service: &mut web::ServiceConfig) {
+    service
+        .service(web::resource("/api/v1/ingest/events").route(web::post().to(events::ingest_events)))
+        .service(web::resource("/api/v1/servers/register").route(web::post().to(register::register_server)));
+}

@@ -1,0 +1,19 @@
+//! mohaa-stats: takes in telemetry of OpenMOHAA game servers, loses none of it, and turns it into statistics.
+
+pub mod auth;
+pub mod cli;
+pub mod clickhouse;
+pub mod commands;
+pub mod config;
+pub mod http;
+pub mod ingest;
+pub mod openapi;
+pub mod ops;
+pub mod pages;
+pub mod postgres;
+pub mod redis;
+pub mod servers;
+pub mod simulate;
+pub mod startup;
+pub mod stats;
+pub mod users;

@@ -1,0 +1,67 @@
+//! The API's contract as OpenAPI 3.1, put together from the handlers' own types.
+
+use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Info, Required};
+
+use crate::http::query::{Parameter, QueryShape};
+use crate::{ingest, ops, stats, users};
+
+/// What is not statistics.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        ingest::events::ingest_events,
+        ingest::register::register_server,
+        users::me::me,
+        ops::handlers::health,
+        ops::handlers::ready,
+        ops::handlers::metrics,
+    ),
+    tags(
+        (name = "Ingest", description = "What game servers call."),
+        (name = "Users", description = "Who is signed in."),
+        (name = "Operations", description = "What operators and balancers call.")
+    )
+)]
+struct CommonApi;
+
+/// The whole document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = CommonApi::openapi();
+    document.merge(stats::StatsApi::openapi());
+    let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
+    info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
+    document.info = info;
+    for (path, shape) in stats::QUERY_SHAPES {
+        let item = document.paths.paths.get_mut(*path);
+        if let Some(operation) = item.and_then(|item| item.get.as_mut()) {
+            document_query(operation, shape);
+        }
+    }
+    document
+}
+
+/// Lists what a shape takes; the handler refuses everything else.
+fn document_query(operation: &mut Operation, shape: &QueryShape) {
+    let described = shape.documented().into_iter().map(|(name, parameter)| query_parameter(name, parameter).into());
+    operation.parameters.get_or_insert_default().extend(described);
+}
+
+fn query_parameter(name: String, parameter: Parameter) -> utoipa::openapi::path::Parameter {
+    let is_number = matches!(parameter.name, "page" | "limit");
+    let kind = if is_number { Type::Integer } else { Type::String };
+    let example = match parameter.example.parse::<u32>() {
+        Ok(number) if is_number => serde_json::json!(number),
+        _ => serde_json::json!(parameter.example),
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(parameter.description))
+        .schema(Some(ObjectBuilder::new().schema_type(SchemaType::Type(kind)).build()))
+        .example(Some(example))
+        .build()
+}

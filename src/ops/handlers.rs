@@ -1,0 +1,97 @@
+//! Handlers of the operations endpoints.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::web::{self, Data};
+use mohaa_actors::pipeline::Pipeline;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::health::Checks;
+use super::{HealthMonitor, OpsMetrics};
+use crate::http::ApiError;
+
+/// What the operations handlers need.
+pub struct Ops {
+    pub health: Arc<HealthMonitor>,
+    pub metrics: OpsMetrics,
+    pub pipeline: Pipeline,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// Always `ok`: the process answers.
+    pub status: &'static str,
+    pub version: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether events are taken.
+    pub ready: bool,
+    /// Whether something does not work that ingest can do without for a while.
+    pub degraded: bool,
+    pub checks: Checks,
+    /// Events waiting in the Batcher's mailbox.
+    pub queue_depth: u64,
+}
+
+/// The process is up.
+#[utoipa::path(get, path = "/health", tag = "Operations", responses((status = 200, body = Health)))]
+pub async fn health() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Whether events are taken, and how the stores are.
+///
+/// 503 only while starting, draining, or when the spool is full or broken; failing stores show in `checks`.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "Operations",
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness))
+)]
+pub async fn ready(ops: Data<Ops>) -> HttpResponse {
+    let checks = ops.health.checks();
+    let ready = ops.health.is_ready();
+    let answer = Readiness { ready, degraded: !checks.all_ok(), checks, queue_depth: ops.health.queue_depth() };
+    let mut response = match ready {
+        true => HttpResponse::Ok(),
+        false => HttpResponse::ServiceUnavailable(),
+    };
+    if !ready {
+        response.insert_header((RETRY_AFTER, "2"));
+    }
+    response.insert_header((CACHE_CONTROL, "no-store")).json(answer)
+}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "Operations",
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+pub async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
+    let text = ops.metrics.render(&ops.pipeline, &ops.health).map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text))
+}
+
+/// Liveness and readiness, on the public address.
+pub fn configure_probes(service: &mut web::ServiceConfig) {
+    service
+        .route("/health", web::get().to(health))
+        .route("/ready", web::get().to(ready));
+}
+
+/// Metrics, on the public address or on the operators' own (OPS_LISTEN).
+pub fn configure_metrics(service: &mut web::ServiceConfig) {
+    service.route("/metrics", web::get().to(metrics));
+}

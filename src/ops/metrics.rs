@@ -1,0 +1,70 @@
+//! Gauges that are read off their source when somebody asks, and the text that Prometheus gets.
+
+use mohaa_actors::pipeline::Pipeline;
+use prometheus::{Encoder, Gauge, IntGauge, Registry, TextEncoder};
+
+use super::HealthMonitor;
+
+/// Values that others hold, copied when they are asked for.
+pub struct OpsMetrics {
+    registry: Registry,
+    worker_queue_depth: IntGauge,
+    spool_bytes: IntGauge,
+    spool_segments: IntGauge,
+    spool_oldest_seconds: Gauge,
+    spool_queued_appends: IntGauge,
+    dead_letters: IntGauge,
+    store_up: prometheus::IntGaugeVec,
+}
+
+impl OpsMetrics {
+    /// # Errors
+    /// When `registry` already holds metrics of these names.
+    pub fn new(registry: Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let spool_oldest_seconds =
+            Gauge::new("mohaa_spool_oldest_record_seconds", "Age of the oldest record that is not stored.")?;
+        registry.register(Box::new(spool_oldest_seconds.clone()))?;
+        let store_up = prometheus::IntGaugeVec::new(
+            prometheus::Opts::new("mohaa_store_up", "1 when a store answered the last check."),
+            &["store"],
+        )?;
+        registry.register(Box::new(store_up.clone()))?;
+        Ok(Self {
+            worker_queue_depth: gauge("mohaa_worker_queue_depth", "Events in the Batcher's mailbox or in work.")?,
+            spool_bytes: gauge("mohaa_spool_bytes", "Bytes of the spool on disk and queued.")?,
+            spool_segments: gauge("mohaa_spool_segments", "Segment files of the spool.")?,
+            spool_queued_appends: gauge("mohaa_spool_queued_appends", "Appends waiting for the spool's writer.")?,
+            dead_letters: gauge("mohaa_dead_letters", "Rows in the dead letters.")?,
+            spool_oldest_seconds,
+            store_up,
+            registry,
+        })
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a metric can't be written; a defect.
+    pub fn render(&self, pipeline: &Pipeline, health: &HealthMonitor) -> Result<Vec<u8>, prometheus::Error> {
+        let spool = pipeline.spool.stats();
+        let to_gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.worker_queue_depth.set(to_gauge(pipeline.batcher.depth()));
+        self.spool_bytes.set(to_gauge(spool.bytes_on_disk + spool.bytes_queued));
+        self.spool_segments.set(to_gauge(spool.segments));
+        self.spool_queued_appends.set(to_gauge(spool.queued_appends));
+        self.spool_oldest_seconds.set(spool.oldest_record_age.map_or(0.0, |age| age.as_secs_f64()));
+        self.dead_letters.set(to_gauge(pipeline.dead_letters.count() as u64));
+        let checks = health.checks();
+        for (store, check) in [("postgres", &checks.postgres), ("clickhouse", &checks.clickhouse), ("redis", &checks.redis)] {
+            self.store_up.with_label_values(&[store]).set(i64::from(check.ok));
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,157 @@
+//! Pages for people, rendered from the same answers as the API gives programs.
+//!
+//! A handler asks [`crate::stats`], hands the answer to a template and is done; `view` alone adapts answers to what
+//! people see. Templates are part of the binary. Errors of handlers become the error page (`http::error_answers`),
+//! so that every page keeps the navigation even when the statistics can't be read.
+
+mod api_docs;
+mod filters;
+mod login_link;
+mod routes;
+mod view;
+
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use include_dir::{Dir, include_dir};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgPool;
+use tera::{Context, Tera};
+
+use crate::auth::MaybeUser;
+use crate::http::assets::Assets;
+use crate::http::error_answers::ErrorPage;
+use crate::http::requests::RequestId;
+use crate::http::{ApiError, caching, get_only};
+use crate::stats::Stats;
+use crate::users;
+
+static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+/// Pages differ by who looks at them and change by the second: a browser asks each time, and gets 304 if it can.
+const PAGE_LIFETIME: &str = "private, no-cache";
+
+#[derive(Debug, thiserror::Error)]
+#[error("the page templates can't be used")]
+pub struct PagesError(#[from] tera::Error);
+
+/// Everything that pages are made of.
+pub struct Pages {
+    tera: Tera,
+    stats: Stats,
+}
+
+/// What every page says about itself.
+#[derive(Serialize)]
+struct PageHead {
+    /// Plain text.
+    title: String,
+    path: String,
+    request_id: String,
+    user: Option<Viewer>,
+}
+
+#[derive(Serialize)]
+struct Viewer {
+    user_id: i32,
+    name: String,
+    role: &'static str,
+}
+
+impl Pages {
+    /// Reads all templates, so that a broken one is a start-up error.
+    pub fn new(assets: &Assets, stats: Stats) -> Result<Self, PagesError> {
+        let mut tera = Tera::new();
+        filters::register(&mut tera, assets.clone());
+        let mut templates = Vec::new();
+        collect(&TEMPLATES, &mut templates);
+        tera.add_raw_templates(templates)?;
+        // Social tags need an absolute address, which only a configured one can be.
+        let site = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "origin": null });
+        tera.global_context().insert("site", &site);
+        Ok(Pages { tera, stats })
+    }
+
+    /// Renders a page's template over `context`, an object.
+    fn render(&self, template: &str, head: &PageHead, context: &Value) -> Result<String, ApiError> {
+        let mut whole = Context::from_serialize(context).map_err(ApiError::internal)?;
+        whole.insert("page", head);
+        self.tera.render(template, &whole).map_err(ApiError::internal)
+    }
+
+    /// A page as an answer.
+    async fn page(
+        &self,
+        request: &HttpRequest,
+        viewer: MaybeUser,
+        template: &str,
+        title: &str,
+        context: &Value,
+    ) -> Result<HttpResponse, ApiError> {
+        let head = PageHead { user: viewer_of(request, viewer).await, ..PageHead::of(request, title) };
+        let body = self.render(template, &head, context)?;
+        Ok(caching::conditional(request, body.into_bytes(), "text/html; charset=utf-8", PAGE_LIFETIME))
+    }
+}
+
+impl PageHead {
+    fn of(request: &HttpRequest, title: &str) -> Self {
+        PageHead {
+            title: title.to_owned(),
+            path: request.path().to_owned(),
+            request_id: RequestId::of(request),
+            user: None,
+        }
+    }
+}
+
+/// Name and role of who is looking; nobody while PostgreSQL can't be asked.
+async fn viewer_of(request: &HttpRequest, viewer: MaybeUser) -> Option<Viewer> {
+    let signed_in = viewer.0?;
+    let pool = request.app_data::<Data<PgPool>>()?;
+    let user = users::find(pool, signed_in.user_id).await.ok().flatten()?;
+    Some(Viewer { user_id: user.user_id, name: user.display_name, role: user.role.as_str() })
+}
+
+fn collect(directory: &'static Dir<'static>, templates: &mut Vec<(String, &'static str)>) {
+    for file in directory.files() {
+        let name = file.path().to_string_lossy().replace('\\', "/");
+        if let (true, Some(text)) = (name.ends_with(".html"), file.contents_utf8()) {
+            templates.push((name, text));
+        }
+    }
+    for inner in directory.dirs() {
+        collect(inner, templates);
+    }
+}
+
+/// Routes of the pages. Needs `web::Data` of [`Pages`], and of what signing in needs.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .app_data(ErrorPage(error_page))
+        .service(get_only("/", routes::home))
+        .service(get_only("/leaderboard", routes::leaderboard))
+        .service(get_only("/players/{id}", routes::player))
+        .service(get_only("/matches", routes::matches))
+        .service(get_only("/matches/{id}", routes::match_detail))
+        .service(get_only("/api/docs", api_docs::page))
+        .service(get_only("/api/openapi.json", api_docs::document))
+        .service(
+            web::resource("/login/link/{code}")
+                .route(web::get().to(login_link::ask))
+                .route(web::post().to(login_link::sign_in)),
+        );
+}
+
+fn error_page(request: &HttpRequest, error: &ApiError) -> Option<String> {
+    let pages = request.app_data::<Data<Pages>>()?;
+    let view = view::error(error, RequestId::of(request));
+    let head = PageHead::of(request, view["title"].as_str().unwrap_or_default());
+    match pages.render("error.html", &head, &view) {
+        Ok(page) => Some(page),
+        Err(failure) => {
+            tracing::error!(cause = ?failure.cause(), "the error page can't be rendered");
+            None
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The public pages.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use mohaa_domain::vocabulary::GameType;
+use serde_json::json;
+
+use super::{Pages, view};
+use crate::auth::MaybeUser;
+use crate::http::ApiError;
+use crate::http::query::Paging;
+use crate::stats::{BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic};
+
+type Page = Result<HttpResponse, ApiError>;
+
+/// Ended matches and ranks that the front page shows.
+const FRONT_PAGE_ENTRIES: u32 = 10;
+/// Matches on a player's page.
+const PLAYER_PAGE_MATCHES: u32 = 15;
+
+pub(super) async fn home(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
+    let stats = &pages.stats;
+    let board = BoardQuestion {
+        period: Period::Week,
+        selection: Selection::default().within(Period::Week.days(stats.now())),
+        paging: Paging { page: 1, limit: FRONT_PAGE_ENTRIES },
+        ..BoardQuestion::default()
+    };
+    let (live, recent, top_players, totals) = tokio::try_join!(
+        stats.live_matches(),
+        stats.ended_matches(FRONT_PAGE_ENTRIES),
+        stats.leaderboard(&board),
+        stats.totals(),
+    )?;
+    let context = json!({
+        "live": view::matches(&live)?,
+        "recent": view::matches(&recent)?,
+        "top_players": view::with_raw_names(&top_players)?,
+        "totals": totals.today,
+        "servers": totals.servers,
+    });
+    pages.page(&request, viewer, "index.html", "Live matches and standings", &context).await
+}
+
+pub(super) async fn leaderboard(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
+    let stats = &pages.stats;
+    let question = BoardQuestion::read(stats, request.query_string())?;
+    let (board, maps, servers, weapons) = tokio::try_join!(
+        stats.leaderboard(&question),
+        stats.known_maps(),
+        stats.known_servers(),
+        stats.known_weapons(),
+    )?;
+    let selection = &question.selection;
+    let words: Vec<&str> = Statistic::ALL.iter().map(|statistic| statistic.as_str()).collect();
+    let labels = Statistic::ALL.map(Statistic::label);
+    let servers: Vec<_> =
+        servers.into_iter().map(|(server_id, name)| json!({ "server_id": server_id, "name": name })).collect();
+    let context = json!({
+        "board": view::with_raw_names(&board)?,
+        "query": {
+            "stat": question.statistic.as_str(),
+            "period": question.period.as_str(),
+            "filter": {
+                "map": selection.map_name,
+                "server": selection.server_id,
+                "gametype": selection.game_type.map(GameType::as_str),
+                "weapon": selection.weapon,
+            },
+        },
+        "options": {
+            "stats": view::choices(&words, &labels),
+            "periods": view::choices(&Period::ALL.map(Period::as_str), &Period::ALL.map(view::period_label)),
+            "gametypes": view::game_type_choices(),
+            "maps": maps,
+            "servers": servers,
+            "weapons": weapons,
+        },
+        "pages": view::page_links("/leaderboard", request.query_string(), question.paging, board.total),
+    });
+    pages.page(&request, viewer, "leaderboard.html", "Leaderboard", &context).await
+}
+
+pub(super) async fn player(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>, id: Path<String>) -> Page {
+    let stats = &pages.stats;
+    let player_id =
+        id.parse().map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
+    let question = PlayerQuestion { player_id, selection: Selection::default() };
+    let paging = Paging { page: 1, limit: PLAYER_PAGE_MATCHES };
+    let (player, weapons, matches) = tokio::try_join!(
+        stats.player(&question),
+        stats.player_weapons(&question),
+        stats.player_matches(&question, paging),
+    )?;
+    let context = json!({
+        "player": view::with_raw_names(&player)?,
+        "weapons": weapons.weapons,
+        "recent_matches": matches.matches,
+    });
+    pages.page(&request, viewer, "player.html", &player.player_name, &context).await
+}
+
+pub(super) async fn matches(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
+    let question = MatchQuestion::read(request.query_string())?;
+    let list = pages.stats.matches(&question).await?;
+    let context = json!({
+        "matches": view::matches(&list.matches)?,
+        "list": { "page": list.page, "limit": list.limit, "total": list.total },
+        "pages": view::page_links("/matches", request.query_string(), question.paging, list.total),
+    });
+    pages.page(&request, viewer, "matches.html", "Matches", &context).await
+}
+
+pub(super) async fn match_detail(
+    request: HttpRequest,
+    viewer: MaybeUser,
+    pages: Data<Pages>,
+    id: Path<String>,
+) -> Page {
+    let found = pages.stats.match_detail(&id).await?;
+    let map_name = found.map_name.as_deref().unwrap_or("unknown map");
+    let title = format!("Match on {map_name}");
+    let context = json!({ "match": view::with_raw_names(&found)? });
+    pages.page(&request, viewer, "match.html", &title, &context).await
+}

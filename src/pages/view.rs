@@ -1,0 +1,153 @@
+//! Answers as people see them: names with their colours, errors with advice, links to other pages of a list.
+
+use mohaa_domain::vocabulary::GameType;
+use serde::Serialize;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::filters::game_type_label;
+use crate::http::ApiError;
+use crate::http::query::Paging;
+use crate::stats::Period;
+use crate::stats::answers::MatchSummary;
+
+/// The answer with raw names where it has plain ones: pages show colours.
+pub(super) fn with_raw_names<T: Serialize>(answer: &T) -> Result<Value, ApiError> {
+    let mut value = serde_json::to_value(answer).map_err(ApiError::internal)?;
+    put_raw_names(&mut value);
+    Ok(value)
+}
+
+fn put_raw_names(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let raw: Vec<(String, Value)> = members
+                .iter()
+                .filter_map(|(name, value)| Some((name.strip_suffix("_raw")?.to_owned(), value.clone())))
+                .collect();
+            members.extend(raw);
+            members.values_mut().for_each(put_raw_names);
+        }
+        Value::Array(items) => items.iter_mut().for_each(put_raw_names),
+        _ => {}
+    }
+}
+
+/// Matches of a list. Where nobody fights for a side there is no score to show.
+pub(super) fn matches(matches: &[MatchSummary]) -> Result<Value, ApiError> {
+    let mut value = with_raw_names(&matches)?;
+    for summary in value.as_array_mut().into_iter().flatten() {
+        let has_sides = !matches!(summary["gametype"].as_str(), Some("ffa" | "single"));
+        if !has_sides {
+            summary["allies_score"] = Value::Null;
+            summary["axis_score"] = Value::Null;
+        }
+    }
+    Ok(value)
+}
+
+pub(super) fn choices(values: &[&str], labels: &[&str]) -> Value {
+    values.iter().zip(labels).map(|(value, label)| json!({ "value": value, "label": label })).collect()
+}
+
+pub(super) fn game_type_choices() -> Value {
+    let known = GameType::ALL.iter().filter(|game_type| **game_type != GameType::Unknown);
+    known.map(|it| json!({ "value": it.as_str(), "label": game_type_label(it.as_str()) })).collect()
+}
+
+pub(super) fn period_label(period: Period) -> &'static str {
+    match period {
+        Period::All => "All time",
+        Period::Day => "Today",
+        Period::Week => "This week",
+        Period::Month => "This month",
+    }
+}
+
+/// Links to the other pages of a list, with everything else that the address says kept.
+pub(super) fn page_links(path: &str, query_string: &str, paging: Paging, total: u64) -> Value {
+    let last = total.div_ceil(u64::from(paging.limit)).max(1);
+    let here = u64::from(paging.page);
+    let kept: Vec<(String, String)> = form_urlencoded::parse(query_string.as_bytes())
+        .filter(|(name, value)| name != "page" && !value.is_empty())
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let link = |page: u64| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&kept);
+        if page > 1 {
+            query.append_pair("page", &page.to_string());
+        }
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    };
+    json!({
+        "first": link(1),
+        "prev": (here > 1).then(|| link((here - 1).min(last))),
+        "next": (here < last).then(|| link(here + 1)),
+        "last": link(last),
+    })
+}
+
+/// What the error page says.
+pub(super) fn error(error: &ApiError, request_id: String) -> Value {
+    let (title, advice) = match error.status().as_u16() {
+        401 => ("Sign in first", Some("This page is for people who are signed in.")),
+        403 => ("Not allowed", Some("Your account may not do this.")),
+        404 => ("Nothing here", Some("Check the address, or start from the home page.")),
+        405 => ("Not like this", Some("This address does not take such a request.")),
+        409 => ("Not clear enough", Some("Follow a link from a list instead.")),
+        410 => ("Gone", Some("Ask for a new one.")),
+        422 => ("These filters don't fit", Some("Change the filters, or start again without them.")),
+        429 => ("Slow down", Some("Wait a moment, then try again.")),
+        503 => ("Not available at the moment", Some("Reload the page in a few seconds.")),
+        500..=599 => ("Our mistake", Some("Try again; if it stays, report it with the number below.")),
+        _ => ("That did not work", None),
+    };
+    let mut message = sentence(error.message());
+    if !error.fields().is_empty() {
+        let fields = error.fields().iter().map(|(name, why)| format!("{name} {why}"));
+        message = sentence(&fields.collect::<Vec<_>>().join("; "));
+    }
+    json!({
+        "status": error.status().as_u16(),
+        "title": title,
+        "message": message,
+        "advice": advice,
+        "request_id": (!request_id.is_empty()).then_some(request_id),
+    })
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let Some(first) = characters.next() else { return String::new() };
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), characters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_keep_the_filters_and_stay_inside_the_list() {
+        let query = "stat=deaths&filter%5Bmap%5D=dm%2Fmohdm1&filter%5Bserver%5D=&page=2";
+        let links = page_links("/leaderboard", query, Paging { page: 2, limit: 25 }, 60);
+        let kept = "/leaderboard?stat=deaths&filter%5Bmap%5D=dm%2Fmohdm1";
+        assert_eq!(links["first"], kept);
+        assert_eq!(links["prev"], kept);
+        assert_eq!(links["next"], format!("{kept}&page=3"));
+        assert_eq!(links["last"], format!("{kept}&page=3"));
+        let only = page_links("/matches", "", Paging { page: 1, limit: 25 }, 0);
+        assert_eq!((&only["prev"], &only["next"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn raw_names_replace_plain_ones_at_every_depth() {
+        let answer = json!({"player_name": "Hiro", "player_name_raw": "^1Hiro", "list": [{"name": "a", "name_raw": "^2a"}]});
+        let shown = with_raw_names(&answer).unwrap_or_default();
+        assert_eq!(shown["player_name"], "^1Hiro");
+        assert_eq!(shown["list"][0]["name"], "^2a");
+    }
+}

@@ -1,0 +1,62 @@
+//! PostgreSQL: the truth about users, servers and tournaments. Queries stand beside their callers; here is only what
+//! all of them share. The pool connects when it is first used, so that the service starts and takes events while
+//! PostgreSQL is away.
+
+use crate::config::StoreUrl;
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::time::Duration;
+
+/// The schema, compiled in; it only ever goes forward.
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Connections of one process; a few suffice, as events never wait for PostgreSQL.
+const MOST_CONNECTIONS: u32 = 10;
+/// A request that finds no connection for so long is better told so.
+const LONGEST_WAIT_FOR_A_CONNECTION: Duration = Duration::from_secs(3);
+/// A statement that runs longer is cancelled by the server.
+const STATEMENT_TIMEOUT: &str = "10s";
+/// Readiness says within this time that PostgreSQL does not answer.
+const LONGEST_CHECK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    #[error("the address of PostgreSQL can't be used")]
+    Address(#[source] sqlx::Error),
+    #[error("cannot bring PostgreSQL's schema up to date: {0}")]
+    Migrate(#[from] MigrateError),
+    #[error("PostgreSQL does not answer")]
+    NoAnswer,
+    #[error("PostgreSQL can't be asked: {0}")]
+    Query(#[from] sqlx::Error),
+}
+
+/// A pool that connects when it is used.
+pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
+    let options: PgConnectOptions = url.expose().parse().map_err(PostgresError::Address)?;
+    let options = options.application_name("mohaa-stats").options([("statement_timeout", STATEMENT_TIMEOUT)]);
+    Ok(PgPoolOptions::new()
+        .max_connections(MOST_CONNECTIONS)
+        .acquire_timeout(LONGEST_WAIT_FOR_A_CONNECTION)
+        .connect_lazy_with(options))
+}
+
+/// Applies the migrations that are missing; several processes may do so at once.
+pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
+    let mut connection = pool.acquire().await?;
+    // A migration, or the wait for another process that migrates, takes as long as it takes.
+    sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
+    let migrated = MIGRATIONS.run(&mut *connection).await;
+    connection.close().await?;
+    Ok(migrated?)
+}
+
+/// Whether PostgreSQL answers now.
+pub async fn check(pool: &PgPool) -> Result<(), PostgresError> {
+    let answer = tokio::time::timeout(LONGEST_CHECK, sqlx::query("SELECT 1").execute(pool)).await;
+    answer.map_err(|_| PostgresError::NoAnswer)??;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Redis: what is live and shared between nodes. Everything kept there can be rebuilt; when Redis is away, the
+//! service goes on without it and says so.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use deadpool_redis::redis::cmd;
+use deadpool_redis::{Config, Pool, Runtime};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Long enough for a healthy Redis on the same network, short enough not to hold up ingest.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// A server silent for two days opens a new match anyway.
+const TRACKER_STATE_SECONDS: u64 = 48 * 60 * 60;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    #[error("pool of Redis connections: {0}")]
+    Pool(#[from] deadpool_redis::CreatePoolError),
+    #[error("no connection to Redis: {0}")]
+    Connection(#[from] deadpool_redis::PoolError),
+    #[error("Redis: {0}")]
+    Command(#[from] deadpool_redis::redis::RedisError),
+    #[error("Redis did not answer in time")]
+    Timeout,
+}
+
+/// A pool for `url`; connects when first used.
+///
+/// # Errors
+/// When the URL can't be used.
+pub fn connect(url: &str) -> Result<Pool, RedisError> {
+    Ok(Config::from_url(url).create_pool(Some(Runtime::Tokio1))?)
+}
+
+/// Asks Redis for a sign of life.
+///
+/// # Errors
+/// When it gives none in time.
+pub async fn ping(pool: &Pool) -> Result<(), RedisError> {
+    within_patience(async {
+        let mut connection = pool.get().await?;
+        cmd("PING").query_async::<String>(&mut connection).await?;
+        Ok(())
+    })
+    .await
+}
+
+async fn within_patience<T>(work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(RedisError::Timeout))
+}
+
+/// The trackers' states, `track:<server>`: where a node that meets a server for the first time looks.
+#[derive(Clone)]
+pub struct TrackerStates {
+    pool: Pool,
+    met: Arc<RwLock<HashSet<Uuid>>>,
+}
+
+impl TrackerStates {
+    pub fn new(pool: Pool) -> Self {
+        Self { pool, met: Arc::new(RwLock::new(HashSet::new())) }
+    }
+
+    /// The state that another node kept of a server, once, when this node meets the server first.
+    pub async fn of_unmet_server(&self, server_id: Uuid) -> Option<Vec<u8>> {
+        if self.met.read().unwrap_or_else(PoisonError::into_inner).contains(&server_id) {
+            return None;
+        }
+        let state = within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(cmd("GET").arg(key(server_id)).query_async::<Option<Vec<u8>>>(&mut connection).await?)
+        })
+        .await;
+        // Also after a failure: a Redis that is down must not cost every request its patience.
+        self.met.write().unwrap_or_else(PoisonError::into_inner).insert(server_id);
+        state.unwrap_or_else(|error| {
+            tracing::warn!(%error, %server_id, "tracker state can't be asked for, the server's match may begin anew");
+            None
+        })
+    }
+
+    /// Writes every state that comes through `changed` until its sender is gone.
+    pub async fn keep(self, mut changed: mpsc::UnboundedReceiver<(Uuid, Vec<u8>)>) {
+        let mut is_failing = false;
+        while let Some((server_id, state)) = changed.recv().await {
+            let written = within_patience(async {
+                let mut connection = self.pool.get().await?;
+                cmd("SET")
+                    .arg(key(server_id))
+                    .arg(state)
+                    .arg("EX")
+                    .arg(TRACKER_STATE_SECONDS)
+                    .query_async::<()>(&mut connection)
+                    .await?;
+                Ok(())
+            })
+            .await;
+            match written {
+                Ok(()) => is_failing = false,
+                Err(error) if !is_failing => {
+                    tracing::warn!(%error, "tracker states can't be kept in Redis; the spool has them");
+                    is_failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn key(server_id: Uuid) -> String {
+    format!("track:{server_id}")
+}

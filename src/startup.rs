@@ -1,0 +1,450 @@
+//! Builds the running service out of its parts and takes it down again.
+//!
+//! [`Application::start`] begins to take events as soon as the spool is read, whether or not the stores answer: the
+//! schema of both databases is brought up to date in the background, and until ClickHouse has its schema the writers
+//! wait at their gate. Shutdown goes the other way round: not ready, stop accepting, drain, flush until the
+//! deadline, exit; the spool makes every step after the first optional.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+use mohaa_actors::batcher::BatcherOptions;
+use mohaa_actors::clock::system_clock;
+use mohaa_actors::pipeline::{Pipeline, PipelineError, PipelineOptions};
+use mohaa_domain::tracker::EventWindow;
+use mohaa_embedded::EmbeddedStores;
+use mohaa_spool::{Fsync, SpoolOptions};
+use prometheus::Registry;
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+
+use crate::auth::{AccessTokens, SessionCookies};
+use crate::clickhouse::reconcile::Reconciler;
+use crate::clickhouse::store::ClickHouseStore;
+use crate::clickhouse::touched_days::TouchedDays;
+use crate::clickhouse::{self as clickhouse_store, schema};
+use crate::config::{ClickHouseUrl, Config, SpoolFsync, StoreUrl, StoreUrls, kept};
+use crate::http::assets::Assets;
+use crate::http::{self, error_answers, requests, security};
+use crate::ingest::{self, Ingest, IngestLimits};
+use crate::ops::handlers::Ops;
+use crate::ops::health::Phase;
+use crate::ops::{self, HealthMonitor, OpsMetrics};
+use crate::pages::{self, Pages};
+use crate::redis::{self as redis_store, TrackerStates};
+use crate::servers::ServerTokens;
+use crate::stats::{self, Stats};
+use crate::{postgres, simulate, users};
+
+/// A batch of the largest size; see `WORKER_BATCH_MAX`.
+const BATCH_MAX_BYTES: usize = 32 << 20;
+/// Between two tries to bring a schema up to date.
+const SCHEMA_RETRY: Duration = Duration::from_secs(2);
+/// Keep-alive of game servers' connections: they post every two seconds at least.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A header block that takes longer than this is not sent by a game server.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{name} is not set")]
+    MissingSetting { name: &'static str },
+    #[error("can't listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    #[error("private stores: {0}")]
+    Embedded(#[from] mohaa_embedded::Error),
+    #[error("private stores gave an address that can't be used: {0}")]
+    StoreAddress(String),
+    #[error(transparent)]
+    Postgres(#[from] postgres::PostgresError),
+    #[error(transparent)]
+    Redis(#[from] redis_store::RedisError),
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    HttpMetrics(#[from] http::metrics::MetricsError),
+    #[error(transparent)]
+    Assets(#[from] http::assets::AssetsError),
+    #[error(transparent)]
+    Pages(#[from] pages::PagesError),
+    #[error("{path}: {source}", path = .path.display())]
+    Files { path: PathBuf, source: std::io::Error },
+    #[error("the service ended: {0}")]
+    Server(#[source] std::io::Error),
+    #[error(transparent)]
+    Demo(#[from] crate::servers::ServerError),
+}
+
+/// How `serve` and `demo` differ from a plain service.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    pub embedded: bool,
+    pub data_dir: PathBuf,
+    pub demo: bool,
+}
+
+/// Runs the service until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When it can't start; a store that is away is no such reason.
+pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), StartError> {
+    let stores = match options.embedded {
+        false => None,
+        true => {
+            let stores = EmbeddedStores::start(&options.data_dir).await?;
+            let urls = stores.urls();
+            config.postgres_url = Some(StoreUrl::postgres(&urls.postgres_url).map_err(StartError::StoreAddress)?);
+            config.redis_url = Some(StoreUrl::redis(&urls.redis_url).map_err(StartError::StoreAddress)?);
+            config.clickhouse_url =
+                Some(ClickHouseUrl::parse(&urls.clickhouse_url).map_err(StartError::StoreAddress)?);
+            Some(stores)
+        }
+    };
+    let shutdown_timeout = config.shutdown_timeout;
+    let application = Application::start(config).await?;
+    let url = application.url();
+    if let Err(source) = kept::write_service_url(&options.data_dir, &url) {
+        tracing::warn!(error = %source, "the address can't be kept for other commands");
+    }
+    announce(&url);
+    if options.demo {
+        actix_web::rt::spawn(run_demo(application.postgres.clone(), url));
+    }
+    wait_for_signal().await;
+    application.stop(shutdown_timeout).await;
+    if let Some(stores) = stores {
+        stores.stop().await;
+    }
+    Ok(())
+}
+
+/// Standard output carries this line and nothing else.
+fn announce(url: &str) {
+    let mut output = std::io::stdout();
+    if writeln!(output, "listening on {url}").and_then(|()| output.flush()).is_err() {
+        tracing::warn!(url, "standard output is closed; listening all the same");
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be waited for; only SIGKILL ends this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+}
+
+/// Servers that play for ever, so that a newcomer sees life.
+async fn run_demo(postgres: PgPool, url: String) {
+    let tokens = loop {
+        match demo_tokens(&postgres).await {
+            Ok(tokens) => break tokens,
+            Err(error) => tracing::warn!(%error, "demo servers can't be added yet"),
+        }
+        tokio::time::sleep(SCHEMA_RETRY).await;
+    };
+    if let Err(error) = simulate::demo(url, tokens, std::future::pending()).await {
+        tracing::error!(%error, "the demo ended");
+    }
+}
+
+/// A fresh token for each demo server; the servers themselves stay the same over restarts.
+async fn demo_tokens(postgres: &PgPool) -> Result<Vec<String>, StartError> {
+    const NAMES: [&str; 4] = ["Omaha Beach 24/7", "Stalingrad Freeforall", "The Bridge Objective", "Old Guard TDM"];
+    postgres::migrate(postgres).await?;
+    let known = crate::servers::list_servers(postgres).await?;
+    let mut tokens = Vec::new();
+    for name in NAMES {
+        let token = match known.iter().find(|server| server.name == name) {
+            Some(server) => crate::servers::rotate_server_token(postgres, server.server_id).await?,
+            None => {
+                let new = crate::servers::NewServer { name: name.to_owned(), ..Default::default() };
+                crate::servers::add_server(postgres, &new).await?.token
+            }
+        };
+        tokens.push(token.expose().to_owned());
+    }
+    Ok(tokens)
+}
+
+/// A running service. Tests start one on port 0 and talk to it as anybody would.
+pub struct Application {
+    pub address: SocketAddr,
+    pub postgres: PgPool,
+    pub pipeline: Pipeline,
+    health: Arc<HealthMonitor>,
+    server: ServerHandle,
+    touched_days: Arc<TouchedDays>,
+    ops_server: Option<ServerHandle>,
+    background: Vec<actix_web::rt::task::JoinHandle<()>>,
+}
+
+impl Application {
+    /// # Errors
+    /// When the configuration lacks a store, the spool can't be read or the address is taken.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let urls = store_urls(&config)?;
+        let registry = Registry::new();
+        let postgres = postgres::pool(&urls.postgres)?;
+        let redis = redis_store::connect(urls.redis.expose())?;
+        let clickhouse = clickhouse_store::client::connect(&urls.clickhouse);
+        let spool_directory = config.spool_dir();
+        let in_spool = |source| StartError::Files { path: spool_directory.clone(), source };
+        std::fs::create_dir_all(&spool_directory).map_err(in_spool)?;
+        let touched_days = Arc::new(TouchedDays::open(&spool_directory).map_err(in_spool)?);
+
+        let clock = system_clock();
+        let tracker_states = TrackerStates::new(redis.clone());
+        let (changed_trackers, changes) = mpsc::unbounded_channel();
+        let store = Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone()));
+        let pipeline =
+            Pipeline::start(pipeline_options(&config), store, &registry, clock.clone(), changed_trackers)?;
+        let health = HealthMonitor::new(pipeline.clone());
+        let http_metrics = http::metrics::http_metrics(&registry)?;
+        let reconciler = Reconciler::new(clickhouse.clone(), &pipeline, touched_days.clone(), &registry)?;
+        let tokens = Arc::new(
+            ServerTokens::start(postgres.clone(), Some(config.data_dir.join("server-tokens.json"))).await,
+        );
+
+        let background = vec![
+            actix_web::rt::spawn(tracker_states.clone().keep(changes)),
+            actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
+            actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
+            actix_web::rt::spawn(prepare_clickhouse(
+                clickhouse.clone(),
+                pipeline.clone(),
+                config.raw_events_ttl_days,
+                reconciler,
+            )),
+        ];
+
+        let listener = bind(config.listen())?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen(), source })?;
+        let assets = Assets::unpack(&config.data_dir.join("assets"))?;
+        let stats = Stats::new(clickhouse.clone(), postgres.clone());
+        let state = State {
+            pages: Data::new(Pages::new(&assets, stats.clone())?),
+            assets,
+            stats: Data::new(stats),
+            ingest: Data::new(Ingest {
+                pipeline: pipeline.clone(),
+                tokens,
+                tracker_states,
+                clock,
+                limits: IngestLimits {
+                    max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
+                    max_events: config.ingest_max_events,
+                    chunk_timeout: config.ingest_chunk_timeout,
+                },
+            }),
+            ops: Data::new(Ops {
+                health: health.clone(),
+                metrics: OpsMetrics::new(registry)?,
+                pipeline: pipeline.clone(),
+            }),
+            postgres: Data::new(postgres.clone()),
+            access_tokens: config
+                .jwt_secret
+                .as_ref()
+                .map(|secret| Data::new(AccessTokens::new(secret, config.jwt_secret_previous.as_ref()))),
+            session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
+            metrics_are_elsewhere: config.ops_listen.is_some(),
+        };
+        let ops_server = match config.ops_listen {
+            Some(ops_address) => Some(serve_ops(ops_address, state.ops.clone())?),
+            None => None,
+        };
+        let server = HttpServer::new(move || {
+            App::new()
+                .configure(|service| state.configure(service))
+                .wrap(from_fn(security::headers))
+                .wrap(Compress::default())
+                .wrap(from_fn(error_answers::shape))
+                .wrap(http_metrics.clone())
+                .wrap(from_fn(requests::trace))
+        })
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEADER_TIMEOUT)
+        .shutdown_timeout(config.shutdown_timeout.as_secs())
+        .disable_signals()
+        .listen(listener)
+        .map_err(|source| StartError::Listen { address, source })?
+        .run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        health.enter(Phase::Serving);
+        Ok(Self { address, postgres, pipeline, health, server: handle, touched_days, ops_server, background })
+    }
+
+    /// Where it listens, as a browser on this machine would write it.
+    pub fn url(&self) -> String {
+        crate::config::local_url(self.address)
+    }
+
+    /// Takes the service down; what is not stored by the deadline stays in the spool.
+    pub async fn stop(self, deadline: Duration) {
+        self.health.enter(Phase::Draining);
+        self.server.stop(true).await;
+        if let Some(ops_server) = self.ops_server {
+            ops_server.stop(false).await;
+        }
+        let drained = self.pipeline.shut_down(deadline).await;
+        for task in self.background {
+            task.abort();
+        }
+        if !drained {
+            tracing::warn!("not everything is stored; the rest waits in the spool for the next start");
+            return;
+        }
+        if let Err(error) = self.touched_days.clear() {
+            tracing::warn!(%error, "the next start compares roll-ups again");
+        }
+        tracing::info!("everything that was accepted is stored");
+    }
+}
+
+/// What each HTTP worker is given.
+#[derive(Clone)]
+struct State {
+    assets: Assets,
+    pages: Data<Pages>,
+    stats: Data<Stats>,
+    ingest: Data<Ingest>,
+    ops: Data<Ops>,
+    postgres: Data<PgPool>,
+    access_tokens: Option<Data<AccessTokens>>,
+    session_cookies: Data<SessionCookies>,
+    metrics_are_elsewhere: bool,
+}
+
+impl State {
+    fn configure(&self, service: &mut web::ServiceConfig) {
+        service
+            .app_data(self.pages.clone())
+            .app_data(self.stats.clone())
+            .app_data(self.ingest.clone())
+            .app_data(self.ops.clone())
+            .app_data(self.postgres.clone())
+            .app_data(self.session_cookies.clone());
+        if let Some(access_tokens) = &self.access_tokens {
+            service.app_data(access_tokens.clone());
+        }
+        service
+            .configure(http::configure_extractors)
+            .configure(ingest::configure)
+            .configure(ops::handlers::configure_probes)
+            .configure(stats::configure)
+            .route("/api/v1/users/me", web::get().to(users::me))
+            .configure(|service| self.assets.configure(service))
+            .configure(pages::configure);
+        if !self.metrics_are_elsewhere {
+            service.configure(ops::handlers::configure_metrics);
+        }
+    }
+}
+
+fn store_urls(config: &Config) -> Result<StoreUrls, StartError> {
+    let missing = |name| StartError::MissingSetting { name };
+    Ok(StoreUrls {
+        postgres: config.postgres_url.clone().ok_or(missing("POSTGRES_URL"))?,
+        clickhouse: config.clickhouse_url.clone().ok_or(missing("CLICKHOUSE_URL"))?,
+        redis: config.redis_url.clone().ok_or(missing("REDIS_URL"))?,
+    })
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+fn serve_ops(address: SocketAddr, ops: Data<Ops>) -> Result<ServerHandle, StartError> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(ops.clone())
+            .configure(ops::handlers::configure_probes)
+            .configure(ops::handlers::configure_metrics)
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(bind(address)?)
+    .map_err(|source| StartError::Listen { address, source })?
+    .run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+fn pipeline_options(config: &Config) -> PipelineOptions {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    PipelineOptions {
+        spool: SpoolOptions {
+            fsync: match config.spool_fsync {
+                SpoolFsync::Always => Fsync::Always,
+                SpoolFsync::Interval(interval) => Fsync::Interval(interval),
+                SpoolFsync::Never => Fsync::Never,
+            },
+            max_bytes: config.spool_max_bytes,
+            segment_bytes: config.spool_segment_bytes,
+            ..SpoolOptions::new(config.spool_dir())
+        },
+        batcher: BatcherOptions {
+            batch_rows: config.worker_batch_rows,
+            batch_max_rows: config.worker_batch_max_rows,
+            batch_max_bytes: BATCH_MAX_BYTES,
+            flush_interval: config.worker_flush_interval,
+            event_window: EventWindow {
+                past_ms: millis(config.event_time_past),
+                future_ms: millis(config.event_time_future),
+            },
+            writer_count: config.worker_count,
+        },
+        queue_events: config.worker_queue_events as u64,
+    }
+}
+
+async fn keep_postgres_schema(pool: PgPool) {
+    while let Err(error) = postgres::migrate(&pool).await {
+        tracing::warn!(%error, "PostgreSQL's schema can't be brought up to date yet");
+        tokio::time::sleep(SCHEMA_RETRY).await;
+    }
+}
+
+/// Holds the writers back until ClickHouse has the schema that they write to, then watches over the roll-ups.
+async fn prepare_clickhouse(
+    client: clickhouse::Client,
+    pipeline: Pipeline,
+    raw_events_ttl_days: u32,
+    reconciler: Reconciler,
+) {
+    let writers_wait = pipeline.gate.clone().write_owned().await;
+    loop {
+        let prepared = async {
+            schema::migrate(&client).await?;
+            schema::check(&client).await?;
+            schema::set_raw_events_ttl(&client, raw_events_ttl_days).await
+        };
+        match prepared.await {
+            Ok(()) => break,
+            Err(error @ schema::SchemaError::ClickHouse(_)) => {
+                tracing::warn!(%error, "ClickHouse's schema can't be brought up to date yet");
+            }
+            Err(error) => tracing::error!(%error, "events stay in the spool until the schema is mended"),
+        }
+        tokio::time::sleep(SCHEMA_RETRY).await;
+    }
+    drop(writers_wait);
+    reconciler.watch().await;
+}

@@ -1,0 +1,326 @@
+//! The shapes of statistics, as the API answers them and as pages show them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A leaderboard's page.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Leaderboard {
+    #[schema(example = "kills")]
+    pub stat: &'static str,
+    /// all, day, week or month.
+    pub period: &'static str,
+    /// The ISO week, on the weekly board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-W47")]
+    pub week: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weapon: Option<WeaponName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map_name: Option<String>,
+    /// What a player needs to stand on a board of ratios: kills and deaths for kd_ratio, kills for
+    /// headshot_percent, shots for accuracy, matches for win_rate. Null for other boards.
+    pub min_sample: Option<u32>,
+    pub page: u32,
+    pub limit: u32,
+    /// Players on the whole board.
+    pub total: u64,
+    pub players: Vec<LeaderboardRow>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LeaderboardRow {
+    pub rank: u64,
+    pub player_id: String,
+    /// Latest name, without colour codes.
+    pub player_name: String,
+    /// Latest name as sent (`^1Hiro^7shi`).
+    pub player_name_raw: String,
+    /// An unverified guest, valid in one match only.
+    pub guest: bool,
+    /// What the board ranks by. Distance is in kilometres, playtime in seconds.
+    #[schema(value_type = f64)]
+    pub value: serde_json::Number,
+    pub kills: u64,
+    pub deaths: u64,
+    pub kd_ratio: f64,
+    pub headshots: u64,
+    pub headshot_percent: f64,
+    pub accuracy: f64,
+    pub damage: f64,
+    pub matches_played: u64,
+    pub matches_won: u64,
+    pub playtime_seconds: u64,
+    /// Null until a rating exists.
+    pub rating: Option<f64>,
+    pub last_active: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct WeaponName {
+    pub slug: String,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerAnswer {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub guest: bool,
+    /// Every name the player was seen under, the latest first.
+    pub aliases: Vec<Alias>,
+    /// Who signs in as this player.
+    pub user: Option<UserName>,
+    pub total_kills: u64,
+    pub total_deaths: u64,
+    pub kd_ratio: f64,
+    pub total_headshots: u64,
+    pub headshot_percent: f64,
+    pub total_damage: f64,
+    pub damage_taken: f64,
+    pub shots_fired: u64,
+    pub shots_hit: u64,
+    pub accuracy: f64,
+    pub suicides: u64,
+    pub team_kills: u64,
+    pub best_killstreak: u64,
+    pub matches_played: u64,
+    pub matches_won: u64,
+    pub win_rate: f64,
+    pub playtime_seconds: u64,
+    pub distance_km: f64,
+    pub jumps: u64,
+    /// Null until a rating exists.
+    pub rating: Option<Rating>,
+    pub first_seen: DateTime<Utc>,
+    pub last_active: DateTime<Utc>,
+    /// Kills by where they hit.
+    pub hitlocs: BTreeMap<String, u64>,
+    /// Who killed this player most often.
+    pub nemesis: Option<Rival>,
+    /// Whom this player killed most often.
+    pub favourite_victim: Option<Rival>,
+    pub favourite_weapon: Option<WeaponKills>,
+    pub achievements: Vec<Achievement>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Alias {
+    pub name: String,
+    pub name_raw: String,
+    pub last_seen: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserName {
+    pub user_id: i32,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Rating {
+    pub value: f64,
+    pub deviation: f64,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Rival {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub kills: u64,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WeaponKills {
+    pub slug: String,
+    pub name: String,
+    pub kills: u64,
+    pub headshots: u64,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Achievement {
+    pub slug: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub unlocked_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerWeapons {
+    pub player_id: String,
+    pub weapons: Vec<PlayerWeapon>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerWeapon {
+    pub slug: String,
+    pub name: String,
+    /// Kills with this weapon.
+    pub kills: u64,
+    /// Deaths by this weapon.
+    pub deaths: u64,
+    pub headshots: u64,
+    pub shots_fired: u64,
+    pub shots_hit: u64,
+    pub accuracy: f64,
+    pub damage: f64,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerMatches {
+    pub player_id: String,
+    pub page: u32,
+    pub limit: u32,
+    pub total: u64,
+    pub matches: Vec<PlayerMatch>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerMatch {
+    pub match_id: Uuid,
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    pub server_id: Uuid,
+    pub server_name: String,
+    /// The side the player was last on.
+    pub team: Option<String>,
+    /// won, lost or draw; null while the match is live or when no side has won.
+    pub result: Option<&'static str>,
+    pub kills: u64,
+    pub deaths: u64,
+    pub headshots: u64,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// A match in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MatchSummary {
+    pub match_id: Uuid,
+    /// What the server calls it; null when it does not name its matches.
+    pub source_match_id: Option<String>,
+    pub server_id: Uuid,
+    pub server_name: String,
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    /// live or ended.
+    pub status: &'static str,
+    pub allies_score: i32,
+    pub axis_score: i32,
+    pub winning_team: Option<String>,
+    /// Who is on, of a live match; who took part, of an ended one.
+    pub player_count: u64,
+    pub max_players: Option<i32>,
+    pub round_number: i32,
+    pub kills: u64,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Time of the last event.
+    pub updated_at: DateTime<Utc>,
+    pub duration_seconds: u64,
+    pub tournament_id: Option<Uuid>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MatchList {
+    pub page: u32,
+    pub limit: u32,
+    pub total: u64,
+    pub matches: Vec<MatchSummary>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LiveMatches {
+    pub matches: Vec<MatchSummary>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MatchAnswer {
+    pub match_id: Uuid,
+    pub source_match_id: Option<String>,
+    pub server: ServerName,
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    /// live or ended.
+    pub status: &'static str,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    pub duration_seconds: u64,
+    pub allies_score: i32,
+    pub axis_score: i32,
+    pub winning_team: Option<String>,
+    pub rounds: Vec<Round>,
+    pub tournament: Option<TournamentName>,
+    /// Everybody who took part, most kills first.
+    pub scoreboard: Vec<ScoreboardRow>,
+    pub top_weapons: Vec<WeaponKills>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ServerName {
+    pub server_id: Uuid,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TournamentName {
+    pub tournament_id: Uuid,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Round {
+    pub round_number: i32,
+    pub winning_team: Option<String>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Null unless both its start and its end were seen.
+    pub duration_seconds: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ScoreboardRow {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub guest: bool,
+    /// allies, axis or freeforall; null when no event said.
+    pub team: Option<String>,
+    pub kills: u64,
+    pub deaths: u64,
+    pub headshots: u64,
+    pub damage: f64,
+    pub accuracy: f64,
+    pub suicides: u64,
+    pub team_kills: u64,
+    pub best_killstreak: u64,
+}
+
+/// What is stored.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Totals {
+    pub events: u64,
+    pub matches: u64,
+    pub players: u64,
+    pub kills: u64,
+    /// Servers that have reported.
+    pub servers: u64,
+    /// The same of the current day, UTC.
+    pub today: DayTotals,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DayTotals {
+    pub events: u64,
+    pub matches: u64,
+    pub players: u64,
+    pub kills: u64,
+}

@@ -1,0 +1,115 @@
+//! What a player's matches add up to: played, won, time, and the longest run of kills.
+//!
+//! Time played is the span from a player's first to last event in a match. A match is won by those who were on
+//! the winning side when they were last seen. A run ends with any death and with the match; `level.time` orders
+//! the kills where it was sent, because batches arrive out of order.
+
+use std::collections::HashMap;
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::Stats;
+use super::query::Sql;
+use super::selection::Selection;
+use crate::http::ApiError;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Career {
+    pub(super) matches_played: u64,
+    pub(super) matches_won: u64,
+    pub(super) playtime_seconds: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct CareerRow {
+    player_id: String,
+    matches_played: u64,
+    matches_won: u64,
+    playtime_seconds: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct StreakRow {
+    player_id: String,
+    killstreak: u64,
+}
+
+/// `player_id, matches_played, matches_won, playtime_seconds` of the selected part of `player_match_totals`.
+pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) -> Sql {
+    let mut sql = Sql::new(
+        "SELECT player_id, count() AS matches_played, \
+         countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
+         toUInt64(round(sum(milliseconds) / 1000)) AS playtime_seconds \
+         FROM (SELECT player_id, match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
+         max(gametype) AS game_type, dateDiff('millisecond', min(first_seen), max(last_seen)) AS milliseconds \
+         FROM player_match_totals WHERE 1",
+    )
+    .then(selection.player_conditions());
+    if let Some(player_ids) = player_ids {
+        sql = sql.text(" AND player_id IN ?").bind(player_ids);
+    }
+    sql = sql.text(" GROUP BY player_id, match_id HAVING 1");
+    if let Some(map_name) = &selection.map_name {
+        sql = sql.text(" AND map = ?").bind(map_name.as_str());
+    }
+    if let Some(game_type) = selection.game_type {
+        sql = sql.text(" AND game_type = ?").bind(game_type.as_str());
+    }
+    if let Some(team) = selection.team {
+        sql = sql.text(" AND side = ?").bind(team.as_str());
+    }
+    sql.text(
+        ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches \
+         GROUP BY match_id) AS decided USING (match_id) GROUP BY player_id",
+    )
+}
+
+/// `player_id, killstreak` of the selected part of `player_combat`.
+pub(super) fn killstreaks(selection: &Selection, player_ids: Option<Vec<String>>, match_id: Option<String>) -> Sql {
+    let mut sql = Sql::new(
+        "SELECT player_id, max(best_in_match) AS killstreak FROM (SELECT player_id, match_id, toUInt64(arrayMax(arrayMap(\
+         run -> countEqual(run, true), arraySplit(is_kill -> NOT is_kill, arrayMap(entry -> entry.5, arraySort(\
+         groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill)))))))) AS best_in_match \
+         FROM player_combat WHERE 1",
+    )
+    .then(selection.daily_conditions());
+    if let Some(player_ids) = player_ids {
+        sql = sql.text(" AND player_id IN ?").bind(player_ids);
+    }
+    if let Some(match_id) = match_id {
+        sql = sql.text(" AND match_id = toUUID(?)").bind(match_id);
+    }
+    sql.text(" GROUP BY player_id, match_id) GROUP BY player_id")
+}
+
+impl Stats {
+    pub(super) async fn careers_of(
+        &self,
+        selection: &Selection,
+        player_ids: Vec<String>,
+    ) -> Result<HashMap<String, Career>, ApiError> {
+        if player_ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<CareerRow> = self.rows(careers(selection, Some(player_ids))).await?;
+        let career = |row: &CareerRow| Career {
+            matches_played: row.matches_played,
+            matches_won: row.matches_won,
+            playtime_seconds: row.playtime_seconds,
+        };
+        Ok(rows.into_iter().map(|row| (row.player_id.clone(), career(&row))).collect())
+    }
+
+    pub(super) async fn killstreaks_in_match(&self, match_id: String) -> Result<HashMap<String, u64>, ApiError> {
+        let everything = Selection { bots: super::Bots::With, ..Selection::default() };
+        let rows: Vec<StreakRow> = self.rows(killstreaks(&everything, None, Some(match_id))).await?;
+        Ok(rows.into_iter().map(|row| (row.player_id, row.killstreak)).collect())
+    }
+
+    pub(super) async fn best_killstreak(&self, selection: &Selection, player_id: &str) -> Result<u64, ApiError> {
+        let sql = killstreaks(selection, Some(vec![player_id.to_owned()]), None);
+        let rows: Vec<StreakRow> = self.rows(sql).await?;
+        Ok(rows.first().map_or(0, |row| row.killstreak))
+    }
+}

@@ -1,0 +1,229 @@
+//! Matches as lists show them.
+//!
+//! A match is over at its match_end, when another opened on its server, or ten minutes after its last event.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use clickhouse::Row;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::Stats;
+use super::answers::{MatchList, MatchSummary};
+use super::query::Sql;
+use super::selection::Selection;
+use crate::http::ApiError;
+use crate::http::query::Paging;
+
+/// Every match with its outcome; binds the present in milliseconds. Served by `matches`, which has a few rows a match.
+pub(super) const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
+    max(matches.source_match_id) AS source_match_id, max(matches.map_name) AS map_name, \
+    max(matches.gametype) AS gametype, min(matches.started_at) AS started_at, max(matches.updated_at) AS updated_at, \
+    toInt32(ifNull(argMaxMerge(matches.allies_score), 0)) AS allies_score, \
+    toInt32(ifNull(argMaxMerge(matches.axis_score), 0)) AS axis_score, \
+    argMaxMerge(matches.winning_team) AS winning_team, max(matches.max_clients) AS max_clients, \
+    toInt32(ifNull(max(matches.round_number), 0)) AS round_number, sum(matches.kills) AS kills, \
+    max(matches.ended_at) AS match_end_at, max(matches.duration) AS reported_duration, \
+    match_end_at IS NOT NULL OR updated_at < fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND \
+    OR started_at < max(newest.newest_start) AS is_ended, \
+    if(is_ended, ifNull(match_end_at, updated_at), NULL) AS ended_at, \
+    toUInt64(greatest(0., ifNull(toFloat64(reported_duration), \
+    toFloat64(dateDiff('second', started_at, ifNull(match_end_at, updated_at)))))) AS duration_seconds \
+    FROM matches INNER JOIN (SELECT server_id, max(first) AS newest_start FROM \
+    (SELECT server_id, match_id, min(started_at) AS first FROM matches GROUP BY server_id, match_id) \
+    GROUP BY server_id) AS newest ON newest.server_id = matches.server_id \
+    GROUP BY match_id, server_id";
+
+const COLUMNS: &str = "match_id, server_id, source_match_id, map_name, gametype, is_ended, allies_score, axis_score, \
+    winning_team, max_clients, round_number, kills, started_at, ended_at, updated_at, duration_seconds";
+
+/// Which matches, and which page of them.
+#[derive(Clone, Debug, Default)]
+pub struct MatchQuestion {
+    /// Days are those on which matches started.
+    pub selection: Selection,
+    /// Only matches that this player took part in.
+    pub player_id: Option<String>,
+    pub paging: Paging,
+}
+
+#[derive(Clone, Row, Deserialize)]
+pub(super) struct OutcomeRow {
+    #[serde(with = "clickhouse::serde::uuid")]
+    pub(super) match_id: Uuid,
+    #[serde(with = "clickhouse::serde::uuid")]
+    pub(super) server_id: Uuid,
+    pub(super) source_match_id: String,
+    pub(super) map_name: String,
+    pub(super) gametype: String,
+    pub(super) is_ended: bool,
+    pub(super) allies_score: i32,
+    pub(super) axis_score: i32,
+    pub(super) winning_team: String,
+    pub(super) max_clients: Option<i32>,
+    pub(super) round_number: i32,
+    pub(super) kills: u64,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
+    pub(super) started_at: DateTime<Utc>,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis::option")]
+    pub(super) ended_at: Option<DateTime<Utc>>,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) duration_seconds: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct CountRow {
+    total: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct PlayersRow {
+    #[serde(with = "clickhouse::serde::uuid")]
+    match_id: Uuid,
+    players: u64,
+}
+
+pub(super) fn word_or_none(word: String) -> Option<String> {
+    (!word.is_empty()).then_some(word)
+}
+
+/// live or ended.
+pub(super) fn status(is_ended: bool) -> &'static str {
+    if is_ended { "ended" } else { "live" }
+}
+
+impl OutcomeRow {
+    pub(super) fn summary(self, server_name: String, player_count: u64) -> MatchSummary {
+        MatchSummary {
+            match_id: self.match_id,
+            source_match_id: word_or_none(self.source_match_id),
+            server_id: self.server_id,
+            server_name,
+            map_name: word_or_none(self.map_name),
+            gametype: word_or_none(self.gametype),
+            status: status(self.is_ended),
+            allies_score: self.allies_score,
+            axis_score: self.axis_score,
+            winning_team: word_or_none(self.winning_team),
+            player_count,
+            max_players: self.max_clients,
+            round_number: self.round_number,
+            kills: self.kills,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            updated_at: self.updated_at,
+            duration_seconds: self.duration_seconds,
+            tournament_id: None,
+        }
+    }
+}
+
+impl Stats {
+    /// Matches, the latest first.
+    pub async fn matches(&self, question: &MatchQuestion) -> Result<MatchList, ApiError> {
+        let Paging { page, limit } = question.paging;
+        let conditions = match_conditions(question);
+        let total = self
+            .outcome_rows_sql("count() AS total", conditions.clone());
+        let rows = self
+            .outcome_rows_sql(COLUMNS, conditions)
+            .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
+            .bind(i64::from(limit))
+            .bind(question.paging.offset() as i64);
+        let (total, rows) = tokio::try_join!(self.row::<CountRow>(total), self.rows::<OutcomeRow>(rows))?;
+        Ok(MatchList { page, limit, total: total.total, matches: self.summaries(rows).await? })
+    }
+
+    /// Matches that are being played, those with most kills first.
+    pub async fn live_matches(&self) -> Result<Vec<MatchSummary>, ApiError> {
+        let conditions = Sql::new(" AND NOT is_ended");
+        let rows = self
+            .outcome_rows_sql(COLUMNS, conditions)
+            .text(" ORDER BY kills DESC, started_at DESC, match_id LIMIT 500");
+        let rows: Vec<OutcomeRow> = self.rows(rows).await?;
+        self.summaries(rows).await
+    }
+
+    /// The matches that ended last.
+    pub async fn ended_matches(&self, limit: u32) -> Result<Vec<MatchSummary>, ApiError> {
+        let rows = self
+            .outcome_rows_sql(COLUMNS, Sql::new(" AND is_ended"))
+            .text(" ORDER BY ended_at DESC, match_id LIMIT ?")
+            .bind(i64::from(limit));
+        let rows: Vec<OutcomeRow> = self.rows(rows).await?;
+        self.summaries(rows).await
+    }
+
+    /// A part of all matches with their outcomes: `columns` of those that meet `conditions`.
+    pub(super) fn outcome_rows_sql(&self, columns: &str, conditions: Sql) -> Sql {
+        Sql::new("SELECT ")
+            .text(columns)
+            .text(" FROM (")
+            .text(OUTCOMES)
+            .bind(self.now().timestamp_millis())
+            .text(") AS outcomes WHERE 1")
+            .then(conditions)
+    }
+
+    pub(super) async fn outcome(&self, match_id: Uuid) -> Result<Option<OutcomeRow>, ApiError> {
+        let conditions = Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string());
+        Ok(self.rows(self.outcome_rows_sql(COLUMNS, conditions)).await?.into_iter().next())
+    }
+
+    async fn summaries(&self, rows: Vec<OutcomeRow>) -> Result<Vec<MatchSummary>, ApiError> {
+        let (live, ended): (Vec<&OutcomeRow>, Vec<&OutcomeRow>) = rows.iter().partition(|row| !row.is_ended);
+        let (took_part, present) = tokio::try_join!(
+            self.players_of_ended(ended.iter().map(|row| row.match_id.to_string()).collect()),
+            self.players_present(&live),
+        )?;
+        let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
+        let summary = |row: OutcomeRow| {
+            let players = if row.is_ended { &took_part } else { &present };
+            let player_count = players.get(&row.match_id).copied().unwrap_or_default();
+            let server_name = servers.get(&row.server_id).cloned().unwrap_or_default();
+            row.summary(server_name, player_count)
+        };
+        Ok(rows.into_iter().map(summary).collect())
+    }
+
+    /// Served by the match index of `player_match_totals`.
+    async fn players_of_ended(&self, match_ids: Vec<String>) -> Result<HashMap<Uuid, u64>, ApiError> {
+        if match_ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = Sql::new(
+            "SELECT match_id, uniqExact(player_id) AS players FROM player_match_totals \
+             WHERE match_id IN (SELECT toUUID(arrayJoin(?))) GROUP BY match_id",
+        );
+        let rows: Vec<PlayersRow> = self.rows(sql.bind(match_ids)).await?;
+        Ok(rows.into_iter().map(|row| (row.match_id, row.players)).collect())
+    }
+}
+
+fn match_conditions(question: &MatchQuestion) -> Sql {
+    let selection = &question.selection;
+    let mut sql = Sql::default();
+    if let Some(map_name) = &selection.map_name {
+        sql = sql.text(" AND map_name = ?").bind(map_name.as_str());
+    }
+    if let Some(server_id) = selection.server_id {
+        sql = sql.text(" AND server_id = toUUID(?)").bind(server_id.to_string());
+    }
+    if let Some(game_type) = selection.game_type {
+        sql = sql.text(" AND gametype = ?").bind(game_type.as_str());
+    }
+    if let Some(from) = selection.from {
+        sql = sql.text(" AND toDate(started_at) >= toDate(?)").bind(from.to_string());
+    }
+    if let Some(to) = selection.to {
+        sql = sql.text(" AND toDate(started_at) < toDate(?)").bind(to.to_string());
+    }
+    if let Some(player_id) = &question.player_id {
+        sql = sql
+            .text(" AND match_id IN (SELECT match_id FROM player_match_totals WHERE player_id = ?)")
+            .bind(player_id.as_str());
+    }
+    sql
+}

@@ -1,0 +1,60 @@
+//! Statistics: questions to the roll-ups in ClickHouse, and the answers that API and pages share.
+//!
+//! [`Stats`] asks; `answers` holds the shapes; `handlers` puts them on HTTP. A question reads roll-ups only, except
+//! for what concerns one match (its rounds, weapons and presence), which `raw_events` is ordered for. Every query
+//! binds its values, has a time and memory limit, and orders ties, so that equal data gives equal answers.
+//!
+//! When ClickHouse can't be reached, questions fail with 503 `stats_unavailable`. When PostgreSQL can't, servers
+//! are shown by the beginning of their id: names are not worth an outage.
+
+pub mod answers;
+mod career;
+mod handlers;
+mod leaderboard;
+mod live;
+mod match_detail;
+mod matches;
+mod names;
+mod player;
+mod query;
+mod ratio;
+mod selection;
+mod totals;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+pub use handlers::{QUERY_SHAPES, StatsApi, configure};
+pub use leaderboard::{BoardQuestion, Statistic};
+pub use matches::MatchQuestion;
+pub use player::PlayerQuestion;
+pub use selection::{Bots, Period, Selection};
+
+/// What time it is; tests bring their own.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// Answers questions about what has been stored. Cheap to clone.
+#[derive(Clone)]
+pub struct Stats {
+    clickhouse: clickhouse::Client,
+    postgres: PgPool,
+    clock: Clock,
+}
+
+impl Stats {
+    /// `clickhouse` must have the service's database selected.
+    pub fn new(clickhouse: clickhouse::Client, postgres: PgPool) -> Self {
+        Self::with_clock(clickhouse, postgres, Arc::new(Utc::now))
+    }
+
+    pub fn with_clock(clickhouse: clickhouse::Client, postgres: PgPool, clock: Clock) -> Self {
+        Stats { clickhouse, postgres, clock }
+    }
+
+    /// The present by the clock of this instance.
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,343 @@
+//! One player: totals, weapons and matches.
+
+use chrono::{DateTime, Utc};
+use clickhouse::Row;
+use mohaa_domain::name::strip_colors;
+use mohaa_domain::player::{PlayerId, is_guest_id};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::Stats;
+use super::answers::{
+    Alias, PlayerAnswer, PlayerMatch, PlayerMatches, PlayerWeapon, PlayerWeapons, Rival, WeaponKills,
+};
+use super::leaderboard::KILOMETRES_PER_UNIT;
+use super::matches::{OUTCOMES, word_or_none};
+use super::names::weapon_name;
+use super::query::Sql;
+use super::ratio::{kd_ratio, percent, round};
+use super::selection::Selection;
+use crate::http::ApiError;
+use crate::http::query::Paging;
+
+/// A player, and what of theirs is asked about.
+#[derive(Clone, Debug)]
+pub struct PlayerQuestion {
+    pub player_id: PlayerId,
+    pub selection: Selection,
+}
+
+#[derive(Row, Deserialize)]
+struct TotalsRow {
+    kills: u64,
+    deaths: u64,
+    headshots: u64,
+    suicides: u64,
+    team_kills: u64,
+    damage: f64,
+    damage_taken: f64,
+    shots_fired: u64,
+    shots_hit: u64,
+    distance: f64,
+    jumps: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct SeenRow {
+    rows: u64,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
+    first_seen: DateTime<Utc>,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
+    last_seen: DateTime<Utc>,
+}
+
+#[derive(Row, Deserialize)]
+struct AliasRow {
+    player_name: String,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
+    last_seen: DateTime<Utc>,
+}
+
+#[derive(Row, Deserialize)]
+struct KillsRow {
+    what: String,
+    kills: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct WeaponRow {
+    weapon: String,
+    kills: u64,
+    deaths: u64,
+    headshots: u64,
+    shots_fired: u64,
+    shots_hit: u64,
+    damage: f64,
+}
+
+#[derive(Row, Deserialize)]
+struct PlayedRow {
+    #[serde(with = "clickhouse::serde::uuid")]
+    match_id: Uuid,
+    #[serde(with = "clickhouse::serde::uuid")]
+    server_id: Uuid,
+    map_name: String,
+    gametype: String,
+    team: String,
+    winning_team: String,
+    is_ended: bool,
+    kills: u64,
+    deaths: u64,
+    headshots: u64,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
+    started_at: DateTime<Utc>,
+    #[serde(with = "clickhouse::serde::chrono::datetime64::millis::option")]
+    ended_at: Option<DateTime<Utc>>,
+    total: u64,
+}
+
+fn unknown_player() -> ApiError {
+    ApiError::not_found("unknown_player", "no event of a player with this id has been stored")
+}
+
+impl Stats {
+    /// Everything about one player. Served by the primary keys of the roll-ups, which begin with the player.
+    pub async fn player(&self, question: &PlayerQuestion) -> Result<PlayerAnswer, ApiError> {
+        let PlayerQuestion { player_id, selection } = question;
+        let id = player_id.as_str();
+        let seen = self.seen(id).await?;
+        let (totals, aliases, hitlocs, killers, victims, careers, best_killstreak, weapons, user) = tokio::try_join!(
+            self.player_totals(id, selection),
+            self.aliases(id),
+            self.kills_by(id, selection, "player_id = ?", "hitloc"),
+            self.kills_by(id, selection, "target_id = ?", "player_id"),
+            self.kills_by(id, selection, "player_id = ?", "target_id"),
+            self.careers_of(selection, vec![id.to_owned()]),
+            self.best_killstreak(selection, id),
+            self.weapon_rows(id, selection),
+            async { Ok(self.user_of_player(id).await) },
+        )?;
+        let rivals = killers.first().into_iter().chain(victims.first()).map(|row| row.what.clone()).collect();
+        let names = self.player_names(rivals).await?;
+        let rival = |row: &KillsRow| {
+            let name = names.of(&row.what);
+            Rival {
+                player_id: row.what.clone(),
+                player_name: name.plain,
+                player_name_raw: name.raw,
+                kills: row.kills,
+            }
+        };
+        let career = careers.get(id).copied().unwrap_or_default();
+        let favourite_weapon = weapons.iter().find(|row| row.kills > 0).map(|row| {
+            let weapon = weapon_name(&row.weapon);
+            WeaponKills { slug: weapon.slug, name: weapon.name, kills: row.kills, headshots: row.headshots }
+        });
+        let latest_raw = aliases.first().map_or(id, |alias| alias.name_raw.as_str());
+        Ok(PlayerAnswer {
+            player_id: id.to_owned(),
+            player_name: plain_name(latest_raw, id),
+            player_name_raw: latest_raw.to_owned(),
+            guest: is_guest_id(id),
+            user,
+            total_kills: totals.kills,
+            total_deaths: totals.deaths,
+            kd_ratio: kd_ratio(totals.kills, totals.deaths),
+            total_headshots: totals.headshots,
+            headshot_percent: percent(totals.headshots, totals.kills),
+            total_damage: round(totals.damage, 3),
+            damage_taken: round(totals.damage_taken, 3),
+            shots_fired: totals.shots_fired,
+            shots_hit: totals.shots_hit,
+            accuracy: percent(totals.shots_hit, totals.shots_fired),
+            suicides: totals.suicides,
+            team_kills: totals.team_kills,
+            best_killstreak,
+            matches_played: career.matches_played,
+            matches_won: career.matches_won,
+            win_rate: percent(career.matches_won, career.matches_played),
+            playtime_seconds: career.playtime_seconds,
+            distance_km: round(totals.distance * KILOMETRES_PER_UNIT, 3),
+            jumps: totals.jumps,
+            rating: None,
+            first_seen: seen.first_seen,
+            last_active: seen.last_seen,
+            hitlocs: hitlocs.into_iter().filter(|row| !row.what.is_empty()).map(|row| (row.what, row.kills)).collect(),
+            nemesis: killers.first().map(rival),
+            favourite_victim: victims.first().map(rival),
+            favourite_weapon,
+            achievements: Vec::new(),
+            aliases,
+        })
+    }
+
+    /// What each weapon did in a player's hands, and to them; most kills first.
+    pub async fn player_weapons(&self, question: &PlayerQuestion) -> Result<PlayerWeapons, ApiError> {
+        let id = question.player_id.as_str();
+        let (_, rows) = tokio::try_join!(self.seen(id), self.weapon_rows(id, &question.selection))?;
+        let weapons = rows.into_iter().map(|row| {
+            let weapon = weapon_name(&row.weapon);
+            PlayerWeapon {
+                slug: weapon.slug,
+                name: weapon.name,
+                kills: row.kills,
+                deaths: row.deaths,
+                headshots: row.headshots,
+                shots_fired: row.shots_fired,
+                shots_hit: row.shots_hit,
+                accuracy: percent(row.shots_hit, row.shots_fired),
+                damage: round(row.damage, 3),
+            }
+        });
+        Ok(PlayerWeapons { player_id: id.to_owned(), weapons: weapons.collect() })
+    }
+
+    /// The matches a player took part in, the latest first.
+    pub async fn player_matches(
+        &self,
+        question: &PlayerQuestion,
+        paging: Paging,
+    ) -> Result<PlayerMatches, ApiError> {
+        let PlayerQuestion { player_id, selection } = question;
+        let id = player_id.as_str();
+        let mut sql = Sql::new(
+            "SELECT played.match_id AS match_id, played.server_id AS server_id, map_name, gametype, team, \
+             winning_team, is_ended, kills, deaths, headshots, started_at, ended_at, count() OVER () AS total FROM \
+             (SELECT match_id, server_id, argMaxMerge(team) AS team, sum(kills) AS kills, sum(deaths) AS deaths, \
+             sum(headshots) AS headshots FROM player_match_totals WHERE player_id = ?",
+        )
+        .bind(id)
+        .then(selection.player_conditions())
+        .text(" GROUP BY match_id, server_id) AS played INNER JOIN (")
+        .then(self.outcomes())
+        .text(") AS outcomes USING (match_id, server_id) WHERE 1");
+        if let Some(map_name) = &selection.map_name {
+            sql = sql.text(" AND map_name = ?").bind(map_name.as_str());
+        }
+        if let Some(game_type) = selection.game_type {
+            sql = sql.text(" AND gametype = ?").bind(game_type.as_str());
+        }
+        if let Some(team) = selection.team {
+            sql = sql.text(" AND team = ?").bind(team.as_str());
+        }
+        sql = sql
+            .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
+            .bind(i64::from(paging.limit))
+            .bind(paging.offset() as i64);
+        let (_, rows) = tokio::try_join!(self.seen(id), self.rows::<PlayedRow>(sql))?;
+        let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
+        let total = rows.first().map_or(0, |row| row.total);
+        let matches = rows.into_iter().map(|row| PlayerMatch {
+            match_id: row.match_id,
+            server_name: servers.get(&row.server_id).cloned().unwrap_or_default(),
+            server_id: row.server_id,
+            result: result(&row),
+            map_name: word_or_none(row.map_name),
+            gametype: word_or_none(row.gametype),
+            team: word_or_none(row.team),
+            kills: row.kills,
+            deaths: row.deaths,
+            headshots: row.headshots,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+        });
+        Ok(PlayerMatches {
+            player_id: id.to_owned(),
+            page: paging.page,
+            limit: paging.limit,
+            total,
+            matches: matches.collect(),
+        })
+    }
+
+    /// When a player was seen first and last, bots' company or not; 404 for one who never was.
+    async fn seen(&self, id: &str) -> Result<SeenRow, ApiError> {
+        let sql = Sql::new(
+            "SELECT count() AS rows, min(player_stats_daily.first_seen) AS first_seen, \
+             max(player_stats_daily.last_seen) AS last_seen FROM player_stats_daily WHERE player_id = ?",
+        );
+        let seen: SeenRow = self.row(sql.bind(id)).await?;
+        if seen.rows == 0 { Err(unknown_player()) } else { Ok(seen) }
+    }
+
+    async fn player_totals(&self, id: &str, selection: &Selection) -> Result<TotalsRow, ApiError> {
+        let sql = Sql::new(
+            "SELECT sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(s) AS suicides, \
+             sum(tk) AS team_kills, sum(dmg) AS damage, sum(taken) AS damage_taken, \
+             sum(if(sf > 0, sf, ssf)) AS shots_fired, sum(if(sf > 0, sh, ssh)) AS shots_hit, \
+             sum(dist) AS distance, sum(j) AS jumps FROM (\
+             SELECT sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, sum(suicides) AS s, \
+             sum(team_kills) AS tk, toFloat64(sum(damage)) AS dmg, toFloat64(sum(damage_taken)) AS taken, \
+             sum(shots_fired) AS sf, sum(shots_hit) AS sh, sum(summary_shots_fired) AS ssf, \
+             sum(summary_shots_hit) AS ssh, toFloat64(sum(distance)) AS dist, sum(jumps) AS j \
+             FROM player_stats_daily WHERE player_id = ?",
+        )
+        .bind(id)
+        .then(selection.daily_conditions())
+        .text(" GROUP BY server_id)");
+        self.row(sql).await
+    }
+
+    async fn aliases(&self, id: &str) -> Result<Vec<Alias>, ApiError> {
+        let sql = Sql::new(
+            "SELECT player_name, max(player_names.last_seen) AS last_seen FROM player_names WHERE player_id = ? \
+             GROUP BY player_name ORDER BY last_seen DESC, player_name DESC LIMIT 50",
+        );
+        let rows: Vec<AliasRow> = self.rows(sql.bind(id)).await?;
+        let alias = |row: AliasRow| Alias {
+            name: plain_name(&row.player_name, id),
+            name_raw: row.player_name,
+            last_seen: row.last_seen,
+        };
+        Ok(rows.into_iter().map(alias).collect())
+    }
+
+    /// Kills of a player, or those they fell to, by a column of `player_rivals_daily`; most first.
+    async fn kills_by(
+        &self,
+        id: &str,
+        selection: &Selection,
+        whose: &'static str,
+        column: &'static str,
+    ) -> Result<Vec<KillsRow>, ApiError> {
+        let sql = Sql::new("SELECT toString(")
+            .text(column)
+            .text(") AS what, sum(kills) AS kills FROM player_rivals_daily WHERE ")
+            .text(whose)
+            .bind(id)
+            .then(selection.player_conditions())
+            .text(" GROUP BY what ORDER BY kills DESC, what ASC LIMIT 100");
+        self.rows(sql).await
+    }
+
+    async fn weapon_rows(&self, id: &str, selection: &Selection) -> Result<Vec<WeaponRow>, ApiError> {
+        let sql = Sql::new(
+            "SELECT toString(weapon_stats.weapon) AS weapon, sum(kills) AS kills, sum(deaths) AS deaths, \
+             sum(headshots) AS headshots, sum(shots_fired) AS shots_fired, sum(shots_hit) AS shots_hit, \
+             toFloat64(sum(weapon_stats.damage)) AS damage FROM weapon_stats WHERE player_id = ?",
+        )
+        .bind(id)
+        .then(selection.daily_conditions())
+        .text(" GROUP BY weapon ORDER BY kills DESC, shots_fired DESC, weapon ASC LIMIT 200");
+        self.rows(sql).await
+    }
+
+    fn outcomes(&self) -> Sql {
+        Sql::new(OUTCOMES).bind(self.now().timestamp_millis())
+    }
+}
+
+fn plain_name(raw: &str, id: &str) -> String {
+    let plain = strip_colors(raw).trim().to_owned();
+    if plain.is_empty() { id.to_owned() } else { plain }
+}
+
+fn result(row: &PlayedRow) -> Option<&'static str> {
+    let has_side = matches!(row.team.as_str(), "allies" | "axis");
+    match row.winning_team.as_str() {
+        _ if !row.is_ended || !has_side => None,
+        "allies" | "axis" => Some(if row.winning_team == row.team { "won" } else { "lost" }),
+        "none" => Some("draw"),
+        _ => None,
+    }
+}

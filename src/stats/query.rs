@@ -1,0 +1,142 @@
+//! One statement to ClickHouse: text with `?` for values, the values, and how its failures are answered.
+
+use std::time::Duration;
+
+use clickhouse::{RowOwned, RowRead};
+
+use super::Stats;
+use crate::http::ApiError;
+
+/// Longest that ClickHouse may work on one statement.
+const MAX_EXECUTION_SECONDS: &str = "5";
+/// Longest that we wait, so that an unreachable or hanging store is an answer and not a hanging page.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(7);
+const MAX_MEMORY_BYTES: &str = "1000000000";
+const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// ClickHouse's codes for "not now": busy, out of memory or time, starting, shutting down, not yet migrated.
+const TRANSIENT_CODES: [u32; 11] = [60, 81, 159, 202, 203, 209, 210, 236, 241, 394, 473];
+
+/// A statement under construction. Text comes from us alone; whatever came from a caller is bound.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sql {
+    text: String,
+    values: Vec<Value>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Texts(Vec<String>),
+    Number(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(texts: Vec<String>) -> Self {
+        Value::Texts(texts)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Value::Number(number)
+    }
+}
+
+impl Sql {
+    pub(super) fn new(text: &str) -> Self {
+        Sql { text: text.to_owned(), values: Vec::new() }
+    }
+
+    /// Appends text without values.
+    pub(super) fn text(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Binds the next `?` of the text so far.
+    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Appends another statement's text and values.
+    pub(super) fn then(mut self, other: Sql) -> Self {
+        self.text.push_str(&other.text);
+        self.values.extend(other.values);
+        self
+    }
+}
+
+impl Stats {
+    /// Every row of the statement's answer.
+    pub(super) async fn rows<T: RowOwned + RowRead>(&self, sql: Sql) -> Result<Vec<T>, ApiError> {
+        let mut query = self
+            .clickhouse
+            .query(&sql.text)
+            .with_setting("max_execution_time", MAX_EXECUTION_SECONDS)
+            .with_setting("max_memory_usage", MAX_MEMORY_BYTES);
+        for value in sql.values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Texts(texts) => query.bind(texts),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        match tokio::time::timeout(GIVE_UP_AFTER, query.fetch_all::<T>()).await {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) => Err(failure(error)),
+            Err(_) => Err(failure(clickhouse::error::Error::TimedOut)),
+        }
+    }
+
+    /// The one row of an aggregate over everything selected.
+    pub(super) async fn row<T: RowOwned + RowRead>(&self, sql: Sql) -> Result<T, ApiError> {
+        let first = self.rows(sql).await?.into_iter().next();
+        first.ok_or_else(|| ApiError::internal("an aggregate answered no row"))
+    }
+}
+
+fn failure(error: clickhouse::error::Error) -> ApiError {
+    use clickhouse::error::Error;
+    let is_transient = match &error {
+        Error::Network(_) | Error::TimedOut => true,
+        Error::BadResponse(text) => exception_code(text).is_none_or(|code| TRANSIENT_CODES.contains(&code)),
+        _ => false,
+    };
+    if !is_transient {
+        return ApiError::internal(error);
+    }
+    let message = "statistics can't be read at the moment; events are still taken in: try again shortly";
+    ApiError::unavailable("stats_unavailable", message, RETRY_AFTER_SECONDS).with_source(error)
+}
+
+/// The number in `Code: 60. DB::Exception: …`.
+fn exception_code(text: &str) -> Option<u32> {
+    let after = text.split_once("Code: ")?.1;
+    after.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_an_exception_is_read_from_its_text() {
+        let text = "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)";
+        assert_eq!(exception_code(text), Some(241));
+        assert_eq!(exception_code("502 Bad Gateway"), None);
+    }
+}

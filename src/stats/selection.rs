@@ -1,0 +1,278 @@
+//! Which part of the data a question is about: the filters of api.md, as conditions on the roll-ups' columns.
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc, Weekday};
+use mohaa_domain::vocabulary::{GameType, Team};
+use mohaa_domain::weapon::WeaponSlug;
+use uuid::Uuid;
+
+use super::query::Sql;
+use crate::http::query::{Parameter, QueryValues};
+
+/// What is counted. Days are UTC days of the events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    pub map_name: Option<String>,
+    pub server_id: Option<Uuid>,
+    pub game_type: Option<GameType>,
+    pub team: Option<Team>,
+    pub weapon: Option<String>,
+    /// First day.
+    pub from: Option<NaiveDate>,
+    /// The day after the last one.
+    pub to: Option<NaiveDate>,
+    pub bots: Bots,
+    /// Unverified guests too.
+    pub guests: bool,
+}
+
+/// What to do with events in which a bot took part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bots {
+    #[default]
+    Without,
+    With,
+    Only,
+}
+
+/// A calendar period, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Period {
+    #[default]
+    All,
+    Day,
+    Week,
+    Month,
+}
+
+pub(super) const MAP: Parameter =
+    Parameter { name: "map", description: "Map, as the game names it.", example: "dm/mohdm1" };
+pub(super) const SERVER: Parameter =
+    Parameter { name: "server", description: "Server id (UUID).", example: "6f1c1f0e-8a52-5d0e-9a5b-2f1d3c4b5a69" };
+pub(super) const GAMETYPE: Parameter = Parameter {
+    name: "gametype",
+    description: "Game type: single, ffa, tdm, rounds, objective, tow or liberation.",
+    example: "tdm",
+};
+pub(super) const FROM: Parameter =
+    Parameter { name: "from", description: "First day that counts, UTC (inclusive).", example: "2026-01-01" };
+pub(super) const TO: Parameter =
+    Parameter { name: "to", description: "Day before which it ends, UTC (exclusive).", example: "2026-02-01" };
+pub(super) const WEAPON: Parameter =
+    Parameter { name: "weapon", description: "Weapon slug.", example: "m1-garand" };
+pub(super) const TEAM: Parameter =
+    Parameter { name: "team", description: "Side: allies or axis.", example: "allies" };
+pub(super) const BOTS: Parameter = Parameter {
+    name: "bots",
+    description: "Events with bots are left out; `with` adds them, `only` takes nothing else.",
+    example: "with",
+};
+pub(super) const GUESTS: Parameter = Parameter {
+    name: "guests",
+    description: "`with` adds unverified guests, who are left out of boards otherwise.",
+    example: "with",
+};
+pub(super) const PLAYER: Parameter =
+    Parameter { name: "player", description: "Player id: matches that this player took part in.", example: "4711" };
+
+impl Selection {
+    /// Takes every filter that `values` still holds; mistakes stay with `values`.
+    pub(super) fn take(values: &mut QueryValues) -> Self {
+        let selection = Selection {
+            map_name: values.filter("map").map(|map| normal_map_name(&map)),
+            server_id: values.parsed_filter("server", |text| {
+                Uuid::parse_str(text).map_err(|_| "must be a server id (a UUID)".to_owned())
+            }),
+            game_type: values.parsed_filter("gametype", game_type),
+            team: values.parsed_filter("team", |text| match text {
+                "allies" => Ok(Team::Allies),
+                "axis" => Ok(Team::Axis),
+                _ => Err("must be allies or axis".to_owned()),
+            }),
+            weapon: values.parsed_filter("weapon", |text| {
+                text.parse::<WeaponSlug>().map(|slug| slug.as_str().to_owned()).map_err(|error| error.to_string())
+            }),
+            from: values.parsed_filter("from", day),
+            to: values.parsed_filter("to", day),
+            bots: values
+                .parsed_filter("bots", |text| match text {
+                    "with" => Ok(Bots::With),
+                    "only" => Ok(Bots::Only),
+                    _ => Err("must be with or only".to_owned()),
+                })
+                .unwrap_or_default(),
+            guests: values
+                .parsed_filter("guests", |text| match text {
+                    "with" => Ok(true),
+                    _ => Err("must be with".to_owned()),
+                })
+                .unwrap_or_default(),
+        };
+        if let (Some(from), Some(to)) = (selection.from, selection.to)
+            && from >= to
+        {
+            values.mistake("filter[to]", "must be after filter[from]");
+        }
+        selection
+    }
+
+    /// Narrowed to a period as well.
+    #[must_use]
+    pub fn within(mut self, days: (Option<NaiveDate>, Option<NaiveDate>)) -> Self {
+        self.from = self.from.into_iter().chain(days.0).max();
+        self.to = self.to.into_iter().chain(days.1).min();
+        self
+    }
+
+    /// Conditions on the columns that every roll-up by player has: day, server, bots.
+    pub(super) fn player_conditions(&self) -> Sql {
+        self.day_and_server_conditions().then(Sql::new(match self.bots {
+            Bots::Without => " AND NOT bots",
+            Bots::With => "",
+            Bots::Only => " AND bots",
+        }))
+    }
+
+    /// Conditions on `player_stats_daily` and `weapon_stats`.
+    pub(super) fn daily_conditions(&self) -> Sql {
+        let mut sql = self.player_conditions();
+        if let Some(map_name) = &self.map_name {
+            sql = sql.text(" AND map_name = ?").bind(map_name.as_str());
+        }
+        if let Some(game_type) = self.game_type {
+            sql = sql.text(" AND gametype = ?").bind(game_type.as_str());
+        }
+        if let Some(team) = self.team {
+            sql = sql.text(" AND team = ?").bind(team.as_str());
+        }
+        sql
+    }
+
+    pub(super) fn day_and_server_conditions(&self) -> Sql {
+        let mut sql = Sql::default();
+        if let Some(from) = self.from {
+            sql = sql.text(" AND day >= toDate(?)").bind(from.to_string());
+        }
+        if let Some(to) = self.to {
+            sql = sql.text(" AND day < toDate(?)").bind(to.to_string());
+        }
+        if let Some(server_id) = self.server_id {
+            sql = sql.text(" AND server_id = toUUID(?)").bind(server_id.to_string());
+        }
+        sql
+    }
+
+    /// Leaves out guests, who are valid in one match only, unless they were asked for.
+    pub(super) fn guest_condition(&self) -> Sql {
+        Sql::new(if self.guests { "" } else { " AND NOT match(player_id, '^g_[a-z2-7]{16}$')" })
+    }
+}
+
+impl Period {
+    pub const ALL: [Period; 4] = [Period::All, Period::Day, Period::Week, Period::Month];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Period::All => "all",
+            Period::Day => "day",
+            Period::Week => "week",
+            Period::Month => "month",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|period| period.as_str() == word);
+        found.ok_or_else(|| "must be all, day, week or month".to_owned())
+    }
+
+    /// First day and the day after the last of the current period.
+    pub fn days(self, now: DateTime<Utc>) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        let today = now.date_naive();
+        let (from, to) = match self {
+            Period::All => return (None, None),
+            Period::Day => (Some(today), today.checked_add_days(Days::new(1))),
+            Period::Week => {
+                let monday = today.week(Weekday::Mon).first_day();
+                (Some(monday), monday.checked_add_days(Days::new(7)))
+            }
+            Period::Month => {
+                let first = today.with_day(1);
+                (first, first.and_then(|first| first.checked_add_months(chrono::Months::new(1))))
+            }
+        };
+        (from, to)
+    }
+}
+
+/// First day and the day after the last of an ISO week such as `2026-W47`.
+pub(super) fn iso_week(text: &str) -> Result<(Option<NaiveDate>, Option<NaiveDate>), String> {
+    let wrong = || "must be an ISO week such as 2026-W47".to_owned();
+    let (year, week) = text.split_once("-W").ok_or_else(wrong)?;
+    let is_exact = year.len() == 4 && week.len() == 2;
+    let (year, week) = (year.parse().map_err(|_| wrong())?, week.parse().map_err(|_| wrong())?);
+    let monday = NaiveDate::from_isoywd_opt(year, week, Weekday::Mon).filter(|_| is_exact).ok_or_else(wrong)?;
+    Ok((Some(monday), monday.checked_add_days(Days::new(7))))
+}
+
+/// The current ISO week, as `week` takes it.
+pub(super) fn iso_week_name(now: DateTime<Utc>) -> String {
+    let week = now.iso_week();
+    format!("{:04}-W{:02}", week.year(), week.week())
+}
+
+/// The form in which map names are stored.
+pub(super) fn normal_map_name(text: &str) -> String {
+    let lower = text.trim().trim_matches('/').to_lowercase();
+    let name = lower.strip_prefix("maps/").unwrap_or(&lower);
+    name.strip_suffix(".bsp").unwrap_or(name).to_owned()
+}
+
+fn game_type(text: &str) -> Result<GameType, String> {
+    let known = GameType::from_word(text).filter(|game_type| *game_type != GameType::Unknown);
+    known.ok_or_else(|| {
+        let words: Vec<&str> = GameType::ALL.iter().map(|it| it.as_str()).filter(|word| !word.is_empty()).collect();
+        format!("must be one of {}", words.join(", "))
+    })
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    // ClickHouse's Date ends in 2149.
+    let known = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| (1970..2149).contains(&day.year()));
+    known.ok_or_else(|| "must be a day such as 2026-01-31".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn date(text: &str) -> Option<NaiveDate> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn periods_are_the_current_calendar_ones_in_utc() {
+        let now = "2026-11-22T23:59:59Z".parse().unwrap();
+        assert_eq!(Period::Day.days(now), (date("2026-11-22"), date("2026-11-23")));
+        assert_eq!(Period::Week.days(now), (date("2026-11-16"), date("2026-11-23")));
+        assert_eq!(Period::Month.days(now), (date("2026-11-01"), date("2026-12-01")));
+        assert_eq!(Period::All.days(now), (None, None));
+    }
+
+    #[test]
+    fn an_iso_week_may_begin_in_the_year_before() {
+        assert_eq!(iso_week("2026-W01"), Ok((date("2025-12-29"), date("2026-01-05"))));
+        assert_eq!(iso_week_name("2026-11-22T10:00:00Z".parse().unwrap()), "2026-W47");
+        assert_eq!(iso_week_name("2027-01-01T10:00:00Z".parse().unwrap()), "2026-W53");
+        for wrong in ["2025-W53", "2026-W00", "2026-47", "2026-W7", "W47", "", "2026-W4x"] {
+            assert!(iso_week(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn map_names_are_compared_in_their_stored_form() {
+        for text in ["dm/mohdm1", " DM/MohDM1 ", "maps/dm/mohdm1.bsp", "/dm/mohdm1"] {
+            assert_eq!(normal_map_name(text), "dm/mohdm1");
+        }
+    }
+}

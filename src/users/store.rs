@@ -1,0 +1,44 @@
+//! Users in PostgreSQL.
+
+use super::{DisplayName, Role};
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgPool};
+
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct User {
+    #[sqlx(rename = "id")]
+    pub user_id: i32,
+    pub display_name: String,
+    #[sqlx(try_from = "String")]
+    pub role: Role,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Makes a user with the next free id.
+pub async fn add(pool: &PgPool, name: &DisplayName, role: Role) -> sqlx::Result<User> {
+    sqlx::query_as(
+        "INSERT INTO users (display_name, role) VALUES ($1, $2) RETURNING id, display_name, role, created_at",
+    )
+    .bind(name.as_str())
+    .bind(role.as_str())
+    .fetch_one(pool)
+    .await
+}
+
+/// By primary key.
+pub async fn find(pool: &PgPool, user_id: i32) -> sqlx::Result<Option<User>> {
+    sqlx::query_as("SELECT id, display_name, role, created_at FROM users WHERE id = $1")
+        .bind(user_id)
+        .fetch_optional(pool)
+        .await
+}
+
+/// The player ids linked to a user, oldest link first: the first is the canonical one. By `user_identities_by_user`.
+pub async fn find_player_ids(pool: &PgPool, user_id: i32) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT player_id FROM user_identities WHERE user_id = $1 ORDER BY linked_at, player_id",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await
+}

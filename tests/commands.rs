@@ -1,0 +1,136 @@
+//! The commands as an operator runs them: what they print, where, and their exit codes.
+
+use crate::database::fresh_database;
+use mohaa_stats::{config::Secret, servers::ServerTokens};
+use serde_json::Value;
+use std::process::Output;
+use tokio::process::Command;
+
+const SECRET: &str = "0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e";
+
+/// Runs a command in an empty directory, with no environment but what is given.
+async fn run(directory: &tempfile::TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mohaa-stats"))
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .current_dir(directory.path())
+        .output()
+        .await
+        .unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_effective_configuration_is_shown_without_secrets() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("mohaa.toml"), "worker_batch_size = 700\n").unwrap();
+    let output = run(
+        &directory,
+        &["config", "--worker-count", "3", "--config", "mohaa.toml"],
+        &[("JWT_SECRET", SECRET), ("POSTGRES_URL", "postgres://mohaa:s3cret@db/mohaa"), ("PORT", "9000")],
+    )
+    .await;
+    let shown = json(&output);
+    assert_eq!(shown["WORKER_COUNT"], serde_json::json!({ "value": "3", "source": "flag" }));
+    assert_eq!(shown["PORT"], serde_json::json!({ "value": "9000", "source": "env" }));
+    assert_eq!(shown["WORKER_BATCH_SIZE"], serde_json::json!({ "value": "700", "source": "file" }));
+    assert_eq!(shown["WORKER_QUEUE_SIZE"], serde_json::json!({ "value": "10000", "source": "default" }));
+    assert_eq!(shown["STEAM_API_KEY"], serde_json::json!({ "value": null, "source": null }));
+    assert_eq!(shown["JWT_SECRET"]["value"], "[hidden]");
+    let everything = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(!everything.contains(SECRET) && !everything.contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_lists_every_mistake_and_exits_with_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [("WORKER_COUNT", "none"), ("JWT_SECRET", "secret"), ("REDIS_URL", "cache:6379")];
+    let output = run(&directory, &["serve"], &environment).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    for name in ["WORKER_COUNT", "JWT_SECRET", "REDIS_URL", "POSTGRES_URL", "CLICKHOUSE_URL"] {
+        assert!(told.contains(&format!("\n  {name}")), "{name} in {told}");
+    }
+    assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn wrong_usage_exits_with_2_and_help_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    for wrong in
+        [&["frobnicate"][..], &["serve", "--no-such-flag"], &["user", "add", "--name", "A", "--role", "king"]]
+    {
+        assert_eq!(run(&directory, wrong, &[]).await.status.code(), Some(2), "{wrong:?}");
+    }
+    let help = run(&directory, &["help", "serve"], &[]).await;
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--worker-flush-interval"));
+}
+
+#[tokio::test]
+async fn a_data_directory_without_running_stores_is_told_plainly() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(&directory, &["server", "list", "--data-dir", "nowhere"], &[]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("is `mohaa-stats serve --embedded --data-dir nowhere` running?"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_made_at_the_command_line_is_known_until_it_is_revoked() {
+    let database = fresh_database("commands").await;
+    let directory = tempfile::tempdir().unwrap();
+    let stores =
+        format!("POSTGRES_URL={}\nREDIS_URL=redis://none\nCLICKHOUSE_URL=http://none\n", database.url);
+    std::fs::write(directory.path().join("stores.env"), stores).unwrap();
+
+    let added =
+        json(&run(&directory, &["server", "add", "--name", "Südfront", "--data-dir", "."], &[]).await);
+    let (server_id, token) = (added["server_id"].as_str().unwrap(), added["token"].as_str().unwrap());
+    let tokens = ServerTokens::start(database.pool.clone(), None).await;
+    assert_eq!(tokens.identify(token).await.unwrap().server_id.to_string(), server_id);
+
+    let listed = json(&run(&directory, &["server", "list", "--data-dir", "."], &[]).await);
+    assert_eq!(listed["servers"][0]["name"], "Südfront");
+    assert_eq!(listed["servers"][0]["live_tokens"], 1);
+    assert!(!listed.to_string().contains(token));
+
+    let revoked = json(&run(&directory, &["server", "revoke", server_id, "--data-dir", "."], &[]).await);
+    assert_eq!(revoked["revoked_tokens"], 1);
+    let listed = json(&run(&directory, &["server", "list", "--data-dir", "."], &[]).await);
+    assert_eq!(listed["servers"][0]["live_tokens"], 0);
+
+    let nobody = uuid::Uuid::nil().to_string();
+    let output = run(&directory, &["server", "revoke", &nobody, "--data-dir", "."], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no server"));
+}
+
+#[tokio::test]
+async fn a_user_made_at_the_command_line_gets_a_token_and_a_link() {
+    let database = fresh_database("commands_user").await;
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [
+        ("POSTGRES_URL", database.url.as_str()),
+        ("JWT_SECRET", SECRET),
+        ("PUBLIC_URL", "https://stats.example.org"),
+    ];
+    let added =
+        json(&run(&directory, &["user", "add", "--name", "Anna", "--role", "organizer"], &environment).await);
+    assert_eq!(added["user_id"], 1_000_000_001);
+    assert!(added["login_url"].as_str().unwrap().starts_with("https://stats.example.org/login/link/"));
+    let verifier = mohaa_stats::auth::AccessTokens::new(&Secret::new(SECRET), None);
+    let claims = verifier.verify(added["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(claims.sub, "1000000001");
+
+    let without_secret =
+        run(&directory, &["user", "add", "--name", "Bert", "--role", "player"], &environment[..1]).await;
+    assert_eq!(without_secret.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without_secret.stderr).contains("JWT_SECRET"));
+}

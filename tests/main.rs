@@ -1,0 +1,9 @@
+//! Tests of the whole service against real stores: one binary, a module for each feature.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod commands;
+mod cuttable;
+mod database;
+mod servers;
+mod users;

@@ -16,11 +16,11 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use mohaa_actors::batcher::BatcherOptions;
-use mohaa_actors::clock::system_clock;
+use mohaa_actors::clock::{Clock, system_clock};
 use mohaa_actors::pipeline::{Pipeline, PipelineError, PipelineOptions};
 use mohaa_domain::tracker::EventWindow;
 use mohaa_embedded::EmbeddedStores;
-use mohaa_spool::{Fsync, SpoolOptions};
+use mohaa_spool::{FileSystem, Fsync, SpoolOptions, Storage};
 use prometheus::Registry;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -181,6 +181,20 @@ async fn demo_tokens(postgres: &PgPool) -> Result<Vec<String>, StartError> {
     Ok(tokens)
 }
 
+/// What a service takes from the machine it runs on, besides what its configuration names. Tests bring a disk that
+/// stalls or a clock that they move.
+pub struct Surroundings {
+    /// Under the spool.
+    pub storage: Arc<dyn Storage>,
+    pub clock: Clock,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { storage: Arc::new(FileSystem), clock: system_clock() }
+    }
+}
+
 /// A running service. Tests start one on port 0 and talk to it as anybody would.
 pub struct Application {
     pub address: SocketAddr,
@@ -197,6 +211,14 @@ impl Application {
     /// # Errors
     /// When the configuration lacks a store, the spool can't be read or the address is taken.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, Surroundings::default()).await
+    }
+
+    /// Starts with another disk or clock than this machine's.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
         let urls = store_urls(&config)?;
         let registry = Registry::new();
         let postgres = postgres::pool(&urls.postgres)?;
@@ -207,12 +229,12 @@ impl Application {
         std::fs::create_dir_all(&spool_directory).map_err(in_spool)?;
         let touched_days = Arc::new(TouchedDays::open(&spool_directory).map_err(in_spool)?);
 
-        let clock = system_clock();
+        let Surroundings { storage, clock } = surroundings;
         let tracker_states = TrackerStates::new(redis.clone());
         let (changed_trackers, changes) = mpsc::unbounded_channel();
         let store = Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone()));
         let pipeline =
-            Pipeline::start(pipeline_options(&config), store, &registry, clock.clone(), changed_trackers)?;
+            Pipeline::start(pipeline_options(&config, storage), store, &registry, clock.clone(), changed_trackers)?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(clickhouse.clone(), &pipeline, touched_days.clone(), &registry)?;
@@ -387,7 +409,7 @@ fn serve_ops(address: SocketAddr, ops: Data<Ops>) -> Result<ServerHandle, StartE
     Ok(handle)
 }
 
-fn pipeline_options(config: &Config) -> PipelineOptions {
+fn pipeline_options(config: &Config, storage: Arc<dyn Storage>) -> PipelineOptions {
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     PipelineOptions {
         spool: SpoolOptions {
@@ -398,6 +420,7 @@ fn pipeline_options(config: &Config) -> PipelineOptions {
             },
             max_bytes: config.spool_max_bytes,
             segment_bytes: config.spool_segment_bytes,
+            storage,
             ..SpoolOptions::new(config.spool_dir())
         },
         batcher: BatcherOptions {

@@ -5,5 +5,9 @@
 mod commands;
 mod cuttable;
 mod database;
+mod pages;
+mod samples;
 mod servers;
+mod stats;
+mod support;
 mod users;

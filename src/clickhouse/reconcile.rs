@@ -166,9 +166,10 @@ impl Reconciler {
             .await?;
         let columns = columns.join(", ");
         let day_expression = rollup.day;
+        let added_up = if rollup.adds_up { "FINAL" } else { "" };
         self.client
             .query_raw(&format!(
-                "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} FINAL \
+                "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} \
                  WHERE {day_expression} = toDate({day})"
             ))
             .fetch_one()

@@ -121,12 +121,8 @@ impl EventStore for ClickHouseStore {
     fn settle<'a>(&'a self, query_id_prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             // `SYNC` answers when none of them runs any more.
-            self.client
-                .query("KILL QUERY WHERE startsWith(query_id, ?) SYNC")
-                .bind(query_id_prefix)
-                .execute()
-                .await
-                .map_err(|error| classify(&error))
+            let kill = self.client.query("KILL QUERY WHERE startsWith(query_id, ?) SYNC").bind(query_id_prefix);
+            within_patience(kill.execute()).await
         }
         .boxed()
     }
@@ -134,20 +130,26 @@ impl EventStore for ClickHouseStore {
     fn stored_rows(&self, batch_id: Uuid, day: i32) -> BoxFuture<'_, Result<HashSet<RowName>, StoreError>> {
         async move {
             // Reads one partition of the base table; only after ambiguous failures.
-            let rows: Vec<StoredRow> = self
+            let stored = self
                 .client
                 .query(
                     "SELECT spool_seq, spool_index FROM raw_events \
                      WHERE toDate(event_at) = toDate(?) AND batch_id = toUUID(?)",
                 )
                 .bind(day)
-                .bind(batch_id.to_string())
-                .fetch_all()
-                .await
-                .map_err(|error| classify(&error))?;
+                .bind(batch_id.to_string());
+            let rows: Vec<StoredRow> = within_patience(stored.fetch_all()).await?;
             Ok(rows.into_iter().map(|row| (row.spool_seq, row.spool_index)).collect())
         }
         .boxed()
+    }
+}
+
+/// A question about a batch whose answer does not come counts as a failed attempt.
+async fn within_patience<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(END_TIMEOUT, work).await {
+        Ok(result) => result.map_err(|error| classify(&error)),
+        Err(_) => Err(classify(&Error::TimedOut)),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
-const DEFAULT_FILTER: &str = "info";
+/// Libraries tell of every notice and worker; what they warn of is enough.
+const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
 
 pub fn start() {
     let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());

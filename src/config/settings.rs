@@ -207,7 +207,7 @@ pub static SETTINGS: [Setting; 34] = [
     ),
     Setting::new(
         "WORKER_BATCH_SIZE",
-        Preset::Value("5000"),
+        Preset::Value("20000"),
         "1 to 1000000",
         "Rows that seal a batch when a writer is free",
         |config, text| set(&mut config.worker_batch_rows, parse::whole_number(text, 1..=1_000_000)),

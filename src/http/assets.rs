@@ -58,7 +58,8 @@ impl Assets {
         for (name, content) in naming.named.values() {
             write_if_missing(&directory.join(name), content)?;
         }
-        let urls = naming.named.into_iter().map(|(path, (name, _))| (path, format!("/static/{name}"))).collect();
+        let urls =
+            naming.named.into_iter().map(|(path, (name, _))| (path, format!("/static/{name}"))).collect();
         Ok(Assets { directory: directory.to_owned(), urls })
     }
 
@@ -207,8 +208,10 @@ mod tests {
 
     #[test]
     fn a_reference_follows_the_hashed_name_of_what_it_refers_to() {
-        let mut naming =
-            naming(&[("css/a.css", "b{src:url(\"../img/x.svg\") url(../img/none.svg)}"), ("img/x.svg", "<svg/>")]);
+        let mut naming = naming(&[
+            ("css/a.css", "b{src:url(\"../img/x.svg\") url(../img/none.svg)}"),
+            ("img/x.svg", "<svg/>"),
+        ]);
         let image = naming.name("img/x.svg").unwrap();
         let sheet = naming.name("css/a.css").unwrap();
         let text = String::from_utf8(naming.named["css/a.css"].1.clone()).unwrap();
@@ -218,9 +221,8 @@ mod tests {
 
     #[test]
     fn a_changed_image_renames_the_sheet_that_shows_it() {
-        let name = |image: &str| {
-            naming(&[("a.css", "url('./x.svg')"), ("x.svg", image)]).name("a.css").unwrap()
-        };
+        let name =
+            |image: &str| naming(&[("a.css", "url('./x.svg')"), ("x.svg", image)]).name("a.css").unwrap();
         assert_ne!(name("one"), name("two"));
         assert_eq!(name("one"), name("one"));
     }

@@ -126,7 +126,9 @@ impl ApiError {
             StatusCode::UNAUTHORIZED => ("unauthorized", "sign in first"),
             StatusCode::FORBIDDEN => ("forbidden", "this is not allowed"),
             StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
-            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this address does not take this method"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("method_not_allowed", "this address does not take this method")
+            }
             StatusCode::NOT_ACCEPTABLE => ("not_acceptable", "there is no answer in a form that you accept"),
             StatusCode::REQUEST_TIMEOUT => ("request_timeout", "the request did not arrive in time"),
             StatusCode::CONFLICT => ("conflict", "the state of things does not allow this"),

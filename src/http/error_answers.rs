@@ -10,7 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValu
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 
-use super::ApiError;
+use super::{ApiError, requests};
 
 /// Renders an error for people: the whole page, or `None` when even that fails. Pages put it into the application's
 /// data; without it people get JSON too.
@@ -44,6 +44,7 @@ pub async fn shape<B: MessageBody + 'static>(
 }
 
 fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
+    requests::keep_cause(request, &response);
     let known = response.error().and_then(|error| error.as_error::<ApiError>());
     if is_for_programs(request.path()) {
         if has_shape(&response) {
@@ -74,14 +75,10 @@ fn has_shape(response: &HttpResponse) -> bool {
     content_type(response).starts_with("application/json")
 }
 
-/// Puts another body under the answer's status and headers, and keeps its error for the log.
-fn replace_body(
-    response: HttpResponse,
-    make: impl FnOnce(StatusCode) -> HttpResponse,
-) -> HttpResponse {
+/// Puts another body under the answer's status and headers.
+fn replace_body(response: HttpResponse, make: impl FnOnce(StatusCode) -> HttpResponse) -> HttpResponse {
     let status = response.status();
     let kept: HeaderMap = response.headers().clone();
-    let failure = response.error().map(ToString::to_string);
     let mut replaced = make(status);
     for (name, value) in kept {
         if name != CONTENT_TYPE && !replaced.headers().contains_key(&name) {
@@ -89,8 +86,5 @@ fn replace_body(
         }
     }
     replaced.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let (true, Some(failure)) = (status.is_server_error(), failure) {
-        tracing::error!(failure, "an error answer was given another body");
-    }
     replaced
 }

@@ -117,7 +117,8 @@ impl QueryShape {
     }
 
     fn takes(&self, name: &str) -> bool {
-        self.parameters.iter().any(|it| it.name == name) || (self.paged && (name == "page" || name == "limit"))
+        self.parameters.iter().any(|it| it.name == name)
+            || (self.paged && (name == "page" || name == "limit"))
     }
 
     fn read_filters(&self, filters: BTreeMap<String, RawValue>, values: &mut QueryValues) {
@@ -235,7 +236,9 @@ mod tests {
 
     #[test]
     fn brackets_are_read_plain_and_percent_encoded() {
-        for query in ["filter[map]=dm/mohdm1", "filter%5Bmap%5D=dm%2Fmohdm1", "filter%5bmap%5d=dm/mohdm1&stat="] {
+        for query in
+            ["filter[map]=dm/mohdm1", "filter%5Bmap%5D=dm%2Fmohdm1", "filter%5bmap%5d=dm/mohdm1&stat="]
+        {
             assert_eq!(SHAPE.read(query).filter("map").as_deref(), Some("dm/mohdm1"), "{query}");
         }
     }

@@ -11,7 +11,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use tracing::{Instrument, error, info, info_span};
 use uuid::Uuid;
 
@@ -42,6 +42,22 @@ impl RequestId {
     }
 }
 
+/// What led to an error answer whose body was replaced, in the request's extensions.
+struct Cause(String);
+
+/// Remembers why a request failed, for its log line, before the answer that knows it is replaced.
+pub(super) fn keep_cause(request: &HttpRequest, response: &HttpResponse) {
+    if let Some(cause) = cause_of(response) {
+        request.extensions_mut().insert(Cause(cause));
+    }
+}
+
+fn cause_of(response: &HttpResponse<impl MessageBody>) -> Option<String> {
+    let failure = response.error()?;
+    let cause = failure.as_error::<ApiError>().and_then(ApiError::cause);
+    Some(cause.map_or_else(|| failure.to_string(), error_chain))
+}
+
 /// Outermost middleware: names the request, times it and writes its log line.
 pub async fn trace<B: MessageBody>(
     mut request: ServiceRequest,
@@ -69,13 +85,8 @@ pub async fn trace<B: MessageBody>(
         let milliseconds = started_at.elapsed().as_secs_f64() * 1000.0;
         let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
         if status.is_server_error() {
-            let failure = response.response().error();
-            let cause = failure
-                .and_then(|failure| failure.as_error::<ApiError>())
-                .and_then(ApiError::cause)
-                .map(error_chain)
-                .or_else(|| failure.map(ToString::to_string))
-                .unwrap_or_default();
+            let kept = response.request().extensions_mut().remove::<Cause>().map(|cause| cause.0);
+            let cause = kept.or_else(|| cause_of(response.response())).unwrap_or_default();
             error!(%method, %route, status = status.as_u16(), milliseconds, cause, "request failed");
         } else {
             info!(%method, %route, status = status.as_u16(), milliseconds, "request");

@@ -31,7 +31,9 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
         moment(&value, |at| (time_ago(at, Utc::now()), at.format("%Y-%m-%d %H:%M UTC").to_string()))
     });
     tera.register_filter("datetime", |value: Value, _: Kwargs, _: &State| {
-        moment(&value, |at| (at.format("%Y-%m-%d %H:%M").to_string(), at.format("%Y-%m-%d %H:%M:%S UTC").to_string()))
+        moment(&value, |at| {
+            (at.format("%Y-%m-%d %H:%M").to_string(), at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+        })
     });
     tera.register_filter("team_label", |team: Value, _: Kwargs, _: &State| team_label(text(&team)));
     tera.register_filter("gametype_label", |word: Value, _: Kwargs, _: &State| game_type_label(text(&word)));
@@ -87,7 +89,8 @@ fn player_name(raw: &str) -> String {
 /// `1234567.89` → `1,234,567.9`.
 fn grouped(number: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", number.abs());
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
+    let (whole, fraction) =
+        text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
     let mut shown = String::with_capacity(text.len() + 6);
     let is_zero = text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     if number < 0.0 && !is_zero {
@@ -165,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_name_is_escaped_and_coloured() {
-        assert_eq!(player_name("^1Hiro^7<b>"), "<span class=\"c1\">Hiro</span><span class=\"c7\">&lt;b&gt;</span>");
+        assert_eq!(
+            player_name("^1Hiro^7<b>"),
+            "<span class=\"c1\">Hiro</span><span class=\"c7\">&lt;b&gt;</span>"
+        );
         assert_eq!(player_name("plain \"&'"), "plain &quot;&amp;&#x27;");
     }
 

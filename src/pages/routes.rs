@@ -54,8 +54,10 @@ pub(super) async fn leaderboard(request: HttpRequest, viewer: MaybeUser, pages: 
     let selection = &question.selection;
     let words: Vec<&str> = Statistic::ALL.iter().map(|statistic| statistic.as_str()).collect();
     let labels = Statistic::ALL.map(Statistic::label);
-    let servers: Vec<_> =
-        servers.into_iter().map(|(server_id, name)| json!({ "server_id": server_id, "name": name })).collect();
+    let servers: Vec<_> = servers
+        .into_iter()
+        .map(|(server_id, name)| json!({ "server_id": server_id, "name": name }))
+        .collect();
     let context = json!({
         "board": view::with_raw_names(&board)?,
         "query": {
@@ -81,7 +83,12 @@ pub(super) async fn leaderboard(request: HttpRequest, viewer: MaybeUser, pages: 
     pages.page(&request, viewer, "leaderboard.html", "Leaderboard", &context).await
 }
 
-pub(super) async fn player(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>, id: Path<String>) -> Page {
+pub(super) async fn player(
+    request: HttpRequest,
+    viewer: MaybeUser,
+    pages: Data<Pages>,
+    id: Path<String>,
+) -> Page {
     let stats = &pages.stats;
     let player_id =
         id.parse().map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;

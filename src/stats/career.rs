@@ -66,7 +66,11 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) ->
 }
 
 /// `player_id, killstreak` of the selected part of `player_combat`.
-pub(super) fn killstreaks(selection: &Selection, player_ids: Option<Vec<String>>, match_id: Option<String>) -> Sql {
+pub(super) fn killstreaks(
+    selection: &Selection,
+    player_ids: Option<Vec<String>>,
+    match_id: Option<String>,
+) -> Sql {
     let mut sql = Sql::new(
         "SELECT player_id, max(best_in_match) AS killstreak FROM (SELECT player_id, match_id, toUInt64(arrayMax(arrayMap(\
          run -> countEqual(run, true), arraySplit(is_kill -> NOT is_kill, arrayMap(entry -> entry.5, arraySort(\
@@ -101,13 +105,20 @@ impl Stats {
         Ok(rows.into_iter().map(|row| (row.player_id.clone(), career(&row))).collect())
     }
 
-    pub(super) async fn killstreaks_in_match(&self, match_id: String) -> Result<HashMap<String, u64>, ApiError> {
+    pub(super) async fn killstreaks_in_match(
+        &self,
+        match_id: String,
+    ) -> Result<HashMap<String, u64>, ApiError> {
         let everything = Selection { bots: super::Bots::With, ..Selection::default() };
         let rows: Vec<StreakRow> = self.rows(killstreaks(&everything, None, Some(match_id))).await?;
         Ok(rows.into_iter().map(|row| (row.player_id, row.killstreak)).collect())
     }
 
-    pub(super) async fn best_killstreak(&self, selection: &Selection, player_id: &str) -> Result<u64, ApiError> {
+    pub(super) async fn best_killstreak(
+        &self,
+        selection: &Selection,
+        player_id: &str,
+    ) -> Result<u64, ApiError> {
         let sql = killstreaks(selection, Some(vec![player_id.to_owned()]), None);
         let rows: Vec<StreakRow> = self.rows(sql).await?;
         Ok(rows.first().map_or(0, |row| row.killstreak))

@@ -6,12 +6,12 @@ use mohaa_domain::player::PlayerId;
 use mohaa_domain::weapon::WeaponSlug;
 use utoipa::OpenApi;
 
+use super::Stats;
 use super::answers;
 use super::leaderboard::{BoardQuestion, Statistic};
 use super::matches::MatchQuestion;
 use super::player::PlayerQuestion;
 use super::selection::{self, Period, Selection, iso_week, iso_week_name, normal_map_name};
-use super::Stats;
 use crate::http::query::{Parameter, QueryShape, QueryValues};
 use crate::http::{ApiError, ErrorBody, caching, get_only};
 
@@ -196,7 +196,8 @@ fn board_question(stats: &Stats, mut values: QueryValues) -> Result<BoardQuestio
 fn player_question(path: &str, values: &mut QueryValues) -> Result<PlayerQuestion, ApiError> {
     let player_id = path.parse();
     let selection = Selection::take(values);
-    let player_id = player_id.map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
+    let player_id =
+        player_id.map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
     Ok(PlayerQuestion { player_id, selection })
 }
 
@@ -221,8 +222,7 @@ async fn leaderboard(request: HttpRequest, stats: Data<Stats>) -> Answer {
 async fn weekly_leaderboard(request: HttpRequest, stats: Data<Stats>) -> Answer {
     let mut values = WEEKLY_BOARD.read(request.query_string());
     let named = values.parsed_parameter("week", |text| Ok((text.to_owned(), iso_week(text)?)));
-    let (week, days) =
-        named.unwrap_or_else(|| (iso_week_name(stats.now()), Period::Week.days(stats.now())));
+    let (week, days) = named.unwrap_or_else(|| (iso_week_name(stats.now()), Period::Week.days(stats.now())));
     let question = board_question(&stats, values)?;
     let selection = question.selection.clone().within(days);
     let question = BoardQuestion { period: Period::Week, week: Some(week), selection, ..question };

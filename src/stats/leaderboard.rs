@@ -138,7 +138,11 @@ impl Statistic {
     fn is_of_weapons(self) -> bool {
         !matches!(
             self,
-            Statistic::Wins | Statistic::WinRate | Statistic::Playtime | Statistic::Distance | Statistic::Killstreak
+            Statistic::Wins
+                | Statistic::WinRate
+                | Statistic::Playtime
+                | Statistic::Distance
+                | Statistic::Killstreak
         )
     }
 
@@ -154,7 +158,9 @@ impl Statistic {
             }
             Statistic::Damage => ("damage", None),
             Statistic::Wins => ("matches_won", None),
-            Statistic::WinRate => ("matches_won / greatest(matches_played, 1) * 100", Some(("matches_played", 5))),
+            Statistic::WinRate => {
+                ("matches_won / greatest(matches_played, 1) * 100", Some(("matches_played", 5)))
+            }
             Statistic::Playtime => ("playtime_seconds", None),
             Statistic::Distance => ("distance", None),
             Statistic::Killstreak => ("killstreak", None),
@@ -218,11 +224,16 @@ fn ranked(question: &BoardQuestion) -> Sql {
         .text(") AS counted");
     match question.statistic {
         Statistic::Wins | Statistic::WinRate | Statistic::Playtime => {
-            sql = sql.text(" LEFT JOIN (").then(careers(selection, None)).text(") AS careers USING (player_id)");
+            sql = sql
+                .text(" LEFT JOIN (")
+                .then(careers(selection, None))
+                .text(") AS careers USING (player_id)");
         }
         Statistic::Killstreak => {
-            sql =
-                sql.text(" LEFT JOIN (").then(killstreaks(selection, None, None)).text(") AS streaks USING (player_id)");
+            sql = sql
+                .text(" LEFT JOIN (")
+                .then(killstreaks(selection, None, None))
+                .text(") AS streaks USING (player_id)");
         }
         _ => {}
     }
@@ -238,8 +249,10 @@ impl Stats {
     /// One page of a board. Served by `player_stats_daily`, or `weapon_stats` for one weapon's.
     pub async fn leaderboard(&self, question: &BoardQuestion) -> Result<Leaderboard, ApiError> {
         if question.selection.weapon.is_some() && !question.statistic.is_of_weapons() {
-            let allowed: Vec<Statistic> = Statistic::ALL.into_iter().filter(|it| it.is_of_weapons()).collect();
-            let why = format!("can't be told for one weapon; with a weapon it must be one of {}", words(&allowed));
+            let allowed: Vec<Statistic> =
+                Statistic::ALL.into_iter().filter(|it| it.is_of_weapons()).collect();
+            let why =
+                format!("can't be told for one weapon; with a weapon it must be one of {}", words(&allowed));
             return Err(ApiError::invalid_field("stat", why));
         }
         let Paging { page, limit } = question.paging;

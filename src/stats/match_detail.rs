@@ -202,7 +202,8 @@ impl Stats {
              AND kill_kind = 'kill' AND events.weapon != '' GROUP BY weapon \
              ORDER BY kills DESC, weapon ASC LIMIT ?",
         );
-        let sql = sql.bind(outcome.server_id.to_string()).bind(outcome.match_id.to_string()).bind(TOP_WEAPONS);
+        let sql =
+            sql.bind(outcome.server_id.to_string()).bind(outcome.match_id.to_string()).bind(TOP_WEAPONS);
         self.rows(sql).await
     }
 }

@@ -125,8 +125,7 @@ impl Stats {
     pub async fn matches(&self, question: &MatchQuestion) -> Result<MatchList, ApiError> {
         let Paging { page, limit } = question.paging;
         let conditions = match_conditions(question);
-        let total = self
-            .outcome_rows_sql("count() AS total", conditions.clone());
+        let total = self.outcome_rows_sql("count() AS total", conditions.clone());
         let rows = self
             .outcome_rows_sql(COLUMNS, conditions)
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")

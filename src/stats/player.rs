@@ -162,7 +162,11 @@ impl Stats {
             rating: None,
             first_seen: seen.first_seen,
             last_active: seen.last_seen,
-            hitlocs: hitlocs.into_iter().filter(|row| !row.what.is_empty()).map(|row| (row.what, row.kills)).collect(),
+            hitlocs: hitlocs
+                .into_iter()
+                .filter(|row| !row.what.is_empty())
+                .map(|row| (row.what, row.kills))
+                .collect(),
             nemesis: killers.first().map(rival),
             favourite_victim: victims.first().map(rival),
             favourite_weapon,

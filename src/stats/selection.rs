@@ -46,8 +46,11 @@ pub enum Period {
 
 pub(super) const MAP: Parameter =
     Parameter { name: "map", description: "Map, as the game names it.", example: "dm/mohdm1" };
-pub(super) const SERVER: Parameter =
-    Parameter { name: "server", description: "Server id (UUID).", example: "6f1c1f0e-8a52-5d0e-9a5b-2f1d3c4b5a69" };
+pub(super) const SERVER: Parameter = Parameter {
+    name: "server",
+    description: "Server id (UUID).",
+    example: "6f1c1f0e-8a52-5d0e-9a5b-2f1d3c4b5a69",
+};
 pub(super) const GAMETYPE: Parameter = Parameter {
     name: "gametype",
     description: "Game type: single, ffa, tdm, rounds, objective, tow or liberation.",
@@ -55,8 +58,11 @@ pub(super) const GAMETYPE: Parameter = Parameter {
 };
 pub(super) const FROM: Parameter =
     Parameter { name: "from", description: "First day that counts, UTC (inclusive).", example: "2026-01-01" };
-pub(super) const TO: Parameter =
-    Parameter { name: "to", description: "Day before which it ends, UTC (exclusive).", example: "2026-02-01" };
+pub(super) const TO: Parameter = Parameter {
+    name: "to",
+    description: "Day before which it ends, UTC (exclusive).",
+    example: "2026-02-01",
+};
 pub(super) const WEAPON: Parameter =
     Parameter { name: "weapon", description: "Weapon slug.", example: "m1-garand" };
 pub(super) const TEAM: Parameter =
@@ -71,8 +77,11 @@ pub(super) const GUESTS: Parameter = Parameter {
     description: "`with` adds unverified guests, who are left out of boards otherwise.",
     example: "with",
 };
-pub(super) const PLAYER: Parameter =
-    Parameter { name: "player", description: "Player id: matches that this player took part in.", example: "4711" };
+pub(super) const PLAYER: Parameter = Parameter {
+    name: "player",
+    description: "Player id: matches that this player took part in.",
+    example: "4711",
+};
 
 impl Selection {
     /// Takes every filter that `values` still holds; mistakes stay with `values`.
@@ -89,7 +98,9 @@ impl Selection {
                 _ => Err("must be allies or axis".to_owned()),
             }),
             weapon: values.parsed_filter("weapon", |text| {
-                text.parse::<WeaponSlug>().map(|slug| slug.as_str().to_owned()).map_err(|error| error.to_string())
+                text.parse::<WeaponSlug>()
+                    .map(|slug| slug.as_str().to_owned())
+                    .map_err(|error| error.to_string())
             }),
             from: values.parsed_filter("from", day),
             to: values.parsed_filter("to", day),
@@ -209,7 +220,8 @@ pub(super) fn iso_week(text: &str) -> Result<(Option<NaiveDate>, Option<NaiveDat
     let (year, week) = text.split_once("-W").ok_or_else(wrong)?;
     let is_exact = year.len() == 4 && week.len() == 2;
     let (year, week) = (year.parse().map_err(|_| wrong())?, week.parse().map_err(|_| wrong())?);
-    let monday = NaiveDate::from_isoywd_opt(year, week, Weekday::Mon).filter(|_| is_exact).ok_or_else(wrong)?;
+    let monday =
+        NaiveDate::from_isoywd_opt(year, week, Weekday::Mon).filter(|_| is_exact).ok_or_else(wrong)?;
     Ok((Some(monday), monday.checked_add_days(Days::new(7))))
 }
 
@@ -229,14 +241,16 @@ pub(super) fn normal_map_name(text: &str) -> String {
 fn game_type(text: &str) -> Result<GameType, String> {
     let known = GameType::from_word(text).filter(|game_type| *game_type != GameType::Unknown);
     known.ok_or_else(|| {
-        let words: Vec<&str> = GameType::ALL.iter().map(|it| it.as_str()).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            GameType::ALL.iter().map(|it| it.as_str()).filter(|word| !word.is_empty()).collect();
         format!("must be one of {}", words.join(", "))
     })
 }
 
 fn day(text: &str) -> Result<NaiveDate, String> {
     // ClickHouse's Date ends in 2149.
-    let known = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| (1970..2149).contains(&day.year()));
+    let known =
+        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| (1970..2149).contains(&day.year()));
     known.ok_or_else(|| "must be a day such as 2026-01-31".to_owned())
 }
 

@@ -76,7 +76,8 @@ impl Stats {
 
     /// Weapons that were used, by name.
     pub async fn known_weapons(&self) -> Result<Vec<WeaponName>, ApiError> {
-        let sql = Sql::new("SELECT toString(weapon) AS word FROM weapon_stats GROUP BY word ORDER BY word LIMIT ?");
+        let sql =
+            Sql::new("SELECT toString(weapon) AS word FROM weapon_stats GROUP BY word ORDER BY word LIMIT ?");
         let rows: Vec<WordRow> = self.rows(sql.bind(MAX_CHOICES)).await?;
         let mut weapons: Vec<WeaponName> = rows.iter().map(|row| weapon_name(&row.word)).collect();
         weapons.sort_by(|one, other| one.name.cmp(&other.name));
@@ -104,9 +105,14 @@ impl Stats {
 
     /// 404 for a weapon that nobody ever used.
     pub async fn require_weapon(&self, slug: &str) -> Result<(), ApiError> {
-        let sql = Sql::new("SELECT toString(weapon_stats.weapon) AS word FROM weapon_stats WHERE weapon_stats.weapon = ? LIMIT 1");
+        let sql = Sql::new(
+            "SELECT toString(weapon_stats.weapon) AS word FROM weapon_stats WHERE weapon_stats.weapon = ? LIMIT 1",
+        );
         if self.rows::<WordRow>(sql.bind(slug)).await?.is_empty() {
-            return Err(ApiError::not_found("unknown_weapon", "no event with a weapon of this slug has been stored"));
+            return Err(ApiError::not_found(
+                "unknown_weapon",
+                "no event with a weapon of this slug has been stored",
+            ));
         }
         Ok(())
     }

@@ -35,6 +35,16 @@ async fn insert(client: &clickhouse::Client, rows: &[Event]) -> clickhouse::erro
     insert.end().await
 }
 
+/// Waits until the gateway knows a request of this id, or no longer does.
+async fn until_known(address: &Address, query_id: &str, known: bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let test = format!("KILL QUERY WHERE query_id = '{query_id}' TEST");
+    while address.sql(&test).await.is_empty() == known {
+        assert!(tokio::time::Instant::now() < deadline, "{query_id} known: expected {known}");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn typed_inserts_store_every_byte_with_and_without_compression() {
     let address = with_table("typed_insert").await;
@@ -105,14 +115,9 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_stores_nothing() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(b"4\r\n1,a\n\r\n").await.unwrap();
     stream.flush().await.unwrap();
-    // The id is taken while the request is on its way; when it is free, the request is over.
-    while address.post("&query_id=cut", b"SELECT 1").await.status == 200 {
-        tokio::task::yield_now().await;
-    }
+    until_known(&address, "cut", true).await;
     drop(stream);
-    while address.post("&query_id=cut", b"SELECT 1").await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    until_known(&address, "cut", false).await;
     assert_eq!(address.sql("SELECT count() FROM events").await, "0");
 }
 
@@ -123,9 +128,7 @@ async fn a_killed_insert_whose_body_is_on_its_way_never_runs() {
     let mut stream = address.connect().await;
     let head = address.head("POST", query, "Content-Length: 8\r\n");
     stream.write_all(&[head.as_bytes(), b"1,a\n"].concat()).await.unwrap();
-    while address.post("&query_id=slow", b"SELECT 1").await.status == 200 {
-        tokio::task::yield_now().await;
-    }
+    until_known(&address, "slow", true).await;
     // ASYNC: with SYNC the kill would wait for the request, which here waits for the kill.
     address.sql("KILL QUERY WHERE query_id = 'slow' ASYNC").await;
     stream.write_all(b"2,b\n").await.unwrap();

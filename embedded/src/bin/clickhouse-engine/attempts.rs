@@ -97,13 +97,13 @@ impl Attempts {
         Ok(Registered { attempts: Arc::clone(self), attempt })
     }
 
-    /// Cancels the attempts of these ids; from here on none of them starts.
-    pub fn cancel(&self, query_ids: &[String]) -> Vec<Victim> {
+    /// The attempts of these ids; with `cancel` none of them starts from here on.
+    pub fn victims(&self, query_ids: &[String], cancel: bool) -> Vec<Victim> {
         self.lock()
             .values()
             .filter(|attempt| query_ids.contains(&attempt.query_id))
             .map(|attempt| {
-                attempt.cancelled.store(true, Ordering::SeqCst);
+                attempt.cancelled.fetch_or(cancel, Ordering::SeqCst);
                 Victim {
                     query_id: attempt.query_id.clone(),
                     marker: attempt.marker(),

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use crate::attempts::{Attempts, Registered};
+use crate::attempts::{Attempts, Registered, Victim};
 use crate::exception::{Code, Exception};
 use crate::libchdb::{Chdb, Connection, LoadError, Statistics};
-use crate::sql::Statement;
+use crate::sql::{KillMode, Statement};
 
 /// Statements that run at a time; more wait for their turn.
 pub const MAX_STATEMENTS: usize = 64;
@@ -190,9 +190,9 @@ impl Engine {
         job.attempt.attempt.hand_over();
         let engine = Arc::clone(self);
         let task = tokio::spawn(async move {
-            if let Statement::Kill { query_ids, wait, format } = &job.statement {
+            if let Statement::Kill { query_ids, mode, format } = &job.statement {
                 let format = format.clone().unwrap_or_else(|| job.default_format.clone());
-                return engine.kill(query_ids, *wait, &job.key.user, format).await;
+                return engine.kill(query_ids, *mode, &job.key.user, format).await;
             }
             let _permit = engine.permits.acquire().await;
             let blocking = Arc::clone(&engine);
@@ -325,32 +325,23 @@ impl Engine {
         session.expires = Instant::now() + request.timeout;
     }
 
-    /// Cancels by the client's `query_id`. With `wait` (SYNC) it returns only when none of the
+    /// Cancels by the client's `query_id`. With SYNC it returns only when none of the
     /// attempts runs any more. The engine's own `KILL … SYNC` never returns here, so it is asked
     /// asynchronously and the gateway waits for its own statements.
     async fn kill(
         self: &Arc<Self>,
         query_ids: &[String],
-        wait: bool,
+        mode: KillMode,
         user: &str,
         format: String,
     ) -> Result<Answer, Exception> {
-        let mut victims = self.attempts.cancel(query_ids);
-        for victim in &mut victims {
-            loop {
-                let engine = Arc::clone(self);
-                let marker = victim.marker.trim().to_owned();
-                let _ = tokio::task::spawn_blocking(move || engine.kill_inside(&marker)).await;
-                if !wait {
-                    break;
-                }
-                // An error means that the attempt is gone.
-                if tokio::time::timeout(KILL_INTERVAL, victim.finished.changed()).await.is_ok() {
-                    break;
-                }
+        let mut victims = self.attempts.victims(query_ids, mode != KillMode::Test);
+        if mode != KillMode::Test {
+            for victim in &mut victims {
+                self.kill_victim(victim, mode).await;
             }
         }
-        let status = if wait { "finished" } else { "waiting" };
+        let status = if mode == KillMode::Wait { "finished" } else { "waiting" };
         let ids: Vec<String> =
             victims.iter().map(|victim| format!("'{}'", escaped(&victim.query_id))).collect();
         let sql = format!(
@@ -367,6 +358,22 @@ impl Engine {
             Err(error) => return stopped(error),
         };
         Ok(Answer { body, format, statistics })
+    }
+
+    async fn kill_victim(self: &Arc<Self>, victim: &mut Victim, mode: KillMode) {
+        loop {
+            let engine = Arc::clone(self);
+            let marker = victim.marker.trim().to_owned();
+            let asked = tokio::task::spawn_blocking(move || engine.kill_inside(&marker)).await;
+            if let Ok(Err(error)) = asked {
+                tracing::warn!(query_id = victim.query_id, error, "the engine refuses a kill");
+            }
+            // The statement's end also shows as an error, when its attempt was dropped meanwhile.
+            let ended = tokio::time::timeout(KILL_INTERVAL, victim.finished.changed());
+            if mode == KillMode::DontWait || ended.await.is_ok() {
+                return;
+            }
+        }
     }
 
     fn kill_inside(&self, marker: &str) -> Result<(), String> {

@@ -4,6 +4,16 @@
 //! crate, curl and Grafana use. The contract with whoever starts it: standard output carries one line
 //! `listening on http://ADDRESS`, when it serves; SIGTERM or SIGINT lets running statements end,
 //! closes the store and exits with 0. After `kill -9` the next start finds every acknowledged row.
+//!
+//! Where it differs from a server:
+//! - one account, and no users, roles or quotas in SQL; a session's URL settings are those of its first
+//!   request;
+//! - results are complete in memory before they are sent, request bodies before they run;
+//! - `KILL QUERY` goes by `query_id` only and covers requests still sending their body, which
+//!   `system.processes` doesn't show (`KILL … TEST` does); with SYNC it returns when no attempt of the id
+//!   runs any more. In `FROM system.processes` the `query_id` is the client's;
+//! - no `INTO OUTFILE`, `FROM INFILE`, `file()`, `url()`, `remote()` or several statements in one request;
+//! - no HTTP compression (`Content-Encoding`): `compress=1` and `decompress=1` with LZ4 only.
 
 mod attempts;
 mod engine;

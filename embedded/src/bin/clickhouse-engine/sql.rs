@@ -47,7 +47,17 @@ pub enum Statement {
     /// Rows follow: `data` is what the text itself holds of them.
     Insert { sql: String, format: String, data: String },
     /// `KILL QUERY WHERE query_id …`.
-    Kill { query_ids: Vec<String>, wait: bool, format: Option<String> },
+    Kill { query_ids: Vec<String>, mode: KillMode, format: Option<String> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillMode {
+    /// `SYNC`: returns when the statements have ended.
+    Wait,
+    /// `ASYNC`, the default: returns at once.
+    DontWait,
+    /// `TEST`: tells which would be killed.
+    Test,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -204,12 +214,13 @@ fn parse_kill(tokens: &[Token<'_>], format: Option<String>) -> Result<Statement,
         return Err(Refusal::Kill);
     }
     let mut query_ids = Vec::new();
-    let mut wait = false;
+    let mut mode = KillMode::DontWait;
     while let Some(token) = rest.next() {
         match token.kind {
             TokenKind::Text => query_ids.push(unquote(token.text)),
             TokenKind::Symbol if matches!(token.text, "(" | ")" | ",") => {}
-            TokenKind::Word if token.is_word("SYNC") => wait = true,
+            TokenKind::Word if token.is_word("SYNC") => mode = KillMode::Wait,
+            TokenKind::Word if token.is_word("TEST") => mode = KillMode::Test,
             TokenKind::Word if token.is_word("ASYNC") => {}
             TokenKind::Word if token.is_word("FORMAT") => {
                 rest.next();
@@ -220,7 +231,7 @@ fn parse_kill(tokens: &[Token<'_>], format: Option<String>) -> Result<Statement,
     if query_ids.is_empty() {
         return Err(Refusal::Kill);
     }
-    Ok(Statement::Kill { query_ids, wait, format })
+    Ok(Statement::Kill { query_ids, mode, format })
 }
 
 fn unquote(text: &str) -> String {
@@ -432,13 +443,13 @@ mod tests {
 
     #[test]
     fn kill_by_query_id_is_recognised() {
-        let Statement::Kill { query_ids, wait, .. } =
+        let Statement::Kill { query_ids, mode, .. } =
             parse("KILL QUERY WHERE query_id IN ('a', 'b\\'c') SYNC").unwrap()
         else {
             panic!("not a kill");
         };
         assert_eq!(query_ids, ["a", "b'c"]);
-        assert!(wait);
+        assert_eq!(mode, KillMode::Wait);
         assert_eq!(parse("KILL QUERY WHERE user = 'x' SYNC"), Err(Refusal::Kill));
     }
 

@@ -1,0 +1,82 @@
+//! Pages, rendered over the same answers as the API.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+
+use crate::stats::{StatsUnderTest, kill};
+
+const TODAY: &str = "2026-11-22T11:59:00Z";
+
+#[actix_web::test]
+async fn every_page_is_shown_with_and_without_data() {
+    let this = StatsUnderTest::start("pages").await;
+    for path in ["/", "/leaderboard", "/matches", "/api/docs"] {
+        let page = this.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
+    }
+    assert!(this.get("/").await.text.contains("mohaa-stats server add"));
+    this.store(&[kill("1", "2", TODAY, 1)]).await;
+    let paths = [
+        "/",
+        "/leaderboard?stat=kills&period=&filter%5Bmap%5D=dm%2Fmohdm1&filter%5Bserver%5D=",
+        "/players/1",
+        "/matches?page=1",
+        "/matches/round-1",
+    ];
+    for path in paths {
+        let page = this.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
+        assert!(page.header(CONTENT_TYPE).starts_with("text/html"), "{path}");
+        assert!(page.text.contains("mohdm1") || path == "/players/1", "{path}: {}", page.text);
+    }
+}
+
+#[actix_web::test]
+async fn a_name_is_shown_in_its_colours_and_never_as_markup() {
+    let this = StatsUnderTest::start("names").await;
+    let mut named = kill("1", "2", TODAY, 1);
+    named.0.player.name = "^1<script>alert(1)</script>".into();
+    this.store(&[named]).await;
+    for path in ["/", "/leaderboard", "/players/1", "/matches/round-1"] {
+        let page = this.get(path).await;
+        assert!(!page.text.contains("<script>alert"), "{path}: {}", page.text);
+        assert!(page.text.contains("<span class=\"c1\">&lt;script&gt;"), "{path}: {}", page.text);
+        let policy = page.header(CONTENT_SECURITY_POLICY);
+        assert!(
+            policy.contains("script-src 'self'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn errors_are_pages_for_people_and_json_for_programs() {
+    let this = StatsUnderTest::without_clickhouse("errors").await;
+    for (path, status) in [
+        ("/", 503),
+        ("/players/1", 503),
+        ("/nothing", 404),
+        ("/static/nothing.css", 404),
+        ("/leaderboard?stat=x", 422),
+    ] {
+        let page = this.get(path).await;
+        assert_eq!(page.status.as_u16(), status, "{path}");
+        assert!(page.header(CONTENT_TYPE).starts_with("text/html"), "{path}: {}", page.header(CONTENT_TYPE));
+        assert!(page.text.contains("href=\"/leaderboard\""), "{path} has no navigation: {}", page.text);
+    }
+    let json = this.get("/api/v1/nothing").await;
+    assert_eq!((json.status, json.json()["code"].clone()), (StatusCode::NOT_FOUND, "not_found".into()));
+}
+
+#[actix_web::test]
+async fn static_files_have_hashed_names_and_are_cached_for_ever() {
+    let this = StatsUnderTest::start("static").await;
+    let page = this.get("/").await.text;
+    let urls: Vec<&str> = page.split('"').filter(|part| part.starts_with("/static/")).collect();
+    assert!(!urls.is_empty());
+    for url in urls {
+        let file = this.get(url).await;
+        assert_eq!(file.status, StatusCode::OK, "{url}");
+        assert_eq!(file.header(CACHE_CONTROL), "public, max-age=31536000, immutable", "{url}");
+    }
+}

@@ -1,0 +1,434 @@
+//! Statistics on HTTP, over rows in a real ClickHouse.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use chrono::{DateTime, Utc};
+use mohaa_domain::event::{Event, Millis, Stamp};
+use mohaa_domain::row;
+use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::clickhouse::{client, schema};
+use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
+use mohaa_stats::http::assets::Assets;
+use mohaa_stats::http::{self, error_answers, requests, security};
+use mohaa_stats::pages::{self, Pages};
+use mohaa_stats::postgres;
+use mohaa_stats::stats::{self, QUERY_SHAPES, Stats};
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// A Sunday, the last day of ISO week 47.
+pub const NOW: &str = "2026-11-22T12:00:00Z";
+pub const MAP: &str = "dm/mohdm1";
+pub const SERVER: Uuid = Uuid::from_u128(0x5e1);
+
+/// Statistics over a database of their own, at a fixed time.
+pub struct StatsUnderTest {
+    clickhouse: clickhouse::Client,
+    postgres: PgPool,
+    stats: Stats,
+    assets: Assets,
+    _assets_directory: tempfile::TempDir,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: actix_web::http::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {}", self.text))
+    }
+
+    pub fn header(&self, name: impl actix_web::http::header::AsHeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl StatsUnderTest {
+    pub async fn start(name_hint: &str) -> Self {
+        let urls = TestStores::shared().await.database(name_hint).await;
+        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+        schema::migrate(&clickhouse).await.unwrap();
+        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+        postgres::migrate(&postgres).await.unwrap();
+        Self::over(clickhouse, postgres)
+    }
+
+    /// Statistics whose ClickHouse can't be reached.
+    pub async fn without_clickhouse(name_hint: &str) -> Self {
+        let mut this = Self::start(name_hint).await;
+        let nowhere = ClickHouseUrl::parse("http://user:password@127.0.0.1:9/none").unwrap();
+        this.stats = stats_at_fixed_time(client::connect(&nowhere), this.postgres.clone());
+        this
+    }
+
+    fn over(clickhouse: clickhouse::Client, postgres: PgPool) -> Self {
+        let assets_directory = tempfile::tempdir().unwrap();
+        StatsUnderTest {
+            stats: stats_at_fixed_time(clickhouse.clone(), postgres.clone()),
+            assets: Assets::unpack(assets_directory.path()).unwrap(),
+            clickhouse,
+            postgres,
+            _assets_directory: assets_directory,
+        }
+    }
+
+    pub async fn store(&self, events: &[(Event, Stamp)]) {
+        let names: Vec<&str> = row::COLUMNS.iter().map(|column| column.name).collect();
+        let mut rows = Vec::new();
+        for (index, (event, stamp)) in events.iter().enumerate() {
+            let stamp = Stamp { spool_seq: index as u64 + 1, ..stamp.clone() };
+            rows.extend_from_slice(&[0; 16]);
+            row::encode(event, &stamp, &mut rows);
+        }
+        let statement = format!("INSERT INTO raw_events (batch_id, {}) FORMAT RowBinary", names.join(", "));
+        let mut insert = self.clickhouse.insert_formatted_with(statement);
+        insert.send(rows.into()).await.unwrap();
+        insert.end().await.unwrap();
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, None).await
+    }
+
+    pub async fn get_with(&self, path: &str, if_none_match: Option<&str>) -> Answer {
+        use actix_web::{App, middleware::from_fn, test, web, web::Data};
+        let pages = Pages::new(&self.assets, self.stats.clone()).unwrap();
+        let app = test::init_service(
+            App::new()
+                .app_data(Data::new(pages))
+                .app_data(Data::new(self.stats.clone()))
+                .app_data(Data::new(self.postgres.clone()))
+                .configure(http::configure_extractors)
+                .configure(stats::configure)
+                .configure(|config| self.assets.configure(config))
+                .configure(pages::configure)
+                .default_service(web::to(error_answers::nothing_here))
+                .wrap(from_fn(security::headers))
+                .wrap(from_fn(error_answers::shape))
+                .wrap(from_fn(requests::trace)),
+        )
+        .await;
+        let mut request = test::TestRequest::get().uri(path);
+        if let Some(tag) = if_none_match {
+            request = request.insert_header((IF_NONE_MATCH, tag));
+        }
+        let response = test::call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
+        Answer { status, headers, text }
+    }
+}
+
+fn stats_at_fixed_time(clickhouse: clickhouse::Client, postgres: PgPool) -> Stats {
+    let now: DateTime<Utc> = NOW.parse().unwrap();
+    Stats::with_clock(clickhouse, postgres, Arc::new(move || now))
+}
+
+/// An event at `at` in the match of `SERVER` with number `match_number`, on `MAP`.
+pub fn event(event_type: EventType, at: &str, match_number: u128) -> (Event, Stamp) {
+    let at = Millis(at.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
+    let event = Event {
+        event_type,
+        source_type: event_type.as_str().into(),
+        source_match_id: format!("round-{match_number}").into(),
+        ..Event::default()
+    };
+    let stamp = Stamp {
+        received_at: at,
+        event_at: at,
+        server_id: SERVER,
+        match_id: Uuid::from_u128(match_number),
+        map_name: MAP.into(),
+        game_type: GameType::TeamDeathmatch,
+        ..Stamp::default()
+    };
+    (event, stamp)
+}
+
+/// `who` did it to `whom`; `""` is nobody.
+pub fn between((mut event, mut stamp): (Event, Stamp), who: &str, whom: &str) -> (Event, Stamp) {
+    event.player.name = who.into();
+    event.target.name = whom.into();
+    stamp.player_id = who.into();
+    stamp.target_id = whom.into();
+    stamp.player_team = Team::Allies;
+    stamp.target_team = Team::Axis;
+    (event, stamp)
+}
+
+pub fn kill(who: &str, whom: &str, at: &str, match_number: u128) -> (Event, Stamp) {
+    let (event, stamp) = between(event(EventType::Kill, at, match_number), who, whom);
+    (event, Stamp { kill_kind: KillKind::Kill, weapon: "m1-garand".into(), ..stamp })
+}
+
+const TODAY: &str = "2026-11-22T10:00:00Z";
+
+async fn board(this: &StatsUnderTest, query: &str) -> Vec<(String, Value)> {
+    let answer = this.get(&format!("/api/v1/stats/leaderboard{query}")).await;
+    assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text);
+    let players = answer.json()["players"].as_array().unwrap().clone();
+    players.iter().map(|row| (row["player_id"].as_str().unwrap().to_owned(), row["value"].clone())).collect()
+}
+
+fn ids(board: &[(String, Value)]) -> Vec<&str> {
+    board.iter().map(|(id, _)| id.as_str()).collect()
+}
+
+#[actix_web::test]
+async fn a_board_counts_scoring_kills_and_every_death() {
+    let this = StatsUnderTest::start("board").await;
+    let mut headshot = kill("1", "2", TODAY, 1);
+    headshot.1.headshot = true;
+    let mut suicide = kill("2", "2", TODAY, 1);
+    suicide.1.kill_kind = KillKind::Suicide;
+    let mut team_kill = kill("1", "3", TODAY, 1);
+    team_kill.1.kill_kind = KillKind::TeamKill;
+    let mut fall = kill("", "3", TODAY, 1);
+    fall.1.kill_kind = KillKind::World;
+    this.store(&[headshot, kill("1", "2", TODAY, 1), suicide, team_kill, fall]).await;
+
+    let answer = this.get("/api/v1/stats/leaderboard").await.json();
+    assert_eq!(
+        (&answer["stat"], &answer["period"], &answer["total"]),
+        (&"kills".into(), &"all".into(), &3.into())
+    );
+    let first = &answer["players"][0];
+    assert_eq!((&first["player_id"], &first["rank"], &first["value"]), (&"1".into(), &1.into(), &2.into()));
+    assert_eq!((&first["headshots"], &first["headshot_percent"]), (&1.into(), &50.0.into()));
+    let deaths = board(&this, "?stat=deaths").await;
+    assert_eq!(deaths, [("2".to_owned(), 3.into()), ("3".to_owned(), 2.into()), ("1".to_owned(), 0.into())]);
+
+    let player = this.get("/api/v1/stats/player/2").await.json();
+    assert_eq!((&player["suicides"], &player["total_deaths"]), (&1.into(), &3.into()));
+    assert_eq!((&player["nemesis"]["player_id"], &player["nemesis"]["kills"]), (&"1".into(), &2.into()));
+    assert_eq!(this.get("/api/v1/stats/player/1").await.json()["team_kills"], 1);
+    assert_eq!(this.get("/api/v1/stats/player/99").await.json()["code"], "unknown_player");
+}
+
+#[actix_web::test]
+async fn periods_are_calendar_ones_by_the_day_of_the_event() {
+    let this = StatsUnderTest::start("periods").await;
+    this.store(&[
+        kill("today", "x", TODAY, 1),
+        kill("monday", "x", "2026-11-16T00:00:00Z", 2),
+        kill("sunday", "x", "2026-11-15T23:59:59Z", 3),
+        kill("october", "x", "2026-10-31T23:59:59Z", 4),
+    ])
+    .await;
+    let of = |query: &'static str| async {
+        board(&this, query).await.into_iter().map(|row| row.0).collect::<Vec<_>>()
+    };
+    assert_eq!(of("?period=day&filter[player]=").await, ["today", "x"]);
+    assert_eq!(of("?period=week").await, ["monday", "today", "x"]);
+    assert_eq!(of("?period=month").await, ["monday", "sunday", "today", "x"]);
+    assert_eq!(of("/weekly").await, ["monday", "today", "x"]);
+    assert_eq!(of("/weekly?week=2026-W46").await, ["sunday", "x"]);
+    assert_eq!(of("?filter[from]=2026-10-31&filter[to]=2026-11-01").await, ["october", "x"]);
+    assert_eq!(of("?period=week&filter[to]=2026-11-17").await, ["monday", "x"]);
+}
+
+#[actix_web::test]
+async fn guests_and_bots_stand_on_boards_only_when_asked_for() {
+    let this = StatsUnderTest::start("guests").await;
+    let mut of_a_bot = kill("1", "bot", TODAY, 1);
+    of_a_bot.1.target_bot = true;
+    this.store(&[kill("g_abcdefghijklmnop", "1", TODAY, 1), of_a_bot]).await;
+    assert_eq!(board(&this, "").await, [("1".to_owned(), 0.into())]);
+    let with_guests = this.get("/api/v1/stats/leaderboard?filter[guests]=with").await.json();
+    assert_eq!(with_guests["players"][0]["guest"], true);
+    assert_eq!(board(&this, "?filter[bots]=with").await[0], ("1".to_owned(), 1.into()));
+    assert_eq!(ids(&board(&this, "?filter[bots]=only").await), ["1", "bot"]);
+    let found = this.get(&format!("/api/v1/stats/match/{}", Uuid::from_u128(1))).await.json();
+    assert_eq!(found["scoreboard"].as_array().unwrap().len(), 3);
+}
+
+#[actix_web::test]
+async fn ratios_need_a_sample_and_ties_have_an_order() {
+    let this = StatsUnderTest::start("ratios").await;
+    let mut events: Vec<_> = (0..10).map(|_| kill("ten", "victim", TODAY, 1)).collect();
+    events.extend((0..9).map(|_| kill("nine", "other", TODAY, 1)));
+    events.extend([kill("b", "y", TODAY, 1), kill("a", "z", TODAY, 1)]);
+    this.store(&events).await;
+    let answer = this.get("/api/v1/stats/leaderboard?stat=kd_ratio").await.json();
+    assert_eq!((&answer["min_sample"], &answer["total"]), (&10.into(), &2.into()));
+    assert_eq!(ids(&board(&this, "?stat=kd_ratio").await), ["ten", "victim"]);
+    assert_eq!(ids(&board(&this, "").await)[..4], ["ten", "nine", "a", "b"]);
+    assert_eq!(ids(&board(&this, "?page=2&limit=2").await), ["a", "b"]);
+    let beyond = this.get("/api/v1/stats/leaderboard?page=9").await.json();
+    assert_eq!((&beyond["total"], beyond["players"].as_array().unwrap().len()), (&8.into(), 0));
+}
+
+#[actix_web::test]
+async fn accuracy_is_of_shots_or_of_summaries_but_never_of_both() {
+    let this = StatsUnderTest::start("accuracy").await;
+    let mut events = Vec::new();
+    for shot in 0..100 {
+        events.push(between(event(EventType::WeaponFire, TODAY, 1), "shooter", ""));
+        if shot < 25 {
+            events.push(between(event(EventType::WeaponHit, TODAY, 1), "shooter", "victim"));
+        }
+    }
+    for who in ["shooter", "summed"] {
+        let mut summary = between(event(EventType::AccuracySummary, TODAY, 1), who, "");
+        (summary.0.shots_fired, summary.0.shots_hit) = (Some(200), Some(180));
+        events.push(summary);
+    }
+    this.store(&events).await;
+    let expected = [("summed".to_owned(), 90.0.into()), ("shooter".to_owned(), 25.0.into())];
+    assert_eq!(board(&this, "?stat=accuracy").await, expected);
+}
+
+#[actix_web::test]
+async fn a_killstreak_follows_the_time_of_the_level_and_ends_with_a_death() {
+    let this = StatsUnderTest::start("killstreak").await;
+    let at = |level_time: f64, mut row: (Event, Stamp)| {
+        row.0.level_time = Some(level_time);
+        row
+    };
+    // The death arrived first, but came between the second and the third kill.
+    this.store(&[
+        at(25.0, kill("2", "1", TODAY, 1)),
+        at(10.0, kill("1", "2", TODAY, 1)),
+        at(20.0, kill("1", "2", TODAY, 1)),
+        at(30.0, kill("1", "2", TODAY, 1)),
+    ])
+    .await;
+    assert_eq!(this.get("/api/v1/stats/player/1").await.json()["best_killstreak"], 2);
+    assert_eq!(board(&this, "?stat=killstreak").await[0], ("1".to_owned(), 2.into()));
+}
+
+#[actix_web::test]
+async fn a_match_is_won_by_who_is_on_the_winning_side_at_its_end() {
+    let this = StatsUnderTest::start("wins").await;
+    let mut end = event(EventType::MatchEnd, "2026-11-22T10:05:00Z", 1);
+    (end.0.winning_team, end.0.duration) = (Team::Allies, Some(300.0));
+    this.store(&[kill("1", "2", TODAY, 1), kill("1", "2", "2026-11-22T10:04:00Z", 1), end]).await;
+    assert_eq!(board(&this, "?stat=wins").await, [("1".to_owned(), 1.into()), ("2".to_owned(), 0.into())]);
+    assert_eq!(board(&this, "?stat=playtime").await[0].1, 240);
+    let matches = this.get("/api/v1/stats/player/2/matches").await.json();
+    assert_eq!((&matches["total"], &matches["matches"][0]["result"]), (&1.into(), &"lost".into()));
+    let found = this.get("/api/v1/stats/match/round-1").await.json();
+    assert_eq!((&found["status"], &found["winning_team"]), (&"ended".into(), &"allies".into()));
+    assert_eq!(
+        (&found["duration_seconds"], &found["top_weapons"][0]["slug"]),
+        (&300.into(), &"m1-garand".into())
+    );
+}
+
+#[actix_web::test]
+async fn maps_and_weapons_have_boards_and_unknown_ones_are_404() {
+    let this = StatsUnderTest::start("maps").await;
+    this.store(&[kill("1", "2", TODAY, 1)]).await;
+    for path in ["map/dm/mohdm1", "map/dm%2Fmohdm1", "map/DM/MOHDM1"] {
+        let answer = this.get(&format!("/api/v1/stats/leaderboard/{path}")).await.json();
+        assert_eq!((&answer["map_name"], &answer["total"]), (&MAP.into(), &2.into()), "{path}");
+    }
+    let weapon = this.get("/api/v1/stats/leaderboard/weapon/m1-garand").await.json();
+    assert_eq!((&weapon["weapon"]["name"], &weapon["total"]), (&"M1 Garand".into(), &1.into()));
+    for (path, code) in [("map/obj/none", "unknown_map"), ("weapon/kar98k", "unknown_weapon")] {
+        let answer = this.get(&format!("/api/v1/stats/leaderboard/{path}")).await;
+        assert_eq!((answer.status, answer.json()["code"].clone()), (StatusCode::NOT_FOUND, code.into()));
+    }
+    let wrong = this.get("/api/v1/stats/leaderboard/weapon/m1-garand?stat=playtime").await;
+    assert_eq!((wrong.status.as_u16(), wrong.json()["fields"]["stat"].is_string()), (422, true));
+}
+
+#[actix_web::test]
+async fn a_source_id_of_several_servers_is_ambiguous() {
+    let this = StatsUnderTest::start("ambiguous").await;
+    let mut elsewhere = kill("1", "2", TODAY, 2);
+    (elsewhere.0.source_match_id, elsewhere.1.server_id) = ("round-1".into(), Uuid::from_u128(0x5e2));
+    let mut again = kill("1", "2", "2026-11-22T11:00:00Z", 4);
+    again.0.source_match_id = "round-3".into();
+    this.store(&[kill("1", "2", TODAY, 1), elsewhere, kill("1", "2", TODAY, 3), again]).await;
+    let answer = this.get("/api/v1/stats/match/round-1").await;
+    assert_eq!(
+        (answer.status, answer.json()["code"].clone()),
+        (StatusCode::CONFLICT, "ambiguous_match".into())
+    );
+    assert_eq!(answer.json()["candidates"].as_array().unwrap().len(), 2);
+    let latest = this.get("/api/v1/stats/match/round-3").await.json();
+    assert_eq!(latest["match_id"], Uuid::from_u128(4).to_string());
+    assert_eq!(this.get("/api/v1/stats/match/nothing").await.json()["code"], "unknown_match");
+}
+
+#[actix_web::test]
+async fn a_match_is_live_until_its_end_the_next_match_or_ten_minutes_of_silence() {
+    let this = StatsUnderTest::start("live").await;
+    let on = |server: u128, mut row: (Event, Stamp)| {
+        row.1.server_id = Uuid::from_u128(server);
+        row
+    };
+    let joined = |who: &str, kind, at| between(event(kind, at, 14), who, "");
+    this.store(&[
+        on(1, kill("1", "2", "2026-11-22T11:59:00Z", 11)),
+        on(1, event(EventType::MatchEnd, "2026-11-22T11:59:30Z", 11)),
+        on(2, kill("1", "2", "2026-11-22T11:49:59Z", 12)),
+        on(3, kill("1", "2", "2026-11-22T11:58:00Z", 13)),
+        on(3, joined("1", EventType::Connect, "2026-11-22T11:59:00Z")),
+        on(3, joined("2", EventType::Connect, "2026-11-22T11:59:00Z")),
+        on(3, joined("1", EventType::Disconnect, "2026-11-22T11:59:10Z")),
+    ])
+    .await;
+    let answer = this.get("/api/v1/stats/live").await.json();
+    let live = answer["matches"].as_array().unwrap();
+    assert_eq!(live.len(), 1, "{answer}");
+    assert_eq!(
+        (&live[0]["match_id"], &live[0]["player_count"]),
+        (&Uuid::from_u128(14).to_string().into(), &1.into())
+    );
+    let all = this.get("/api/v1/stats/matches?limit=3").await.json();
+    assert_eq!((&all["total"], all["matches"].as_array().unwrap().len()), (&4.into(), 3));
+    assert_eq!(this.get("/api/v1/stats/totals").await.json()["servers"], 3);
+}
+
+#[actix_web::test]
+async fn an_answer_that_the_caller_has_is_not_sent_again() {
+    let this = StatsUnderTest::start("conditional").await;
+    let path = "/api/v1/stats/leaderboard";
+    let first = this.get(path).await;
+    assert!(first.header(CACHE_CONTROL).contains("max-age=1"), "{}", first.header(CACHE_CONTROL));
+    let tag = first.header(ETAG).to_owned();
+    let second = this.get_with(path, Some(&tag)).await;
+    assert_eq!((second.status, second.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    this.store(&[kill("1", "2", TODAY, 1)]).await;
+    let third = this.get_with(path, Some(&tag)).await;
+    assert_eq!(third.status, StatusCode::OK);
+    assert_ne!(third.header(ETAG), tag);
+}
+
+#[actix_web::test]
+async fn every_documented_parameter_is_taken_and_every_other_is_refused() {
+    let this = StatsUnderTest::start("parameters").await;
+    for (template, shape) in QUERY_SHAPES {
+        let path = template.replace("{map}", MAP).replace("{weapon}", "m1-garand").replace("{guid}", "1");
+        let path = path.replace("{matchId}", "round-1");
+        for (name, parameter) in shape.documented() {
+            let answer = this.get(&format!("{path}?{name}={}", parameter.example)).await;
+            assert!(matches!(answer.status.as_u16(), 200 | 404), "{path}?{name}: {}", answer.text);
+        }
+        for unknown in ["nope", "filter[nope]", "filter%5Bnope%5D"] {
+            let answer = this.get(&format!("{path}?{unknown}=1")).await;
+            let name = if unknown == "nope" { "nope" } else { "filter[nope]" };
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}?{unknown}");
+            assert!(answer.json()["fields"][name].is_string(), "{path}?{unknown}: {}", answer.text);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn without_clickhouse_statistics_are_unavailable_for_a_while() {
+    let this = StatsUnderTest::without_clickhouse("unavailable").await;
+    let answer = this.get("/api/v1/stats/leaderboard").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.json()["code"], "stats_unavailable");
+    assert_eq!(answer.header(RETRY_AFTER), "2");
+    assert!(!answer.text.contains("127.0.0.1"), "{}", answer.text);
+}

@@ -1,0 +1,43 @@
+//! What the end-to-end tests stand on: the whole service in this process or as a child, its HTTP interface, and
+//! ClickHouse beside it.
+
+mod client;
+mod metrics;
+mod process;
+mod service;
+mod warehouse;
+
+pub use client::{Reply, ServiceClient};
+pub use metrics::Metrics;
+pub use process::ServiceProcess;
+pub use service::Service;
+pub use warehouse::Warehouse;
+
+use std::time::{Duration, Instant};
+
+/// Everything a test waits for happens within seconds; a loaded machine gets the rest.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Asks again and again until there is an answer. Panics when it stays away for a minute.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it never came about that {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// A configuration from settings alone, without this process's environment.
+pub fn configuration(settings: &[(&str, &str)]) -> mohaa_stats::config::Config {
+    use mohaa_stats::config::{Config, Purpose, Sources};
+    let flags = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let sources = Sources { flags, ..Sources::default() };
+    Config::load(&sources, Purpose::SERVE).unwrap_or_else(|error| panic!("{error}")).config
+}
+
+/// The same in every test: it protects nothing.
+pub const JWT_SECRET: &str = "5b0f6d1c9e3a4782b6c0d5e4f3a29187";

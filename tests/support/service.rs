@@ -1,0 +1,97 @@
+//! The whole service in this process, with databases and a data directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mohaa_embedded::StoreUrls;
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::postgres;
+use mohaa_stats::servers::{NewServer, add_server};
+use mohaa_stats::startup::{Application, Surroundings};
+use uuid::Uuid;
+
+use super::{JWT_SECRET, ServiceClient, Warehouse, configuration};
+
+pub struct Service {
+    pub application: Application,
+    pub client: ServiceClient,
+    pub warehouse: Warehouse,
+    pub server_id: Uuid,
+    data_dir: tempfile::TempDir,
+}
+
+impl Service {
+    pub async fn start(name_hint: &str) -> Self {
+        Self::start_with(name_hint, &[], Surroundings::default()).await
+    }
+
+    pub async fn start_with(
+        name_hint: &str,
+        settings: &[(&str, &str)],
+        surroundings: Surroundings,
+    ) -> Self {
+        let urls = TestStores::shared().await.database(name_hint).await;
+        Self::start_on(&urls, settings, surroundings).await
+    }
+
+    /// A store's address among the settings wins over that of `urls`, where the test itself looks.
+    pub async fn start_on(urls: &StoreUrls, settings: &[(&str, &str)], surroundings: Surroundings) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let mut all = vec![
+            ("LISTEN", "127.0.0.1:0"),
+            ("DATA_DIR", data_dir.path().to_str().unwrap()),
+            ("POSTGRES_URL", &urls.postgres_url),
+            ("REDIS_URL", &urls.redis_url),
+            ("CLICKHOUSE_URL", &urls.clickhouse_url),
+            ("RATE_LIMITS", "off"),
+            ("JWT_SECRET", JWT_SECRET),
+        ];
+        all.extend_from_slice(settings);
+        let application = Application::start_with(configuration(&all), surroundings).await.unwrap();
+        postgres::migrate(&application.postgres).await.unwrap();
+        let (server_id, token) = added_server(&application, "Omaha Beach").await;
+        Self {
+            client: ServiceClient::new(application.url(), token),
+            warehouse: Warehouse::new(&urls.clickhouse_url),
+            server_id,
+            application,
+            data_dir,
+        }
+    }
+
+    /// Another game server and its token.
+    pub async fn add_server(&self, name: &str) -> (Uuid, String) {
+        added_server(&self.application, name).await
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Every file below the data directory.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.data_dir.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+
+    /// Stops it, and with it proves that the books balance: whatever came in has ended.
+    pub async fn stop(self) {
+        let ledger = self.application.pipeline.ledger.clone();
+        self.application.stop(Duration::from_secs(30)).await;
+        let balance = ledger.balance();
+        assert_eq!((balance.missing(), balance.in_flight, balance.unaccounted), (0, 0, 0), "{balance:?}");
+    }
+}
+
+async fn added_server(application: &Application, name: &str) -> (Uuid, String) {
+    let new = NewServer { name: name.to_owned(), ..NewServer::default() };
+    let added = add_server(&application.postgres, &new).await.unwrap();
+    (added.server_id, added.token.expose().to_owned())
+}

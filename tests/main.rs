@@ -3,9 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod commands;
+mod crash;
 mod cuttable;
 mod database;
+mod fleet;
+mod operations;
+mod overload;
 mod pages;
+mod replies;
 mod samples;
 mod servers;
 mod stats;

@@ -225,7 +225,7 @@ async fn periods_are_calendar_ones_by_the_day_of_the_event() {
     let of = |query: &'static str| async {
         board(&this, query).await.into_iter().map(|row| row.0).collect::<Vec<_>>()
     };
-    assert_eq!(of("?period=day&filter[player]=").await, ["today", "x"]);
+    assert_eq!(of("?period=day&filter[server]=").await, ["today", "x"]);
     assert_eq!(of("?period=week").await, ["monday", "today", "x"]);
     assert_eq!(of("?period=month").await, ["monday", "sunday", "today", "x"]);
     assert_eq!(of("/weekly").await, ["monday", "today", "x"]);

@@ -64,7 +64,8 @@ pub struct Pipeline {
     /// Whoever holds it for writing has the store to himself.
     pub gate: Arc<RwLock<()>>,
     pub data_version: Arc<AtomicU64>,
-    pub ambiguous_failures: Arc<AtomicU64>,
+    /// See [`WriterEnvironment::doubtful_inserts`].
+    pub doubtful_inserts: Arc<AtomicU64>,
     pub spool_id: Uuid,
 }
 
@@ -93,7 +94,7 @@ impl Pipeline {
         let spool_id = spool.spool_id();
         let gate = Arc::new(RwLock::new(()));
         let data_version = Arc::new(AtomicU64::new(0));
-        let ambiguous_failures = Arc::new(AtomicU64::new(0));
+        let doubtful_inserts = Arc::new(AtomicU64::new(0));
         let environment = Arc::new(WriterEnvironment {
             spool_id,
             reader: spool_reader.clone(),
@@ -103,7 +104,7 @@ impl Pipeline {
             clock: clock.clone(),
             metrics: WriterMetrics::new(registry)?,
             data_version: data_version.clone(),
-            ambiguous_failures: ambiguous_failures.clone(),
+            doubtful_inserts: doubtful_inserts.clone(),
         });
         let parts = BatcherParts {
             options: options.batcher,
@@ -132,7 +133,7 @@ impl Pipeline {
             dead_letters,
             gate,
             data_version,
-            ambiguous_failures,
+            doubtful_inserts,
             spool_id,
         })
     }

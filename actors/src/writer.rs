@@ -61,8 +61,9 @@ pub struct WriterEnvironment {
     pub metrics: WriterMetrics,
     /// Advances with each stored batch; answers cached under an older value are out of date.
     pub data_version: Arc<AtomicU64>,
-    /// Counts ambiguous failures: a sign that the store may have stopped uncleanly.
-    pub ambiguous_failures: Arc<AtomicU64>,
+    /// Counts pieces that were stored after an attempt without a clear end. Their rows are in the table once; the
+    /// store's views may have seen them twice or not at all, and must be compared.
+    pub doubtful_inserts: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -290,6 +291,7 @@ async fn write_piece(
             let stored = environment.store.stored_rows(piece.batch_id, piece.day).await?;
             let missing: HashSet<RowName> = piece.row_names().filter(|name| !stored.contains(name)).collect();
             if missing.is_empty() {
+                environment.doubtful_inserts.fetch_add(1, Ordering::AcqRel);
                 return Ok(PieceEnd::Stored);
             }
             if acknowledged {
@@ -320,10 +322,7 @@ async fn write_piece(
             Err(StoreError::BadRows { code, message }) => return Ok(PieceEnd::Refused { code, message }),
             Err(StoreError::Transient { code, message, ambiguous: may_be_stored }) => {
                 environment.metrics.retries.with_label_values(&[&code.to_string()]).inc();
-                if may_be_stored {
-                    environment.ambiguous_failures.fetch_add(1, Ordering::AcqRel);
-                    ambiguous = true;
-                }
+                ambiguous |= may_be_stored;
                 acknowledged = false;
                 tracing::warn!(code, message, ambiguous, batch = %piece.batch_id, "insert failed, retrying");
                 tokio::time::sleep(jittered(pause)).await;

@@ -6,6 +6,7 @@
 //! the spool takes what arrives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clickhouse::{Client, Row};
@@ -28,6 +29,7 @@ pub struct Reconciler {
     client: Client,
     gate: Arc<RwLock<()>>,
     touched_days: Arc<TouchedDays>,
+    doubtful_inserts: Arc<AtomicU64>,
     differing_days: IntGaugeVec,
 }
 
@@ -56,18 +58,32 @@ impl Reconciler {
         }
         // A recount reads a whole day.
         let client = client.with_setting("max_execution_time", "600");
-        Ok(Self { client, gate: pipeline.gate.clone(), touched_days, differing_days })
+        Ok(Self {
+            client,
+            gate: pipeline.gate.clone(),
+            touched_days,
+            doubtful_inserts: pipeline.doubtful_inserts.clone(),
+            differing_days,
+        })
     }
 
-    /// Compares the touched days once at the start and again whenever the store has been started anew; for ever.
+    /// Compares the touched days once at the start, whenever the store has been started anew, and whenever rows
+    /// were stored after an attempt without a clear end; for ever.
     pub async fn watch(self) {
-        let mut reconciled_start: Option<i64> = None;
+        let mut reconciled: Option<(i64, u64)> = None;
         loop {
+            let doubtful_inserts = self.doubtful_inserts.load(Ordering::Acquire);
+            let is_reconciled = |started_at: i64| {
+                reconciled.is_some_and(|(known_start, known_doubtful)| {
+                    (known_start - started_at).abs() <= SAME_START_SECONDS
+                        && known_doubtful == doubtful_inserts
+                })
+            };
             if let Ok(started_at) = self.store_started_at().await
-                && reconciled_start.is_none_or(|known| (known - started_at).abs() > SAME_START_SECONDS)
+                && !is_reconciled(started_at)
             {
                 match self.reconcile().await {
-                    Ok(()) => reconciled_start = Some(started_at),
+                    Ok(()) => reconciled = Some((started_at, doubtful_inserts)),
                     Err(error) => tracing::warn!(%error, "roll-ups can't be compared yet"),
                 }
             }
@@ -141,7 +157,8 @@ impl Reconciler {
             .fetch_one()
             .await?;
         let database: String = self.client.query("SELECT currentDatabase()").fetch_one().await?;
-        let one_day = format!("FROM (SELECT * FROM raw_events WHERE toDate(event_at) = toDate({day})) AS raw_events");
+        let one_day =
+            format!("FROM (SELECT * FROM raw_events WHERE toDate(event_at) = toDate({day})) AS raw_events");
         let restricted = select
             .replace(&format!("FROM {database}.raw_events"), &one_day)
             .replace(&format!("FROM `{database}`.raw_events"), &one_day);
@@ -189,6 +206,9 @@ impl Reconciler {
     }
 
     async fn drop_recount(&self, rollup: Rollup) -> Result<()> {
-        self.client.query_raw(&format!("DROP TABLE IF EXISTS {}", Self::recount_table(rollup))).execute().await
+        self.client
+            .query_raw(&format!("DROP TABLE IF EXISTS {}", Self::recount_table(rollup)))
+            .execute()
+            .await
     }
 }

@@ -181,8 +181,9 @@ pub async fn check(client: &Client) -> Result<(), SchemaError> {
     for table in ROLLUPS.iter().map(|rollup| rollup.table).chain(["raw_events"]) {
         match tables.iter().find(|found| found.name == table) {
             None => differences.push(format!("table {table} is missing")),
-            Some(found) if !found.definition.contains("non_replicated_deduplication_window")
-                && !found.engine.starts_with("Replicated") =>
+            Some(found)
+                if !found.definition.contains("non_replicated_deduplication_window")
+                    && !found.engine.starts_with("Replicated") =>
             {
                 differences.push(format!("table {table} has no deduplication window"));
             }

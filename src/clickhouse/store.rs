@@ -121,7 +121,8 @@ impl EventStore for ClickHouseStore {
     fn settle<'a>(&'a self, query_id_prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             // `SYNC` answers when none of them runs any more.
-            let kill = self.client.query("KILL QUERY WHERE startsWith(query_id, ?) SYNC").bind(query_id_prefix);
+            let kill =
+                self.client.query("KILL QUERY WHERE startsWith(query_id, ?) SYNC").bind(query_id_prefix);
             within_patience(kill.execute()).await
         }
         .boxed()

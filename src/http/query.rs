@@ -89,8 +89,9 @@ impl QueryShape {
     /// Reads a request's query string. Unknown and misshapen parameters become mistakes.
     pub fn read(&self, query_string: &str) -> QueryValues {
         let mut values = QueryValues::default();
-        let decoded: Result<BTreeMap<String, RawValue>, _> =
-            serde_qs::Config::new().use_form_encoding(true).deserialize_str(query_string);
+        let decoded: Result<BTreeMap<String, RawValue>, _> = serde_qs::Config::new()
+            .use_form_encoding(true)
+            .deserialize_str(&with_plain_brackets(query_string));
         let raw = match decoded {
             Ok(raw) => raw,
             Err(error) => {
@@ -100,8 +101,8 @@ impl QueryShape {
         };
         for (name, value) in raw {
             match (name.as_str(), value) {
+                (_, RawValue::Text(text)) if text.trim().is_empty() => {}
                 ("filter", RawValue::Nested(filters)) => self.read_filters(filters, &mut values),
-                ("filter", RawValue::Text(text)) if text.is_empty() => {}
                 ("filter", _) => values.mistake("filter", "write filters as filter[name]=value"),
                 (name, RawValue::Text(text)) if self.takes(name) => {
                     keep(name, name, text, &mut values.parameters, &mut values.mistakes);
@@ -125,6 +126,7 @@ impl QueryShape {
         for (name, value) in filters {
             let full_name = format!("filter[{name}]");
             match value {
+                RawValue::Text(text) if text.trim().is_empty() => {}
                 _ if !self.filters.iter().any(|it| it.name == name) => {
                     let allowed: Vec<String> = self.filters.iter().map(|it| it.name.to_owned()).collect();
                     values.mistake(&full_name, &unknown("filter", &allowed));
@@ -136,6 +138,18 @@ impl QueryShape {
             }
         }
     }
+}
+
+/// The names of a query string with their brackets written plainly, each followed by `=`: `serde_qs` knows only one
+/// spelling of an encoded bracket, and takes a name without `=` for something else than an empty value.
+fn with_plain_brackets(query_string: &str) -> String {
+    let plain = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = name.replace("%5B", "[").replace("%5b", "[").replace("%5D", "]").replace("%5d", "]");
+        format!("{name}={value}")
+    };
+    let pairs: Vec<String> = query_string.split('&').filter(|pair| !pair.is_empty()).map(plain).collect();
+    pairs.join("&")
 }
 
 fn unknown(what: &str, allowed: &[String]) -> String {
@@ -153,9 +167,6 @@ fn keep(
     mistakes: &mut BTreeMap<String, String>,
 ) {
     let text = text.trim();
-    if text.is_empty() {
-        return;
-    }
     if text.len() > MAX_VALUE_BYTES || text.chars().any(char::is_control) {
         mistakes.insert(full_name.to_owned(), "is too long or holds control characters".to_owned());
         return;
@@ -245,7 +256,15 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_absent() {
-        for query in ["filter[map]=&page=&limit=&stat=", "filter[map]", "stat", "", "&&", "filter="] {
+        for query in [
+            "filter[map]=&page=&limit=&stat=",
+            "filter[map]",
+            "stat",
+            "",
+            "&&",
+            "filter=",
+            "other=&filter[other]=",
+        ] {
             let mut values = SHAPE.read(query);
             assert_eq!(values.filter("map"), None, "{query}");
             assert_eq!(values.parameter("stat"), None, "{query}");

@@ -98,10 +98,10 @@ impl Attempts {
     }
 
     /// The attempts of these ids; with `cancel` none of them starts from here on.
-    pub fn victims(&self, query_ids: &[String], cancel: bool) -> Vec<Victim> {
+    pub fn victims(&self, query_ids: &sql::QueryIds, cancel: bool) -> Vec<Victim> {
         self.lock()
             .values()
-            .filter(|attempt| query_ids.contains(&attempt.query_id))
+            .filter(|attempt| query_ids.include(&attempt.query_id))
             .map(|attempt| {
                 attempt.cancelled.fetch_or(cancel, Ordering::SeqCst);
                 Victim {

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use crate::attempts::{Attempts, Registered, Victim};
 use crate::exception::{Code, Exception};
 use crate::libchdb::{Chdb, Connection, LoadError, Statistics};
-use crate::sql::{KillMode, Statement};
+use crate::sql::{KillMode, QueryIds, Statement};
 
 /// Statements that run at a time; more wait for their turn.
 pub const MAX_STATEMENTS: usize = 64;
@@ -330,7 +330,7 @@ impl Engine {
     /// asynchronously and the gateway waits for its own statements.
     async fn kill(
         self: &Arc<Self>,
-        query_ids: &[String],
+        query_ids: &QueryIds,
         mode: KillMode,
         user: &str,
         format: String,

@@ -51,7 +51,12 @@ impl From<Exception> for Failure {
 
 impl Gateway {
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<HttpAnswer, Infallible> {
-        let mut answer = match (request.method(), request.uri().path()) {
+        // A server knows no such path; ours takes its own URL as it is handed out, database and all.
+        let path = match request.uri().path() {
+            path if path.strip_prefix('/') == Some(self.account.database.as_str()) => "/",
+            path => path,
+        };
+        let mut answer = match (request.method(), path) {
             (&Method::GET | &Method::HEAD, "/ping" | "/replicas_status") => plain(StatusCode::OK, "Ok.\n"),
             (&Method::OPTIONS, _) => plain(StatusCode::NO_CONTENT, ""),
             (&Method::GET | &Method::HEAD, "/") if request.uri().query().is_none() => {

@@ -46,8 +46,24 @@ pub enum Statement {
     },
     /// Rows follow: `data` is what the text itself holds of them.
     Insert { sql: String, format: String, data: String },
-    /// `KILL QUERY WHERE query_id …`.
-    Kill { query_ids: Vec<String>, mode: KillMode, format: Option<String> },
+    /// `KILL QUERY WHERE query_id …` or `… WHERE startsWith(query_id, …)`.
+    Kill { query_ids: QueryIds, mode: KillMode, format: Option<String> },
+}
+
+/// Which statements a kill is about.
+#[derive(Debug, PartialEq, Eq)]
+pub enum QueryIds {
+    Exactly(Vec<String>),
+    StartingWith(String),
+}
+
+impl QueryIds {
+    pub fn include(&self, query_id: &str) -> bool {
+        match self {
+            QueryIds::Exactly(query_ids) => query_ids.iter().any(|known| known == query_id),
+            QueryIds::StartingWith(prefix) => query_id.starts_with(prefix.as_str()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +84,9 @@ pub enum Refusal {
     SeveralStatements,
     #[error("INTO OUTFILE and FROM INFILE are not allowed")]
     File,
-    #[error("only KILL QUERY WHERE query_id = '…' (or IN (…)) is supported")]
+    #[error(
+        "only KILL QUERY WHERE query_id = '…', query_id IN (…) or startsWith(query_id, '…') is supported"
+    )]
     Kill,
 }
 
@@ -203,15 +221,23 @@ fn inline_rows(rest: &str) -> &str {
 }
 
 fn parse_kill(tokens: &[Token<'_>], format: Option<String>) -> Result<Statement, Refusal> {
-    let mut rest = tokens[2..].iter().copied().peekable();
-    if !rest.next().is_some_and(|token| token.is_word("WHERE"))
-        || !rest.next().is_some_and(|token| token.is_word("query_id"))
-    {
+    let mut rest = tokens[2..].iter().copied();
+    let mut next = || rest.next().ok_or(Refusal::Kill);
+    if !next()?.is_word("WHERE") {
         return Err(Refusal::Kill);
     }
-    let operator = rest.next().ok_or(Refusal::Kill)?;
-    if !operator.is_symbol("=") && !operator.is_word("IN") {
-        return Err(Refusal::Kill);
+    let first = next()?;
+    let by_prefix = first.is_word("startsWith");
+    if by_prefix {
+        let is_call = next()?.is_symbol("(") && next()?.is_word("query_id");
+        if !is_call {
+            return Err(Refusal::Kill);
+        }
+    } else {
+        let operator = next()?;
+        if !first.is_word("query_id") || !(operator.is_symbol("=") || operator.is_word("IN")) {
+            return Err(Refusal::Kill);
+        }
     }
     let mut query_ids = Vec::new();
     let mut mode = KillMode::DontWait;
@@ -228,9 +254,12 @@ fn parse_kill(tokens: &[Token<'_>], format: Option<String>) -> Result<Statement,
             _ => return Err(Refusal::Kill),
         }
     }
-    if query_ids.is_empty() {
-        return Err(Refusal::Kill);
-    }
+    let query_ids = match (by_prefix, query_ids.as_slice()) {
+        (_, []) => return Err(Refusal::Kill),
+        (false, _) => QueryIds::Exactly(query_ids),
+        (true, [prefix]) if !prefix.is_empty() => QueryIds::StartingWith(prefix.clone()),
+        (true, _) => return Err(Refusal::Kill),
+    };
     Ok(Statement::Kill { query_ids, mode, format })
 }
 
@@ -448,9 +477,13 @@ mod tests {
         else {
             panic!("not a kill");
         };
-        assert_eq!(query_ids, ["a", "b'c"]);
+        assert_eq!(query_ids, QueryIds::Exactly(vec!["a".into(), "b'c".into()]));
         assert_eq!(mode, KillMode::Wait);
+        let by_prefix = parse("KILL QUERY WHERE startsWith(query_id, 'batch-') SYNC").unwrap();
+        let query_ids = QueryIds::StartingWith("batch-".into());
+        assert_eq!(by_prefix, Statement::Kill { query_ids, mode: KillMode::Wait, format: None });
         assert_eq!(parse("KILL QUERY WHERE user = 'x' SYNC"), Err(Refusal::Kill));
+        assert_eq!(parse("KILL QUERY WHERE startsWith(query_id, '')"), Err(Refusal::Kill));
     }
 
     proptest! {

@@ -1,0 +1,40 @@
+//! Why a measurement could not be made.
+
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error("{path}: {source}", path = .path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("can't run {program}: {source}", program = .program.display())]
+    Run { program: PathBuf, source: io::Error },
+    #[error("{program} ended before it listened; its log is {log}", program = .program.display(), log = .log.display())]
+    NotListening { program: PathBuf, log: PathBuf },
+    #[error("{program} did not make a server: {message}", program = .program.display())]
+    NoServer { program: PathBuf, message: String },
+    #[error("process {pid} can't be read: {reason}")]
+    Process { pid: u32, reason: String },
+    #[error("the service runs no ClickHouse engine")]
+    NoEngineProcess,
+    #[error("{path} names no usable CLICKHOUSE_URL", path = .path.display())]
+    NoEngineUrl { path: PathBuf },
+    #[error("connection: {0}")]
+    Connect(#[source] io::Error),
+    #[error("HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("request: {0}")]
+    Request(#[from] hyper::http::Error),
+    #[error("answered {status}, which was not expected: {body}")]
+    Answer { status: u16, body: String },
+    #[error("{metric} is not among the metrics")]
+    NoMetric { metric: &'static str },
+    #[error("{stored:.0} of {accepted:.0} events were stored within {seconds} s")]
+    NotStored { stored: f64, accepted: f64, seconds: u64 },
+    #[error("nothing was accepted")]
+    NothingAccepted,
+    #[error("a connection's task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    #[error("the report can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}

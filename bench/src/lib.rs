@@ -1,0 +1,18 @@
+//! What the way of an event costs, beside yardsticks that do the least anybody could do.
+//!
+//! [`run`] is the whole measurement. It starts a service with private stores and a [`yardstick`] process, sends both
+//! the [`traffic`] of game servers through a closed [`load`] loop, and inserts the same rows into a second database of
+//! the service's own [`engine`]. The [`report`] compares them round by round: machines are noisy, so only what was
+//! measured within one run is compared, and only medians of the rounds' ratios count.
+
+pub mod connection;
+pub mod engine;
+pub mod error;
+pub mod load;
+pub mod mirror;
+pub mod process;
+pub mod report;
+pub mod run;
+pub mod service;
+pub mod traffic;
+pub mod yardstick;

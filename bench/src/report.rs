@@ -1,0 +1,247 @@
+//! What was measured, as JSON for machines and as a table for people.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The most that the service may cost, as a multiple of the parser alone.
+pub const INGEST_COST_AIM: f64 = 2.0;
+
+#[derive(Debug, Serialize)]
+pub struct Settings {
+    pub connections: usize,
+    pub rounds: usize,
+    pub round_seconds: f64,
+    pub batch_events: usize,
+    pub batch_body_bytes: usize,
+    pub single_body_bytes: usize,
+    pub cores: usize,
+    pub load_average_before: Option<f64>,
+}
+
+/// One load loop against one program.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Side {
+    pub requests_per_second: f64,
+    pub events_per_second: f64,
+    pub accepted_requests: u64,
+    pub refused_requests: u64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    /// The program's own, user and system. The service's includes what follows the answer until all is stored.
+    pub cpu_us_per_request: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct IngestRound {
+    pub service: Side,
+    pub yardstick: Side,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StoreRound {
+    pub rows: usize,
+    pub inserts: usize,
+    pub bare_inserts: usize,
+    /// From the first request until the last row is stored, with decoding, spool and load generator on the same cores.
+    pub rows_per_second: f64,
+    pub bare_rows_per_second: f64,
+    pub service_cpu_us_per_row: f64,
+    pub engine_cpu_us_per_row: f64,
+    pub bare_engine_cpu_us_per_row: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub settings: Settings,
+    pub batches: Vec<IngestRound>,
+    pub singles: Vec<IngestRound>,
+    pub store: Vec<StoreRound>,
+}
+
+/// The report with the medians of its rounds.
+#[derive(Serialize)]
+struct Summarised<'a> {
+    medians: Medians,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Ratios are taken within each round, then their median.
+#[derive(Debug, Serialize)]
+pub struct Medians {
+    pub batches: IngestMedians,
+    pub singles: IngestMedians,
+    pub store: StoreMedians,
+}
+
+#[derive(Debug, Serialize)]
+pub struct IngestMedians {
+    pub service: Side,
+    pub yardstick: Side,
+    /// CPU per request, service to yardstick.
+    pub cpu_ratio: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct StoreMedians {
+    pub rows_per_second: f64,
+    pub bare_rows_per_second: f64,
+    pub batch_rows: f64,
+    pub service_cpu_us_per_row: f64,
+    pub engine_cpu_us_per_row: f64,
+    pub bare_engine_cpu_us_per_row: f64,
+    /// Service and engine to the engine alone with bare inserts.
+    pub cpu_ratio: f64,
+    /// The engine's own work to its work with bare inserts.
+    pub engine_cpu_ratio: f64,
+    /// Stored rows a second to bare rows a second.
+    pub rows_per_second_ratio: f64,
+}
+
+/// The middle one, or the mean of the two in the middle; 0 of none.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+impl IngestMedians {
+    fn of(rounds: &[IngestRound]) -> Self {
+        let side = |of: fn(&IngestRound) -> &Side| {
+            let value = |value: fn(&Side) -> f64| median(rounds.iter().map(|round| value(of(round))));
+            Side {
+                requests_per_second: value(|side| side.requests_per_second),
+                events_per_second: value(|side| side.events_per_second),
+                accepted_requests: value(|side| side.accepted_requests as f64) as u64,
+                refused_requests: value(|side| side.refused_requests as f64) as u64,
+                p50_ms: value(|side| side.p50_ms),
+                p99_ms: value(|side| side.p99_ms),
+                cpu_us_per_request: value(|side| side.cpu_us_per_request),
+            }
+        };
+        let ratio =
+            |round: &IngestRound| round.service.cpu_us_per_request / round.yardstick.cpu_us_per_request;
+        Self {
+            service: side(|round| &round.service),
+            yardstick: side(|round| &round.yardstick),
+            cpu_ratio: median(rounds.iter().map(ratio)),
+        }
+    }
+}
+
+impl StoreMedians {
+    fn of(rounds: &[StoreRound]) -> Self {
+        let value = |value: fn(&StoreRound) -> f64| median(rounds.iter().map(value));
+        Self {
+            rows_per_second: value(|round| round.rows_per_second),
+            bare_rows_per_second: value(|round| round.bare_rows_per_second),
+            batch_rows: value(|round| round.rows as f64 / round.inserts.max(1) as f64),
+            service_cpu_us_per_row: value(|round| round.service_cpu_us_per_row),
+            engine_cpu_us_per_row: value(|round| round.engine_cpu_us_per_row),
+            bare_engine_cpu_us_per_row: value(|round| round.bare_engine_cpu_us_per_row),
+            cpu_ratio: value(|round| {
+                (round.service_cpu_us_per_row + round.engine_cpu_us_per_row)
+                    / round.bare_engine_cpu_us_per_row
+            }),
+            engine_cpu_ratio: value(|round| round.engine_cpu_us_per_row / round.bare_engine_cpu_us_per_row),
+            rows_per_second_ratio: value(|round| round.rows_per_second / round.bare_rows_per_second),
+        }
+    }
+}
+
+impl Report {
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, batches: Vec::new(), singles: Vec::new(), store: Vec::new() }
+    }
+
+    pub fn medians(&self) -> Medians {
+        Medians {
+            batches: IngestMedians::of(&self.batches),
+            singles: IngestMedians::of(&self.singles),
+            store: StoreMedians::of(&self.store),
+        }
+    }
+
+    /// # Errors
+    /// When a figure is no number that JSON can hold.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&Summarised { medians: self.medians(), report: self })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { connections, rounds, round_seconds, batch_events, cores, .. } = self.settings;
+        let Medians { batches, singles, store } = self.medians();
+        writeln!(
+            formatter,
+            "Medians of {rounds} rounds of {round_seconds} s, {connections} keep-alive connections, {cores} cores"
+        )?;
+        if let Some(load) = self.settings.load_average_before.filter(|load| *load > 0.5) {
+            writeln!(formatter, "Others were at work before (load {load:.1}): compare ratios only")?;
+        }
+        for (title, medians, bytes) in [
+            (format!("Arrays of {batch_events} events"), &batches, self.settings.batch_body_bytes),
+            ("Single events".to_owned(), &singles, self.settings.single_body_bytes),
+        ] {
+            let IngestMedians { service, yardstick, cpu_ratio } = medians;
+            writeln!(
+                formatter,
+                "\n{:<38}{:>12}{:>12}",
+                format!("{title} ({bytes} bytes)"),
+                "service",
+                "yardstick"
+            )?;
+            let mut line = |name: &str, value: fn(&Side) -> f64, decimals: usize| {
+                writeln!(
+                    formatter,
+                    "  {name:<36}{:>12.decimals$}{:>12.decimals$}",
+                    value(service),
+                    value(yardstick)
+                )
+            };
+            line("accepted requests/s", |side| side.requests_per_second, 0)?;
+            line("accepted events/s", |side| side.events_per_second, 0)?;
+            line("refused with 429, a round", |side| side.refused_requests as f64, 0)?;
+            line("latency p50, ms", |side| side.p50_ms, 2)?;
+            line("latency p99, ms", |side| side.p99_ms, 2)?;
+            line("own CPU a request, µs", |side| side.cpu_us_per_request, 1)?;
+            writeln!(
+                formatter,
+                "  {:<36}{cpu_ratio:>12.2}   (aim: at most {INGEST_COST_AIM:.1})",
+                "ratio of CPU a request"
+            )?;
+        }
+        writeln!(
+            formatter,
+            "\n{:<38}{:>12}{:>12}",
+            format!("Rows stored, {:.0} an insert", store.batch_rows),
+            "service",
+            "bare"
+        )?;
+        writeln!(
+            formatter,
+            "  {:<36}{:>12.0}{:>12.0}",
+            "rows/s", store.rows_per_second, store.bare_rows_per_second
+        )?;
+        writeln!(
+            formatter,
+            "  {:<36}{:>12.2}{:>12.2}",
+            "engine's CPU a row, µs", store.engine_cpu_us_per_row, store.bare_engine_cpu_us_per_row
+        )?;
+        writeln!(
+            formatter,
+            "  {:<36}{:>12.2}{:>12}",
+            "service's CPU a row, µs", store.service_cpu_us_per_row, "-"
+        )?;
+        writeln!(formatter, "  {:<36}{:>12.2}", "ratio of all CPU a row", store.cpu_ratio)?;
+        writeln!(formatter, "  {:<36}{:>12.2}", "ratio of the engine's CPU a row", store.engine_cpu_ratio)?;
+        writeln!(formatter, "  {:<36}{:>12.2}", "ratio of rows/s", store.rows_per_second_ratio)
+    }
+}

@@ -32,8 +32,8 @@ test: setup ## Pass all tests
 lint: ## Formatting, clippy, shell syntax
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@bash -n ops/*.sh .ci/run
+	@for script in ops/*.sh ops/docker/*.sh .ci/run; do bash -n "$$script"; done
 
 .PHONY: bench
-bench: setup ## Cost of the ingest path beside its yardsticks
+bench: setup ## Build for release and measure the ingest path
 	@bench/run

@@ -147,6 +147,6 @@ async fn without_clickhouse_events_are_taken_until_the_spool_is_full_and_all_arr
     let metrics = service.client.metrics().await;
     assert_eq!(metrics.series(r#"mohaa_events_rejected_total{reason="spool_full"}"#), 50.0);
     assert_eq!(metrics.value("mohaa_dead_letters"), 0.0);
-    assert_eq!(service.warehouse.differing_rollups().await, Vec::<String>::new());
+    service.warehouse.assert_rollups_agree().await;
     service.stop().await;
 }

@@ -130,6 +130,10 @@ fn assert_holds(row: &Value, event: &SentEvent, server_id: &str, origin: &str) {
         let is_found = match name.as_str() {
             "server_token" => !values.iter().any(|value| value.contains(sent)),
             "is_team" | "team_only" => row["team_only"] == json!(matches!(sent.as_str(), "1" | "true")),
+            // By these scripts say that they know of no match.
+            "match_id" if matches!(sent.as_str(), "no_match" | "match_sess_0.000_0.000") => {
+                row["source_match_id"] == ""
+            }
             "timestamp" if as_number(sent).is_some_and(|seconds| seconds > 1e9) => {
                 row["sent_at"] == "2025-02-03 00:00:00.000"
             }

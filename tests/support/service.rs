@@ -1,6 +1,6 @@
 //! The whole service in this process, with databases and a data directory of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mohaa_embedded::StoreUrls;
@@ -62,10 +62,6 @@ impl Service {
     /// Another game server and its token.
     pub async fn add_server(&self, name: &str) -> (Uuid, String) {
         added_server(&self.application, name).await
-    }
-
-    pub fn data_dir(&self) -> &Path {
-        self.data_dir.path()
     }
 
     /// Every file below the data directory.

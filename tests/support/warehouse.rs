@@ -1,10 +1,15 @@
 //! ClickHouse as an analyst sees it.
 
+use std::time::{Duration, Instant};
+
 use mohaa_stats::clickhouse::client;
 use mohaa_stats::config::ClickHouseUrl;
 use serde_json::Value;
 
 use super::eventually;
+
+/// A comparison of all roll-ups and the replacement of their days.
+const ROLLUP_PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
 pub struct Warehouse {
@@ -47,8 +52,20 @@ impl Warehouse {
         self.rows(&format!("SELECT * {condition} ORDER BY spool_seq, spool_index")).await
     }
 
-    /// Each roll-up, compared with its view's own SELECT over all of `raw_events`; names those that differ.
-    pub async fn differing_rollups(&self) -> Vec<String> {
+    /// Returns when every roll-up agrees with its view's own SELECT over all of `raw_events`. After a crash that takes
+    /// until they were compared; once they agree, they must go on to.
+    pub async fn assert_rollups_agree(&self) {
+        let began = Instant::now();
+        let mut differing = self.differing_rollups().await;
+        while !differing.is_empty() {
+            assert!(began.elapsed() < ROLLUP_PATIENCE, "roll-ups differ from raw_events: {differing:#?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            differing = self.differing_rollups().await;
+        }
+    }
+
+    /// Names those that differ.
+    async fn differing_rollups(&self) -> Vec<String> {
         let views = self
             .rows(
                 "SELECT name, as_select FROM system.tables \
@@ -86,7 +103,7 @@ impl Warehouse {
         let columns: Vec<&str> = columns.iter().map(|column| column["name"].as_str().unwrap()).collect();
         let columns = columns.join(", ");
         let sql = format!(
-            "SELECT count() AS rows, sum(cityHash64(toString(tuple({columns})))) AS hash FROM {source}"
+            "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {source}"
         );
         self.rows(&sql).await.remove(0)
     }

@@ -25,8 +25,7 @@ dev: setup ## Rebuild and restart whenever a file changes
 
 .PHONY: test
 test: setup ## Pass all tests
-	@cargo build --locked
-	@cargo test --workspace --locked
+	@ops/test.sh
 
 .PHONY: lint
 lint: ## Formatting, clippy, shell syntax

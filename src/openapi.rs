@@ -45,7 +45,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// Lists what a shape takes; the handler refuses everything else.
 fn document_query(operation: &mut Operation, shape: &QueryShape) {
-    let described = shape.documented().into_iter().map(|(name, parameter)| query_parameter(name, parameter).into());
+    let described =
+        shape.documented().into_iter().map(|(name, parameter)| query_parameter(name, parameter).into());
     operation.parameters.get_or_insert_default().extend(described);
 }
 

@@ -26,7 +26,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::auth::{AccessTokens, SessionCookies};
-use crate::clickhouse::reconcile::Reconciler;
+use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
 use crate::clickhouse::{self as clickhouse_store, schema};
@@ -45,6 +45,8 @@ use crate::{postgres, simulate, users};
 
 /// A batch of the largest size; see `WORKER_BATCH_MAX`.
 const BATCH_MAX_BYTES: usize = 32 << 20;
+/// How long the start waits for PostgreSQL's schema.
+const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two tries to bring a schema up to date.
 const SCHEMA_RETRY: Duration = Duration::from_secs(2);
 /// Keep-alive of game servers' connections: they post every two seconds at least.
@@ -102,7 +104,8 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
         true => {
             let stores = EmbeddedStores::start(&options.data_dir).await?;
             let urls = stores.urls();
-            config.postgres_url = Some(StoreUrl::postgres(&urls.postgres_url).map_err(StartError::StoreAddress)?);
+            config.postgres_url =
+                Some(StoreUrl::postgres(&urls.postgres_url).map_err(StartError::StoreAddress)?);
             config.redis_url = Some(StoreUrl::redis(&urls.redis_url).map_err(StartError::StoreAddress)?);
             config.clickhouse_url =
                 Some(ClickHouseUrl::parse(&urls.clickhouse_url).map_err(StartError::StoreAddress)?);
@@ -137,7 +140,8 @@ fn announce(url: &str) {
 
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals can't be waited for; only SIGKILL ends this process");
         return std::future::pending().await;
@@ -164,7 +168,8 @@ async fn run_demo(postgres: PgPool, url: String) {
 
 /// A fresh token for each demo server; the servers themselves stay the same over restarts.
 async fn demo_tokens(postgres: &PgPool) -> Result<Vec<String>, StartError> {
-    const NAMES: [&str; 4] = ["Omaha Beach 24/7", "Stalingrad Freeforall", "The Bridge Objective", "Old Guard TDM"];
+    const NAMES: [&str; 4] =
+        ["Omaha Beach 24/7", "Stalingrad Freeforall", "The Bridge Objective", "Old Guard TDM"];
     postgres::migrate(postgres).await?;
     let known = crate::servers::list_servers(postgres).await?;
     let mut tokens = Vec::new();
@@ -203,6 +208,7 @@ pub struct Application {
     health: Arc<HealthMonitor>,
     server: ServerHandle,
     touched_days: Arc<TouchedDays>,
+    comparisons: Arc<Comparisons>,
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
 }
@@ -229,15 +235,26 @@ impl Application {
         std::fs::create_dir_all(&spool_directory).map_err(in_spool)?;
         let touched_days = Arc::new(TouchedDays::open(&spool_directory).map_err(in_spool)?);
 
+        // Whoever reads the tables from here on finds them; a PostgreSQL that is away is tried again below.
+        if tokio::time::timeout(SCHEMA_PATIENCE, postgres::migrate(&postgres)).await.is_err() {
+            tracing::warn!("PostgreSQL does not answer; events of known servers are taken all the same");
+        }
+
         let Surroundings { storage, clock } = surroundings;
         let tracker_states = TrackerStates::new(redis.clone());
         let (changed_trackers, changes) = mpsc::unbounded_channel();
         let store = Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone()));
-        let pipeline =
-            Pipeline::start(pipeline_options(&config, storage), store, &registry, clock.clone(), changed_trackers)?;
+        let pipeline = Pipeline::start(
+            pipeline_options(&config, storage),
+            store,
+            &registry,
+            clock.clone(),
+            changed_trackers,
+        )?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(clickhouse.clone(), &pipeline, touched_days.clone(), &registry)?;
+        let comparisons = reconciler.comparisons();
         let tokens = Arc::new(
             ServerTokens::start(postgres.clone(), Some(config.data_dir.join("server-tokens.json"))).await,
         );
@@ -255,7 +272,9 @@ impl Application {
         ];
 
         let listener = bind(config.listen())?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen(), source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address: config.listen(), source })?;
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
         let stats = Stats::new(clickhouse.clone(), postgres.clone());
         let state = State {
@@ -309,7 +328,17 @@ impl Application {
         let handle = server.handle();
         actix_web::rt::spawn(server);
         health.enter(Phase::Serving);
-        Ok(Self { address, postgres, pipeline, health, server: handle, touched_days, ops_server, background })
+        Ok(Self {
+            address,
+            postgres,
+            pipeline,
+            health,
+            server: handle,
+            touched_days,
+            comparisons,
+            ops_server,
+            background,
+        })
     }
 
     /// Where it listens, as a browser on this machine would write it.
@@ -332,7 +361,9 @@ impl Application {
             tracing::warn!("not everything is stored; the rest waits in the spool for the next start");
             return;
         }
-        if let Err(error) = self.touched_days.clear() {
+        if !self.comparisons.are_up_to_date() {
+            tracing::info!("roll-ups were not compared to the end; the next start does it");
+        } else if let Err(error) = self.touched_days.clear() {
             tracing::warn!(%error, "the next start compares roll-ups again");
         }
         tracing::info!("everything that was accepted is stored");

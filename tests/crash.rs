@@ -43,12 +43,20 @@ fn event(name: &str, dice: &mut Dice) -> Value {
             "victim_guid": other, "victim_team": "axis", "damage": dice.bits() % 100_000, "weapon": "BAR",
         }),
         2 => json!({"type": "weapon_fire", "player_name": name, "player_guid": one, "weapon": "Kar98k"}),
-        _ => json!({"type": "distance", "player_name": name, "player_guid": one, "walked": 100.25, "swam": 0.5}),
+        _ => {
+            json!({"type": "distance", "player_name": name, "player_guid": one, "walked": 100.25, "swam": 0.5})
+        }
     }
 }
 
 /// Posts until the service is gone or `is_over`.
-async fn bombard(client: ServiceClient, label: String, told: Rc<RefCell<Told>>, is_over: Rc<Cell<bool>>, seed: u64) {
+async fn bombard(
+    client: ServiceClient,
+    label: String,
+    told: Rc<RefCell<Told>>,
+    is_over: Rc<Cell<bool>>,
+    seed: u64,
+) {
     let mut dice = Dice::new(seed, &label, &[]);
     let mut number = 0;
     while !is_over.get() {
@@ -101,15 +109,20 @@ async fn bombard_until_killed(
 
 /// Every accepted event is stored once, every unanswered one at most once, and nothing else is there.
 async fn assert_kept(warehouse: &Warehouse, told: &Told) {
-    let rows = warehouse.rows("SELECT player_name, count() AS copies FROM raw_events GROUP BY player_name").await;
-    let stored: BTreeMap<&str, u64> =
-        rows.iter().map(|row| (row["player_name"].as_str().unwrap(), row["copies"].as_u64().unwrap())).collect();
+    let rows =
+        warehouse.rows("SELECT player_name, count() AS copies FROM raw_events GROUP BY player_name").await;
+    let stored: BTreeMap<&str, u64> = rows
+        .iter()
+        .map(|row| (row["player_name"].as_str().unwrap(), row["copies"].as_u64().unwrap()))
+        .collect();
     let twice: Vec<_> = stored.iter().filter(|(_, copies)| **copies != 1).collect();
     assert!(twice.is_empty(), "stored more than once: {twice:?}");
     let lost: Vec<_> = told.accepted.iter().filter(|name| !stored.contains_key(name.as_str())).collect();
     assert!(lost.is_empty(), "{} of {} accepted events are lost: {lost:?}", lost.len(), told.accepted.len());
-    let unknown: Vec<_> =
-        stored.keys().filter(|name| !told.accepted.contains(**name) && !told.nothing.contains(**name)).collect();
+    let unknown: Vec<_> = stored
+        .keys()
+        .filter(|name| !told.accepted.contains(**name) && !told.nothing.contains(**name))
+        .collect();
     assert!(unknown.is_empty(), "nobody sent {unknown:?}");
 }
 
@@ -122,7 +135,8 @@ async fn server_token(postgres_url: &str) -> String {
 
 /// `CRASH_SEED` repeats the moments of an earlier run.
 fn seed() -> u64 {
-    let seed = std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    let seed =
+        std::env::var("CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     println!("CRASH_SEED={seed}");
     seed
 }
@@ -162,7 +176,11 @@ async fn a_service_that_is_killed_ten_times_stores_every_accepted_event_once() {
 
     let process = ServiceProcess::start(data_dir.path(), &urls, &settings).await;
     let client = ServiceClient::new(process.url.clone(), token.clone());
-    assert_eq!(client.metrics().await.value("mohaa_events_recovered_total"), 0.0, "the spool held something unstored");
+    assert_eq!(
+        client.metrics().await.value("mohaa_events_recovered_total"),
+        0.0,
+        "the spool held something unstored"
+    );
     let log = process.log();
     process.terminate().await;
     assert_kept(&warehouse, &told).await;

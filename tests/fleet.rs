@@ -131,12 +131,17 @@ async fn matches_without_ids_are_told_apart_and_guests_stay_off_the_boards() {
         assert!(!rows.is_empty(), "{statistic}");
         for row in rows {
             let id = row["player_id"].as_str().unwrap();
-            assert!(report.players.iter().any(|player| player.player_id == id), "{id} is on the board of {statistic}");
+            assert!(
+                report.players.iter().any(|player| player.player_id == id),
+                "{id} is on the board of {statistic}"
+            );
         }
     }
     assert_boards_agree(&service, &report).await;
-    let with_guests = service.client.get("/api/v1/stats/leaderboard?filter[guests]=with&limit=100").await.json();
-    let kills: u64 = with_guests["players"].as_array().unwrap().iter().map(|row| row["kills"].as_u64().unwrap()).sum();
+    let with_guests =
+        service.client.get("/api/v1/stats/leaderboard?filter[guests]=with&limit=100").await.json();
+    let kills: u64 =
+        with_guests["players"].as_array().unwrap().iter().map(|row| row["kills"].as_u64().unwrap()).sum();
     let played: u64 = report.players.iter().map(|player| player.tally.kills).sum();
     assert_eq!(kills, played + report.guests.kills);
     service.stop().await;

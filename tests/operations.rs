@@ -115,10 +115,19 @@ async fn the_contract_lists_every_route_that_answers_and_no_other() {
     for (template, path) in PATHS {
         let reply = service.client.get(path).await;
         let answers = reply.status.as_u16() != 404 || reply.json()["code"] != "not_found";
-        assert_eq!(answers, listed.contains_key(template), "{template} answers {}: {}", reply.status, reply.text);
+        assert_eq!(
+            answers,
+            listed.contains_key(template),
+            "{template} answers {}: {}",
+            reply.status,
+            reply.text
+        );
     }
     for (path, operations) in listed {
-        assert!(PATHS.iter().any(|(template, _)| template == path), "{path} is listed and not asked for here");
+        assert!(
+            PATHS.iter().any(|(template, _)| template == path),
+            "{path} is listed and not asked for here"
+        );
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"].as_object().is_some_and(|all| !all.is_empty()), "{method} {path}");
         }

@@ -12,7 +12,8 @@ use crate::cuttable::CuttableProxy;
 use crate::support::{Reply, Service, ServiceClient, eventually};
 
 fn jumps(names: &[String]) -> String {
-    json!(names.iter().map(|name| json!({"type": "jump", "player_name": name})).collect::<Vec<_>>()).to_string()
+    json!(names.iter().map(|name| json!({"type": "jump", "player_name": name})).collect::<Vec<_>>())
+        .to_string()
 }
 
 fn post(client: &ServiceClient, names: &[String]) -> tokio::task::JoinHandle<Reply> {
@@ -130,9 +131,16 @@ async fn without_clickhouse_events_are_taken_until_the_spool_is_full_and_all_arr
     assert!(accepted.len() > 1_000, "a spool of a megabyte holds more than {} events", accepted.len());
     let ready = service.client.get("/ready").await;
     assert_eq!(ready.status.as_u16(), 503, "{}", ready.text);
-    assert_eq!((&ready.json()["ready"], &ready.json()["checks"]["spool"]["ok"]), (&false.into(), &false.into()));
+    assert_eq!(
+        (&ready.json()["ready"], &ready.json()["checks"]["spool"]["ok"]),
+        (&false.into(), &false.into())
+    );
     let metrics = service.client.metrics().await;
-    assert!(metrics.value("mohaa_spool_bytes") <= f64::from(1 << 20), "{}", metrics.value("mohaa_spool_bytes"));
+    assert!(
+        metrics.value("mohaa_spool_bytes") <= f64::from(1 << 20),
+        "{}",
+        metrics.value("mohaa_spool_bytes")
+    );
     assert_eq!(metrics.value("mohaa_events_in_flight"), accepted.len() as f64 - 1.0);
     assert_eq!(metrics.missing_events(), 0.0);
 

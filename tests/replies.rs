@@ -23,7 +23,11 @@ async fn a_request_without_a_readable_event_is_rejected_by_index() {
         let reply = service.client.send(body).await;
         assert_eq!(reply.status.as_u16(), 400, "{body:?}: {}", reply.text);
         let answer = reply.json();
-        assert_eq!((&answer["status"], &answer["processed"]), (&"rejected".into(), &0.into()), "{body:?}: {answer}");
+        assert_eq!(
+            (&answer["status"], &answer["processed"]),
+            (&"rejected".into(), &0.into()),
+            "{body:?}: {answer}"
+        );
         assert!(answer["errors"].is_array() && answer["rejected"].is_u64(), "{body:?}: {answer}");
     }
     service.client.send("[]").await.assert_batch(400, 0, &[]);
@@ -126,9 +130,8 @@ async fn a_token_that_nobody_can_check_is_never_401() {
     let service =
         Service::start_on(&urls, &[("POSTGRES_URL", address.as_str())], Surroundings::default()).await;
     service.client.send(JUMP).await.assert_batch(202, 1, &[]);
-    let (_, never_seen) = service.add_server("Never seen").await;
     proxy.cut().await;
-    service.client.with_token(&never_seen).send(JUMP).await.assert_refused(503, "tokens_unavailable");
+    service.client.with_token("never seen").send(JUMP).await.assert_refused(503, "tokens_unavailable");
     service.client.send(JUMP).await.assert_batch(202, 1, &[]);
     let ready = eventually("the outage shows", async || {
         let ready = service.client.get("/ready").await;
@@ -297,7 +300,8 @@ async fn keys_are_remembered_over_a_restart() {
     let urls = TestStores::shared().await.database("remembered").await;
     let pool = postgres::pool(&mohaa_stats::config::StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
     postgres::migrate(&pool).await.unwrap();
-    let added = add_server(&pool, &NewServer { name: "Omaha".to_owned(), ..NewServer::default() }).await.unwrap();
+    let added =
+        add_server(&pool, &NewServer { name: "Omaha".to_owned(), ..NewServer::default() }).await.unwrap();
     let data_dir = tempfile::tempdir().unwrap();
     let key = [("Idempotency-Key", "over-a-restart")];
     let mut answers = Vec::new();
@@ -311,5 +315,8 @@ async fn keys_are_remembered_over_a_restart() {
         if stop == "kill" { process.kill().await } else { process.terminate().await }
     }
     assert_eq!(answers[0].1, None);
-    assert!(answers[1..].iter().all(|again| *again == (answers[0].0.clone(), Some("true".to_owned()))), "{answers:?}");
+    assert!(
+        answers[1..].iter().all(|again| *again == (answers[0].0.clone(), Some("true".to_owned()))),
+        "{answers:?}"
+    );
 }

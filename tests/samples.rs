@@ -148,7 +148,8 @@ fn assert_holds(row: &Value, event: &SentEvent, server_id: &str, origin: &str) {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            let agrees = stored == expected || (as_number(&expected).is_some() && as_number(&stored) == as_number(&expected));
+            let agrees = stored == expected
+                || (as_number(&expected).is_some() && as_number(&stored) == as_number(&expected));
             assert!(agrees, "{origin}: {column} is {stored}, {name}={sent} was sent");
         }
     }
@@ -175,7 +176,8 @@ async fn every_sample_is_accepted_and_each_of_its_values_can_be_found_again() {
             .replace(PLACEHOLDER_TOKEN, &token)
             .replace("{{guid}}", "777")
             .replace("{{match_id}}", "match_of_tools");
-        let events = if *generation == "g1" || *generation == "g2" { read_form(&body) } else { read_json(&body) };
+        let events =
+            if *generation == "g1" || *generation == "g2" { read_form(&body) } else { read_json(&body) };
         let key = format!("sample-{number}");
         // Scripts of the first two generations have no header for a token; all of them label bodies wrongly.
         let mut headers =
@@ -324,7 +326,8 @@ async fn what_can_be_read_of_a_damaged_body_is_stored_and_the_rest_is_named() {
         let rows = service.warehouse.events_of(&format!("case-{number}"), case.expected.len() as u64).await;
         for (row, expected) in rows.iter().zip(&case.expected) {
             for (column, value) in expected.as_object().unwrap() {
-                let is_equal = row[column] == *value || (value.is_number() && row[column].as_f64() == value.as_f64());
+                let is_equal =
+                    row[column] == *value || (value.is_number() && row[column].as_f64() == value.as_f64());
                 assert!(is_equal, "{}: {column} is {}, not {value}, in {row}", case.name, row[column]);
             }
         }
@@ -341,12 +344,17 @@ async fn addresses_tokens_and_passwords_reach_neither_store_nor_disk() {
         "auth_token": secret(4), "password": secret(5), "match_token": secret(6), "server_token": secret(7),
         "player": {"guid": "5", "ip": secret(8)}, "nested": {"deeper": [{"some_token": secret(9)}]},
     }]);
-    service.client.send_with(&[("Idempotency-Key", "secrets")], body.to_string()).await.assert_batch(202, 1, &[]);
+    service.client.send_with(&[("Idempotency-Key", "secrets")], body.to_string()).await.assert_batch(
+        202,
+        1,
+        &[],
+    );
     let rows = service.warehouse.events_of("secrets", 1).await;
     assert_eq!(rows[0]["player_name"], "Visitor");
     assert!(!rows[0].to_string().contains("s3cr3t"), "{}", rows[0]);
 
-    let hides = |haystack: &[u8], needle: &str| !haystack.windows(needle.len()).any(|part| part == needle.as_bytes());
+    let hides =
+        |haystack: &[u8], needle: &str| !haystack.windows(needle.len()).any(|part| part == needle.as_bytes());
     let mut was_spooled = false;
     for path in service.files() {
         let content = std::fs::read(&path).unwrap();

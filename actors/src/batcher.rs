@@ -336,7 +336,7 @@ impl Batcher {
         admitted: Admitted,
     ) {
         let port = self.port.clone();
-        let appended_as = self.spool.append(payload.to_vec(), rows as u32, move |result| {
+        let appended_as = self.spool.append(payload, rows as u32, move |result| {
             let outcome = match result {
                 Ok(()) => IngestOutcome::Accepted(answer.clone()),
                 Err(error) => {

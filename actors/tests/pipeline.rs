@@ -105,7 +105,11 @@ impl EventStore for ModelStore {
             let fault = state.faults.pop_front();
             match fault {
                 Some(Fault::Refuse) => {
-                    return Err(StoreError::Transient { code: 241, message: "memory".into(), ambiguous: false });
+                    return Err(StoreError::Transient {
+                        code: 241,
+                        message: "memory".into(),
+                        ambiguous: false,
+                    });
                 }
                 Some(Fault::LoseRequest) => return Err(lost()),
                 Some(Fault::LoseRows) => {
@@ -165,7 +169,8 @@ fn start(directory: &Path, store: &ModelStore, change: impl FnOnce(&mut Pipeline
 }
 
 fn event_named(name: &str) -> Event {
-    let mut event = Event { event_type: EventType::Jump, source_type: Text::from("jump"), ..Event::default() };
+    let mut event =
+        Event { event_type: EventType::Jump, source_type: Text::from("jump"), ..Event::default() };
     event.player.name = Text::from(name);
     event.player.guid = Text::from("engine-guid");
     event
@@ -209,7 +214,11 @@ impl Running {
     fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name).expect("metric is registered");
-        family.get_metric().iter().map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).sum()
+        family
+            .get_metric()
+            .iter()
+            .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+            .sum()
     }
 }
 
@@ -226,12 +235,7 @@ fn on_system<T>(test: impl Future<Output = T>) -> T {
 }
 
 fn any_fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![
-        Just(Fault::Refuse),
-        Just(Fault::LoseRequest),
-        Just(Fault::LoseAnswer),
-        Just(Fault::LoseRows),
-    ]
+    prop_oneof![Just(Fault::Refuse), Just(Fault::LoseRequest), Just(Fault::LoseAnswer), Just(Fault::LoseRows),]
 }
 
 proptest! {
@@ -292,7 +296,10 @@ fn what_an_earlier_process_accepted_is_stored_once_by_the_next() {
         for part in earlier.chunks(7) {
             running.ingest(part).await;
         }
-        assert!(!running.pipeline.shut_down(Duration::from_millis(200)).await, "a store that is down takes nothing");
+        assert!(
+            !running.pipeline.shut_down(Duration::from_millis(200)).await,
+            "a store that is down takes nothing"
+        );
         assert_eq!(store.stored_names(), Vec::<String>::new());
     });
     store.set_down(false);

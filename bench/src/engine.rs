@@ -36,9 +36,8 @@ const INSERT_SETTINGS: [(&str, &str); 10] = [
     ("optimize_on_insert", "1"),
     ("wait_end_of_query", "1"),
 ];
-/// Merges of the last inserts are work that those inserts made; longer ones are those of the whole run.
-const MERGES_PATIENCE: Duration = Duration::from_secs(10);
-const MERGES_POLL: Duration = Duration::from_millis(100);
+const MERGES_PATIENCE: Duration = Duration::from_secs(5);
+const MERGES_POLL: Duration = Duration::from_millis(200);
 
 /// How the engine is reached.
 #[derive(Clone)]
@@ -200,19 +199,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits until no merge runs, for a while.
-    pub async fn settle(&self) -> Result<(), BenchError> {
+    /// Lets the merges run that were held back, and waits until none is left, for a while.
+    pub async fn merge(&self) -> Result<(), BenchError> {
         let mut connection = Connection::open(self.address).await?;
+        self.run(&mut connection, "default", "SYSTEM START MERGES").await?;
         let began = Instant::now();
         while began.elapsed() < MERGES_PATIENCE {
-            let merges = self
-                .run(&mut connection, "default", "SELECT count() FROM system.merges FORMAT TabSeparated")
-                .await?;
-            if merges.trim_ascii() == b"0" {
+            tokio::time::sleep(MERGES_POLL).await;
+            let merges = "SELECT count() FROM system.merges FORMAT TabSeparated";
+            if self.run(&mut connection, "default", merges).await?.trim_ascii() == b"0" {
                 return Ok(());
             }
-            tokio::time::sleep(MERGES_POLL).await;
         }
+        Ok(())
+    }
+
+    /// Holds merges back. They run when the engine pleases, so those of one side would fall into the other's time.
+    pub async fn hold_merges(&self) -> Result<(), BenchError> {
+        let mut connection = Connection::open(self.address).await?;
+        self.run(&mut connection, "default", "SYSTEM STOP MERGES").await?;
+        // Those under way are cancelled, which takes them a moment.
+        tokio::time::sleep(MERGES_POLL).await;
         Ok(())
     }
 

@@ -119,6 +119,7 @@ impl Bench {
         self.service.wait_until_stored(accepted).await?;
         for round in 1..=options.rounds {
             say(&format!("round {round} of {}: arrays of {BATCH_EVENTS}", options.rounds));
+            self.engine.hold_merges().await?;
             let (service, store) = self.service_round(true, options.round_length).await?;
             let yardstick = self.yardstick_round(&self.batches, options.round_length).await?;
             report.batches.push(IngestRound { service, yardstick });
@@ -126,6 +127,7 @@ impl Bench {
                 say(&format!("round {round} of {}: bare inserts", options.rounds));
                 report.store.push(self.bare_round(store).await?);
             }
+            self.engine.merge().await?;
             say(&format!("round {round} of {}: single events", options.rounds));
             let (service, _) = self.service_round(false, options.round_length).await?;
             let yardstick = self.yardstick_round(&self.singles, options.round_length).await?;
@@ -141,7 +143,6 @@ impl Bench {
         in_batches: bool,
         length: Duration,
     ) -> Result<(Side, Option<ServiceStore>), BenchError> {
-        self.engine.settle().await?;
         let pid = self.service.pid();
         let before = self.service.counts().await?;
         let (service_cpu, engine_cpu, began) = (cpu_seconds(pid)?, self.engine_cpu()?, Instant::now());
@@ -155,7 +156,6 @@ impl Bench {
         if !in_batches {
             return Ok((side, None));
         }
-        self.engine.settle().await?;
         let store = ServiceStore {
             rows: load.accepted_events as usize,
             inserts: (after.inserts - before.inserts) as usize,
@@ -177,7 +177,6 @@ impl Bench {
         let batch_rows = service.rows.div_ceil(service.inserts.max(1));
         let engine_cpu = self.engine_cpu()?;
         let bare = self.engine.insert(&self.rows, service.rows, batch_rows).await?;
-        self.engine.settle().await?;
         let bare_engine_cpu = self.engine_cpu()? - engine_cpu;
         let per_row = |cpu: f64| cpu * 1e6 / service.rows as f64;
         Ok(StoreRound {

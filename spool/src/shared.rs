@@ -16,7 +16,7 @@ use crate::storage::Storage;
 pub(crate) type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 pub(crate) enum Command {
-    Append { seq: u64, events: u32, payload: Vec<u8>, done: Done },
+    Append { seq: u64, events: u32, payload: Arc<Vec<u8>>, done: Done },
     Seal { next_seq: u64, range: SeqRange, done: Done },
     Rotate { next_seq: u64, state: Vec<u8> },
     Stored(SeqRange),

@@ -210,10 +210,11 @@ impl Spool {
     /// must not block, because everything behind it waits.
     pub fn append(
         &self,
-        payload: Vec<u8>,
+        payload: impl Into<Arc<Vec<u8>>>,
         events: u32,
         done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
     ) -> u64 {
+        let payload = payload.into();
         let bytes = (RECORD_HEADER_BYTES + payload.len()) as u64;
         let mut queue = lock(&self.shared.queue);
         let seq = queue.next_seq;

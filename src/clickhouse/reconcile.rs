@@ -5,8 +5,8 @@
 //! beside the target, and a day that differs is exchanged as a whole (REPLACE PARTITION). The writers wait meanwhile;
 //! the spool takes what arrives.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickhouse::{Client, Row};
@@ -29,8 +29,23 @@ pub struct Reconciler {
     client: Client,
     gate: Arc<RwLock<()>>,
     touched_days: Arc<TouchedDays>,
-    doubtful_inserts: Arc<AtomicU64>,
+    comparisons: Arc<Comparisons>,
     differing_days: IntGaugeVec,
+}
+
+/// How far the comparisons have come. Until they are up to date, the list of touched days must be kept: a service that
+/// ends before would leave a difference that nobody looks for again.
+pub struct Comparisons {
+    doubtful_inserts: Arc<AtomicU64>,
+    /// The doubtful inserts that the last comparison knew of; none before the first.
+    compared: Mutex<Option<u64>>,
+}
+
+impl Comparisons {
+    pub fn are_up_to_date(&self) -> bool {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+            == Some(self.doubtful_inserts.load(Ordering::Acquire))
+    }
 }
 
 #[derive(Row, Deserialize, PartialEq, Eq, Debug)]
@@ -62,9 +77,16 @@ impl Reconciler {
             client,
             gate: pipeline.gate.clone(),
             touched_days,
-            doubtful_inserts: pipeline.doubtful_inserts.clone(),
+            comparisons: Arc::new(Comparisons {
+                doubtful_inserts: pipeline.doubtful_inserts.clone(),
+                compared: Mutex::new(None),
+            }),
             differing_days,
         })
+    }
+
+    pub fn comparisons(&self) -> Arc<Comparisons> {
+        self.comparisons.clone()
     }
 
     /// Compares the touched days once at the start, whenever the store has been started anew, and whenever rows
@@ -72,7 +94,7 @@ impl Reconciler {
     pub async fn watch(self) {
         let mut reconciled: Option<(i64, u64)> = None;
         loop {
-            let doubtful_inserts = self.doubtful_inserts.load(Ordering::Acquire);
+            let doubtful_inserts = self.comparisons.doubtful_inserts.load(Ordering::Acquire);
             let is_reconciled = |started_at: i64| {
                 reconciled.is_some_and(|(known_start, known_doubtful)| {
                     (known_start - started_at).abs() <= SAME_START_SECONDS
@@ -83,7 +105,11 @@ impl Reconciler {
                 && !is_reconciled(started_at)
             {
                 match self.reconcile().await {
-                    Ok(()) => reconciled = Some((started_at, doubtful_inserts)),
+                    Ok(()) => {
+                        reconciled = Some((started_at, doubtful_inserts));
+                        *self.comparisons.compared.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(doubtful_inserts);
+                    }
                     Err(error) => tracing::warn!(%error, "roll-ups can't be compared yet"),
                 }
             }

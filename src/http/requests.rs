@@ -12,7 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
-use tracing::{Instrument, error, info, info_span};
+use tracing::{Instrument, debug, error, info, info_span};
 use uuid::Uuid;
 
 use super::ApiError;
@@ -82,19 +82,27 @@ pub async fn trace<B: MessageBody>(
         let echo = HeaderValue::from_str(&request_id.0).unwrap_or(HeaderValue::from_static("invalid"));
         response.headers_mut().insert(X_REQUEST_ID.clone(), echo);
         let status = response.status();
-        let milliseconds = started_at.elapsed().as_secs_f64() * 1000.0;
+        let microseconds = started_at.elapsed().as_micros();
         let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
         if status.is_server_error() {
             let kept = response.request().extensions_mut().remove::<Cause>().map(|cause| cause.0);
             let cause = kept.or_else(|| cause_of(response.response())).unwrap_or_default();
-            error!(%method, %route, status = status.as_u16(), milliseconds, cause, "request failed");
+            error!(%method, %route, status = status.as_u16(), microseconds, cause, "request failed");
+        } else if is_routine(&route) && status.is_success() {
+            debug!(%method, %route, status = status.as_u16(), microseconds, "request");
         } else {
-            info!(%method, %route, status = status.as_u16(), milliseconds, "request");
+            info!(%method, %route, status = status.as_u16(), microseconds, "request");
         }
         Ok(response)
     }
     .instrument(span)
     .await
+}
+
+/// What machines ask every second or thousands of times a second: their successes are in the metrics, and a line
+/// each would bury what people do.
+fn is_routine(route: &str) -> bool {
+    matches!(route, "/api/v1/ingest/events" | "/health" | "/ready" | "/metrics")
 }
 
 fn error_chain(error: &(dyn std::error::Error + Send + Sync)) -> String {

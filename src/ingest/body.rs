@@ -29,8 +29,10 @@ pub async fn read(
     chunk_timeout: Duration,
 ) -> Result<Bytes, ApiError> {
     let encoding = encoding_of(headers)?;
-    let declared_length =
-        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+    let declared_length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok());
     if declared_length.is_some_and(|length| length > max_bytes as u64) {
         return Err(too_large(max_bytes));
     }
@@ -60,7 +62,8 @@ pub async fn read(
             finish(written, std::mem::replace(decoder.get_mut(), Bounded::new(0)), max_bytes)
         }
         Encoding::Zstd => {
-            let mut decoder = zstd::stream::write::Decoder::new(Bounded::new(max_bytes)).map_err(ApiError::internal)?;
+            let mut decoder =
+                zstd::stream::write::Decoder::new(Bounded::new(max_bytes)).map_err(ApiError::internal)?;
             let written = decoder.write_all(&received).and_then(|()| decoder.flush());
             finish(written, decoder.into_inner(), max_bytes)
         }
@@ -120,7 +123,9 @@ fn finish(written: std::io::Result<()>, unpacked: Bounded, max_bytes: usize) -> 
     }
     match written {
         Ok(()) => Ok(Bytes::from(unpacked.bytes)),
-        Err(error) => Err(ApiError::bad_request("unreadable_body", "the compressed body is damaged or cut short")
-            .with_source(error)),
+        Err(error) => {
+            Err(ApiError::bad_request("unreadable_body", "the compressed body is damaged or cut short")
+                .with_source(error))
+        }
     }
 }

@@ -82,19 +82,21 @@ pub async fn ingest_events(
     };
     let limits = &ingest.limits;
     let body = body::read(request.headers(), payload, limits.max_body_bytes, limits.chunk_timeout).await?;
-    let decoded = wire::decode(&body, Limits { max_events: limits.max_events });
-    let server = match (known_server, &decoded) {
-        (Some(server), _) => server,
-        (None, Ok(decoded)) => {
+    // Without a header nobody knows yet who speaks: too large a body is 413 and not 401, which would cost a script
+    // whose token stands in the body its identity.
+    let decoded = wire::decode(&body, Limits { max_events: limits.max_events }).map_err(
+        |DecodeError::TooManyEvents { limit }| {
+            let message = format!("the request holds more than {limit} events; send fewer a request");
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message)
+        },
+    )?;
+    let server = match known_server {
+        Some(server) => server,
+        None => {
             let body_token = decoded.body_token.as_ref().map(wire::BodyToken::as_str);
             token::identify(&ingest.tokens, body_token).await?
         }
-        (None, Err(_)) => token::identify(&ingest.tokens, None).await?,
     };
-    let decoded = decoded.map_err(|DecodeError::TooManyEvents { limit }| {
-        let message = format!("the request holds more than {limit} events; send fewer a request");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message)
-    })?;
     let idempotency = idempotency_key(request.headers())?.map(|key| (key, hash(&body)));
 
     let rejected = decoded.rejected.len();
@@ -112,7 +114,8 @@ pub async fn ingest_events(
         false => serde_json::to_string(&errors).map_err(ApiError::internal)?.into(),
     };
     let event_count = decoded.events.len();
-    let answer = IngestAnswer { processed: event_count as u32, rejected: rejected as u32, errors: errors_json };
+    let answer =
+        IngestAnswer { processed: event_count as u32, rejected: rejected as u32, errors: errors_json };
     let (reply, outcome) = oneshot::channel();
     let offered = ingest.pipeline.batcher.offer(
         IngestRequest {
@@ -201,7 +204,9 @@ fn refusal(reason: RejectReason) -> ApiError {
             "this Idempotency-Key was used for another body within 24 hours",
         ),
         RejectReason::Draining => ApiError::unavailable(code, "the service is restarting; try again", 2),
-        RejectReason::SpoolFailed => ApiError::unavailable(code, "events can't be written to disk at the moment", 10),
+        RejectReason::SpoolFailed => {
+            ApiError::unavailable(code, "events can't be written to disk at the moment", 10)
+        }
         RejectReason::Unreadable | RejectReason::IdempotentReplay | RejectReason::Internal => {
             ApiError::unavailable(code, "something went wrong on our side; try again", 1)
         }

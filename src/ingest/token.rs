@@ -30,7 +30,10 @@ fn text(value: &HeaderValue) -> Option<&str> {
 /// nobody can say.
 pub async fn identify(tokens: &ServerTokens, token: Option<&str>) -> Result<ServerIdentity, ApiError> {
     let Some(token) = token else {
-        return Err(ApiError::unauthorized("missing_token", "send the server's token in the header X-Server-Token"));
+        return Err(ApiError::unauthorized(
+            "missing_token",
+            "send the server's token in the header X-Server-Token",
+        ));
     };
     tokens.identify(token).await.map_err(|error| match error {
         TokenError::Unknown => {

@@ -58,7 +58,8 @@ pub async fn health() -> HttpResponse {
 pub async fn ready(ops: Data<Ops>) -> HttpResponse {
     let checks = ops.health.checks();
     let ready = ops.health.is_ready();
-    let answer = Readiness { ready, degraded: !checks.all_ok(), checks, queue_depth: ops.health.queue_depth() };
+    let answer =
+        Readiness { ready, degraded: !checks.all_ok(), checks, queue_depth: ops.health.queue_depth() };
     let mut response = match ready {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
@@ -86,9 +87,7 @@ pub async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
 
 /// Liveness and readiness, on the public address.
 pub fn configure_probes(service: &mut web::ServiceConfig) {
-    service
-        .route("/health", web::get().to(health))
-        .route("/ready", web::get().to(ready));
+    service.route("/health", web::get().to(health)).route("/ready", web::get().to(ready));
 }
 
 /// Metrics, on the public address or on the operators' own (OPS_LISTEN).

@@ -82,7 +82,8 @@ impl HealthMonitor {
     }
 
     pub fn checks(&self) -> Checks {
-        let [postgres, clickhouse, redis] = self.stores.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let [postgres, clickhouse, redis] =
+            self.stores.read().unwrap_or_else(PoisonError::into_inner).clone();
         let spool = match self.pipeline.spool.poisoned() {
             Some(_) => CheckResult::failing("can't write"),
             None if self.pipeline.spool.admit(1).is_err() => CheckResult::failing("full"),
@@ -110,9 +111,16 @@ impl HealthMonitor {
     ) {
         loop {
             let (postgres, clickhouse, redis) = join3(
-                check("PostgreSQL", async { crate::postgres::check(&postgres).await.map_err(|error| error.to_string()) }),
+                check("PostgreSQL", async {
+                    crate::postgres::check(&postgres).await.map_err(|error| error.to_string())
+                }),
                 check("ClickHouse", async {
-                    clickhouse.query("SELECT 1").fetch_one::<u8>().await.map(drop).map_err(|error| error.to_string())
+                    clickhouse
+                        .query("SELECT 1")
+                        .fetch_one::<u8>()
+                        .await
+                        .map(drop)
+                        .map_err(|error| error.to_string())
                 }),
                 check("Redis", async { crate::redis::ping(&redis).await.map_err(|error| error.to_string()) }),
             )

@@ -26,8 +26,10 @@ impl OpsMetrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let spool_oldest_seconds =
-            Gauge::new("mohaa_spool_oldest_record_seconds", "Age of the oldest record that is not stored.")?;
+        let spool_oldest_seconds = Gauge::new(
+            "mohaa_spool_oldest_record_seconds",
+            "Age of the oldest record on disk, stored or not; segments are deleted whole.",
+        )?;
         registry.register(Box::new(spool_oldest_seconds.clone()))?;
         let store_up = prometheus::IntGaugeVec::new(
             prometheus::Opts::new("mohaa_store_up", "1 when a store answered the last check."),
@@ -35,10 +37,16 @@ impl OpsMetrics {
         )?;
         registry.register(Box::new(store_up.clone()))?;
         Ok(Self {
-            worker_queue_depth: gauge("mohaa_worker_queue_depth", "Events in the Batcher's mailbox or in work.")?,
+            worker_queue_depth: gauge(
+                "mohaa_worker_queue_depth",
+                "Events in the Batcher's mailbox or in work.",
+            )?,
             spool_bytes: gauge("mohaa_spool_bytes", "Bytes of the spool on disk and queued.")?,
             spool_segments: gauge("mohaa_spool_segments", "Segment files of the spool.")?,
-            spool_queued_appends: gauge("mohaa_spool_queued_appends", "Appends waiting for the spool's writer.")?,
+            spool_queued_appends: gauge(
+                "mohaa_spool_queued_appends",
+                "Appends waiting for the spool's writer.",
+            )?,
             dead_letters: gauge("mohaa_dead_letters", "Rows in the dead letters.")?,
             spool_oldest_seconds,
             store_up,
@@ -60,7 +68,9 @@ impl OpsMetrics {
         self.spool_oldest_seconds.set(spool.oldest_record_age.map_or(0.0, |age| age.as_secs_f64()));
         self.dead_letters.set(to_gauge(pipeline.dead_letters.count() as u64));
         let checks = health.checks();
-        for (store, check) in [("postgres", &checks.postgres), ("clickhouse", &checks.clickhouse), ("redis", &checks.redis)] {
+        for (store, check) in
+            [("postgres", &checks.postgres), ("clickhouse", &checks.clickhouse), ("redis", &checks.redis)]
+        {
             self.store_up.with_label_values(&[store]).set(i64::from(check.ok));
         }
         let mut text = Vec::new();

@@ -25,11 +25,7 @@ impl Service {
         Self::start_with(name_hint, &[], Surroundings::default()).await
     }
 
-    pub async fn start_with(
-        name_hint: &str,
-        settings: &[(&str, &str)],
-        surroundings: Surroundings,
-    ) -> Self {
+    pub async fn start_with(name_hint: &str, settings: &[(&str, &str)], surroundings: Surroundings) -> Self {
         let urls = TestStores::shared().await.database(name_hint).await;
         Self::start_on(&urls, settings, surroundings).await
     }

@@ -76,7 +76,8 @@ impl Warehouse {
         let mut differing = Vec::new();
         for view in views {
             let target = view["name"].as_str().unwrap().strip_suffix("_mv").unwrap();
-            let recount = self.fingerprint(target, &format!("({})", view["as_select"].as_str().unwrap())).await;
+            let recount =
+                self.fingerprint(target, &format!("({})", view["as_select"].as_str().unwrap())).await;
             let merges = self
                 .count(&format!(
                     "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = '{target}' \
@@ -84,7 +85,8 @@ impl Warehouse {
                 ))
                 .await
                 == 1;
-            let stored = self.fingerprint(target, &format!("{target}{}", if merges { " FINAL" } else { "" })).await;
+            let stored =
+                self.fingerprint(target, &format!("{target}{}", if merges { " FINAL" } else { "" })).await;
             if recount != stored {
                 differing.push(format!("{target}: {recount} by recount, {stored} stored"));
             }
@@ -102,9 +104,7 @@ impl Warehouse {
             .await;
         let columns: Vec<&str> = columns.iter().map(|column| column["name"].as_str().unwrap()).collect();
         let columns = columns.join(", ");
-        let sql = format!(
-            "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {source}"
-        );
+        let sql = format!("SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {source}");
         self.rows(&sql).await.remove(0)
     }
 }

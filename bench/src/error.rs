@@ -19,6 +19,12 @@ pub enum BenchError {
     NoEngineProcess,
     #[error("{path} names no usable CLICKHOUSE_URL", path = .path.display())]
     NoEngineUrl { path: PathBuf },
+    #[error("the runtime can't be made: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("the yardstick can't listen: {0}")]
+    Yardstick(#[source] io::Error),
+    #[error("the traffic can't be read: {0}")]
+    Traffic(#[from] mohaa_domain::wire::DecodeError),
     #[error("connection: {0}")]
     Connect(#[source] io::Error),
     #[error("HTTP: {0}")]

@@ -46,7 +46,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Yardstick => yardstick::serve().map_err(BenchError::Connect),
+        Command::Yardstick => yardstick::serve().map_err(BenchError::Yardstick),
         Command::Run { service, data_dir, schema, json, connections, rounds, seconds } => {
             std::env::current_exe()
                 .map_err(|source| BenchError::File { path: "/proc/self/exe".into(), source })
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &RunOptions, json: &Path) -> Result<(), BenchError> {
-    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Connect)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
     let report = runtime.block_on(run(options))?;
     std::fs::write(json, report.to_json()?)
         .map_err(|source| BenchError::File { path: json.to_owned(), source })?;

@@ -94,8 +94,7 @@ impl Bench {
             let request = Request::post("/api/v1/ingest/events").header("X-Server-Token", token);
             connection.send(request, server.prelude.clone()).await?.success()?;
         }
-        let rows = Rows::of_traffic(&traffic, now())
-            .map_err(|error| BenchError::Answer { status: 0, body: error.to_string() })?;
+        let rows = Rows::of_traffic(&traffic, now())?;
         Ok(Self { service, yardstick, engine, rows: Arc::new(rows), batches, singles })
     }
 

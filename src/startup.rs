@@ -118,11 +118,12 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
     if let Err(source) = kept::write_service_url(&options.data_dir, &url) {
         tracing::warn!(error = %source, "the address can't be kept for other commands");
     }
+    let told_to_stop = told_to_stop();
     announce(&url);
     if options.demo {
         actix_web::rt::spawn(run_demo(application.postgres.clone(), url));
     }
-    wait_for_signal().await;
+    told_to_stop.await;
     application.stop(shutdown_timeout).await;
     if let Some(stores) = stores {
         stores.stop().await;
@@ -138,17 +139,20 @@ fn announce(url: &str) {
     }
 }
 
-async fn wait_for_signal() {
+/// Ends when the process is told to stop. Listens from this call on: whoever reads that the service listens may stop it
+/// at once.
+fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals can't be waited for; only SIGKILL ends this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("signals can't be waited for; only SIGKILL ends this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
     }
 }
 
@@ -312,8 +316,6 @@ impl Application {
         let server = HttpServer::new(move || {
             App::new()
                 .configure(|service| state.configure(service))
-                .wrap(from_fn(security::headers))
-                .wrap(Compress::default())
                 .wrap(from_fn(error_answers::shape))
                 .wrap(http_metrics.clone())
                 .wrap(from_fn(requests::trace))
@@ -398,7 +400,18 @@ impl State {
         }
         service
             .configure(http::configure_extractors)
+            // Thousands of requests a second with answers of a line: nothing here for a browser to heed or unpack.
             .configure(ingest::configure)
+            .service(
+                web::scope("")
+                    .wrap(from_fn(security::headers))
+                    .wrap(Compress::default())
+                    .configure(|service| self.configure_what_people_see(service)),
+            );
+    }
+
+    fn configure_what_people_see(&self, service: &mut web::ServiceConfig) {
+        service
             .configure(ops::handlers::configure_probes)
             .configure(stats::configure)
             .route("/api/v1/users/me", web::get().to(users::me))

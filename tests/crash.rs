@@ -189,6 +189,31 @@ async fn a_service_that_is_killed_ten_times_stores_every_accepted_event_once() {
 }
 
 #[actix_web::test]
+async fn roll_ups_that_a_short_lived_service_could_not_compare_are_compared_by_the_next() {
+    let urls = TestStores::shared().await.database("compare").await;
+    let token = server_token(&urls.postgres_url).await;
+    let warehouse = Warehouse::new(&urls.clickhouse_url);
+    let data_dir = tempfile::tempdir().unwrap();
+    let process = ServiceProcess::start(data_dir.path(), &urls, &[]).await;
+    let client = ServiceClient::new(process.url.clone(), token.clone());
+    let kill = json!([{"type": "kill", "attacker_guid": "41", "victim_guid": "42", "weapon": "BAR"}]);
+    client.send(kill.to_string()).await.assert_batch(202, 1, &[]);
+    client.settled().await;
+    process.kill().await;
+    // What a store can leave behind that was killed while it inserted.
+    warehouse.execute("TRUNCATE TABLE weapon_stats").await;
+
+    let without_clickhouse = [("CLICKHOUSE_URL", "http://user:password@127.0.0.1:9/none")];
+    let process = ServiceProcess::start(data_dir.path(), &urls, &without_clickhouse).await;
+    process.terminate().await;
+
+    let process = ServiceProcess::start(data_dir.path(), &urls, &[]).await;
+    warehouse.assert_rollups_agree().await;
+    assert_eq!(warehouse.count("SELECT count() FROM weapon_stats FINAL").await, 2);
+    process.terminate().await;
+}
+
+#[actix_web::test]
 async fn a_killed_service_leaves_its_private_stores_to_the_next_start() {
     let passable = std::fs::Permissions::from_mode(0o711);
     let data_dir = tempfile::Builder::new().permissions(passable).tempdir().unwrap();

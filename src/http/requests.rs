@@ -12,7 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
-use tracing::{Instrument, debug, error, info, info_span};
+use tracing::{Instrument, debug, debug_span, error, info, info_span};
 use uuid::Uuid;
 
 use super::ApiError;
@@ -76,7 +76,11 @@ pub async fn trace<B: MessageBody>(
     }
     request.extensions_mut().insert(request_id.clone());
 
-    let span = info_span!("request", id = %request_id.0);
+    let is_routine = is_routine(request.path());
+    let span = match is_routine {
+        true => debug_span!("request", id = %request_id.0),
+        false => info_span!("request", id = %request_id.0),
+    };
     async move {
         let mut response = next.call(request).await?;
         let echo = HeaderValue::from_str(&request_id.0).unwrap_or(HeaderValue::from_static("invalid"));
@@ -84,14 +88,16 @@ pub async fn trace<B: MessageBody>(
         let status = response.status();
         let microseconds = started_at.elapsed().as_micros();
         let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+        // The span of a routine request is off by default: what is worth a line then names the request itself.
+        let id = is_routine.then(|| tracing::field::display(&request_id.0));
         if status.is_server_error() {
             let kept = response.request().extensions_mut().remove::<Cause>().map(|cause| cause.0);
             let cause = kept.or_else(|| cause_of(response.response())).unwrap_or_default();
-            error!(%method, %route, status = status.as_u16(), microseconds, cause, "request failed");
-        } else if is_routine(&route) && status.is_success() {
+            error!(id, %method, %route, status = status.as_u16(), microseconds, cause, "request failed");
+        } else if is_routine && status.is_success() {
             debug!(%method, %route, status = status.as_u16(), microseconds, "request");
         } else {
-            info!(%method, %route, status = status.as_u16(), microseconds, "request");
+            info!(id, %method, %route, status = status.as_u16(), microseconds, "request");
         }
         Ok(response)
     }
@@ -101,8 +107,8 @@ pub async fn trace<B: MessageBody>(
 
 /// What machines ask every second or thousands of times a second: their successes are in the metrics, and a line
 /// each would bury what people do.
-fn is_routine(route: &str) -> bool {
-    matches!(route, "/api/v1/ingest/events" | "/health" | "/ready" | "/metrics")
+fn is_routine(path: &str) -> bool {
+    matches!(path, "/api/v1/ingest/events" | "/health" | "/ready" | "/metrics")
 }
 
 fn error_chain(error: &(dyn std::error::Error + Send + Sync)) -> String {

@@ -21,6 +21,10 @@ impl Warehouse {
         Self { client: client::connect(&ClickHouseUrl::parse(url).unwrap()) }
     }
 
+    pub async fn execute(&self, sql: &str) {
+        self.client.query_raw(sql).execute().await.unwrap_or_else(|error| panic!("{error} in {sql}"));
+    }
+
     /// The rows of a query, each an object.
     pub async fn rows(&self, sql: &str) -> Vec<Value> {
         self.try_rows(sql).await.unwrap_or_else(|error| panic!("{error} in {sql}"))

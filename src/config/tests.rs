@@ -75,7 +75,7 @@ fn the_defaults_are_those_that_are_documented() {
     let config = Given::what_a_service_needs().load(Purpose::SERVE).unwrap().config;
     assert_eq!(config.listen().to_string(), "0.0.0.0:8080");
     assert_eq!((config.worker_count, config.worker_queue_events), (2, 10_000));
-    assert_eq!((config.worker_batch_rows, config.worker_batch_max_rows), (5_000, 50_000));
+    assert_eq!((config.worker_batch_rows, config.worker_batch_max_rows), (20_000, 50_000));
     assert_eq!(config.worker_flush_interval, Duration::from_millis(500));
     assert_eq!((config.ingest_max_body_bytes, config.ingest_max_events), (1 << 20, 5_000));
     assert_eq!(config.ingest_chunk_timeout, Duration::from_secs(10));

@@ -3,7 +3,7 @@
 //!
 //! An application wraps itself in this order, the last one outermost:
 //!
-//! ```ignore
+//! ```text
 //! App::new()
 //!     .configure(http::configure_extractors)
 //!     .wrap(from_fn(security::headers))

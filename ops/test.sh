@@ -11,7 +11,7 @@ cargo build --locked --workspace
 
 status=0
 cargo test --locked --workspace --no-fail-fast --doc 2>&1 | tee -a "$log" || status=1
-cargo test --locked --workspace --no-fail-fast --lib --bins --tests 2>&1 | tee -a "$log" || status=1
+cargo test --locked --workspace --no-fail-fast --lib --bins --tests --examples 2>&1 | tee -a "$log" || status=1
 
 awk '
   /^test result: / { passed += $4; failed += $6; skipped += $8 }

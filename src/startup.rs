@@ -33,6 +33,7 @@ use crate::clickhouse::{self as clickhouse_store, schema};
 use crate::config::{ClickHouseUrl, Config, SpoolFsync, StoreUrl, StoreUrls, kept};
 use crate::http::assets::Assets;
 use crate::http::{self, error_answers, requests, security};
+use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::{self, Ingest, IngestLimits};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
@@ -290,6 +291,7 @@ impl Application {
                 tokens,
                 tracker_states,
                 clock,
+                metrics: IngestMetrics::new(&registry)?,
                 limits: IngestLimits {
                     max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
                     max_events: config.ingest_max_events,

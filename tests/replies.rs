@@ -167,6 +167,8 @@ async fn too_many_bytes_or_events_are_413_and_an_unknown_encoding_415() {
         let reply = client.send_with(&[("Content-Encoding", encoding)], JUMP).await;
         reply.assert_refused(415, "unsupported_encoding");
     }
+    let empty = client.send_with(&[("Content-Encoding", "gzip")], "").await;
+    assert_eq!((empty.status.as_u16(), &empty.json()["status"]), (400, &json!("rejected")), "{}", empty.text);
     let damaged = client.send_with(&[("Content-Encoding", "gzip")], JUMP).await;
     assert_eq!(damaged.status.as_u16(), 400, "{}", damaged.text);
 

@@ -78,9 +78,10 @@ pub struct Event {
     pub event_type: EventType,
     /// The `type` as sent (`player_kill`).
     pub source_type: Text,
-    /// What the server calls the match; `""` also for `no_match` and `match_sess_0.000_0.000`, which name none.
+    /// What the server calls the match; `""` also for `no_match` and `match_sess_0.000_0.000`, which name none and
+    /// stand in `extra`.
     pub source_match_id: Text,
-    /// What the server calls its session; `""` also for `sess_0.000`.
+    /// What the server calls its session.
     pub session_id: Text,
     /// Token of the tournament match that is played. Read while the event is fresh and never stored: an event
     /// read back from its row has none.

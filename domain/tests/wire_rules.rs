@@ -349,6 +349,7 @@ fn bytes_that_are_not_utf_8_are_windows_1252_each_value_for_itself() {
     assert_eq!(decoded.events[0].player.name, "Café €™");
     assert_eq!(decoded.events[0].message, "été");
     assert_eq!(decoded.events[1].message, "é");
+    assert_eq!(decode(b"type=chat&message=\xc3\xbc \xe9").events[0].message, "ü é");
     let event = only(b"[{\"type\":\"chat\",\"player_name\":\"M\xfcller\x81\",\"message\":\"\xe2\x82\xac\"}]");
     assert_eq!((event.player.name.as_str(), event.message.as_str()), ("Müller\u{81}", "€"));
 }
@@ -421,7 +422,7 @@ fn form_text_is_split_only_where_a_known_name_follows() {
 #[test]
 fn good_percent_escapes_are_resolved_and_bad_ones_and_plus_kept() {
     let event = only("type=chat&player_name=%41%26%C3%A9%E9%2&message=50%+%zz %2B%&server_id=1");
-    assert_eq!(event.player.name, "A&Ã©é%2");
+    assert_eq!(event.player.name, "A&éé%2");
     assert_eq!(event.message, "50%+%zz +%");
     assert_eq!(only("type=chat&message=%C3%A9 %E9").message, "é é");
 }
@@ -781,11 +782,15 @@ fn a_distance_without_its_kinds_was_walked() {
 
 #[test]
 fn placeholder_ids_name_nothing() {
-    for id in ["no_match", "match_sess_0.000_0.000", ""] {
+    for (id, extra) in [
+        ("no_match", r#"{"match_id":"no_match"}"#),
+        ("match_sess_0.000_0.000", r#"{"match_id":"match_sess_0.000_0.000"}"#),
+        ("", ""),
+    ] {
         let event = json_event("jump", &format!(r#""match_id":"{id}","session_id":"sess_0.000""#));
         assert_eq!(
             (event.source_match_id.as_str(), event.session_id.as_str(), event.extra.as_str()),
-            ("", "", "")
+            ("", "sess_0.000", extra)
         );
     }
 }

@@ -31,7 +31,10 @@ macro_rules! g1 {
         let (event, mut extra) = only_event(body);
         let server_id = extra.as_object_mut().unwrap().remove("server_id");
         assert_eq!(server_id, Some(json!("dev-server-01")));
-        (event, extra)
+        let match_id = extra.as_object_mut().unwrap().remove("match_id");
+        assert_eq!(match_id, Some(json!("match_sess_0.000_0.000")));
+        assert_eq!(event.session_id.is_empty(), !body.contains("&session_id="));
+        (Event { session_id: "".into(), ..event }, extra)
     }};
 }
 
@@ -39,7 +42,10 @@ macro_rules! g3 {
     ($name:literal) => {{
         let body = include_str!(concat!("wire/g3/", $name, ".json"));
         assert!(decode(body).body_token.is_none());
-        only_event(body)
+        let (event, mut extra) = only_event(body);
+        let match_id = extra.as_object_mut().unwrap().remove("match_id");
+        assert_eq!(match_id.is_some(), body.contains("no_match"));
+        (event, extra)
     }};
 }
 

@@ -39,8 +39,14 @@ impl CsrfToken {
         }
     }
 
-    /// Refuses a form whose value is not the browser's.
+    /// Refuses a form that another site sent, or whose value is not the browser's.
     pub fn check(request: &HttpRequest, form_value: &str) -> Result<(), ApiError> {
+        if is_cross_site(request) {
+            return Err(ApiError::forbidden(
+                "cross_site",
+                "this form was sent by another site: load our page",
+            ));
+        }
         let cookie = request.cookie(CSRF_COOKIE);
         let agrees = cookie.is_some_and(|cookie| is_ours(cookie.value()) && cookie.value() == form_value);
         match agrees {
@@ -51,6 +57,17 @@ impl CsrfToken {
             )),
         }
     }
+}
+
+/// By the browser's own word: `Sec-Fetch-Site`, and `Origin`, whose host must be the one that was asked.
+fn is_cross_site(request: &HttpRequest) -> bool {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if header("Sec-Fetch-Site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return true;
+    }
+    let Some(origin) = header("Origin") else { return false };
+    let host = request.connection_info().host().to_owned();
+    origin.split_once("://").is_none_or(|(_, origin_host)| !origin_host.eq_ignore_ascii_case(&host))
 }
 
 fn is_ours(value: &str) -> bool {
@@ -69,6 +86,26 @@ mod tests {
             Some(cookie) => TestRequest::default().cookie(cookie.clone()).to_http_request(),
             None => TestRequest::default().to_http_request(),
         }
+    }
+
+    #[test]
+    fn a_form_of_another_site_is_refused_whatever_its_value() {
+        let token = CsrfToken::for_page(&request_with(None), SessionCookies::new(None));
+        let cookie = token.cookie.unwrap();
+        let sent = |name: &'static str, value: &'static str| {
+            let request = TestRequest::default()
+                .cookie(cookie.clone())
+                .insert_header(("Host", "stats.example.org"))
+                .insert_header((name, value))
+                .to_http_request();
+            CsrfToken::check(&request, &token.value)
+        };
+        assert!(sent("Origin", "https://stats.example.org").is_ok());
+        assert!(sent("Origin", "https://evil.example").is_err());
+        assert!(sent("Origin", "null").is_err());
+        assert!(sent("Sec-Fetch-Site", "same-origin").is_ok());
+        assert!(sent("Sec-Fetch-Site", "cross-site").is_err());
+        assert!(sent("Sec-Fetch-Site", "same-site").is_err());
     }
 
     #[test]

@@ -25,7 +25,11 @@ pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
         };
         let report =
             simulate::run(options, |progress| eprintln!("{progress}")).await.map_err(CommandError::failed)?;
-        print_json(&report)
+        print_json(&report)?;
+        match report.events.accepted {
+            0 => Err(CommandError::failed("no event was accepted")),
+            _ => Ok(()),
+        }
     })
 }
 

@@ -54,6 +54,8 @@ pub async fn read(
         received.extend_from_slice(&part);
     }
     match encoding {
+        // Nothing is nothing, however it is packed.
+        _ if received.is_empty() => Ok(Bytes::new()),
         Encoding::Identity if received.len() > max_bytes => Err(too_large(max_bytes)),
         Encoding::Identity => Ok(received.freeze()),
         Encoding::Gzip => {
@@ -123,6 +125,11 @@ fn finish(written: std::io::Result<()>, unpacked: Bounded, max_bytes: usize) -> 
     }
     match written {
         Ok(()) => Ok(Bytes::from(unpacked.bytes)),
+        // Its sender will not send it again: whatever could be unpacked is read, and what is cut costs itself alone.
+        Err(error) if !unpacked.bytes.is_empty() => {
+            tracing::warn!(%error, bytes = unpacked.bytes.len(), "a compressed body is damaged, its beginning is read");
+            Ok(Bytes::from(unpacked.bytes))
+        }
         Err(error) => {
             Err(ApiError::bad_request("unreadable_body", "the compressed body is damaged or cut short")
                 .with_source(error))

@@ -97,6 +97,7 @@ pub async fn ingest_events(
             token::identify(&ingest.tokens, body_token).await?
         }
     };
+    ingest.metrics.count(&decoded);
     let idempotency = idempotency_key(request.headers())?.map(|key| (key, hash(&body)));
 
     let rejected = decoded.rejected.len();

@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod events;
+pub mod metrics;
 pub mod register;
 pub mod token;
 
@@ -16,6 +17,7 @@ use actix_web::web;
 use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::Pipeline;
 
+use self::metrics::IngestMetrics;
 use crate::redis::TrackerStates;
 use crate::servers::ServerTokens;
 
@@ -25,6 +27,7 @@ pub struct Ingest {
     pub tokens: Arc<ServerTokens>,
     pub tracker_states: TrackerStates,
     pub clock: Clock,
+    pub metrics: IngestMetrics,
     pub limits: IngestLimits,
 }
 

@@ -39,7 +39,7 @@ pub struct Readiness {
 }
 
 /// The process is up.
-#[utoipa::path(get, path = "/health", tag = "Operations", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", tag = "Operations", responses((status = 200, description = "the process is up", body = Health)))]
 pub async fn health() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -53,7 +53,10 @@ pub async fn health() -> HttpResponse {
     get,
     path = "/ready",
     tag = "Operations",
-    responses((status = 200, body = Readiness), (status = 503, body = Readiness))
+    responses(
+        (status = 200, description = "events are taken", body = Readiness),
+        (status = 503, description = "starting, draining, or the spool is full or broken", body = Readiness),
+    )
 )]
 pub async fn ready(ops: Data<Ops>) -> HttpResponse {
     let checks = ops.health.checks();
@@ -75,7 +78,7 @@ pub async fn ready(ops: Data<Ops>) -> HttpResponse {
     get,
     path = "/metrics",
     tag = "Operations",
-    responses((status = 200, body = String, content_type = "text/plain"))
+    responses((status = 200, description = "every metric", body = String, content_type = "text/plain"))
 )]
 pub async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
     let text = ops.metrics.render(&ops.pipeline, &ops.health).map_err(ApiError::internal)?;

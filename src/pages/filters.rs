@@ -10,8 +10,9 @@ use crate::http::assets::Assets;
 
 const UNKNOWN: &str = "–";
 
-/// Everything but unreserved characters and the slashes between a path's parts.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+/// Everything but unreserved characters. A slash too is encoded: it may be part of a name, and `%2F` is understood
+/// wherever a name with slashes is.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn register(tera: &mut Tera, assets: Assets) {
     tera.register_function("asset", move |arguments: Kwargs, _: &State| -> TeraResult<String> {

@@ -230,7 +230,14 @@ impl Stats {
             .bind(paging.offset() as i64);
         let (_, rows) = tokio::try_join!(self.seen(id), self.rows::<PlayedRow>(sql))?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
-        let total = rows.first().map_or(0, |row| row.total);
+        let total = match rows.first() {
+            Some(row) => row.total,
+            // Behind the last page there is no row that could say how many there are.
+            None if paging.page > 1 => {
+                Box::pin(self.player_matches(question, Paging { page: 1, limit: 1 })).await?.total
+            }
+            None => 0,
+        };
         let matches = rows.into_iter().map(|row| PlayerMatch {
             match_id: row.match_id,
             server_name: servers.get(&row.server_id).cloned().unwrap_or_default(),

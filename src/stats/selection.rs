@@ -214,12 +214,19 @@ impl Period {
     }
 }
 
+/// Years whose every day ClickHouse's `Date` holds.
+const STORED_YEARS: std::ops::RangeInclusive<i32> = 1971..=2148;
+
 /// First day and the day after the last of an ISO week such as `2026-W47`.
 pub(super) fn iso_week(text: &str) -> Result<(Option<NaiveDate>, Option<NaiveDate>), String> {
     let wrong = || "must be an ISO week such as 2026-W47".to_owned();
     let (year, week) = text.split_once("-W").ok_or_else(wrong)?;
     let is_exact = year.len() == 4 && week.len() == 2;
     let (year, week) = (year.parse().map_err(|_| wrong())?, week.parse().map_err(|_| wrong())?);
+    let year: i32 = year;
+    if !STORED_YEARS.contains(&year) {
+        return Err(format!("must lie between {} and {}", STORED_YEARS.start(), STORED_YEARS.end()));
+    }
     let monday =
         NaiveDate::from_isoywd_opt(year, week, Weekday::Mon).filter(|_| is_exact).ok_or_else(wrong)?;
     Ok((Some(monday), monday.checked_add_days(Days::new(7))))

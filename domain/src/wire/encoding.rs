@@ -1,5 +1,5 @@
-//! Bytes to text: valid UTF-8 is that, anything else is Windows-1252, decided for each piece between delimiters, so
-//! that one name in an old encoding doesn't spoil its neighbours.
+//! Bytes to text: valid UTF-8 is that, anything else is Windows-1252, decided byte sequence by byte sequence, so that
+//! one name in an old encoding doesn't spoil its neighbours.
 
 use std::borrow::Cow;
 
@@ -10,25 +10,23 @@ const WINDOWS_1252_HIGH: [char; 32] = [
     '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// The text of a body whose values stand between the given ASCII delimiters.
-pub(super) fn to_text<'a>(bytes: &'a [u8], delimiters: &[u8]) -> Cow<'a, str> {
+/// The text of a body.
+pub(super) fn to_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 8);
-    for piece in bytes.split_inclusive(|byte| delimiters.contains(byte)) {
-        push_piece(piece, &mut text);
-    }
+    push_text(bytes, &mut text);
     Cow::Owned(text)
 }
 
-/// Appends one piece, as UTF-8 if all of it is that, else as Windows-1252.
-pub(super) fn push_piece(piece: &[u8], text: &mut String) {
-    match std::str::from_utf8(piece) {
-        Ok(valid) => text.push_str(valid),
-        Err(_) => text.extend(piece.iter().map(|&byte| match byte {
+/// Appends bytes: what is valid UTF-8 as that, each other byte as Windows-1252.
+pub(super) fn push_text(bytes: &[u8], text: &mut String) {
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|&byte| match byte {
             0x80..=0x9f => WINDOWS_1252_HIGH[usize::from(byte - 0x80)],
             _ => char::from(byte),
-        })),
+        }));
     }
 }

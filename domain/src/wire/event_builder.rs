@@ -101,11 +101,15 @@ impl<'s> EventBuilder<'s> {
             Field::Type => self.event_type(key, value),
             Field::MatchId => {
                 let id = self.values.word(key, value);
-                self.event.source_match_id = named(id, &["no_match", "match_sess_0.000_0.000"]);
+                if id.as_deref().is_some_and(names_no_match) {
+                    self.values.keep(key, value);
+                    self.event.source_match_id = Text::default();
+                } else {
+                    self.event.source_match_id = id.map(Text::from).unwrap_or_default();
+                }
             }
             Field::SessionId => {
-                let id = self.values.word(key, value);
-                self.event.session_id = named(id, &["sess_0.000"]);
+                self.event.session_id = self.values.word(key, value).map(Text::from).unwrap_or_default();
             }
             Field::Timestamp => self.timestamp(key, value),
             Field::MatchToken => {
@@ -469,12 +473,9 @@ fn assign_text(slot: &mut Text, value: Option<Cow<'_, str>>, repeated: bool) {
     }
 }
 
-/// The id, unless it is one of the placeholders, which name nothing.
-fn named(id: Option<Cow<'_, str>>, placeholders: &[&str]) -> Text {
-    match id {
-        Some(id) if !placeholders.contains(&&*id) => Text::from(id),
-        _ => Text::default(),
-    }
+/// What scripts say as long as they know no id: it stands for every match and so names none.
+fn names_no_match(id: &str) -> bool {
+    matches!(id, "no_match" | "match_sess_0.000_0.000")
 }
 
 /// Sets the player's team where it is unknown, or instead of the one that was sent, which then goes to `extra`.

@@ -126,7 +126,7 @@ fn unescape(text: &str, first_percent: usize) -> Cow<'_, str> {
         }
         if position > run_start {
             unescaped.push_str(&text[plain_start..run_start]);
-            encoding::push_piece(&run, &mut unescaped);
+            encoding::push_text(&run, &mut unescaped);
             run.clear();
             plain_start = position;
         } else {

@@ -355,7 +355,7 @@ fn unescape(content: &str) -> String {
     text
 }
 
-/// The character of `\uXXXX` or of a surrogate pair at the start of `rest`, and how many bytes that takes.
+/// The character of `\u0041` or of a surrogate pair at the start of `rest`, and how many bytes that takes.
 fn unicode_escape(rest: &[u8]) -> (Option<char>, usize) {
     let unit = |place: usize| -> Option<u32> {
         if rest.get(place..place + 2)? != br"\u" {

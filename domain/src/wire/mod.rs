@@ -93,8 +93,8 @@ pub fn decode(body: &[u8], limits: Limits) -> Result<Decoded, DecodeError> {
     let mut elements = Elements { limits, scratch: Scratch::default(), decoded: Decoded::default() };
     match body.first() {
         None => {}
-        Some(b'[' | b'{') => json::read_body(&encoding::to_text(body, b"\""), &mut elements)?,
-        Some(_) => form::read_body(&encoding::to_text(body, b"&\n"), &mut elements)?,
+        Some(b'[' | b'{') => json::read_body(&encoding::to_text(body), &mut elements)?,
+        Some(_) => form::read_body(&encoding::to_text(body), &mut elements)?,
     }
     Ok(elements.decoded)
 }

@@ -31,7 +31,7 @@ test: setup ## Pass all tests
 lint: ## Formatting, clippy, shell syntax
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@for script in ops/*.sh ops/docker/*.sh .ci/run; do bash -n "$$script"; done
+	@for script in ops/*.sh ops/docker/*.sh bench/run .ci/run; do bash -n "$$script"; done
 
 .PHONY: bench
 bench: setup ## Build for release and measure the ingest path

@@ -439,6 +439,10 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 fn serve_ops(address: SocketAddr, ops: Data<Ops>) -> Result<ServerHandle, StartError> {
+    let listener = bind(address)?;
+    if let Ok(bound) = listener.local_addr() {
+        tracing::info!(url = crate::config::local_url(bound), "health, readiness and metrics");
+    }
     let server = HttpServer::new(move || {
         App::new()
             .app_data(ops.clone())
@@ -447,7 +451,7 @@ fn serve_ops(address: SocketAddr, ops: Data<Ops>) -> Result<ServerHandle, StartE
     })
     .workers(1)
     .disable_signals()
-    .listen(bind(address)?)
+    .listen(listener)
     .map_err(|source| StartError::Listen { address, source })?
     .run();
     let handle = server.handle();

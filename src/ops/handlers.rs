@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::health::Checks;
 use super::{HealthMonitor, OpsMetrics};
-use crate::http::ApiError;
+use crate::http::{ApiError, get_only};
 
 /// What the operations handlers need.
 pub struct Ops {
@@ -90,10 +90,10 @@ pub async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
 
 /// Liveness and readiness, on the public address.
 pub fn configure_probes(service: &mut web::ServiceConfig) {
-    service.route("/health", web::get().to(health)).route("/ready", web::get().to(ready));
+    service.service(get_only("/health", health)).service(get_only("/ready", ready));
 }
 
 /// Metrics, on the public address or on the operators' own (OPS_LISTEN).
 pub fn configure_metrics(service: &mut web::ServiceConfig) {
-    service.route("/metrics", web::get().to(metrics));
+    service.service(get_only("/metrics", metrics));
 }

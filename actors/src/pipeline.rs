@@ -63,7 +63,6 @@ pub struct Pipeline {
     pub dead_letters: Arc<DeadLetters>,
     /// Whoever holds it for writing has the store to himself.
     pub gate: Arc<RwLock<()>>,
-    pub data_version: Arc<AtomicU64>,
     /// See [`WriterEnvironment::doubtful_inserts`].
     pub doubtful_inserts: Arc<AtomicU64>,
     pub spool_id: Uuid,
@@ -93,7 +92,6 @@ impl Pipeline {
         let spool_reader = spool.reader();
         let spool_id = spool.spool_id();
         let gate = Arc::new(RwLock::new(()));
-        let data_version = Arc::new(AtomicU64::new(0));
         let doubtful_inserts = Arc::new(AtomicU64::new(0));
         let environment = Arc::new(WriterEnvironment {
             spool_id,
@@ -103,7 +101,6 @@ impl Pipeline {
             gate: gate.clone(),
             clock: clock.clone(),
             metrics: WriterMetrics::new(registry)?,
-            data_version: data_version.clone(),
             doubtful_inserts: doubtful_inserts.clone(),
         });
         let parts = BatcherParts {
@@ -126,16 +123,7 @@ impl Pipeline {
                 .collect();
             Batcher::new(parts, port, writers)
         });
-        Ok(Self {
-            batcher,
-            ledger,
-            spool: spool_reader,
-            dead_letters,
-            gate,
-            data_version,
-            doubtful_inserts,
-            spool_id,
-        })
+        Ok(Self { batcher, ledger, spool: spool_reader, dead_letters, gate, doubtful_inserts, spool_id })
     }
 
     /// Writes what it can until `deadline` and closes the spool; says whether everything is stored.

@@ -59,8 +59,6 @@ pub struct WriterEnvironment {
     pub gate: Arc<RwLock<()>>,
     pub clock: Clock,
     pub metrics: WriterMetrics,
-    /// Advances with each stored batch; answers cached under an older value are out of date.
-    pub data_version: Arc<AtomicU64>,
     /// Counts pieces that were stored after an attempt without a clear end. Their rows are in the table once; the
     /// store's views may have seen them twice or not at all, and must be compared.
     pub doubtful_inserts: Arc<AtomicU64>,
@@ -216,7 +214,6 @@ async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Res
             },
         }
     }
-    environment.data_version.fetch_add(1, Ordering::AcqRel);
     if let (Some(received_at), false) = (oldest_received_at, job.recovered) {
         let age = (environment.clock)().0 - received_at.0;
         environment.metrics.queryable_seconds.observe(age.max(0) as f64 / 1000.0);

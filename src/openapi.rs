@@ -18,6 +18,7 @@ use crate::{ingest, ops, stats, users};
         ops::handlers::health,
         ops::handlers::ready,
         ops::handlers::metrics,
+        ops::actors::list_actors,
     ),
     tags(
         (name = "Ingest", description = "What game servers call."),

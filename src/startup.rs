@@ -16,7 +16,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use mohaa_actors::batcher::BatcherOptions;
-use mohaa_actors::clock::{Clock, system_clock};
+use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::{Pipeline, PipelineError, PipelineOptions};
 use mohaa_domain::tracker::EventWindow;
 use mohaa_embedded::EmbeddedStores;
@@ -201,7 +201,7 @@ pub struct Surroundings {
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { storage: Arc::new(FileSystem), clock: system_clock() }
+        Self { storage: Arc::new(FileSystem), clock: Clock::system() }
     }
 }
 
@@ -268,6 +268,7 @@ impl Application {
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
+            actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
                 clickhouse.clone(),
                 pipeline.clone(),
@@ -415,6 +416,7 @@ impl State {
     fn configure_what_people_see(&self, service: &mut web::ServiceConfig) {
         service
             .configure(ops::handlers::configure_probes)
+            .configure(ops::actors::configure)
             .configure(stats::configure)
             .route("/api/v1/users/me", web::get().to(users::me))
             .configure(|service| self.assets.configure(service))

@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Service, eventually};
+use mohaa_stats::auth::AccessTokens;
+use mohaa_stats::config::Secret;
+use mohaa_stats::users::Role;
+
+use crate::support::{JWT_SECRET, Service, eventually};
 
 /// Paths of the contract, with values for their placeholders. Those that are not built yet answer 404 for the route.
 const PATHS: [(&str, &str); 38] = [
@@ -94,6 +98,29 @@ async fn health_readiness_and_metrics_tell_what_operators_watch() {
     assert_eq!(metrics.value("mohaa_events_ingested_total"), 3.0);
     assert_eq!(metrics.value("mohaa_events_processed_total"), 2.0);
     assert_eq!(metrics.value("mohaa_events_rejected_total"), 1.0);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn an_admin_sees_every_actor_with_its_mailbox_and_nobody_else_does() {
+    let service = Service::start("ops_actors").await;
+    let tokens = AccessTokens::new(&Secret::new(JWT_SECRET), None);
+    let get = async |role| {
+        let token = format!("Bearer {}", tokens.issue(1_000_000_001, role).unwrap());
+        service.client.get_with("/api/v1/ops/actors", &[("Authorization", token.as_str())]).await
+    };
+    service.client.get("/api/v1/ops/actors").await.assert_refused(401, "not_signed_in");
+    get(Role::Organizer).await.assert_refused(403, "not_allowed");
+
+    service.client.send(r#"[{"type":"jump"}]"#).await.assert_batch(202, 1, &[]);
+    let answer = get(Role::Admin).await.json();
+    let actors = answer["actors"].as_array().unwrap();
+    let batcher = actors.iter().find(|actor| actor["kind"] == "batcher").unwrap();
+    assert_eq!(batcher["state"]["next_spool_seq"], 2, "{batcher}");
+    assert!(batcher["handled"].as_u64().unwrap() >= 1, "{batcher}");
+    assert_eq!((&batcher["restarts"], &batcher["failing"]), (&0.into(), &false.into()), "{batcher}");
+    let writers = actors.iter().filter(|actor| actor["kind"] == "clickhouse_writer").count();
+    assert_eq!(batcher["state"]["writers"], writers);
     service.stop().await;
 }
 

@@ -95,6 +95,22 @@ pub fn pieces_of(
 }
 
 impl Piece {
+    /// A piece of one encoded row that no batch holds any more.
+    pub fn of_row(spool_id: Uuid, name: RowName, day: i32, column_count: usize, row: Vec<u8>) -> Self {
+        let token = format!("{}:row-{}-{}:{day}:{column_count}", spool_id.simple(), name.0, name.1);
+        let place = RowPlace { record: 0, start: 0, end: row.len(), name };
+        Self {
+            records: Arc::new(vec![StoredRecord { seq: name.0, payload: Arc::new(row) }]),
+            rows: Arc::new(vec![place]),
+            from: 0,
+            to: 1,
+            day,
+            column_count,
+            batch_id: Uuid::new_v5(&spool_id, token.as_bytes()),
+            token,
+        }
+    }
+
     pub fn row_count(&self) -> usize {
         self.to - self.from
     }

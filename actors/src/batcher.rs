@@ -17,14 +17,17 @@ use actix::{ActorContext, AsyncContext, Context};
 use mohaa_domain::event::{Event, Millis, Text};
 use mohaa_domain::tracker::{EventWindow, Trackers};
 use mohaa_spool::Spool;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::accounting::{Accounted, RejectReason};
 use crate::batch::{SealedRange, StoredRecord};
 use crate::clock::Clock;
+use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::idempotency::{BodyHash, IdempotencyKeys, IngestAnswer, Lookup};
-use crate::port::{Admitted, Kernel, Port, Weight, Worker};
+use crate::kernel::{Kernel, Worker};
+use crate::port::{Admitted, Port, Weight};
 use crate::record::{RecordBuilder, RecordKey};
 use crate::writer::{ClickHouseWriter, WriteJob};
 
@@ -117,6 +120,12 @@ struct SealedBatch {
     recovered: bool,
 }
 
+impl SealedBatch {
+    fn is_ready(&self) -> bool {
+        matches!(self.state, SealState::Logged)
+    }
+}
+
 /// A batch that an earlier process left in the spool.
 pub struct RecoveredBatch {
     pub range: SealedRange,
@@ -125,41 +134,104 @@ pub struct RecoveredBatch {
     pub events: Accounted<()>,
 }
 
-/// The parts a Batcher is made of.
-pub struct BatcherParts {
-    pub options: BatcherOptions,
-    pub spool: Spool,
-    pub trackers: Trackers,
-    pub keys: IdempotencyKeys,
-    pub clock: Clock,
-    /// Where changed tracker states go, for other nodes.
-    pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
-    pub recovered: Vec<RecoveredBatch>,
-}
-
-pub struct Batcher {
+/// A Batcher's state, but for what a panic can have left half done: its successor begins with it.
+pub struct BatcherEstate {
     options: BatcherOptions,
-    port: Port<Batcher>,
     writers: Vec<Port<ClickHouseWriter>>,
     idle_writers: Vec<usize>,
     spool: Spool,
     trackers: Trackers,
     keys: IdempotencyKeys,
     clock: Clock,
+    /// Where changed tracker states go, for other nodes.
     tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
-    changed_trackers: HashSet<Uuid>,
-    trackers_sent_at: Instant,
+    dead_letters: DeadLetters,
     open: Vec<OpenRecord>,
     open_rows: usize,
     open_bytes: usize,
     open_since: Option<Instant>,
     sealed: VecDeque<SealedBatch>,
     draining: Option<oneshot::Sender<()>>,
+    blocked: Blocked,
+    /// Behind the spool, hence dropped after it was closed.
+    closed: Option<CloseNotice>,
+}
+
+/// What the first Batcher of a process begins with.
+pub struct BatcherParts {
+    pub options: BatcherOptions,
+    /// `options.writer_count` idle writers.
+    pub writers: Vec<Port<ClickHouseWriter>>,
+    pub spool: Spool,
+    pub trackers: Trackers,
+    pub keys: IdempotencyKeys,
+    pub clock: Clock,
+    /// Where changed tracker states go, for other nodes.
+    pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
+    pub dead_letters: DeadLetters,
+    pub recovered: Vec<RecoveredBatch>,
+    /// Counts the seconds in which batches waited and no writer was free.
+    pub blocked_seconds: prometheus::Counter,
+}
+
+impl From<BatcherParts> for BatcherEstate {
+    fn from(parts: BatcherParts) -> Self {
+        let sealed = parts
+            .recovered
+            .into_iter()
+            .map(|batch| SealedBatch {
+                range: batch.range,
+                records: None,
+                events: batch.events,
+                state: if batch.sealed { SealState::Logged } else { SealState::Unlogged },
+                recovered: batch.sealed,
+            })
+            .collect();
+        Self {
+            options: parts.options,
+            idle_writers: (0..parts.writers.len()).collect(),
+            writers: parts.writers,
+            spool: parts.spool,
+            trackers: parts.trackers,
+            keys: parts.keys,
+            clock: parts.clock,
+            tracker_states: parts.tracker_states,
+            dead_letters: parts.dead_letters,
+            open: Vec::new(),
+            open_rows: 0,
+            open_bytes: 0,
+            open_since: None,
+            sealed,
+            draining: None,
+            blocked: Blocked { since: None, seconds: parts.blocked_seconds },
+            closed: None,
+        }
+    }
+}
+
+/// Measures for how long there was work and nobody downstream to take it.
+struct Blocked {
+    since: Option<Instant>,
+    seconds: prometheus::Counter,
+}
+
+impl Blocked {
+    fn note(&mut self, is_blocked: bool, now: Instant) {
+        if let Some(since) = self.since {
+            self.seconds.inc_by(now.saturating_duration_since(since).as_secs_f64());
+        }
+        self.since = is_blocked.then_some(now);
+    }
+}
+
+pub struct Batcher {
+    estate: BatcherEstate,
+    port: Port<Batcher>,
+    changed_trackers: HashSet<Uuid>,
+    trackers_sent_at: Instant,
     /// The server and key of the request in work; after a panic they tell whose tracker may be half changed and
     /// which key nobody else would ever free.
     in_work: Option<(Uuid, Option<Text>)>,
-    /// Behind the spool, hence dropped after it was closed.
-    closed: Option<CloseNotice>,
 }
 
 /// Tells, when it is dropped, that everything before it was.
@@ -175,105 +247,75 @@ impl Drop for CloseNotice {
 }
 
 impl Batcher {
-    /// `writers` must be `options.writer_count` idle writers that tell this Batcher's port when a batch is written.
-    pub fn new(parts: BatcherParts, port: Port<Batcher>, writers: Vec<Port<ClickHouseWriter>>) -> Self {
-        let sealed = parts
-            .recovered
-            .into_iter()
-            .map(|batch| SealedBatch {
-                range: batch.range,
-                records: None,
-                events: batch.events,
-                state: if batch.sealed { SealState::Logged } else { SealState::Unlogged },
-                recovered: batch.sealed,
-            })
-            .collect();
-        Self {
-            options: parts.options,
-            port,
-            idle_writers: (0..writers.len()).collect(),
-            writers,
-            spool: parts.spool,
-            trackers: parts.trackers,
-            keys: parts.keys,
-            clock: parts.clock,
-            tracker_states: parts.tracker_states,
-            changed_trackers: HashSet::new(),
-            trackers_sent_at: Instant::now(),
-            open: Vec::new(),
-            open_rows: 0,
-            open_bytes: 0,
-            open_since: None,
-            sealed,
-            draining: None,
-            in_work: None,
-            closed: None,
-        }
+    pub fn new(estate: BatcherEstate, port: Port<Batcher>) -> Self {
+        let trackers_sent_at = estate.clock.instant();
+        Self { estate, port, changed_trackers: HashSet::new(), trackers_sent_at, in_work: None }
     }
 
-    fn ingest(&mut self, request: IngestRequest, admitted: Admitted) {
-        let IngestRequest { server_id, received_at, events, idempotency, answer, tracker_state, reply } =
-            request;
-        if self.draining.is_some() {
-            refuse(events, reply, RejectReason::Draining);
+    /// Takes the request out of `slot` once nothing can lose it any more.
+    fn ingest(&mut self, slot: &mut Option<IngestRequest>, admitted: Admitted) {
+        let Some(request) = slot else { return };
+        let server_id = request.server_id;
+        if self.estate.draining.is_some() {
+            refuse(slot, RejectReason::Draining);
             return;
         }
-        let mut reply = Some(reply);
-        if let Some((key, body_hash)) = &idempotency {
-            match self.keys.look_up(server_id, key, *body_hash, &mut reply) {
+        if let Some((key, body_hash)) = &request.idempotency {
+            match self.estate.keys.look_up(server_id, key, *body_hash) {
                 Lookup::New => {}
                 Lookup::Replay(answer) => {
-                    events.reject(RejectReason::IdempotentReplay);
-                    send(reply, IngestOutcome::Replayed(answer));
+                    if let Some(request) = slot.take() {
+                        request.events.reject(RejectReason::IdempotentReplay);
+                        send(request.reply, IngestOutcome::Replayed(answer));
+                    }
                     return;
                 }
-                Lookup::Waiting => {
-                    events.reject(RejectReason::IdempotentReplay);
+                Lookup::InWork => {
+                    if let Some(IngestRequest { events, idempotency: Some((key, _)), reply, .. }) =
+                        slot.take()
+                    {
+                        events.reject(RejectReason::IdempotentReplay);
+                        self.estate.keys.wait_for(server_id, &key, reply);
+                    }
                     return;
                 }
                 Lookup::Mismatch => {
-                    events.reject(RejectReason::IdempotencyMismatch);
-                    send(reply, IngestOutcome::Rejected(RejectReason::IdempotencyMismatch));
+                    refuse(slot, RejectReason::IdempotencyMismatch);
                     return;
                 }
             }
         }
-        let Some(reply) = reply else { return };
-        let key = idempotency.as_ref().map(|(key, _)| key.clone());
-        let Some(events_to_stamp) = events.get() else { return };
-        if self.spool.admit(estimated_bytes(events_to_stamp)).is_err() {
+        let key = request.idempotency.as_ref().map(|(key, _)| key.clone());
+        let Some(events) = request.events.get() else { return };
+        if self.estate.spool.admit(estimated_bytes(events)).is_err() {
             self.release_key(server_id, key, RejectReason::SpoolFull);
-            refuse(events, reply, RejectReason::SpoolFull);
+            refuse(slot, RejectReason::SpoolFull);
             return;
         }
-        if self.spool.wants_rotation() {
+        if self.estate.spool.wants_rotation() {
             self.rotate();
         }
-        let seq = self.spool.next_seq();
-        let record_key = idempotency.map(|(key, body_hash)| RecordKey {
-            key: key.to_string(),
-            body_hash,
-            answer: answer.clone(),
-        });
-        let payload =
-            self.stamp(server_id, received_at, seq, events_to_stamp, record_key.as_ref(), tracker_state);
-        let rows = events_to_stamp.len();
+        let seq = self.estate.spool.next_seq();
+        let payload = Arc::new(self.stamp(request, seq));
+        let Some(request) = slot.take() else { return };
+        let IngestRequest { received_at, events, answer, reply, .. } = request;
+        let rows = events.events() as usize;
         let payload_bytes = payload.len();
-        let payload = Arc::new(payload);
         self.append(server_id, received_at, seq, rows, payload.clone(), key, answer, reply, admitted);
-        self.open.push(OpenRecord { record: StoredRecord { seq, payload }, events: events.map(drop) });
-        self.open_rows += rows;
-        self.open_bytes += payload_bytes;
-        self.open_since.get_or_insert_with(Instant::now);
-        if self.open_rows >= self.options.batch_rows {
+        self.estate.open.push(OpenRecord { record: StoredRecord { seq, payload }, events: events.map(drop) });
+        self.estate.open_rows += rows;
+        self.estate.open_bytes += payload_bytes;
+        let clock = &self.estate.clock;
+        self.estate.open_since.get_or_insert_with(|| clock.instant());
+        if self.estate.open_rows >= self.estate.options.batch_rows {
             self.dispatch();
         }
     }
 
     /// Begins a new segment with the trackers' state at exactly this point.
     fn rotate(&mut self) {
-        self.trackers.forget_idle((self.clock)());
-        if let Err(error) = self.spool.rotate(self.trackers.snapshot()) {
+        self.estate.trackers.forget_idle(self.estate.clock.now());
+        if let Err(error) = self.estate.spool.rotate(self.estate.trackers.snapshot()) {
             // The old segment goes on, and with it the older state: a restart reads more records again.
             tracing::error!(%error, "a new spool segment could not be begun");
         }
@@ -281,41 +323,43 @@ impl Batcher {
 
     /// Passes on the trackers that changed; at most once in [`TRACKER_STATE_INTERVAL`] each.
     fn send_changed_trackers(&mut self) {
-        if self.trackers_sent_at.elapsed() < TRACKER_STATE_INTERVAL {
+        let now = self.estate.clock.instant();
+        if now.saturating_duration_since(self.trackers_sent_at) < TRACKER_STATE_INTERVAL {
             return;
         }
-        self.trackers_sent_at = Instant::now();
+        self.trackers_sent_at = now;
         for server_id in self.changed_trackers.drain() {
-            if let Some(state) = self.trackers.snapshot_server(server_id) {
+            if let Some(state) = self.estate.trackers.snapshot_server(server_id) {
                 // Nobody listens any more when the service is ending.
-                let _ = self.tracker_states.send((server_id, state));
+                let _ = self.estate.tracker_states.send((server_id, state));
             }
         }
     }
 
-    fn stamp(
-        &mut self,
-        server_id: Uuid,
-        received_at: Millis,
-        seq: u64,
-        events: &[Event],
-        key: Option<&RecordKey>,
-        tracker_state: Option<Vec<u8>>,
-    ) -> Vec<u8> {
-        if let Some(state) = tracker_state
-            && !self.trackers.knows(server_id)
-            && let Err(error) = self.trackers.restore_server(server_id, &state)
+    /// The spool record of a request.
+    fn stamp(&mut self, request: &IngestRequest, seq: u64) -> Vec<u8> {
+        let IngestRequest { server_id, received_at, .. } = *request;
+        if let Some(state) = &request.tracker_state
+            && !self.estate.trackers.knows(server_id)
+            && let Err(error) = self.estate.trackers.restore_server(server_id, state)
         {
             tracing::warn!(%error, %server_id, "another node's tracker state can't be read, beginning anew");
         }
         self.changed_trackers.insert(server_id);
-        let mut record = RecordBuilder::new(server_id, received_at, key, events.len());
+        let key = request.idempotency.as_ref().map(|(key, body_hash)| RecordKey {
+            key: key.to_string(),
+            body_hash: *body_hash,
+            answer: request.answer.clone(),
+        });
+        let events = request.events.get().map_or(&[][..], Vec::as_slice);
+        let mut record = RecordBuilder::new(server_id, received_at, key.as_ref(), events.len());
+        let window = &self.estate.options.event_window;
         for (index, event) in events.iter().enumerate() {
-            let mut stamp = self.trackers.stamp(server_id, event, received_at, &self.options.event_window);
+            let mut stamp = self.estate.trackers.stamp(server_id, event, received_at, window);
             stamp.spool_seq = seq;
             stamp.spool_index = index as u32;
-            if let Some(RecordKey { key, .. }) = key {
-                stamp.idempotency_key = Text::from(key.as_str());
+            if let Some((key, _)) = &request.idempotency {
+                stamp.idempotency_key = key.clone();
             }
             record.push(event, &stamp);
         }
@@ -336,7 +380,7 @@ impl Batcher {
         admitted: Admitted,
     ) {
         let port = self.port.clone();
-        let appended_as = self.spool.append(payload, rows as u32, move |result| {
+        let appended_as = self.estate.spool.append(payload, rows as u32, move |result| {
             let outcome = match result {
                 Ok(()) => IngestOutcome::Accepted(answer.clone()),
                 Err(error) => {
@@ -357,7 +401,7 @@ impl Batcher {
                     outcome: ended,
                 });
             }
-            send(Some(reply), outcome);
+            send(reply, outcome);
             drop(admitted);
         });
         debug_assert_eq!(appended_as, seq);
@@ -365,62 +409,77 @@ impl Batcher {
 
     fn release_key(&mut self, server_id: Uuid, key: Option<Text>, reason: RejectReason) {
         if let Some(key) = key {
-            self.keys.finish(server_id, &key, (self.clock)(), Err(IngestOutcome::Rejected(reason)));
+            self.estate.keys.finish(
+                server_id,
+                &key,
+                self.estate.clock.now(),
+                Err(IngestOutcome::Rejected(reason)),
+            );
         }
     }
 
     /// Gives free writers work, and seals what must not grow further.
     fn dispatch(&mut self) {
+        self.hand_out_what_is_due();
+        let is_blocked = self.estate.idle_writers.is_empty()
+            && (self.open_batch_is_due() || self.estate.sealed.iter().any(SealedBatch::is_ready));
+        self.estate.blocked.note(is_blocked, self.estate.clock.instant());
+    }
+
+    fn hand_out_what_is_due(&mut self) {
         self.log_boundaries();
-        while !self.idle_writers.is_empty() {
-            let next_ready = self.sealed.iter().position(|batch| matches!(batch.state, SealState::Logged));
+        while !self.estate.idle_writers.is_empty() {
+            let next_ready = self.estate.sealed.iter().position(SealedBatch::is_ready);
             if let Some(position) = next_ready {
                 self.hand_out(position);
                 continue;
             }
             // One boundary under way is enough for each free writer.
-            if self.sealed.len() >= self.idle_writers.len() || !self.open_batch_is_due() {
+            if self.estate.sealed.len() >= self.estate.idle_writers.len() || !self.open_batch_is_due() {
                 return;
             }
             self.seal_open_batch();
         }
-        if self.open_rows >= self.options.batch_max_rows || self.open_bytes >= self.options.batch_max_bytes {
+        if self.estate.open_rows >= self.estate.options.batch_max_rows
+            || self.estate.open_bytes >= self.estate.options.batch_max_bytes
+        {
             self.seal_open_batch();
         }
     }
 
     fn open_batch_is_due(&self) -> bool {
-        let Some(since) = self.open_since else { return false };
-        self.open_rows >= self.options.batch_rows
-            || since.elapsed() >= self.options.flush_interval
-            || self.draining.is_some()
+        let Some(since) = self.estate.open_since else { return false };
+        self.estate.open_rows >= self.estate.options.batch_rows
+            || self.estate.clock.instant().saturating_duration_since(since)
+                >= self.estate.options.flush_interval
+            || self.estate.draining.is_some()
     }
 
     fn seal_open_batch(&mut self) {
-        let Some(first) = self.open.first() else {
-            self.open_since = None;
+        let Some(first) = self.estate.open.first() else {
+            self.estate.open_since = None;
             return;
         };
         let range = SealedRange {
             first_seq: first.record.seq,
-            last_seq: self.open.last().map_or(first.record.seq, |last| last.record.seq),
+            last_seq: self.estate.open.last().map_or(first.record.seq, |last| last.record.seq),
         };
-        let mut records = Vec::with_capacity(self.open.len());
+        let mut records = Vec::with_capacity(self.estate.open.len());
         let mut events: Option<Accounted<()>> = None;
-        for open in self.open.drain(..) {
+        for open in self.estate.open.drain(..) {
             records.push(open.record);
             match &mut events {
                 None => events = Some(open.events),
                 Some(events) => events.absorb(open.events),
             }
         }
-        self.open_rows = 0;
-        self.open_bytes = 0;
-        self.open_since = None;
+        self.estate.open_rows = 0;
+        self.estate.open_bytes = 0;
+        self.estate.open_since = None;
         let Some(events) = events else { return };
-        let in_memory = self.sealed.iter().filter(|batch| batch.records.is_some()).count();
-        let keep_in_memory = in_memory < 2 * self.options.writer_count;
-        self.sealed.push_back(SealedBatch {
+        let in_memory = self.estate.sealed.iter().filter(|batch| batch.records.is_some()).count();
+        let keep_in_memory = in_memory < 2 * self.estate.options.writer_count;
+        self.estate.sealed.push_back(SealedBatch {
             range,
             records: keep_in_memory.then_some(records),
             events,
@@ -431,33 +490,36 @@ impl Batcher {
     }
 
     fn log_boundaries(&mut self) {
-        for batch in &mut self.sealed {
+        for batch in &mut self.estate.sealed {
             if !matches!(batch.state, SealState::Unlogged) {
                 continue;
             }
             batch.state = SealState::BeingLogged;
             let range = batch.range;
             let port = self.port.clone();
-            self.spool.seal(range.first_seq, range.last_seq, move |result| {
+            self.estate.spool.seal(range.first_seq, range.last_seq, move |result| {
                 port.tell(BatcherSignal::SealLogged { range, logged: result.is_ok() });
             });
         }
     }
 
     fn hand_out(&mut self, position: usize) {
-        let Some(writer) = self.idle_writers.pop() else { return };
-        let Some(batch) = self.sealed.remove(position) else { return };
+        let Some(writer) = self.estate.idle_writers.pop() else { return };
+        let Some(batch) = self.estate.sealed.remove(position) else { return };
         let weight = Weight { events: batch.events.events(), bytes: 0 };
+        let port = self.port.clone();
+        let range = batch.range;
         let job = WriteJob {
-            range: batch.range,
+            range,
             records: batch.records,
             recovered: batch.recovered,
             events: batch.events,
+            on_ended: Box::new(move || port.tell(BatcherSignal::Written { writer, range })),
         };
-        if let Err(job) = self.writers[writer].offer(job, weight) {
-            // An idle writer's mailbox is empty and admits anything; should that ever fail, the batch waits on.
-            tracing::error!(writer, "an idle writer refused a batch");
-            self.sealed.push_front(SealedBatch {
+        if let Err((job, refusal)) = self.estate.writers[writer].offer(job, weight) {
+            // An idle writer's mailbox is empty and admits anything; one that has ended is asked no more.
+            tracing::error!(writer, ?refusal, "an idle writer refused a batch");
+            self.estate.sealed.push_front(SealedBatch {
                 range: job.range,
                 records: job.records,
                 events: job.events,
@@ -469,19 +531,19 @@ impl Batcher {
 
     /// A record that never reached the disk leaves its batch; its events were refused.
     fn forget_failed(&mut self, seq: u64, rows: u64) {
-        if let Some(position) = self.open.iter().position(|open| open.record.seq == seq) {
-            let failed = self.open.remove(position);
-            self.open_rows = self.open_rows.saturating_sub(rows as usize);
-            self.open_bytes = self.open_bytes.saturating_sub(failed.record.payload.len());
+        if let Some(position) = self.estate.open.iter().position(|open| open.record.seq == seq) {
+            let failed = self.estate.open.remove(position);
+            self.estate.open_rows = self.estate.open_rows.saturating_sub(rows as usize);
+            self.estate.open_bytes = self.estate.open_bytes.saturating_sub(failed.record.payload.len());
             failed.events.reject(RejectReason::SpoolFailed);
-            if self.open.is_empty() {
-                self.open_since = None;
+            if self.estate.open.is_empty() {
+                self.estate.open_since = None;
             }
             return;
         }
         // Sealed, but not sent: the boundary is logged after every append of its range has ended.
         let holds = |batch: &&mut SealedBatch| batch.range.first_seq <= seq && seq <= batch.range.last_seq;
-        let Some(batch) = self.sealed.iter_mut().find(holds) else { return };
+        let Some(batch) = self.estate.sealed.iter_mut().find(holds) else { return };
         if let Some(records) = &mut batch.records {
             records.retain(|record| record.seq != seq);
         }
@@ -489,10 +551,14 @@ impl Batcher {
     }
 
     fn finish_drain_if_empty(&mut self) {
-        let busy = self.idle_writers.len() < self.writers.len();
-        if self.draining.is_some() && self.open.is_empty() && self.sealed.is_empty() && !busy {
+        let busy = self.estate.idle_writers.len() < self.estate.writers.len();
+        if self.estate.draining.is_some()
+            && self.estate.open.is_empty()
+            && self.estate.sealed.is_empty()
+            && !busy
+        {
             self.rotate();
-            if let Some(drained) = self.draining.take() {
+            if let Some(drained) = self.estate.draining.take() {
                 // Whoever asked may have given up waiting.
                 let _ = drained.send(());
             }
@@ -503,18 +569,31 @@ impl Batcher {
 impl Worker for Batcher {
     type Message = IngestRequest;
     type Signal = BatcherSignal;
+    type Estate = BatcherEstate;
 
     fn started(&mut self, context: &mut Context<Kernel<Self>>) {
         self.rotate();
-        let tick =
-            (self.options.flush_interval / 4).clamp(Duration::from_millis(5), Duration::from_millis(100));
-        let port = self.port.clone();
-        context.run_interval(tick, move |_kernel, _context| port.tell(BatcherSignal::Tick));
+        let tick = (self.estate.options.flush_interval / 4)
+            .clamp(Duration::from_millis(5), Duration::from_millis(100));
+        let (clock, port) = (self.estate.clock.clone(), self.port.clone());
+        context.spawn(actix::fut::wrap_future(async move {
+            loop {
+                clock.sleep(tick).await;
+                port.tell(BatcherSignal::Tick);
+            }
+        }));
         self.dispatch();
     }
 
-    fn handle(&mut self, request: IngestRequest, admitted: Admitted, _context: &mut Context<Kernel<Self>>) {
-        self.in_work = Some((request.server_id, request.idempotency.as_ref().map(|(key, _)| key.clone())));
+    fn handle(
+        &mut self,
+        request: &mut Option<IngestRequest>,
+        admitted: Admitted,
+        _context: &mut Context<Kernel<Self>>,
+    ) {
+        self.in_work = request
+            .as_ref()
+            .map(|request| (request.server_id, request.idempotency.as_ref().map(|(key, _)| key.clone())));
         self.ingest(request, admitted);
         self.in_work = None;
     }
@@ -522,17 +601,17 @@ impl Worker for Batcher {
     fn signal(&mut self, signal: BatcherSignal, context: &mut Context<Kernel<Self>>) {
         match signal {
             BatcherSignal::Tick => {
-                self.keys.expire((self.clock)());
+                self.estate.keys.expire(self.estate.clock.now());
                 self.send_changed_trackers();
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
             BatcherSignal::AppendFailed { seq, rows } => self.forget_failed(seq, rows),
             BatcherSignal::KeyedAppendEnded { server_id, key, at, outcome } => {
-                self.keys.finish(server_id, &key, at, outcome);
+                self.estate.keys.finish(server_id, &key, at, outcome);
             }
             BatcherSignal::SealLogged { range, logged } => {
-                if let Some(batch) = self.sealed.iter_mut().find(|batch| batch.range == range) {
+                if let Some(batch) = self.estate.sealed.iter_mut().find(|batch| batch.range == range) {
                     batch.state = if logged { SealState::Logged } else { SealState::Unlogged };
                 }
                 if logged {
@@ -540,31 +619,70 @@ impl Worker for Batcher {
                 }
             }
             BatcherSignal::Written { writer, range } => {
-                self.spool.stored(range.first_seq, range.last_seq);
-                self.idle_writers.push(writer);
+                self.estate.spool.stored(range.first_seq, range.last_seq);
+                self.estate.idle_writers.push(writer);
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
             BatcherSignal::Close(closed) => {
-                self.closed = Some(CloseNotice(Some(closed)));
+                self.estate.closed = Some(CloseNotice(Some(closed)));
                 self.rotate();
-                self.open.drain(..).for_each(|open| open.events.leave_in_spool());
-                self.sealed.drain(..).for_each(|batch| batch.events.leave_in_spool());
+                self.estate.open.drain(..).for_each(|open| open.events.leave_in_spool());
+                self.estate.sealed.drain(..).for_each(|batch| batch.events.leave_in_spool());
                 context.stop();
             }
             BatcherSignal::Drain(drained) => {
-                self.draining = Some(drained);
+                self.estate.draining = Some(drained);
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
         }
     }
 
-    fn recover_after_panic(&mut self) {
-        // Only stamping calls code with state of its own; the tracker it left half changed is made anew.
-        let Some((server_id, key)) = self.in_work.take() else { return };
-        self.trackers.forget(server_id);
-        self.release_key(server_id, key, RejectReason::Internal);
+    fn observe(&self) -> Value {
+        let estate = &self.estate;
+        json!({
+            "open_records": estate.open.len(),
+            "open_rows": estate.open_rows,
+            "open_bytes": estate.open_bytes,
+            "sealed_batches": estate.sealed.len(),
+            "sealed_batches_in_memory": estate.sealed.iter().filter(|batch| batch.records.is_some()).count(),
+            "idle_writers": estate.idle_writers.len(),
+            "writers": estate.writers.len(),
+            "next_spool_seq": estate.spool.next_seq(),
+            "draining": estate.draining.is_some(),
+            "server_in_work": self.in_work.as_ref().map(|(server_id, _)| server_id),
+        })
+    }
+
+    fn bequeath(mut self) -> BatcherEstate {
+        // Only stamping calls code with state of its own; the tracker it left half changed begins anew.
+        if let Some((server_id, key)) = self.in_work.take() {
+            self.estate.trackers.forget(server_id);
+            self.release_key(server_id, key, RejectReason::Internal);
+        }
+        self.estate
+    }
+
+    fn bury(&mut self, request: IngestRequest, panic: &str) {
+        let IngestRequest { server_id, received_at, events, idempotency, answer, reply, .. } = request;
+        let key = idempotency.map(|(key, body_hash)| RecordKey { key: key.to_string(), body_hash, answer });
+        let unstamped = events.get().map_or(&[][..], Vec::as_slice);
+        let kept = self.estate.dead_letters.keep(&DeadLetter::request(
+            server_id,
+            received_at,
+            key.as_ref(),
+            unstamped,
+            panic,
+        ));
+        match kept {
+            Ok(()) => events.dead_letter(),
+            Err(error) => {
+                tracing::error!(%error, %server_id, "dead letters can't be written, the request is lost");
+                events.reject(RejectReason::Internal);
+            }
+        }
+        send(reply, IngestOutcome::Rejected(RejectReason::Internal));
     }
 }
 
@@ -573,14 +691,14 @@ fn estimated_bytes(events: &[Event]) -> u64 {
     events.iter().map(|event| 600 + event.extra.len() as u64 + event.message.len() as u64).sum()
 }
 
-fn refuse(events: Accounted<Vec<Event>>, reply: oneshot::Sender<IngestOutcome>, reason: RejectReason) {
-    events.reject(reason);
-    send(Some(reply), IngestOutcome::Rejected(reason));
+fn refuse(slot: &mut Option<IngestRequest>, reason: RejectReason) {
+    if let Some(request) = slot.take() {
+        request.events.reject(reason);
+        send(request.reply, IngestOutcome::Rejected(reason));
+    }
 }
 
-fn send(reply: Option<oneshot::Sender<IngestOutcome>>, outcome: IngestOutcome) {
-    if let Some(reply) = reply {
-        // The sender may have gone; its events are safe all the same.
-        let _ = reply.send(outcome);
-    }
+fn send(reply: oneshot::Sender<IngestOutcome>, outcome: IngestOutcome) {
+    // The sender may have gone; its events are safe all the same.
+    let _ = reply.send(outcome);
 }

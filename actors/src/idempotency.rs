@@ -20,7 +20,7 @@ use crate::batcher::IngestOutcome;
 const REMEMBERED_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// The first 16 bytes of the SHA-256 of a request body as it was decompressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodyHash(pub [u8; 16]);
 
 /// What an accepted request was told: the counts, and `errors` as the JSON text of the list (`""` when empty).
@@ -52,8 +52,8 @@ pub enum Lookup {
     Replay(IngestAnswer),
     /// The key stands for other content.
     Mismatch,
-    /// The first one is still in work; the reply will come through the sender that was handed in.
-    Waiting,
+    /// The first one is still in work: [`IdempotencyKeys::wait_for`] its answer.
+    InWork,
 }
 
 /// The remembered keys of all servers.
@@ -98,13 +98,7 @@ impl IdempotencyKeys {
     }
 
     /// Looks a request's key up; a new one is in work from now on.
-    pub fn look_up(
-        &mut self,
-        server_id: Uuid,
-        key: &Text,
-        body_hash: BodyHash,
-        reply: &mut Option<oneshot::Sender<IngestOutcome>>,
-    ) -> Lookup {
+    pub fn look_up(&mut self, server_id: Uuid, key: &Text, body_hash: BodyHash) -> Lookup {
         use std::collections::hash_map::Entry as Slot;
         match self.entries.entry((server_id, key.clone())) {
             Slot::Vacant(slot) => {
@@ -112,13 +106,19 @@ impl IdempotencyKeys {
                 Lookup::New
             }
             Slot::Occupied(slot) if slot.get().body_hash != body_hash => Lookup::Mismatch,
-            Slot::Occupied(mut slot) => match &mut slot.get_mut().state {
+            Slot::Occupied(slot) => match &slot.get().state {
                 State::Accepted(answer) => Lookup::Replay(answer.clone()),
-                State::InWork { waiters } => {
-                    waiters.extend(reply.take());
-                    Lookup::Waiting
-                }
+                State::InWork { .. } => Lookup::InWork,
             },
+        }
+    }
+
+    /// Tells `reply` how the request that holds this key ends. Without one it is dropped.
+    pub fn wait_for(&mut self, server_id: Uuid, key: &Text, reply: oneshot::Sender<IngestOutcome>) {
+        if let Some(Entry { state: State::InWork { waiters }, .. }) =
+            self.entries.get_mut(&(server_id, key.clone()))
+        {
+            waiters.push(reply);
         }
     }
 

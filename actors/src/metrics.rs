@@ -1,7 +1,8 @@
 //! Metrics of a mailbox, labelled by the actor's kind and never by an instance.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// The metric families of all mailboxes; one [`MailboxMetrics`] is taken from it for each actor kind.
@@ -14,6 +15,7 @@ pub struct MailboxMetricFamilies {
     last_progress: IntGaugeVec,
     queue_wait_seconds: HistogramVec,
     handling_seconds: HistogramVec,
+    blocked_seconds: CounterVec,
 }
 
 /// The metrics of one actor kind.
@@ -28,6 +30,7 @@ pub struct MailboxMetrics {
     pub last_progress: IntGauge,
     pub queue_wait_seconds: Histogram,
     pub handling_seconds: Histogram,
+    pub blocked_seconds: Counter,
 }
 
 /// 10 µs to 10 s: a handler that takes longer than a second is already an incident.
@@ -55,6 +58,14 @@ impl MailboxMetricFamilies {
             registry.register(Box::new(family.clone()))?;
             Ok(family)
         };
+        let blocked_seconds = CounterVec::new(
+            Opts::new(
+                "mohaa_actor_blocked_seconds_total",
+                "Time in which work was ready and everybody downstream was busy.",
+            ),
+            &["actor"],
+        )?;
+        registry.register(Box::new(blocked_seconds.clone()))?;
         Ok(Self {
             depth: gauges("mohaa_mailbox_depth", "Events queued or in work, by actor kind.")?,
             capacity: gauges("mohaa_mailbox_capacity", "Events a mailbox may hold, by actor kind.")?,
@@ -73,6 +84,7 @@ impl MailboxMetricFamilies {
             )?,
             queue_wait_seconds: histograms("mohaa_mailbox_wait_seconds", "Time from offer to handling.")?,
             handling_seconds: histograms("mohaa_actor_handling_seconds", "Time spent in one handler.")?,
+            blocked_seconds,
         })
     }
 
@@ -89,6 +101,7 @@ impl MailboxMetricFamilies {
             last_progress: self.last_progress.with_label_values(label),
             queue_wait_seconds: self.queue_wait_seconds.with_label_values(label),
             handling_seconds: self.handling_seconds.with_label_values(label),
+            blocked_seconds: self.blocked_seconds.with_label_values(label),
         }
     }
 }

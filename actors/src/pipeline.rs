@@ -19,12 +19,14 @@ use crate::accounting::Ledger;
 use crate::batch::SealedRange;
 use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, RecoveredBatch};
 use crate::clock::Clock;
-use crate::dead_letters::DeadLetters;
+use crate::dead_letters::{DeadLetterError, DeadLetters};
 use crate::idempotency::IdempotencyKeys;
 use crate::metrics::MailboxMetricFamilies;
-use crate::port::{Capacity, Port};
+use crate::port::{Capacity, Port, Post};
 use crate::record::RecordView;
+use crate::replay::Replayer;
 use crate::store::EventStore;
+use crate::supervision::{Directory, RestartBudget};
 use crate::writer::{ClickHouseWriter, WriterEnvironment, WriterMetrics};
 
 /// An event in the mailbox takes about a kilobyte once decoded; requests of huge events are bounded by bytes.
@@ -50,6 +52,8 @@ pub enum PipelineError {
     Record { seq: u64, source: crate::record::RecordError },
     #[error("{path}: {source}", path = .path.display())]
     Files { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -60,12 +64,15 @@ pub struct Pipeline {
     pub batcher: Port<Batcher>,
     pub ledger: Ledger,
     pub spool: SpoolReader,
-    pub dead_letters: Arc<DeadLetters>,
+    pub dead_letters: DeadLetters,
     /// Whoever holds it for writing has the store to himself.
     pub gate: Arc<RwLock<()>>,
     /// See [`WriterEnvironment::doubtful_inserts`].
     pub doubtful_inserts: Arc<AtomicU64>,
     pub spool_id: Uuid,
+    /// All actors that run.
+    pub actors: Directory,
+    environment: Arc<WriterEnvironment>,
 }
 
 impl Pipeline {
@@ -84,8 +91,8 @@ impl Pipeline {
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
         let (spool, recovered) = Spool::open(options.spool)?;
         let ledger = Ledger::new(registry)?;
-        let dead_letters = Arc::new(DeadLetters::open(&directory).map_err(in_directory)?);
-        let mut keys = IdempotencyKeys::open(&directory, clock()).map_err(in_directory)?;
+        let dead_letters = DeadLetters::open(&directory)?;
+        let mut keys = IdempotencyKeys::open(&directory, clock.now()).map_err(in_directory)?;
         let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows)?;
 
         let families = MailboxMetricFamilies::new(registry)?;
@@ -103,27 +110,72 @@ impl Pipeline {
             metrics: WriterMetrics::new(registry)?,
             doubtful_inserts: doubtful_inserts.clone(),
         });
+        let actors = Directory::default();
+        let writer_metrics = families.of_kind("clickhouse_writer");
+        let writers = (0..options.batcher.writer_count)
+            .map(|index| {
+                let post = Post {
+                    arbiter: &Arbiter::new().handle(),
+                    name: index.to_string(),
+                    // A writer has one batch at a time: the Batcher keeps the queue.
+                    capacity: Capacity { events: 1, bytes: 1 },
+                    budget: RestartBudget::default(),
+                    clock: clock.clone(),
+                    metrics: writer_metrics.clone(),
+                    directory: &actors,
+                };
+                Port::start(post, environment.clone(), |_port, environment| {
+                    ClickHouseWriter::new(environment)
+                })
+            })
+            .collect();
+        let metrics = families.of_kind("batcher");
         let parts = BatcherParts {
             options: options.batcher,
+            writers,
             spool,
             trackers: earlier.trackers,
             keys,
-            clock,
+            clock: clock.clone(),
             tracker_states,
+            dead_letters: dead_letters.clone(),
             recovered: earlier.batches,
+            blocked_seconds: metrics.blocked_seconds.clone(),
         };
-        let capacity = Capacity {
-            events: options.queue_events,
-            bytes: options.queue_events.saturating_mul(MAILBOX_BYTES_PER_EVENT),
+        let post = Post {
+            arbiter: &Arbiter::new().handle(),
+            name: "0".to_owned(),
+            capacity: Capacity {
+                events: options.queue_events,
+                bytes: options.queue_events.saturating_mul(MAILBOX_BYTES_PER_EVENT),
+            },
+            budget: RestartBudget::default(),
+            clock,
+            metrics,
+            directory: &actors,
         };
-        let writer_metrics = families.of_kind("clickhouse_writer");
-        let batcher = Port::start(&Arbiter::new(), capacity, families.of_kind("batcher"), move |port| {
-            let writers = (0..parts.options.writer_count)
-                .map(|index| start_writer(index, &environment, &writer_metrics, &port))
-                .collect();
-            Batcher::new(parts, port, writers)
-        });
-        Ok(Self { batcher, ledger, spool: spool_reader, dead_letters, gate, doubtful_inserts, spool_id })
+        let batcher = Port::start(post, parts.into(), |port, estate| Batcher::new(estate, port.clone()));
+        Ok(Self {
+            batcher,
+            ledger,
+            spool: spool_reader,
+            dead_letters,
+            gate,
+            doubtful_inserts,
+            spool_id,
+            actors,
+            environment,
+        })
+    }
+
+    /// Sends dead letters again that operators ask for, for ever.
+    pub fn replay_dead_letters(&self) -> impl Future<Output = ()> + 'static {
+        let replayer = Replayer {
+            environment: self.environment.clone(),
+            batcher: self.batcher.clone(),
+            ledger: self.ledger.clone(),
+        };
+        replayer.watch()
     }
 
     /// Writes what it can until `deadline` and closes the spool; says whether everything is stored.
@@ -144,24 +196,6 @@ impl Pipeline {
         self.batcher.tell(BatcherSignal::Drain(drained));
         matches!(tokio::time::timeout(deadline, done).await, Ok(Ok(())))
     }
-}
-
-fn start_writer(
-    index: usize,
-    environment: &Arc<WriterEnvironment>,
-    metrics: &crate::metrics::MailboxMetrics,
-    batcher: &Port<Batcher>,
-) -> Port<ClickHouseWriter> {
-    let environment = environment.clone();
-    let batcher = batcher.clone();
-    let on_written = Arc::new(move |writer, range: SealedRange| {
-        batcher.tell(BatcherSignal::Written { writer, range });
-    });
-    // A writer has one batch at a time: the Batcher keeps the queue.
-    let one_batch = Capacity { events: 1, bytes: 1 };
-    Port::start(&Arbiter::new(), one_batch, metrics.clone(), move |_port| {
-        ClickHouseWriter::new(index, environment, on_written)
-    })
 }
 
 struct Earlier {

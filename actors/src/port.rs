@@ -1,22 +1,25 @@
-//! Mailboxes with a bound that holds, and the kernel that runs a worker behind one.
+//! Mailboxes with a bound that holds.
 //!
 //! actix alone can't bound a mailbox: its limit is per clone of an address, `do_send` ignores it, `send` is
 //! cancelled when the caller goes away, and it has no depth. So the [`Port`] owns the bound: it counts the
 //! events and bytes that are queued *or in work*, admits or hands the message back, and only then sends. The
 //! count falls when the [`Admitted`] guard that travels with the message is dropped, which its receiver does when
 //! the message's work is done, not when it is taken from the queue.
-//!
-//! A [`Kernel`] is the actix actor around a [`Worker`]. A panic in a handler loses that one message, is counted as
-//! a restart, and the worker mends itself ([`Worker::recover_after_panic`]); the queue is kept.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message};
+use actix::dev::channel;
+use actix::{Addr, ArbiterHandle, Context};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::oneshot;
 
+use crate::clock::Clock;
+use crate::kernel::{Envelope, Kernel, Observe, Told, Worker};
 use crate::metrics::MailboxMetrics;
+use crate::supervision::{Directory, Instance, InstanceParts, RestartBudget};
 
 /// What a message takes up in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,122 +81,56 @@ impl Drop for Admitted {
     }
 }
 
-/// The state and handlers of an actor, without the machinery.
-pub trait Worker: Sized + Unpin + 'static {
-    /// What callers may offer; bounded.
-    type Message: Send + 'static;
-    /// What collaborators tell it (a writer is done, time has passed); unbounded, as each is answered by one message
-    /// at most for one of its own.
-    type Signal: Send + 'static;
-
-    /// Runs once on the actor's own thread.
-    fn started(&mut self, _context: &mut Context<Kernel<Self>>) {}
-
-    /// Handles one admitted message. The place in the mailbox is held until `admitted` is dropped.
-    fn handle(&mut self, message: Self::Message, admitted: Admitted, context: &mut Context<Kernel<Self>>);
-
-    fn signal(&mut self, signal: Self::Signal, context: &mut Context<Kernel<Self>>);
-
-    /// Puts the state in order after a handler panicked in the middle of its work.
-    fn recover_after_panic(&mut self);
+/// Why a port handed a message back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The mailbox holds as much as it may.
+    Full,
+    /// The actor has ended.
+    Ended,
 }
 
-/// The actix actor that runs a [`Worker`].
-pub struct Kernel<W: Worker> {
-    worker: W,
-    metrics: MailboxMetrics,
-}
-
-impl<W: Worker> Kernel<W> {
-    pub fn worker(&mut self) -> &mut W {
-        &mut self.worker
-    }
-
-    fn guarded(&mut self, work: impl FnOnce(&mut W)) {
-        let began = Instant::now();
-        if catch_unwind(AssertUnwindSafe(|| work(&mut self.worker))).is_err() {
-            self.metrics.restarts.inc();
-            tracing::error!(
-                actor = self.metrics.kind,
-                "a handler panicked; its message is lost, the actor goes on"
-            );
-            self.worker.recover_after_panic();
-        }
-        self.metrics.handling_seconds.observe(began.elapsed().as_secs_f64());
-        self.metrics.last_progress.set(unix_seconds());
-    }
-}
-
-fn unix_seconds() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
-}
-
-impl<W: Worker> Actor for Kernel<W> {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        self.metrics.instances.inc();
-        self.worker.started(context);
-    }
-
-    fn stopped(&mut self, _context: &mut Self::Context) {
-        self.metrics.instances.dec();
-    }
-}
-
-struct Envelope<M> {
-    message: M,
-    admitted: Admitted,
-    queued_at: Instant,
-}
-
-impl<M> Message for Envelope<M> {
-    type Result = ();
-}
-
-impl<W: Worker> Handler<Envelope<W::Message>> for Kernel<W> {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<W::Message>, context: &mut Self::Context) {
-        self.metrics.queue_wait_seconds.observe(envelope.queued_at.elapsed().as_secs_f64());
-        self.guarded(|worker| worker.handle(envelope.message, envelope.admitted, context));
-    }
-}
-
-struct Told<S>(S);
-
-impl<S> Message for Told<S> {
-    type Result = ();
-}
-
-impl<W: Worker> Handler<Told<W::Signal>> for Kernel<W> {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<W::Signal>, context: &mut Self::Context) {
-        self.guarded(|worker| worker.signal(told.0, context));
-    }
+/// How an actor is started.
+pub struct Post<'a> {
+    /// Whose thread it runs on.
+    pub arbiter: &'a ArbiterHandle,
+    /// Tells instances of a kind apart.
+    pub name: String,
+    pub capacity: Capacity,
+    pub budget: RestartBudget,
+    pub clock: Clock,
+    pub metrics: MailboxMetrics,
+    pub directory: &'a Directory,
 }
 
 /// The only way to reach an actor.
 pub struct Port<W: Worker> {
     address: Addr<Kernel<W>>,
     admission: Arc<Admission>,
+    clock: Clock,
+    instance: Arc<Instance>,
 }
 
 impl<W: Worker> Clone for Port<W> {
     fn clone(&self) -> Self {
-        Self { address: self.address.clone(), admission: self.admission.clone() }
+        Self {
+            address: self.address.clone(),
+            admission: self.admission.clone(),
+            clock: self.clock.clone(),
+            instance: self.instance.clone(),
+        }
     }
 }
 
 impl<W: Worker> Port<W> {
-    /// Starts a worker on `arbiter`'s thread; `make` runs there and is given the worker's own port.
+    /// Starts an actor. `make` is its factory, for the first worker as for every successor; it runs on the actor's
+    /// thread and is given the actor's own port. `estate` is what the first one begins with.
     pub fn start(
-        arbiter: &Arbiter,
-        capacity: Capacity,
-        metrics: MailboxMetrics,
-        make: impl FnOnce(Port<W>) -> W + Send + 'static,
+        post: Post<'_>,
+        estate: W::Estate,
+        make: impl Fn(&Port<W>, W::Estate) -> W + Send + 'static,
     ) -> Port<W> {
+        let Post { arbiter, name, capacity, budget, clock, metrics, directory } = post;
         metrics.capacity.set(i64::try_from(capacity.events).unwrap_or(i64::MAX));
         let admission = Arc::new(Admission {
             capacity,
@@ -201,25 +138,46 @@ impl<W: Worker> Port<W> {
             bytes: AtomicU64::new(0),
             metrics: metrics.clone(),
         });
-        let for_worker = admission.clone();
-        let address = Kernel::start_in_arbiter(&arbiter.handle(), move |context: &mut Context<Kernel<W>>| {
-            let port = Port { address: context.address(), admission: for_worker };
-            Kernel { worker: make(port), metrics }
+        // Its bound is per sender and unused: everything is sent past it, once the port has admitted it.
+        let (sender, receiver) = channel::channel(1);
+        let address = Addr::new(sender);
+        let counted = admission.clone();
+        // Weak, or the instance in the kernel would keep the kernel's own mailbox open.
+        let asked = address.downgrade();
+        let instance = directory.enlist(InstanceParts {
+            kind: metrics.kind,
+            name,
+            clock: clock.clone(),
+            budget,
+            capacity: capacity.events,
+            depth: Box::new(move || counted.events.load(Ordering::Acquire)),
+            observe: Box::new(move || ask_for_state(asked.upgrade())),
         });
-        Port { address, admission }
+        let port = Port { address, admission, clock: clock.clone(), instance: instance.clone() };
+        let own_port = port.clone();
+        arbiter.spawn_fn(move || {
+            let factory = Box::new(move |estate| make(&own_port, estate));
+            let kernel = Kernel::new(estate, factory, instance, clock, metrics);
+            Context::with_receiver(receiver).run(kernel);
+        });
+        port
     }
 
-    /// Sends `message` if it fits, else hands it back.
+    /// Sends `message` if it fits, else hands it back with the reason.
     ///
     /// # Errors
-    /// The message itself, when the mailbox is full.
+    /// The message itself, when the mailbox is full or the actor has ended.
     #[allow(clippy::disallowed_methods, reason = "the port is the one place that sends")]
-    pub fn offer(&self, message: W::Message, weight: Weight) -> Result<(), W::Message> {
+    pub fn offer(&self, message: W::Message, weight: Weight) -> Result<(), (W::Message, Refusal)> {
+        if !self.address.connected() {
+            return Err((message, Refusal::Ended));
+        }
         let Some(admitted) = self.admission.admit(weight) else {
             self.admission.metrics.rejected.inc();
-            return Err(message);
+            self.instance.note_rejected();
+            return Err((message, Refusal::Full));
         };
-        self.address.do_send(Envelope { message, admitted, queued_at: Instant::now() });
+        self.address.do_send(Envelope { message, admitted, queued_at: self.clock.instant() });
         Ok(())
     }
 
@@ -236,4 +194,13 @@ impl<W: Worker> Port<W> {
     pub fn capacity(&self) -> Capacity {
         self.admission.capacity
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the port is the one place that sends")]
+fn ask_for_state<W: Worker>(address: Option<Addr<Kernel<W>>>) -> BoxFuture<'static, Option<Value>> {
+    let (reply, state) = oneshot::channel();
+    if let Some(address) = address {
+        address.do_send(Observe(reply));
+    }
+    state.map(Result::ok).boxed()
 }

@@ -1,4 +1,4 @@
-//! The ports the writers need: where batches are stored, and where rows go that can't be.
+//! The port the writers need: where batches are stored.
 
 use std::collections::HashSet;
 
@@ -45,17 +45,4 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The rows of one batch that are in the store. `day`: days since the epoch, the batch's partition.
     fn stored_rows(&self, batch_id: Uuid, day: i32) -> BoxFuture<'_, Result<HashSet<RowName>, StoreError>>;
-}
-
-/// A row that the store refuses, with everything needed to look at it and to send it again.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct DeadLetter {
-    pub spool_id: Uuid,
-    pub spool_seq: u64,
-    pub spool_index: u32,
-    pub reason: String,
-    pub code: u32,
-    pub column_count: usize,
-    /// The encoded row, base64.
-    pub row: String,
 }

@@ -13,23 +13,24 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context};
-use base64::Engine as _;
 use futures_util::FutureExt;
 use mohaa_spool::SpoolReader;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use uuid::Uuid;
 
 use crate::accounting::Accounted;
 use crate::batch::{Piece, SealedRange, StoredRecord, pieces_of};
 use crate::clock::Clock;
-use crate::dead_letters::DeadLetters;
-use crate::port::{Admitted, Kernel, Worker};
+use crate::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
+use crate::kernel::{Kernel, Worker};
+use crate::port::Admitted;
 use crate::record::RecordView;
-use crate::store::{DeadLetter, EventStore, InsertAttempt, RowName, StoreError};
+use crate::store::{EventStore, InsertAttempt, RowName, StoreError};
 
 /// First pause after a failed attempt; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -44,17 +45,16 @@ pub struct WriteJob {
     /// An earlier process sealed this range and may have sent it.
     pub recovered: bool,
     pub events: Accounted<()>,
+    /// Called when all its rows are in the store or in the dead letters.
+    pub on_ended: Box<dyn FnOnce() + Send>,
 }
-
-/// Called with the writer's index when all rows of a batch are in the store or in the dead letters.
-pub type OnWritten = Arc<dyn Fn(usize, SealedRange) + Send + Sync>;
 
 /// What all writers share.
 pub struct WriterEnvironment {
     pub spool_id: Uuid,
     pub reader: SpoolReader,
     pub store: Arc<dyn EventStore>,
-    pub dead_letters: Arc<DeadLetters>,
+    pub dead_letters: DeadLetters,
     /// Held for reading by each attempt, for writing by who must have the store to himself (reconciliation).
     pub gate: Arc<RwLock<()>>,
     pub clock: Clock,
@@ -116,31 +116,38 @@ impl WriterMetrics {
 
 /// One member of the pool.
 pub struct ClickHouseWriter {
-    index: usize,
     environment: Arc<WriterEnvironment>,
-    on_written: OnWritten,
+    /// The batch in work.
+    range: Option<SealedRange>,
 }
 
 impl ClickHouseWriter {
-    pub fn new(index: usize, environment: Arc<WriterEnvironment>, on_written: OnWritten) -> Self {
-        Self { index, environment, on_written }
+    pub fn new(environment: Arc<WriterEnvironment>) -> Self {
+        Self { environment, range: None }
     }
 }
 
 impl Worker for ClickHouseWriter {
     type Message = WriteJob;
     type Signal = std::convert::Infallible;
+    type Estate = Arc<WriterEnvironment>;
 
-    fn handle(&mut self, job: WriteJob, admitted: Admitted, context: &mut Context<Kernel<Self>>) {
+    fn handle(
+        &mut self,
+        job: &mut Option<WriteJob>,
+        admitted: Admitted,
+        context: &mut Context<Kernel<Self>>,
+    ) {
+        let Some(job) = job.take() else { return };
         let environment = self.environment.clone();
-        let on_written = self.on_written.clone();
-        let index = self.index;
-        let range = job.range;
+        self.range = Some(job.range);
         let work = async move { write_until_ended(&environment, job).await };
-        let finish = actix::fut::wrap_future::<_, Kernel<Self>>(work).map(move |(), _kernel, _context| {
-            drop(admitted);
-            on_written(index, range);
-        });
+        let finish =
+            actix::fut::wrap_future::<_, Kernel<Self>>(work).map(move |on_ended, kernel, _context| {
+                kernel.update(|writer| writer.range = None);
+                drop(admitted);
+                on_ended();
+            });
         context.spawn(finish);
     }
 
@@ -148,16 +155,26 @@ impl Worker for ClickHouseWriter {
         match signal {}
     }
 
-    fn recover_after_panic(&mut self) {}
+    fn observe(&self) -> Value {
+        json!({ "range": self.range.map(|range| [range.first_seq, range.last_seq]) })
+    }
+
+    fn bequeath(self) -> Arc<WriterEnvironment> {
+        self.environment
+    }
+
+    fn bury(&mut self, _job: WriteJob, _panic: &str) {
+        // The handler takes its job over at once; a panic during the work is caught there and costs an attempt.
+    }
 }
 
 /// Why one run through a batch ended early; the batch is then tried again from its beginning.
 #[derive(Debug, thiserror::Error)]
-enum WriteError {
+pub(crate) enum WriteError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("dead letters can't be written: {0}")]
-    DeadLetters(#[from] std::io::Error),
+    DeadLetters(#[from] DeadLetterError),
     #[error("batch can't be read back from the spool: {0}")]
     Spool(#[from] mohaa_spool::ReadError),
     #[error("batch holds a record that can't be read: {0}")]
@@ -167,7 +184,7 @@ enum WriteError {
 }
 
 /// Runs until every row of the batch has ended. A panic in here costs one attempt, not the batch.
-async fn write_until_ended(environment: &WriterEnvironment, mut job: WriteJob) {
+async fn write_until_ended(environment: &WriterEnvironment, mut job: WriteJob) -> Box<dyn FnOnce() + Send> {
     let mut pause = FIRST_PAUSE;
     loop {
         let attempt = AssertUnwindSafe(write_batch(environment, &mut job)).catch_unwind().await;
@@ -178,10 +195,11 @@ async fn write_until_ended(environment: &WriterEnvironment, mut job: WriteJob) {
         }
         // Pieces that are stored already are found again by their batch id.
         job.recovered = true;
-        tokio::time::sleep(jittered(pause)).await;
+        environment.clock.sleep(jittered(pause)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     job.events.stored();
+    job.on_ended
 }
 
 /// Between half and the whole of `pause`, so that writers that failed together don't return together.
@@ -215,7 +233,7 @@ async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Res
         }
     }
     if let (Some(received_at), false) = (oldest_received_at, job.recovered) {
-        let age = (environment.clock)().0 - received_at.0;
+        let age = environment.clock.now().0 - received_at.0;
         environment.metrics.queryable_seconds.observe(age.max(0) as f64 / 1000.0);
     }
     Ok(())
@@ -251,19 +269,19 @@ fn bury(
         reason,
         "row refused by ClickHouse, kept in the dead letters"
     );
-    environment.dead_letters.keep(&DeadLetter {
-        spool_id: environment.spool_id,
-        spool_seq,
-        spool_index,
-        reason,
-        code,
-        column_count: piece.column_count,
-        row: base64::engine::general_purpose::STANDARD.encode(row),
-    })?;
+    let name = (spool_seq, spool_index);
+    environment.dead_letters.keep(&DeadLetter::row(
+        environment.spool_id,
+        name,
+        piece.day,
+        piece.column_count,
+        row,
+        (code, reason),
+    ))?;
     Ok(())
 }
 
-enum PieceEnd {
+pub(crate) enum PieceEnd {
     Stored,
     Refused { code: u32, message: String },
 }
@@ -272,7 +290,7 @@ enum PieceEnd {
 ///
 /// While an earlier attempt may have stored rows (`ambiguous`), rows are counted before each attempt. The first token
 /// is used again as long as all rows are absent: should the lost attempt still arrive, one of the two is dropped.
-async fn write_piece(
+pub(crate) async fn write_piece(
     environment: &WriterEnvironment,
     piece: &Piece,
     mut ambiguous: bool,
@@ -322,7 +340,7 @@ async fn write_piece(
                 ambiguous |= may_be_stored;
                 acknowledged = false;
                 tracing::warn!(code, message, ambiguous, batch = %piece.batch_id, "insert failed, retrying");
-                tokio::time::sleep(jittered(pause)).await;
+                environment.clock.sleep(jittered(pause)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
@@ -331,8 +349,9 @@ async fn write_piece(
 
 async fn attempt_insert(environment: &WriterEnvironment, attempt: InsertAttempt) -> Result<(), StoreError> {
     let _open_gate = environment.gate.read().await;
-    let began = Instant::now();
+    let began = environment.clock.instant();
     let result = environment.store.insert(attempt).await;
-    environment.metrics.insert_seconds.observe(began.elapsed().as_secs_f64());
+    let took = environment.clock.instant().saturating_duration_since(began);
+    environment.metrics.insert_seconds.observe(took.as_secs_f64());
     result
 }

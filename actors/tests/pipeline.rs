@@ -11,7 +11,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
-use mohaa_actors::clock::system_clock;
+use mohaa_actors::clock::{Clock, SimulatedTime};
+use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
@@ -39,6 +40,8 @@ enum Fault {
     LoseAnswer,
     /// Remembers the token, loses the rows, and gives no answer: what a killed engine can do.
     LoseRows,
+    /// Stores the rows; then the code that talks to the store panics.
+    Panic,
 }
 
 #[derive(Default)]
@@ -47,6 +50,8 @@ struct StoreState {
     rows: HashMap<Uuid, Vec<(RowName, String)>>,
     faults: VecDeque<Fault>,
     down: bool,
+    /// Refuses rows of players of this name.
+    refused_name: Option<&'static str>,
 }
 
 /// A store with ClickHouse's deduplication by token.
@@ -60,6 +65,10 @@ impl ModelStore {
         let store = Self::default();
         store.state.lock().unwrap().faults = faults.into();
         store
+    }
+
+    fn refuse(&self, name: Option<&'static str>) {
+        self.state.lock().unwrap().refused_name = name;
     }
 
     fn set_down(&self, down: bool) {
@@ -99,7 +108,7 @@ impl EventStore for ModelStore {
                 rows.push((batch_id, (stamp.spool_seq, stamp.spool_index), event.player.name.to_string()));
             }
             assert_eq!(rows.len(), attempt.rows);
-            if rows.iter().any(|(_, _, name)| name == "poison") {
+            if rows.iter().any(|(_, _, name)| Some(name.as_str()) == state.refused_name) {
                 return Err(StoreError::BadRows { code: 117, message: "incorrect data".into() });
             }
             let fault = state.faults.pop_front();
@@ -116,14 +125,16 @@ impl EventStore for ModelStore {
                     state.tokens.insert(attempt.token);
                     return Err(lost());
                 }
-                Some(Fault::LoseAnswer) | None => {}
+                Some(Fault::LoseAnswer | Fault::Panic) | None => {}
             }
             if state.tokens.insert(attempt.token) {
                 for (batch_id, name, player_name) in rows {
                     state.rows.entry(batch_id).or_default().push((name, player_name));
                 }
             }
+            drop(state);
             match fault {
+                Some(Fault::Panic) => panic!("a defect"),
                 Some(_) => Err(lost()),
                 None => Ok(()),
             }
@@ -148,6 +159,15 @@ struct Running {
 }
 
 fn start(directory: &Path, store: &ModelStore, change: impl FnOnce(&mut PipelineOptions)) -> Running {
+    start_at(directory, store, Clock::system(), change)
+}
+
+fn start_at(
+    directory: &Path,
+    store: &ModelStore,
+    clock: Clock,
+    change: impl FnOnce(&mut PipelineOptions),
+) -> Running {
     let mut options = PipelineOptions {
         spool: SpoolOptions { fsync: Fsync::Never, ..SpoolOptions::new(directory) },
         batcher: BatcherOptions {
@@ -163,8 +183,7 @@ fn start(directory: &Path, store: &ModelStore, change: impl FnOnce(&mut Pipeline
     change(&mut options);
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
-    let pipeline =
-        Pipeline::start(options, Arc::new(store.clone()), &registry, system_clock(), changed).unwrap();
+    let pipeline = Pipeline::start(options, Arc::new(store.clone()), &registry, clock, changed).unwrap();
     Running { pipeline, registry }
 }
 
@@ -183,14 +202,16 @@ impl Running {
         let count = events.len() as u64;
         let request = IngestRequest {
             server_id: SERVER,
-            received_at: system_clock()(),
+            received_at: Clock::system().now(),
             events: self.pipeline.ledger.receive(events, count),
             idempotency: key.map(|(key, body)| (Text::from(key), BodyHash([body; 16]))),
             answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
             tracker_state: None,
             reply,
         };
-        if let Err(request) = self.pipeline.batcher.offer(request, Weight { events: count, bytes: 100 }) {
+        if let Err((request, _full)) =
+            self.pipeline.batcher.offer(request, Weight { events: count, bytes: 100 })
+        {
             request.events.reject(RejectReason::MailboxFull);
             request.reply.send(IngestOutcome::Rejected(RejectReason::MailboxFull)).unwrap();
         }
@@ -235,7 +256,13 @@ fn on_system<T>(test: impl Future<Output = T>) -> T {
 }
 
 fn any_fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![Just(Fault::Refuse), Just(Fault::LoseRequest), Just(Fault::LoseAnswer), Just(Fault::LoseRows),]
+    prop_oneof![
+        Just(Fault::Refuse),
+        Just(Fault::LoseRequest),
+        Just(Fault::LoseAnswer),
+        Just(Fault::LoseRows),
+        Just(Fault::Panic)
+    ]
 }
 
 proptest! {
@@ -269,6 +296,7 @@ fn a_row_that_the_store_refuses_ends_in_the_dead_letters_and_only_that_row() {
     on_system(async {
         let directory = tempfile::tempdir().unwrap();
         let store = ModelStore::default();
+        store.refuse(Some("poison"));
         let running = start(directory.path(), &store, |_| {});
         let mut batch = names("good", 37);
         batch.insert(20, "poison".into());
@@ -276,9 +304,12 @@ fn a_row_that_the_store_refuses_ends_in_the_dead_letters_and_only_that_row() {
         running.end().await;
         batch.retain(|name| name != "poison");
         assert_eq!(store.stored_names(), batch);
-        let letters = std::fs::read_to_string(directory.path().join("dead-letters.jsonl")).unwrap();
-        assert_eq!(letters.lines().count(), 1);
-        assert!(letters.contains("incorrect data"));
+        let letters = DeadLetters::open(directory.path()).unwrap();
+        let ids = letters.ids().unwrap();
+        assert_eq!(ids.len(), 1);
+        let letter = letters.read(&ids[0]).unwrap();
+        assert_eq!((letter.reason.as_str(), letter.server_id), ("incorrect data", SERVER));
+        assert!(matches!(letter.content, DeadLetterContent::Row { code: 117, .. }));
         let balance = running.pipeline.ledger.balance();
         assert_eq!((balance.stored, balance.dead_lettered), (37, 1));
         running.assert_books_balance();
@@ -399,6 +430,72 @@ fn a_store_that_is_down_fills_the_spool_to_its_budget_and_then_events_are_refuse
         assert!(recovered, "events are taken again once the store has caught up");
         running.end().await;
         assert_eq!(store.stored_names().len(), taken + 1);
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn a_dead_letter_is_stored_once_when_an_operator_asks_for_it_and_put_back_when_it_is_refused_again() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        store.refuse(Some("poison"));
+        let time = SimulatedTime::starting_at(Clock::system().now());
+        let running = start_at(directory.path(), &store, time.clock(), |_| {});
+        let replaying = actix::spawn(running.pipeline.replay_dead_letters());
+        let outcome = running.ingest(&["good".into(), "poison".into()]).await;
+        assert_eq!(outcome, accepted(2));
+        let letters = DeadLetters::open(directory.path()).unwrap();
+        until(&time, || letters.count() == 1 && store.stored_names() == ["good"]).await;
+        let id = letters.ids().unwrap().remove(0);
+
+        letters.ask_for(&id).unwrap();
+        until(&time, || letters.ids().unwrap().len() == 1).await;
+        assert_eq!(store.stored_names(), ["good"], "it is refused again and put back");
+
+        store.refuse(None);
+        letters.ask_for(&id).unwrap();
+        until(&time, || letters.count() == 0).await;
+        assert_eq!(store.stored_names(), ["good", "poison"]);
+        assert!(letters.read("../identity").is_err());
+        replaying.abort();
+        running.assert_books_balance();
+    });
+}
+
+/// Lets simulated time pass until it is so.
+async fn until(time: &SimulatedTime, is_so: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if is_so() {
+            return;
+        }
+        time.advance(Duration::from_millis(100));
+        // Actors and spool have threads of their own.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it never became so");
+}
+
+#[test]
+fn a_store_that_is_down_for_hours_costs_no_time_to_test_and_no_event() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        store.set_down(true);
+        let time = SimulatedTime::starting_at(Clock::system().now());
+        let running = start_at(directory.path(), &store, time.clock(), |_| {});
+        let batch = names("patient", 120);
+        for part in batch.chunks(10) {
+            assert_eq!(running.ingest(part).await, accepted(10));
+        }
+        until(&time, || running.metric("mohaa_batch_insert_retries_total") > 0.0).await;
+        time.advance(Duration::from_secs(3 * 60 * 60));
+        store.set_down(false);
+        until(&time, || store.stored_names() == batch).await;
+        assert!(
+            running.metric("mohaa_actor_blocked_seconds_total") > 3600.0,
+            "both writers were busy for hours"
+        );
         running.assert_books_balance();
     });
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::{IngestOutcome, IngestRequest};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
-use mohaa_actors::port::Weight;
+use mohaa_actors::port::{Refusal, Weight};
 use mohaa_domain::event::Text;
 use mohaa_domain::wire::{self, DecodeError, Limits, Rejected};
 use serde::Serialize;
@@ -121,7 +121,7 @@ pub async fn ingest_events(
     let offered = ingest.pipeline.batcher.offer(
         IngestRequest {
             server_id: server.server_id,
-            received_at: (ingest.clock)(),
+            received_at: ingest.clock.now(),
             events: ledger.receive(decoded.events, event_count as u64),
             idempotency,
             answer,
@@ -130,9 +130,13 @@ pub async fn ingest_events(
         },
         Weight { events: event_count as u64, bytes: body.len() as u64 },
     );
-    if let Err(refused) = offered {
-        refused.events.reject(RejectReason::MailboxFull);
-        return Err(refusal(RejectReason::MailboxFull));
+    if let Err((refused, why)) = offered {
+        let reason = match why {
+            Refusal::Full => RejectReason::MailboxFull,
+            Refusal::Ended => RejectReason::Draining,
+        };
+        refused.events.reject(reason);
+        return Err(refusal(reason));
     }
     match outcome.await {
         Ok(IngestOutcome::Accepted(answer)) => Ok(accepted(&answer)),

@@ -61,8 +61,8 @@ pub async fn health() -> HttpResponse {
 pub async fn ready(ops: Data<Ops>) -> HttpResponse {
     let checks = ops.health.checks();
     let ready = ops.health.is_ready();
-    let answer =
-        Readiness { ready, degraded: !checks.all_ok(), checks, queue_depth: ops.health.queue_depth() };
+    let degraded = !checks.all_ok() || ops.pipeline.actors.instances().iter().any(|actor| actor.is_failing());
+    let answer = Readiness { ready, degraded, checks, queue_depth: ops.health.queue_depth() };
     let mut response = match ready {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),

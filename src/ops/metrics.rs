@@ -1,7 +1,7 @@
 //! Gauges that are read off their source when somebody asks, and the text that Prometheus gets.
 
 use mohaa_actors::pipeline::Pipeline;
-use prometheus::{Encoder, Gauge, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::HealthMonitor;
 
@@ -14,7 +14,9 @@ pub struct OpsMetrics {
     spool_oldest_seconds: Gauge,
     spool_queued_appends: IntGauge,
     dead_letters: IntGauge,
-    store_up: prometheus::IntGaugeVec,
+    store_up: IntGaugeVec,
+    actor_busy_seconds: GaugeVec,
+    actor_failing: IntGaugeVec,
 }
 
 impl OpsMetrics {
@@ -31,8 +33,21 @@ impl OpsMetrics {
             "Age of the oldest record on disk, stored or not; segments are deleted whole.",
         )?;
         registry.register(Box::new(spool_oldest_seconds.clone()))?;
-        let store_up = prometheus::IntGaugeVec::new(
-            prometheus::Opts::new("mohaa_store_up", "1 when a store answered the last check."),
+        let actor_busy_seconds = GaugeVec::new(
+            Opts::new(
+                "mohaa_actor_busy_seconds",
+                "The longest that a handler which runs now has been running.",
+            ),
+            &["actor"],
+        )?;
+        registry.register(Box::new(actor_busy_seconds.clone()))?;
+        let actor_failing = IntGaugeVec::new(
+            Opts::new("mohaa_actor_failing", "Instances that have used up their restart budget."),
+            &["actor"],
+        )?;
+        registry.register(Box::new(actor_failing.clone()))?;
+        let store_up = IntGaugeVec::new(
+            Opts::new("mohaa_store_up", "1 when a store answered the last check."),
             &["store"],
         )?;
         registry.register(Box::new(store_up.clone()))?;
@@ -47,9 +62,14 @@ impl OpsMetrics {
                 "mohaa_spool_queued_appends",
                 "Appends waiting for the spool's writer.",
             )?,
-            dead_letters: gauge("mohaa_dead_letters", "Rows in the dead letters.")?,
+            dead_letters: gauge(
+                "mohaa_dead_letters",
+                "Dead letters: refused rows, and requests whose handler panicked.",
+            )?,
             spool_oldest_seconds,
             store_up,
+            actor_busy_seconds,
+            actor_failing,
             registry,
         })
     }
@@ -72,6 +92,14 @@ impl OpsMetrics {
             [("postgres", &checks.postgres), ("clickhouse", &checks.clickhouse), ("redis", &checks.redis)]
         {
             self.store_up.with_label_values(&[store]).set(i64::from(check.ok));
+        }
+        self.actor_busy_seconds.reset();
+        self.actor_failing.reset();
+        for instance in pipeline.actors.instances() {
+            let busy = self.actor_busy_seconds.with_label_values(&[instance.kind]);
+            busy.set(busy.get().max(instance.busy_for().as_secs_f64()));
+            let failing = self.actor_failing.with_label_values(&[instance.kind]);
+            failing.add(i64::from(instance.is_failing()));
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

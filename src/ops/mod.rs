@@ -1,5 +1,6 @@
-//! What operators and balancers ask: `/health`, `/ready`, `/metrics`.
+//! What operators and balancers ask: `/health`, `/ready`, `/metrics`, the list of actors.
 
+pub mod actors;
 pub mod handlers;
 pub mod health;
 pub mod metrics;

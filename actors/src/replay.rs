@@ -1,0 +1,139 @@
+//! Sends dead letters again that an operator asked for.
+//!
+//! A row is stored as a batch of its own: the store is asked first whether it has it, so a crash between storing it
+//! and removing its letter doesn't store it twice. A request goes through the Batcher like any other, under its
+//! `Idempotency-Key` or else its letter's id, which does the same for it for a day.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mohaa_domain::event::Text;
+use tokio::sync::oneshot;
+
+use crate::accounting::{Accounted, Ledger, RejectReason};
+use crate::batch::Piece;
+use crate::batcher::{Batcher, IngestOutcome, IngestRequest};
+use crate::dead_letters::{DeadLetter, DeadLetterContent, DeadLetterError, DeadLetters};
+use crate::idempotency::{BodyHash, IngestAnswer};
+use crate::port::{Port, Weight};
+use crate::record::RecordView;
+use crate::writer::{PieceEnd, WriteError, WriterEnvironment, write_piece};
+
+/// An operator who has asked for a replay looks again after a few seconds.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+pub struct Replayer {
+    pub environment: Arc<WriterEnvironment>,
+    pub batcher: Port<Batcher>,
+    pub ledger: Ledger,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReplayError {
+    #[error(transparent)]
+    Letter(#[from] DeadLetterError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the request was refused: {}", .0.code())]
+    Refused(RejectReason),
+}
+
+impl Replayer {
+    /// Looks for letters for ever.
+    pub async fn watch(self) {
+        loop {
+            match self.letters().asked_for() {
+                Ok(ids) => {
+                    for id in ids {
+                        if let Err(error) = self.replay(&id).await {
+                            tracing::warn!(%error, id, "a dead letter can't be replayed yet");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "dead letters can't be looked at"),
+            }
+            self.environment.clock.sleep(INTERVAL).await;
+        }
+    }
+
+    fn letters(&self) -> &DeadLetters {
+        &self.environment.dead_letters
+    }
+
+    async fn replay(&self, id: &str) -> Result<(), ReplayError> {
+        let letter = self.letters().read(id)?;
+        match &letter.content {
+            DeadLetterContent::Row { .. } => self.replay_row(letter).await,
+            DeadLetterContent::Request { .. } => self.replay_request(&letter).await,
+        }
+    }
+
+    async fn replay_row(&self, mut letter: DeadLetter) -> Result<(), ReplayError> {
+        let DeadLetterContent::Row { spool_id, spool_seq, spool_index, day, column_count, row, .. } =
+            &letter.content
+        else {
+            return Ok(());
+        };
+        let row = STANDARD.decode(row).map_err(DeadLetterError::from)?;
+        let piece = Piece::of_row(*spool_id, (*spool_seq, *spool_index), *day, *column_count, row);
+        let end = write_piece(&self.environment, &piece, true).await?;
+        // It was dead-lettered in some life of the service; in this one it has come back.
+        let event: Accounted<()> = self.ledger.recover((), 1);
+        match end {
+            PieceEnd::Stored => {
+                event.stored();
+                self.letters().replayed(&letter.id)?;
+                tracing::info!(id = letter.id, "dead letter stored");
+            }
+            PieceEnd::Refused { message, .. } => {
+                event.dead_letter();
+                letter.reason = message;
+                self.letters().put_back(&letter)?;
+                tracing::warn!(id = letter.id, reason = letter.reason, "dead letter refused again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn replay_request(&self, letter: &DeadLetter) -> Result<(), ReplayError> {
+        let DeadLetterContent::Request { record, .. } = &letter.content else { return Ok(()) };
+        let record = STANDARD.decode(record).map_err(DeadLetterError::from)?;
+        let view = RecordView::parse(&record).map_err(DeadLetterError::from)?;
+        let stamped = view.events().map_err(DeadLetterError::from)?;
+        let events: Vec<_> = stamped.into_iter().map(|(event, _)| event).collect();
+        let count = events.len() as u64;
+        let (idempotency, answer) = match view.key {
+            Some(key) => ((Text::from(key.key), key.body_hash), key.answer),
+            None => {
+                let answer = IngestAnswer { processed: count as u32, ..IngestAnswer::default() };
+                ((Text::from(letter.id.as_str()), BodyHash::default()), answer)
+            }
+        };
+        let (reply, outcome) = oneshot::channel();
+        let request = IngestRequest {
+            server_id: letter.server_id,
+            received_at: letter.received_at,
+            events: self.ledger.recover(events, count),
+            idempotency: Some(idempotency),
+            answer,
+            tracker_state: None,
+            reply,
+        };
+        let weight = Weight { events: count, bytes: record.len() as u64 };
+        if let Err((request, _)) = self.batcher.offer(request, weight) {
+            request.events.reject(RejectReason::MailboxFull);
+            return Err(ReplayError::Refused(RejectReason::MailboxFull));
+        }
+        match outcome.await.unwrap_or(IngestOutcome::Rejected(RejectReason::Internal)) {
+            IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {
+                tracing::info!(id = letter.id, "dead letter taken in again");
+            }
+            // It panicked again, which made a new letter of it.
+            IngestOutcome::Rejected(RejectReason::Internal) => {}
+            IngestOutcome::Rejected(reason) => return Err(ReplayError::Refused(reason)),
+        }
+        Ok(self.letters().replayed(&letter.id)?)
+    }
+}

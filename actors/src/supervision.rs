@@ -1,0 +1,233 @@
+//! What is known of running actors, and how much trouble one may make.
+//!
+//! Every actor has an [`Instance`]: counters and last words that outlive the worker inside it. The [`Directory`] lists
+//! them for operators, for metrics and for the watch over handlers that don't come back.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use mohaa_domain::event::Millis;
+use serde_json::Value;
+
+use crate::clock::Clock;
+
+/// How many panics within how long are bad luck. More is a defect that repeats itself: the actor goes on, because
+/// ending it would lose what waits in its mailbox too, but it counts as failing until the time has passed.
+#[derive(Clone, Copy, Debug)]
+pub struct RestartBudget {
+    pub restarts: usize,
+    pub within: Duration,
+}
+
+impl Default for RestartBudget {
+    fn default() -> Self {
+        Self { restarts: 3, within: Duration::from_secs(60) }
+    }
+}
+
+/// Why an actor was made anew, and what it knew then.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub at: Millis,
+    /// What the panic said.
+    pub panic: String,
+    /// The worker's own view of itself, as it was when its handler had panicked.
+    pub state: Value,
+}
+
+type Observe = Box<dyn Fn() -> BoxFuture<'static, Option<Value>> + Send + Sync>;
+
+/// One running actor, seen from outside.
+pub struct Instance {
+    pub kind: &'static str,
+    /// Tells instances of a kind apart: a number, a server, a match.
+    pub name: String,
+    clock: Clock,
+    budget: RestartBudget,
+    began: Instant,
+    /// Events queued or in work.
+    depth: Box<dyn Fn() -> u64 + Send + Sync>,
+    capacity: u64,
+    observe: Observe,
+    handled: AtomicU64,
+    rejected: AtomicU64,
+    /// Microseconds from `began` to when the present handler was entered; [`IDLE`] between handlers.
+    busy_since: AtomicI64,
+    /// Microseconds from `began` to when the message that was taken last had come in.
+    last_taken_queued_at: AtomicI64,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    restarts: u64,
+    recent: VecDeque<Instant>,
+    last: Option<Failure>,
+}
+
+const IDLE: i64 = -1;
+
+/// What a new [`Instance`] is made of.
+pub(crate) struct InstanceParts {
+    pub kind: &'static str,
+    pub name: String,
+    pub clock: Clock,
+    pub budget: RestartBudget,
+    pub capacity: u64,
+    pub depth: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub observe: Observe,
+}
+
+impl Instance {
+    fn new(parts: InstanceParts) -> Self {
+        let InstanceParts { kind, name, clock, budget, capacity, depth, observe } = parts;
+        Self {
+            kind,
+            name,
+            began: clock.instant(),
+            clock,
+            budget,
+            depth,
+            capacity,
+            observe,
+            handled: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            busy_since: AtomicI64::new(IDLE),
+            last_taken_queued_at: AtomicI64::new(IDLE),
+            trouble: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn enter(&self, now: Instant, queued_at: Option<Instant>) {
+        self.busy_since.store(self.micros(now), Ordering::Relaxed);
+        if let Some(queued_at) = queued_at {
+            self.last_taken_queued_at.store(self.micros(queued_at), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn leave(&self) {
+        self.busy_since.store(IDLE, Ordering::Relaxed);
+        self.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes a panic; says whether it is one too many.
+    pub(crate) fn note_failure(&self, panic: String, state: Value) -> bool {
+        let now = self.clock.instant();
+        let mut trouble = self.trouble();
+        trouble.restarts += 1;
+        trouble.recent.push_back(now);
+        trouble.last = Some(Failure { at: self.clock.now(), panic, state });
+        self.is_over_budget(&mut trouble, now)
+    }
+
+    /// Whether it has used up its restart budget.
+    pub fn is_failing(&self) -> bool {
+        let now = self.clock.instant();
+        self.is_over_budget(&mut self.trouble(), now)
+    }
+
+    fn is_over_budget(&self, trouble: &mut Trouble, now: Instant) -> bool {
+        while trouble.recent.front().is_some_and(|at| now.duration_since(*at) > self.budget.within) {
+            trouble.recent.pop_front();
+        }
+        trouble.recent.len() > self.budget.restarts
+    }
+
+    /// How long the handler that runs now has been running; zero between handlers.
+    pub fn busy_for(&self) -> Duration {
+        match self.busy_since.load(Ordering::Relaxed) {
+            IDLE => Duration::ZERO,
+            since => self.time_since(since),
+        }
+    }
+
+    /// What the actor tells of itself, in its turn among its messages. `None` when it has ended.
+    pub fn observe(&self) -> BoxFuture<'static, Option<Value>> {
+        (self.observe)()
+    }
+
+    pub fn report(&self) -> InstanceReport {
+        let depth = (self.depth)();
+        let trouble = self.trouble();
+        // Messages are taken in order: nothing that is still in the mailbox came before the one taken last, and what
+        // is still in work came no later.
+        let oldest_wait = match (depth, self.last_taken_queued_at.load(Ordering::Relaxed)) {
+            (0, _) | (_, IDLE) => Duration::ZERO,
+            (_, queued_at) => self.time_since(queued_at),
+        };
+        InstanceReport {
+            kind: self.kind,
+            name: self.name.clone(),
+            depth,
+            capacity: self.capacity,
+            handled: self.handled.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            restarts: trouble.restarts,
+            oldest_wait,
+            busy_for: self.busy_for(),
+            last_failure: trouble.last.clone(),
+        }
+    }
+
+    fn micros(&self, at: Instant) -> i64 {
+        at.saturating_duration_since(self.began).as_micros() as i64
+    }
+
+    fn time_since(&self, micros: i64) -> Duration {
+        let now = self.micros(self.clock.instant());
+        Duration::from_micros(u64::try_from(now - micros).unwrap_or(0))
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An instance at one moment.
+#[derive(Clone, Debug)]
+pub struct InstanceReport {
+    pub kind: &'static str,
+    pub name: String,
+    /// Events queued or in work.
+    pub depth: u64,
+    pub capacity: u64,
+    /// Messages and signals handled, panicked ones included.
+    pub handled: u64,
+    /// Messages handed back because the mailbox was full.
+    pub rejected: u64,
+    pub restarts: u64,
+    /// Since when the message that was taken last has been waiting, while anything is queued or in work.
+    pub oldest_wait: Duration,
+    /// How long the present handler has been running.
+    pub busy_for: Duration,
+    pub last_failure: Option<Failure>,
+}
+
+/// All running actors.
+#[derive(Clone, Default)]
+pub struct Directory {
+    instances: Arc<Mutex<Vec<Weak<Instance>>>>,
+}
+
+impl Directory {
+    pub(crate) fn enlist(&self, parts: InstanceParts) -> Arc<Instance> {
+        let instance = Arc::new(Instance::new(parts));
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.retain(|instance| instance.strong_count() > 0);
+        instances.push(Arc::downgrade(&instance));
+        instance
+    }
+
+    /// Those that run now, in the order in which they were started.
+    pub fn instances(&self) -> Vec<Arc<Instance>> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.iter().filter_map(Weak::upgrade).collect()
+    }
+}

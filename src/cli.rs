@@ -60,6 +60,9 @@ pub enum CliCommand {
         #[command(flatten)]
         settings: SettingFlags,
     },
+    /// Look at what could not be stored, have it stored again, or discard it
+    #[command(subcommand)]
+    DeadLetters(DeadLetterCommand),
     /// Print the effective configuration and where each value comes from, secrets hidden
     Config {
         #[command(flatten)]
@@ -145,6 +148,48 @@ pub enum UserCommand {
         #[command(flatten)]
         settings: SettingFlags,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLetterCommand {
+    /// List the dead letters with their reasons
+    List {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Print a dead letter with the events it holds
+    Show {
+        /// The letter's id
+        #[arg(value_name = "ID")]
+        id: String,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Have letters stored by the service that runs, or by the next one that does
+    Replay {
+        #[command(flatten)]
+        chosen: ChosenLetters,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Discard letters for good
+    Drop {
+        #[command(flatten)]
+        chosen: ChosenLetters,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ChosenLetters {
+    /// Ids of the letters
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Every setting that may stand on a command line, as given and not yet understood: mistakes are told all at once,

@@ -1,6 +1,11 @@
 //! The commands as an operator runs them: what they print, where, and their exit codes.
 
 use crate::database::fresh_database;
+use mohaa_actors::dead_letters::{DeadLetter, DeadLetters};
+use mohaa_domain::{
+    event::{Event, Millis, Stamp},
+    row,
+};
 use mohaa_stats::{config::Secret, servers::ServerTokens};
 use serde_json::Value;
 use std::process::Output;
@@ -133,4 +138,51 @@ async fn a_user_made_at_the_command_line_gets_a_token_and_a_link() {
         run(&directory, &["user", "add", "--name", "Bert", "--role", "player"], &environment[..1]).await;
     assert_eq!(without_secret.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&without_secret.stderr).contains("JWT_SECRET"));
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_asked_for_and_dropped_without_a_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("data/spool");
+    let nothing_there = run(&directory, &["dead-letters", "list"], &[]).await;
+    assert_eq!(nothing_there.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing_there.stderr).contains("there is no spool in"));
+
+    std::fs::create_dir_all(&spool).unwrap();
+    let server_id = uuid::Uuid::from_u128(7);
+    let event = Event { source_type: "jump".into(), level_time: Some(12.5), ..Event::default() };
+    let received_at = Millis(1_790_000_000_000);
+    let request =
+        DeadLetter::request(server_id, received_at, None, &[event.clone(), event.clone()], "a defect");
+    let stamp = Stamp { server_id, received_at, ..Stamp::default() };
+    let mut row = Vec::new();
+    row::encode(&event, &stamp, &mut row);
+    let reason = (117, "incorrect data".to_owned());
+    let refused = DeadLetter::row(server_id, (41, 3), received_at.day(), row::COLUMNS.len(), &row, reason);
+    let letters = DeadLetters::open(&spool).unwrap();
+    letters.keep(&request).unwrap();
+    letters.keep(&refused).unwrap();
+
+    let listed = json(&run(&directory, &["dead-letters", "list"], &[]).await);
+    let kinds: Vec<_> =
+        listed["dead_letters"].as_array().unwrap().iter().map(|letter| &letter["kind"]).collect();
+    assert_eq!(kinds, ["request", "row"]);
+    assert_eq!(listed["dead_letters"][0]["events"], 2);
+
+    let shown = json(&run(&directory, &["dead-letters", "show", &refused.id], &[]).await);
+    assert_eq!((&shown["clickhouse_code"], &shown["reason"]), (&117.into(), &"incorrect data".into()));
+    assert_eq!(shown["events"][0]["source_type"], "jump");
+    assert_eq!(shown["events"][0]["level_time"], 12.5);
+    assert_eq!(shown["events"][0]["server_id"], server_id.to_string());
+    assert_eq!(shown["events"][0]["received_at"], "2026-09-21T14:13:20+00:00");
+
+    json(&run(&directory, &["dead-letters", "replay", &refused.id], &[]).await);
+    assert_eq!(letters.asked_for().unwrap(), std::slice::from_ref(&refused.id));
+    let unknown = run(&directory, &["dead-letters", "drop", "../../identity"], &[]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no dead letter has the id"));
+    json(&run(&directory, &["dead-letters", "drop", "--all"], &[]).await);
+    assert_eq!((letters.ids().unwrap().len(), letters.count()), (0, 1), "what is to be replayed is kept");
+    let neither = run(&directory, &["dead-letters", "drop"], &[]).await;
+    assert_eq!(neither.status.code(), Some(2));
 }

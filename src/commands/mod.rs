@@ -1,6 +1,7 @@
 //! One file for each group of commands. A command prints at most one JSON document on standard output; everything
 //! said to people goes to standard error.
 
+mod dead_letters;
 mod logging;
 mod serve;
 mod servers;
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> ExitCode {
         CliCommand::Server(command) => servers::server(command),
         CliCommand::User(command) => users::user(command),
         CliCommand::Migrate { settings } => serve::migrate(settings),
+        CliCommand::DeadLetters(command) => dead_letters::dead_letters(command),
         CliCommand::Config { settings } => show::config(settings),
         CliCommand::Openapi => show::openapi(),
     };

@@ -96,6 +96,8 @@ impl Purpose {
     /// Changes users in PostgreSQL, signs a token and ends.
     pub const CHANGE_USERS: Self = Self { required: &["POSTGRES_URL", "JWT_SECRET"], ..Self::CHANGE_SERVERS };
     pub const MIGRATE: Self = Self { required: &["POSTGRES_URL", "CLICKHOUSE_URL"], ..Self::CHANGE_SERVERS };
+    /// Reads and changes files beside the spool, and asks no store.
+    pub const READ_SPOOL: Self = Self { required: &[], ..Self::SERVE };
     pub const SHOW: Self = Self { required: &[], ..Self::SERVE };
 
     fn default_of(&self, setting: &Setting) -> Option<&'static str> {

@@ -102,6 +102,25 @@ async fn a_disk_that_takes_nothing_is_503_and_what_was_answered_503_is_not_store
 }
 
 #[actix_web::test]
+async fn a_failed_fsync_ends_acknowledgement_and_readiness() {
+    let disk = FakeStorage::new();
+    let surroundings = Surroundings { storage: Arc::new(disk.clone()), ..Surroundings::default() };
+    let service = Service::start_with("fsync", &[("SPOOL_FSYNC", "always")], surroundings).await;
+    service.client.send(jumps(&["before".to_owned()])).await.assert_batch(202, 1, &[]);
+    disk.fail_syncs(std::io::ErrorKind::Other);
+    service.client.send(jumps(&["refused".to_owned()])).await.assert_refused(503, "spool_failed");
+    let ready = service.client.get("/ready").await;
+    assert_eq!(ready.status.as_u16(), 503);
+    assert_eq!(ready.json()["checks"]["spool"]["problem"], "can't write");
+    disk.heal();
+    // A second fsync that succeeds would prove nothing.
+    service.client.send(jumps(&["still refused".to_owned()])).await.assert_refused(503, "spool_failed");
+    assert_eq!(service.client.get("/").await.status.as_u16(), 200, "pages don't need the disk");
+    assert_stored(&service, vec!["before".to_owned()]).await;
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn without_clickhouse_events_are_taken_until_the_spool_is_full_and_all_arrive_later() {
     let urls = TestStores::shared().await.database("spool_full").await;
     let mut address = url::Url::parse(&urls.clickhouse_url).unwrap();

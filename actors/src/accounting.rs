@@ -29,12 +29,14 @@ pub enum RejectReason {
     IdempotencyMismatch,
     /// The service is shutting down.
     Draining,
+    /// Accepted, and then lost with the part of the disk that held them.
+    SpoolDamaged,
     /// A defect of ours lost the message.
     Internal,
 }
 
 impl RejectReason {
-    pub const ALL: [RejectReason; 8] = [
+    pub const ALL: [RejectReason; 9] = [
         RejectReason::Unreadable,
         RejectReason::MailboxFull,
         RejectReason::SpoolFull,
@@ -42,6 +44,7 @@ impl RejectReason {
         RejectReason::IdempotentReplay,
         RejectReason::IdempotencyMismatch,
         RejectReason::Draining,
+        RejectReason::SpoolDamaged,
         RejectReason::Internal,
     ];
 
@@ -55,6 +58,7 @@ impl RejectReason {
             RejectReason::IdempotentReplay => "idempotent_replay",
             RejectReason::IdempotencyMismatch => "idempotency_mismatch",
             RejectReason::Draining => "draining",
+            RejectReason::SpoolDamaged => "spool_damaged",
             RejectReason::Internal => "internal",
         }
     }

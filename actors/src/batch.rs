@@ -10,13 +10,15 @@ use bytes::Bytes;
 use mohaa_domain::row;
 use uuid::Uuid;
 
-use crate::record::{RecordError, RecordView};
+use crate::record::{EncodedRow, RecordError, RecordView};
 use crate::store::RowName;
 
 /// A spool record in memory.
 #[derive(Clone)]
 pub struct StoredRecord {
     pub seq: u64,
+    /// Events it was appended with.
+    pub events: u32,
     pub payload: Arc<Vec<u8>>,
 }
 
@@ -49,24 +51,28 @@ pub struct Piece {
     pub batch_id: Uuid,
 }
 
-/// Cuts a sealed range into its pieces, oldest partition first.
-///
-/// # Errors
-/// When a record can't be read.
+/// Cuts a sealed range into its pieces, oldest partition first. Records that can't be read, whole as they are, come
+/// back with the reason.
 pub fn pieces_of(
     spool_id: Uuid,
     range: SealedRange,
     records: Vec<StoredRecord>,
-) -> Result<Vec<Piece>, RecordError> {
+) -> (Vec<Piece>, Vec<(StoredRecord, RecordError)>) {
     // Rows with fewer columns come from an earlier version and need an INSERT with a shorter column list.
     let mut rows_of: BTreeMap<(i32, usize), Vec<RowPlace>> = BTreeMap::new();
+    let mut unreadable = Vec::new();
     for (record, stored) in records.iter().enumerate() {
-        let view = RecordView::parse(&stored.payload)?;
+        let rows = match readable_rows(&stored.payload) {
+            Ok(rows) => rows,
+            Err(error) => {
+                unreadable.push((stored.clone(), error));
+                continue;
+            }
+        };
         let payload_start = stored.payload.as_ptr() as usize;
-        for (index, row) in view.rows().enumerate() {
-            let row = row?;
+        for (index, (column_count, row)) in rows.into_iter().enumerate() {
             let start = row.bytes.as_ptr() as usize - payload_start;
-            rows_of.entry((row.day, view.column_count)).or_default().push(RowPlace {
+            rows_of.entry((row.day, column_count)).or_default().push(RowPlace {
                 record,
                 start,
                 end: start + row.bytes.len(),
@@ -75,7 +81,7 @@ pub fn pieces_of(
         }
     }
     let records = Arc::new(records);
-    Ok(rows_of
+    let pieces = rows_of
         .into_iter()
         .map(|((day, column_count), rows)| {
             let token =
@@ -91,7 +97,14 @@ pub fn pieces_of(
                 token,
             }
         })
-        .collect())
+        .collect();
+    (pieces, unreadable)
+}
+
+/// All rows of a record with their column count, or none.
+fn readable_rows(payload: &[u8]) -> Result<Vec<(usize, EncodedRow<'_>)>, RecordError> {
+    let view = RecordView::parse(payload)?;
+    view.rows().map(|row| Ok((view.column_count, row?))).collect()
 }
 
 impl Piece {
@@ -100,7 +113,7 @@ impl Piece {
         let token = format!("{}:row-{}-{}:{day}:{column_count}", spool_id.simple(), name.0, name.1);
         let place = RowPlace { record: 0, start: 0, end: row.len(), name };
         Self {
-            records: Arc::new(vec![StoredRecord { seq: name.0, payload: Arc::new(row) }]),
+            records: Arc::new(vec![StoredRecord { seq: name.0, events: 1, payload: Arc::new(row) }]),
             rows: Arc::new(vec![place]),
             from: 0,
             to: 1,

@@ -302,7 +302,10 @@ impl Batcher {
         let rows = events.events() as usize;
         let payload_bytes = payload.len();
         self.append(server_id, received_at, seq, rows, payload.clone(), key, answer, reply, admitted);
-        self.estate.open.push(OpenRecord { record: StoredRecord { seq, payload }, events: events.map(drop) });
+        self.estate.open.push(OpenRecord {
+            record: StoredRecord { seq, events: rows as u32, payload },
+            events: events.map(drop),
+        });
         self.estate.open_rows += rows;
         self.estate.open_bytes += payload_bytes;
         let clock = &self.estate.clock;

@@ -1,5 +1,5 @@
-//! What could not be stored, kept for an operator: rows that the store refuses for what they hold, and requests whose
-//! handler panicked.
+//! What could not be stored, kept for an operator: rows that the store refuses for what they hold, requests whose
+//! handler panicked, and records of the spool that this version can't read.
 //!
 //! Each is a file `dead-letters/<id>.json` beside the spool, written whole and synced before its events count as
 //! ended. An id follows from what it names, so a crash between the two doesn't keep a row twice. An operator wants a
@@ -52,6 +52,8 @@ pub enum DeadLetterContent {
     },
     /// An accepted request that was never stamped, as a spool record without stamps.
     Request { events: u64, record: String },
+    /// A spool record, whole, that this version can't read.
+    Record { spool_id: Uuid, spool_seq: u64, events: u64, record: String },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -118,11 +120,27 @@ impl DeadLetter {
         }
     }
 
+    /// A spool record whose content can't be read.
+    pub fn record(spool_id: Uuid, spool_seq: u64, events: u32, payload: &[u8], reason: String) -> Self {
+        Self {
+            id: format!("record-{}-{spool_seq}", spool_id.simple()),
+            received_at: Millis::default(),
+            server_id: Uuid::nil(),
+            reason,
+            content: DeadLetterContent::Record {
+                spool_id,
+                spool_seq,
+                events: u64::from(events),
+                record: STANDARD.encode(payload),
+            },
+        }
+    }
+
     /// How many events it holds.
     pub fn events(&self) -> u64 {
         match self.content {
             DeadLetterContent::Row { .. } => 1,
-            DeadLetterContent::Request { events, .. } => events,
+            DeadLetterContent::Request { events, .. } | DeadLetterContent::Record { events, .. } => events,
         }
     }
 
@@ -136,7 +154,7 @@ impl DeadLetter {
             DeadLetterContent::Row { column_count, row, .. } => {
                 Ok((*column_count, vec![STANDARD.decode(row)?]))
             }
-            DeadLetterContent::Request { record, .. } => {
+            DeadLetterContent::Request { record, .. } | DeadLetterContent::Record { record, .. } => {
                 let record = STANDARD.decode(record)?;
                 let view = RecordView::parse(&record)?;
                 let rows =

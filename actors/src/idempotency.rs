@@ -160,7 +160,8 @@ impl IdempotencyKeys {
     /// Forgets what is older than a day.
     pub fn expire(&mut self, now: Millis) {
         while let Some((accepted_at, server_id, key)) = self.by_age.front() {
-            if now.0 - accepted_at.0 <= REMEMBERED_MILLIS {
+            // One from the future was accepted before the clock was set back: it must not keep those behind it.
+            if (now.0 - accepted_at.0).abs() <= REMEMBERED_MILLIS {
                 return;
             }
             self.entries.remove(&(*server_id, key.clone()));

@@ -48,8 +48,6 @@ pub enum PipelineError {
     Spool(#[from] OpenError),
     #[error("spool can't be read: {0}")]
     Read(#[from] mohaa_spool::ReadError),
-    #[error("spool record {seq}: {source}")]
-    Record { seq: u64, source: crate::record::RecordError },
     #[error("{path}: {source}", path = .path.display())]
     Files { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -90,6 +88,8 @@ impl Pipeline {
         let directory = options.spool.dir.clone();
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
         let (spool, recovered) = Spool::open(options.spool)?;
+        let metrics = WriterMetrics::new(registry)?;
+        metrics.note_damage(&recovered.damage);
         let ledger = Ledger::new(registry)?;
         let dead_letters = DeadLetters::open(&directory)?;
         let mut keys = IdempotencyKeys::open(&directory, clock.now()).map_err(in_directory)?;
@@ -107,7 +107,7 @@ impl Pipeline {
             dead_letters: dead_letters.clone(),
             gate: gate.clone(),
             clock: clock.clone(),
-            metrics: WriterMetrics::new(registry)?,
+            metrics,
             doubtful_inserts: doubtful_inserts.clone(),
         });
         let actors = Directory::default();
@@ -210,9 +210,6 @@ fn recover(
     ledger: &Ledger,
     batch_max_rows: usize,
 ) -> Result<Earlier, PipelineError> {
-    for damage in &recovered.damage {
-        tracing::error!(?damage, "the spool is damaged; what could be read is kept");
-    }
     let mut trackers = match &recovered.newest_header {
         None => Trackers::default(),
         Some(state) => Trackers::restore(state).unwrap_or_else(|error| {
@@ -222,10 +219,14 @@ fn recover(
     };
     for record in recovered.after_newest_header {
         let record = record?;
-        let in_record = |source| PipelineError::Record { seq: record.seq, source };
-        let events = RecordView::parse(&record.payload).map_err(in_record)?.events().map_err(in_record)?;
-        for (event, stamp) in &events {
-            trackers.resume(event, stamp);
+        match RecordView::parse(&record.payload).and_then(|view| view.events()) {
+            Ok(events) => {
+                for (event, stamp) in &events {
+                    trackers.resume(event, stamp);
+                }
+            }
+            // Its batch's writer puts it into the dead letters.
+            Err(error) => tracing::error!(seq = record.seq, %error, "a record of the spool can't be read"),
         }
     }
     let is_unstored =
@@ -233,13 +234,13 @@ fn recover(
     let mut batches = SealedRecovery::new(&recovered.seals, batch_max_rows);
     for record in recovered.records {
         let record = record?;
-        let view = RecordView::parse(&record.payload)
-            .map_err(|source| PipelineError::Record { seq: record.seq, source })?;
-        if let Some(key) = view.key {
-            keys.remember(view.server_id, Text::from(key.key), key.body_hash, key.answer, view.received_at);
+        if let Ok(RecordView { key: Some(key), server_id, received_at, .. }) =
+            RecordView::parse(&record.payload)
+        {
+            keys.remember(server_id, Text::from(key.key), key.body_hash, key.answer, received_at);
         }
         if is_unstored(record.seq) {
-            batches.add(record.seq, view.row_count as u64);
+            batches.add(record.seq, u64::from(record.events));
         }
     }
     let batches: Vec<RecoveredBatch> = batches

@@ -13,7 +13,7 @@ use mohaa_domain::event::Text;
 use tokio::sync::oneshot;
 
 use crate::accounting::{Accounted, Ledger, RejectReason};
-use crate::batch::Piece;
+use crate::batch::{Piece, SealedRange, StoredRecord, pieces_of};
 use crate::batcher::{Batcher, IngestOutcome, IngestRequest};
 use crate::dead_letters::{DeadLetter, DeadLetterContent, DeadLetterError, DeadLetters};
 use crate::idempotency::{BodyHash, IngestAnswer};
@@ -67,7 +67,37 @@ impl Replayer {
         match &letter.content {
             DeadLetterContent::Row { .. } => self.replay_row(letter).await,
             DeadLetterContent::Request { .. } => self.replay_request(&letter).await,
+            DeadLetterContent::Record { .. } => self.replay_record(letter).await,
         }
+    }
+
+    /// A later version may read what an earlier one couldn't.
+    async fn replay_record(&self, mut letter: DeadLetter) -> Result<(), ReplayError> {
+        let DeadLetterContent::Record { spool_id, spool_seq, events, record } = &letter.content else {
+            return Ok(());
+        };
+        let payload = Arc::new(STANDARD.decode(record).map_err(DeadLetterError::from)?);
+        let range = SealedRange { first_seq: *spool_seq, last_seq: *spool_seq };
+        let record = StoredRecord { seq: *spool_seq, events: *events as u32, payload };
+        let (pieces, unreadable) = pieces_of(*spool_id, range, vec![record]);
+        if let Some((_, error)) = unreadable.into_iter().next() {
+            letter.reason = error.to_string();
+            return Ok(self.letters().put_back(&letter)?);
+        }
+        let mut refusal = None;
+        for piece in pieces {
+            if let PieceEnd::Refused { message, .. } = write_piece(&self.environment, &piece, true).await? {
+                refusal = Some(message);
+            }
+        }
+        let events: Accounted<()> = self.ledger.recover((), *events);
+        if let Some(message) = refusal {
+            events.dead_letter();
+            letter.reason = message;
+            return Ok(self.letters().put_back(&letter)?);
+        }
+        events.stored();
+        Ok(self.letters().replayed(&letter.id)?)
     }
 
     async fn replay_row(&self, mut letter: DeadLetter) -> Result<(), ReplayError> {

@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context};
 use futures_util::FutureExt;
-use mohaa_spool::SpoolReader;
+use mohaa_spool::{Damage, DamageKind, ReadError, Record, SpoolReader};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use uuid::Uuid;
 
-use crate::accounting::Accounted;
+use crate::accounting::{Accounted, RejectReason};
 use crate::batch::{Piece, SealedRange, StoredRecord, pieces_of};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
@@ -70,6 +70,7 @@ pub struct WriterMetrics {
     queryable_seconds: Histogram,
     retries: IntCounterVec,
     reinserted_rows: IntCounter,
+    spool_damage: IntCounterVec,
 }
 
 impl WriterMetrics {
@@ -97,6 +98,14 @@ impl WriterMetrics {
             "Rows that were absent after an ambiguous insert and were sent again.",
         )?;
         registry.register(Box::new(reinserted_rows.clone()))?;
+        let spool_damage = IntCounterVec::new(
+            Opts::new("mohaa_spool_damage_total", "Places of the spool that could not be read, by kind."),
+            &["kind"],
+        )?;
+        registry.register(Box::new(spool_damage.clone()))?;
+        for kind in DamageKind::ALL {
+            spool_damage.with_label_values(&[kind.as_str()]);
+        }
         Ok(Self {
             insert_seconds: histogram(
                 "mohaa_batch_insert_duration_seconds",
@@ -110,7 +119,16 @@ impl WriterMetrics {
             )?,
             retries,
             reinserted_rows,
+            spool_damage,
         })
+    }
+
+    /// Logs and counts what could not be read of the spool.
+    pub fn note_damage(&self, damage: &[Damage]) {
+        for damage in damage {
+            tracing::error!(%damage, "the spool is damaged; what can be read is kept");
+            self.spool_damage.with_label_values(&[damage.kind.as_str()]).inc();
+        }
     }
 }
 
@@ -177,8 +195,6 @@ pub(crate) enum WriteError {
     DeadLetters(#[from] DeadLetterError),
     #[error("batch can't be read back from the spool: {0}")]
     Spool(#[from] mohaa_spool::ReadError),
-    #[error("batch holds a record that can't be read: {0}")]
-    Record(#[from] crate::record::RecordError),
     #[error("the task that read the spool ended early")]
     Reader,
 }
@@ -210,13 +226,20 @@ fn jittered(pause: Duration) -> Duration {
 async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Result<(), WriteError> {
     let records = match &job.records {
         Some(records) => records.clone(),
-        None => read_back(environment, job.range).await?,
+        None => read_back(environment, job).await?,
     };
     let oldest_received_at = records
         .first()
         .and_then(|record| RecordView::parse(&record.payload).ok())
         .map(|view| view.received_at);
-    let mut pieces = pieces_of(environment.spool_id, job.range, records)?;
+    let (mut pieces, unreadable) = pieces_of(environment.spool_id, job.range, records);
+    for (record, error) in unreadable {
+        let StoredRecord { seq, events, payload } = record;
+        tracing::error!(seq, events, %error, "a record can't be read, kept in the dead letters");
+        let letter = DeadLetter::record(environment.spool_id, seq, events, &payload, error.to_string());
+        environment.dead_letters.keep(&letter)?;
+        job.events.split_off(u64::from(events)).dead_letter();
+    }
     pieces.reverse();
     while let Some(piece) = pieces.pop() {
         match write_piece(environment, &piece, job.recovered).await? {
@@ -239,17 +262,31 @@ async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Res
     Ok(())
 }
 
+/// Reads the batch's records from the spool. What the disk has lost since they were written ends here: the events
+/// can't be stored any more.
 async fn read_back(
     environment: &WriterEnvironment,
-    range: SealedRange,
+    job: &mut WriteJob,
 ) -> Result<Vec<StoredRecord>, WriteError> {
     let reader = environment.reader.clone();
-    let records = tokio::task::spawn_blocking(move || reader.read(range.first_seq, range.last_seq))
+    let range = job.range;
+    let (records, damage) =
+        tokio::task::spawn_blocking(move || match reader.read(range.first_seq, range.last_seq) {
+            Err(ReadError::Damaged { .. }) => reader.salvage(range.first_seq, range.last_seq),
+            read => read.map(|records| (records, Vec::new())),
+        })
         .await
         .map_err(|_| WriteError::Reader)??;
+    environment.metrics.note_damage(&damage);
+    let left: u64 = records.iter().map(|record| u64::from(record.events)).sum();
+    let lost = job.events.events().saturating_sub(left);
+    if lost > 0 {
+        tracing::error!(lost, ?range, "events were lost with the part of the disk that held them");
+        job.events.split_off(lost).reject(RejectReason::SpoolDamaged);
+    }
     Ok(records
         .into_iter()
-        .map(|record| StoredRecord { seq: record.seq, payload: Arc::new(record.payload) })
+        .map(|Record { seq, events, payload, .. }| StoredRecord { seq, events, payload: Arc::new(payload) })
         .collect())
 }
 

@@ -21,7 +21,8 @@ use mohaa_domain::event::{Event, Text};
 use mohaa_domain::row;
 use mohaa_domain::tracker::EventWindow;
 use mohaa_domain::vocabulary::EventType;
-use mohaa_spool::{Fsync, SpoolOptions};
+use mohaa_spool::testing::FakeStorage;
+use mohaa_spool::{Fsync, Spool, SpoolOptions};
 use prometheus::Registry;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
@@ -156,6 +157,7 @@ impl EventStore for ModelStore {
 struct Running {
     pipeline: Pipeline,
     registry: Registry,
+    clock: Clock,
 }
 
 fn start(directory: &Path, store: &ModelStore, change: impl FnOnce(&mut PipelineOptions)) -> Running {
@@ -183,8 +185,8 @@ fn start_at(
     change(&mut options);
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
-    let pipeline = Pipeline::start(options, Arc::new(store.clone()), &registry, clock, changed).unwrap();
-    Running { pipeline, registry }
+    let pipeline = Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed).unwrap();
+    Running { pipeline, registry, clock }
 }
 
 fn event_named(name: &str) -> Event {
@@ -202,7 +204,7 @@ impl Running {
         let count = events.len() as u64;
         let request = IngestRequest {
             server_id: SERVER,
-            received_at: Clock::system().now(),
+            received_at: self.clock.now(),
             events: self.pipeline.ledger.receive(events, count),
             idempotency: key.map(|(key, body)| (Text::from(key), BodyHash([body; 16]))),
             answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
@@ -380,7 +382,7 @@ fn a_stalled_spool_fills_the_mailbox_and_nothing_is_lost_when_it_moves_again() {
     on_system(async {
         let directory = tempfile::tempdir().unwrap();
         let store = ModelStore::default();
-        let storage = mohaa_spool::testing::FakeStorage::new();
+        let storage = FakeStorage::new();
         let running = start(directory.path(), &store, |options| {
             options.queue_events = 100;
             options.spool.storage = Arc::new(storage.clone());
@@ -496,6 +498,94 @@ fn a_store_that_is_down_for_hours_costs_no_time_to_test_and_no_event() {
             running.metric("mohaa_actor_blocked_seconds_total") > 3600.0,
             "both writers were busy for hours"
         );
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn what_a_disk_loses_while_the_store_is_away_is_counted_and_the_rest_is_stored() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        store.set_down(true);
+        let disk = FakeStorage::new();
+        let time = SimulatedTime::starting_at(Clock::system().now());
+        let running = start_at(directory.path(), &store, time.clock(), |options| {
+            options.spool.storage = Arc::new(disk.clone());
+        });
+        // More batches than are kept in memory: the later ones are read back.
+        let batch = names("event", 600);
+        for part in batch.chunks(10) {
+            assert_eq!(running.ingest(part).await, accepted(10));
+        }
+        let segment =
+            disk.files().into_iter().find(|path| path.to_string_lossy().contains("segment-")).unwrap();
+        disk.corrupt(&segment, |bytes| {
+            let at = bytes.windows(10).position(|window| window == b"event-0395").unwrap();
+            bytes[at] ^= 1;
+        });
+        store.set_down(false);
+        until(&time, || running.pipeline.ledger.balance().in_flight == 0).await;
+        let kept: Vec<String> =
+            batch.iter().filter(|name| !(390..400).contains(&number(name))).cloned().collect();
+        assert_eq!(
+            store.stored_names(),
+            kept,
+            "the record with the flipped bit is lost, with its ten events"
+        );
+        let balance = running.pipeline.ledger.balance();
+        assert_eq!((balance.stored, balance.rejected), (590, 10));
+        assert_eq!(running.metric("mohaa_spool_damage_total"), 1.0);
+        running.assert_books_balance();
+    });
+}
+
+fn number(name: &str) -> usize {
+    name.rsplit('-').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_record_that_cannot_be_understood_is_kept_apart_and_nothing_behind_it_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ModelStore::default();
+    {
+        let (spool, _) = Spool::open(SpoolOptions::new(directory.path())).unwrap();
+        spool.rotate(Vec::new()).unwrap();
+        spool.append(b"a record of another age".to_vec(), 3, |result| result.unwrap());
+        spool.close(Duration::from_secs(20)).unwrap();
+    }
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        assert_eq!(running.ingest(&names("later", 2)).await, accepted(2));
+        running.end().await;
+        assert_eq!(store.stored_names(), names("later", 2));
+        let letters = DeadLetters::open(directory.path()).unwrap();
+        let letter = letters.read(&letters.ids().unwrap()[0]).unwrap();
+        assert!(matches!(letter.content, DeadLetterContent::Record { spool_seq: 1, events: 3, .. }));
+        let balance = running.pipeline.ledger.balance();
+        assert_eq!((balance.recovered, balance.dead_lettered, balance.stored), (3, 3, 2));
+        running.assert_books_balance();
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_loses_nothing_and_forgets_no_key() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        let time = SimulatedTime::starting_at(Clock::system().now());
+        let running = start_at(directory.path(), &store, time.clock(), |_| {});
+        let mut expected = Vec::new();
+        for (step, jump) in [0, -86_400_000_000, 172_800_000_000, -3_600_000].into_iter().enumerate() {
+            time.jump(jump);
+            let batch = names(&format!("step{step}"), 15);
+            let key = format!("key-{step}");
+            assert_eq!(running.offer(&batch, Some((&key, 1))).await.unwrap(), accepted(15));
+            expected.extend(batch);
+            until(&time, || store.stored_names() == expected).await;
+        }
+        let repeated = running.offer(&names("step3", 15), Some(("key-3", 1))).await.unwrap();
+        assert!(matches!(repeated, IngestOutcome::Replayed(_)));
         running.assert_books_balance();
     });
 }

@@ -31,6 +31,30 @@ pub enum DamageKind {
     UnreadableCheckpoint,
 }
 
+impl DamageKind {
+    pub const ALL: [Self; 6] = [
+        Self::UnreadableRecords,
+        Self::UnreadableHeader,
+        Self::MissingSegment,
+        Self::ForeignSegment,
+        Self::UnreadableIdentity,
+        Self::UnreadableCheckpoint,
+    ];
+
+    /// A word for metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnreadableRecords => "unreadable_records",
+            Self::UnreadableHeader => "unreadable_header",
+            Self::MissingSegment => "missing_segment",
+            Self::ForeignSegment => "foreign_segment",
+            Self::UnreadableIdentity => "unreadable_identity",
+            Self::UnreadableCheckpoint => "unreadable_checkpoint",
+        }
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {

@@ -18,6 +18,7 @@
 //! | `identity` | The spool's random id, and the number below which numbers may be in use. Replaced whole. |
 //! | `checkpoint` | Which ranges are stored. A log, replaced whole when it is long. |
 //! | `segment-<ordinal>-<first seq>` | A header and records. Only ever appended to. |
+//! | `damaged-segment-…` | A segment that is done with, but for bytes that could not be read: set aside for people. |
 //! | `*.unfinished` | What a crash left of a file being made; removed at the next start. |
 //!
 //! `identity`, `checkpoint` and a new segment are written under an unfinished name, synced, renamed, and the
@@ -86,7 +87,8 @@
 //!
 //! **Deletion**: the writer removes the oldest segment while all its records are stored, none is at or behind
 //! [`Spool::retain_from`], and a newer segment has a readable header. One always remains, so the caller's
-//! state survives an empty spool. The directory is synced after each removal: a power loss that undid one and
+//! state survives an empty spool. A segment with damage that was told isn't removed but renamed, and is no part of the
+//! spool from then on. The directory is synced after each removal: a power loss that undid one and
 //! not the next would look like a missing segment.
 //!
 //! # Budget

@@ -136,13 +136,21 @@ impl Records {
                     let segment = segment.name.clone();
                     match &mut self.salvaged {
                         None => return Err(ReadError::Damaged { segment, offset, bytes }),
-                        Some(salvaged) => salvaged.push(Damage {
-                            kind: DamageKind::UnreadableRecords,
-                            file: segment,
-                            offset,
-                            bytes,
-                            suspects: None,
-                        }),
+                        Some(salvaged) => {
+                            let mut segments = lock(&self.shared.segments);
+                            if let Some(known) = segments.list.iter_mut().find(|known| known.name == segment)
+                            {
+                                known.known_damage.push(offset);
+                            }
+                            drop(segments);
+                            salvaged.push(Damage {
+                                kind: DamageKind::UnreadableRecords,
+                                file: segment,
+                                offset,
+                                bytes,
+                                suspects: None,
+                            });
+                        }
                     }
                 }
             }

@@ -27,6 +27,9 @@ const GROUP_WRITE_BYTES: usize = 1 << 20;
 /// Given back to the allocator above this, so that one huge record isn't paid for ever after.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 
+/// Before the name of a segment that is done with and holds bytes that could not be read.
+const DAMAGED_PREFIX: &str = "damaged-";
+
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     fsync: Fsync,
@@ -393,10 +396,16 @@ impl Writer {
                 return;
             }
             let path = self.shared.dir.join(&oldest.name);
+            let set_aside = (!oldest.known_damage.is_empty())
+                .then(|| self.shared.dir.join(format!("{DAMAGED_PREFIX}{}", oldest.name)));
             let bytes = oldest.end;
             drop(segments);
             let storage = &self.shared.storage;
-            let removed = match storage.remove(&path) {
+            let gone = match set_aside {
+                None => storage.remove(&path),
+                Some(aside) => storage.rename(&path, &aside),
+            };
+            let removed = match gone {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 // Synced one by one: were a removal undone by a power loss, those left must still follow
                 // one another, or recovery would miss a segment.

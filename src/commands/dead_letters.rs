@@ -84,7 +84,7 @@ fn shown(letter: &DeadLetter) -> Value {
     };
     let code = match letter.content {
         DeadLetterContent::Row { code, .. } => Some(code),
-        DeadLetterContent::Request { .. } => None,
+        DeadLetterContent::Request { .. } | DeadLetterContent::Record { .. } => None,
     };
     json!({
         "id": letter.id,
@@ -101,6 +101,7 @@ fn kind(letter: &DeadLetter) -> &'static str {
     match letter.content {
         DeadLetterContent::Row { .. } => "row",
         DeadLetterContent::Request { .. } => "request",
+        DeadLetterContent::Record { .. } => "record",
     }
 }
 

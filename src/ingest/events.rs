@@ -212,7 +212,10 @@ fn refusal(reason: RejectReason) -> ApiError {
         RejectReason::SpoolFailed => {
             ApiError::unavailable(code, "events can't be written to disk at the moment", 10)
         }
-        RejectReason::Unreadable | RejectReason::IdempotentReplay | RejectReason::Internal => {
+        RejectReason::Unreadable
+        | RejectReason::IdempotentReplay
+        | RejectReason::SpoolDamaged
+        | RejectReason::Internal => {
             ApiError::unavailable(code, "something went wrong on our side; try again", 1)
         }
     }

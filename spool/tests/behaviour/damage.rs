@@ -195,3 +195,23 @@ fn bytes_that_rot_while_open_are_an_error_and_can_be_read_around() {
     assert_eq!(records.len(), 4);
     assert_eq!(damage[0].bytes, 44);
 }
+
+#[test]
+fn a_damaged_segment_is_set_aside_when_it_is_done_with_and_never_looked_at_again() {
+    let storage = FakeStorage::new();
+    ten_records(&storage);
+    let segment = segment_paths(&storage)[0].clone();
+    storage.corrupt(&segment, |bytes| {
+        let at = find(bytes, "record 4");
+        bytes[at] ^= 1;
+    });
+    let spool = open_rotated(&storage);
+    spool.stored(1, 10);
+    settle(&spool);
+    let name = segment.file_name().unwrap().to_string_lossy().into_owned();
+    assert!(!storage.files().contains(&segment));
+    assert!(storage.files().contains(&path(&format!("damaged-{name}"))));
+    spool.close(LONG).unwrap();
+    let (_spool, recovered) = open(options(&storage));
+    assert!(recovered.damage.is_empty(), "{:?}", recovered.damage);
+}

@@ -107,6 +107,7 @@ async fn a_failed_fsync_ends_acknowledgement_and_readiness() {
     let surroundings = Surroundings { storage: Arc::new(disk.clone()), ..Surroundings::default() };
     let service = Service::start_with("fsync", &[("SPOOL_FSYNC", "always")], surroundings).await;
     service.client.send(jumps(&["before".to_owned()])).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
     disk.fail_syncs(std::io::ErrorKind::Other);
     service.client.send(jumps(&["refused".to_owned()])).await.assert_refused(503, "spool_failed");
     let ready = service.client.get("/ready").await;

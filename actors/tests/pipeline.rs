@@ -185,7 +185,8 @@ fn start_at(
     change(&mut options);
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
-    let pipeline = Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed).unwrap();
+    let pipeline =
+        Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed).unwrap();
     Running { pipeline, registry, clock }
 }
 

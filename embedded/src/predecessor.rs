@@ -35,6 +35,8 @@ pub async fn end_all(data_dir: &Path) -> Result<(), Error> {
     for pid in &found {
         tracing::info!(pid, "waiting for a store of an earlier run to end");
         send(*pid, Signal::INT);
+        // One that was stopped could not even hear that.
+        send(*pid, Signal::CONT);
     }
     let deadline = Instant::now() + PATIENCE;
     for pid in found {
@@ -73,7 +75,9 @@ fn processes_using(places: &[std::path::PathBuf]) -> Vec<u32> {
 }
 
 /// A pid may have passed to a stranger: only a store's program with an argument in one of the
-/// directories is ours. A process that ended but isn't reaped has an empty command line.
+/// directories is ours, or one that works there (PostgreSQL's sessions rename themselves to `postgres: …`, and one
+/// of them that is left keeps a new server from starting). A process that ended but isn't reaped has an empty command
+/// line.
 fn uses(pid: u32, places: &[std::path::PathBuf]) -> bool {
     let Ok(command_line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
         return false;
@@ -82,14 +86,15 @@ fn uses(pid: u32, places: &[std::path::PathBuf]) -> bool {
     let Some(program) = arguments.next() else {
         return false;
     };
-    let is_store = Path::new(program.as_ref())
-        .file_name()
-        .is_some_and(|name| PROGRAMS.iter().any(|program| name == *program));
+    let program = program.split_once(':').map_or(program.as_ref(), |(name, _)| name);
+    let is_store =
+        Path::new(program).file_name().is_some_and(|name| PROGRAMS.iter().any(|program| name == *program));
+    let is_ours = |path: &Path| places.iter().any(|place| path.starts_with(place));
     is_store
-        && arguments.any(|argument| {
+        && (arguments.any(|argument| {
             let value = argument.split_once('=').map_or(argument.as_ref(), |(_, value)| value);
-            places.iter().any(|place| Path::new(value).starts_with(place))
-        })
+            is_ours(Path::new(value))
+        }) || std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| is_ours(&folder)))
 }
 
 fn send(pid: u32, signal: Signal) {

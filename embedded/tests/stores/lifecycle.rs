@@ -142,6 +142,19 @@ async fn two_sets_run_side_by_side_and_one_directory_takes_one() {
     again.stop().await;
 }
 
+/// What `stores.env` says.
+fn urls_in(folder: &Path) -> StoreUrls {
+    let text = std::fs::read_to_string(folder.join("stores.env")).unwrap();
+    let value = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned()
+    };
+    StoreUrls {
+        postgres_url: value("POSTGRES_URL"),
+        redis_url: value("REDIS_URL"),
+        clickhouse_url: value("CLICKHOUSE_URL"),
+    }
+}
+
 /// The program that holds the stores, in a process of its own that can be killed.
 struct Service(Child);
 
@@ -174,15 +187,7 @@ impl Drop for Service {
 async fn stores_end_with_their_killed_service_and_the_next_start_takes_over() {
     let folder = Folder::new("parent");
     let mut service = Service::start(&folder.0);
-    let text = std::fs::read_to_string(folder.0.join("stores.env")).unwrap();
-    let value = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned()
-    };
-    let urls = StoreUrls {
-        postgres_url: value("POSTGRES_URL"),
-        redis_url: value("REDIS_URL"),
-        clickhouse_url: value("CLICKHOUSE_URL"),
-    };
+    let urls = urls_in(&folder.0);
     put_rows(&urls).await;
     service.end(Signal::KILL);
     // At once, while the old stores are still ending.
@@ -194,6 +199,26 @@ async fn stores_end_with_their_killed_service_and_the_next_start_takes_over() {
     let mut service = Service::start(&folder.0);
     service.end(Signal::KILL);
     until("no store is left", async || processes_of(&folder.0).is_empty()).await;
+}
+
+#[tokio::test]
+async fn stopped_stores_and_their_sessions_are_taken_over_too() {
+    let folder = Folder::new("frozen");
+    let mut service = Service::start(&folder.0);
+    let urls = urls_in(&folder.0);
+    put_rows(&urls).await;
+    let mut session = sqlx::PgConnection::connect(&urls.postgres_url).await.unwrap();
+    let session_pid: i32 =
+        sqlx::query("SELECT pg_backend_pid()").fetch_one(&mut session).await.unwrap().get(0);
+    for store in ["postgres", "redis", "clickhouse"] {
+        let pid = std::fs::read_to_string(folder.0.join("run").join(format!("{store}.pid"))).unwrap();
+        kill(pid.trim().parse().unwrap(), Signal::STOP);
+    }
+    kill(session_pid.cast_unsigned(), Signal::STOP);
+    service.end(Signal::KILL);
+    let stores = EmbeddedStores::start(&folder.0).await.unwrap();
+    rows_are_there(&stores.urls()).await;
+    stores.stop().await;
 }
 
 #[tokio::test]

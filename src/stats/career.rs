@@ -21,7 +21,7 @@ pub(super) struct Career {
     pub(super) playtime_seconds: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CareerRow {
     player_id: String,
     matches_played: u64,
@@ -29,7 +29,7 @@ struct CareerRow {
     playtime_seconds: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct StreakRow {
     player_id: String,
     killstreak: u64,

@@ -59,7 +59,7 @@ struct Ranking {
     sample: Option<(&'static str, u32)>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CountedRow {
     player_id: String,
     value: f64,
@@ -73,7 +73,7 @@ struct CountedRow {
     last_active: chrono::DateTime<chrono::Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CountRow {
     total: u64,
 }

@@ -11,6 +11,7 @@ use super::Stats;
 use super::answers::{
     Alias, PlayerAnswer, PlayerMatch, PlayerMatches, PlayerWeapon, PlayerWeapons, Rival, WeaponKills,
 };
+use super::cache::Holds;
 use super::leaderboard::KILOMETRES_PER_UNIT;
 use super::matches::{OUTCOMES, word_or_none};
 use super::names::weapon_name;
@@ -27,7 +28,7 @@ pub struct PlayerQuestion {
     pub selection: Selection,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct TotalsRow {
     kills: u64,
     deaths: u64,
@@ -42,7 +43,7 @@ struct TotalsRow {
     jumps: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct SeenRow {
     rows: u64,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
@@ -51,20 +52,20 @@ struct SeenRow {
     last_seen: DateTime<Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct AliasRow {
     player_name: String,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
     last_seen: DateTime<Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct KillsRow {
     what: String,
     kills: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct WeaponRow {
     weapon: String,
     kills: u64,
@@ -75,7 +76,7 @@ struct WeaponRow {
     damage: f64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct PlayedRow {
     #[serde(with = "clickhouse::serde::uuid")]
     match_id: Uuid,
@@ -94,6 +95,11 @@ struct PlayedRow {
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis::option")]
     ended_at: Option<DateTime<Utc>>,
     total: u64,
+}
+
+/// See `matches`.
+fn until_silence(rows: &[PlayedRow]) -> Holds {
+    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::ForASecond }
 }
 
 fn unknown_player() -> ApiError {
@@ -228,7 +234,7 @@ impl Stats {
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
             .bind(i64::from(paging.limit))
             .bind(paging.offset() as i64);
-        let (_, rows) = tokio::try_join!(self.seen(id), self.rows::<PlayedRow>(sql))?;
+        let (_, rows) = tokio::try_join!(self.seen(id), self.rows_that_hold(sql, until_silence))?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
         let total = match rows.first() {
             Some(row) => row.total,
@@ -334,7 +340,7 @@ impl Stats {
     }
 
     fn outcomes(&self) -> Sql {
-        Sql::new(OUTCOMES).bind(self.now().timestamp_millis())
+        Sql::new(OUTCOMES).bind_present(self.now())
     }
 }
 

@@ -1,21 +1,24 @@
 //! Statistics over rows that a test puts into ClickHouse itself, at a fixed time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_NONE_MATCH;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::row;
 use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
+use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
+use mohaa_stats::data_version::DataVersion;
 use mohaa_stats::http::assets::Assets;
 use mohaa_stats::http::{self, error_answers, requests, security};
 use mohaa_stats::pages::{self, Pages};
 use mohaa_stats::postgres;
-use mohaa_stats::stats::{self, Stats};
+use mohaa_stats::stats::{self, AnswerCache, Stats};
+use prometheus::Registry;
 use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -25,11 +28,14 @@ pub const NOW: &str = "2026-11-22T12:00:00Z";
 pub const MAP: &str = "dm/mohdm1";
 pub const SERVER: Uuid = Uuid::from_u128(0x5e1);
 
-/// Statistics over a database of their own, at a fixed time.
+/// Statistics over a database of their own, at a time that stands still.
 pub struct StatsUnderTest {
     clickhouse: clickhouse::Client,
-    postgres: PgPool,
+    pub postgres: PgPool,
     stats: Stats,
+    data_version: DataVersion,
+    registry: Registry,
+    now: Arc<Mutex<DateTime<Utc>>>,
     assets: Assets,
     _assets_directory: tempfile::TempDir,
 }
@@ -52,26 +58,34 @@ impl Answer {
 
 impl StatsUnderTest {
     pub async fn start(name_hint: &str) -> Self {
-        let urls = TestStores::shared().await.database(name_hint).await;
-        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
-        schema::migrate(&clickhouse).await.unwrap();
-        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
-        postgres::migrate(&postgres).await.unwrap();
-        Self::over(clickhouse, postgres)
+        let this = Self::on(&TestStores::shared().await.database(name_hint).await).await;
+        schema::migrate(&this.clickhouse).await.unwrap();
+        this
     }
 
     /// Statistics whose ClickHouse can't be reached.
     pub async fn without_clickhouse(name_hint: &str) -> Self {
-        let mut this = Self::start(name_hint).await;
-        let nowhere = ClickHouseUrl::parse("http://user:password@127.0.0.1:9/none").unwrap();
-        this.stats = stats_at_fixed_time(client::connect(&nowhere), this.postgres.clone());
-        this
+        let mut urls = TestStores::shared().await.database(name_hint).await;
+        urls.clickhouse_url = "http://user:password@127.0.0.1:9/none".to_owned();
+        Self::on(&urls).await
     }
 
-    fn over(clickhouse: clickhouse::Client, postgres: PgPool) -> Self {
+    /// Over a ClickHouse without tables.
+    pub async fn on(urls: &StoreUrls) -> Self {
+        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+        postgres::migrate(&postgres).await.unwrap();
+        let (data_version, registry) = (DataVersion::default(), Registry::new());
+        let cache = AnswerCache::new(data_version.clone(), &registry).unwrap();
+        let now = Arc::new(Mutex::new(NOW.parse().unwrap()));
+        let clock = now.clone();
+        let clock = Arc::new(move || *clock.lock().unwrap());
         let assets_directory = tempfile::tempdir().unwrap();
         StatsUnderTest {
-            stats: stats_at_fixed_time(clickhouse.clone(), postgres.clone()),
+            stats: Stats::with_clock(clickhouse.clone(), postgres.clone(), cache, clock),
+            data_version,
+            registry,
+            now,
             assets: Assets::unpack(assets_directory.path()).unwrap(),
             clickhouse,
             postgres,
@@ -79,7 +93,19 @@ impl StatsUnderTest {
         }
     }
 
-    pub async fn store(&self, events: &[(Event, Stamp)]) {
+    pub fn pass_time(&self, by: TimeDelta) {
+        *self.now.lock().unwrap() += by;
+    }
+
+    /// Statements that were sent to ClickHouse so far.
+    pub fn statements_sent(&self) -> u64 {
+        let families = self.registry.gather();
+        let sent = families.iter().find(|family| family.name() == "mohaa_answer_cache_misses_total");
+        sent.unwrap().get_metric()[0].get_counter().get_value() as u64
+    }
+
+    /// Stores events without telling anybody.
+    pub async fn store_unnoticed(&self, events: &[(Event, Stamp)]) {
         let names: Vec<&str> = row::COLUMNS.iter().map(|column| column.name).collect();
         let mut rows = Vec::new();
         for (index, (event, stamp)) in events.iter().enumerate() {
@@ -91,6 +117,11 @@ impl StatsUnderTest {
         let mut insert = self.clickhouse.insert_formatted_with(statement);
         insert.send(rows.into()).await.unwrap();
         insert.end().await.unwrap();
+    }
+
+    pub async fn store(&self, events: &[(Event, Stamp)]) {
+        self.store_unnoticed(events).await;
+        self.data_version.advance();
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -124,11 +155,6 @@ impl StatsUnderTest {
         let text = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
         Answer { status, headers, text }
     }
-}
-
-fn stats_at_fixed_time(clickhouse: clickhouse::Client, postgres: PgPool) -> Stats {
-    let now: DateTime<Utc> = NOW.parse().unwrap();
-    Stats::with_clock(clickhouse, postgres, Arc::new(move || now))
 }
 
 /// An event at `at` in the match of `SERVER` with number `match_number`, on `MAP`.

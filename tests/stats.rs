@@ -128,6 +128,45 @@ async fn accuracy_is_of_shots_or_of_summaries_but_never_of_both() {
 }
 
 #[actix_web::test]
+async fn accuracy_with_a_weapon_is_unknown_while_some_hits_have_none() {
+    let this = StatsUnderTest::start("weapon_accuracy").await;
+    let with = |weapon: &str, row: (Event, Stamp)| (row.0, Stamp { weapon: weapon.into(), ..row.1 });
+    let mut events = Vec::new();
+    for shot in 0..100 {
+        for who in ["known", "unknown", "missing"] {
+            events.push(with("thompson", between(event(EventType::WeaponFire, TODAY, 1), who, "")));
+        }
+        let hit = |who| between(event(EventType::WeaponHit, TODAY, 1), who, "victim");
+        if shot < 25 {
+            events.extend([with("thompson", hit("known")), with("thompson", hit("unknown"))]);
+        }
+    }
+    events.push(with("", between(event(EventType::WeaponHit, TODAY, 1), "unknown", "victim")));
+    events.push(with("kar98k", kill("known", "victim", TODAY, 1)));
+    this.store(&events).await;
+    let weapons = async |who: &str| {
+        this.get(&format!("/api/v1/stats/player/{who}/weapons")).await.json()["weapons"].clone()
+    };
+    let known = weapons("known").await;
+    assert_eq!((&known[1]["slug"], &known[1]["accuracy"]), (&"thompson".into(), &25.0.into()));
+    assert_eq!((&known[0]["slug"], &known[0]["accuracy"]), (&"kar98k".into(), &Value::Null), "never fired");
+    let unknown = weapons("unknown").await;
+    assert_eq!((&unknown[0]["shots_hit"], &unknown[0]["accuracy"]), (&25.into(), &Value::Null));
+    assert_eq!(weapons("missing").await[0]["accuracy"], 0.0);
+
+    let of_weapon = "/weapon/thompson?stat=accuracy";
+    let expected = [("known".to_owned(), 25.0.into()), ("missing".to_owned(), 0.0.into())];
+    assert_eq!(board(&this, of_weapon).await, expected);
+    let rows = this.get("/api/v1/stats/leaderboard/weapon/thompson").await.json();
+    let accuracies: Vec<&Value> =
+        rows["players"].as_array().unwrap().iter().map(|row| &row["accuracy"]).collect();
+    assert_eq!(accuracies, [&Value::from(25.0), &Value::from(0.0), &Value::Null], "{rows}");
+    for page in ["/players/unknown", "/leaderboard?filter[weapon]=thompson"] {
+        assert_eq!(this.get(page).await.status, StatusCode::OK, "{page}");
+    }
+}
+
+#[actix_web::test]
 async fn a_killstreak_follows_the_time_of_the_level_and_ends_with_a_death() {
     let this = StatsUnderTest::start("killstreak").await;
     let at = |level_time: f64, mut row: (Event, Stamp)| {

@@ -8,6 +8,7 @@
 //! When ClickHouse can't be reached, questions fail with 503 `stats_unavailable`. When PostgreSQL can't, servers
 //! are shown by the beginning of their id: names are not worth an outage.
 
+mod accuracy;
 pub mod answers;
 mod cache;
 mod career;

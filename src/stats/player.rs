@@ -8,6 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Stats;
+use super::accuracy::weapon_accuracy;
 use super::answers::{
     Alias, PlayerAnswer, PlayerMatch, PlayerMatches, PlayerWeapon, PlayerWeapons, Rival, WeaponKills,
 };
@@ -184,7 +185,13 @@ impl Stats {
     /// What each weapon did in a player's hands, and to them; most kills first.
     pub async fn player_weapons(&self, question: &PlayerQuestion) -> Result<PlayerWeapons, ApiError> {
         let id = question.player_id.as_str();
-        let (_, rows) = tokio::try_join!(self.seen(id), self.weapon_rows(id, &question.selection))?;
+        let selection = &question.selection;
+        let (_, rows, with_unassigned_hits) = tokio::try_join!(
+            self.seen(id),
+            self.weapon_rows(id, selection),
+            self.with_unassigned_hits(selection, vec![id.to_owned()]),
+        )?;
+        let has_unassigned_hits = with_unassigned_hits.contains(id);
         let weapons = rows.into_iter().map(|row| {
             let weapon = weapon_name(&row.weapon);
             PlayerWeapon {
@@ -195,7 +202,7 @@ impl Stats {
                 headshots: row.headshots,
                 shots_fired: row.shots_fired,
                 shots_hit: row.shots_hit,
-                accuracy: percent(row.shots_hit, row.shots_fired),
+                accuracy: weapon_accuracy(row.shots_hit, row.shots_fired, has_unassigned_hits),
                 damage: round(row.damage, 3),
             }
         });

@@ -111,6 +111,9 @@ async fn dialect_agrees(dialect: DialectChoice, name: &str) {
     assert_eq!(hits > 10, dialect != DialectChoice::Live, "{hits} hits");
     let matches = service.client.get("/api/v1/stats/matches").await.json();
     assert_eq!(matches["total"], report.matches, "{matches}");
+    // Matches of two minutes, played within seconds. Only tools do not send the level's clock.
+    let longest = board(&service, "playtime").await[0]["value"].as_u64().unwrap();
+    assert_eq!((100..=200).contains(&longest), dialect != DialectChoice::Tools, "{longest} s");
     service.warehouse.assert_rollups_agree().await;
     service.stop().await;
 }

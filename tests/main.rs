@@ -8,6 +8,7 @@ mod crash;
 mod cuttable;
 mod database;
 mod fleet;
+mod migration;
 mod operations;
 mod overload;
 mod pages;

@@ -186,6 +186,38 @@ async fn a_killstreak_follows_the_time_of_the_level_and_ends_with_a_death() {
 }
 
 #[actix_web::test]
+async fn time_played_follows_the_level_clock_where_there_is_one() {
+    let this = StatsUnderTest::start("playtime").await;
+    let at = |level_time: Option<f64>, mut row: (Event, Stamp)| {
+        row.0.level_time = level_time;
+        row
+    };
+    this.store(&[
+        // Received within a second, played for 250 s; the last one arrived first.
+        at(Some(260.0), kill("fast", "x", "2026-11-22T10:00:00.000Z", 1)),
+        at(Some(10.0), kill("fast", "x", "2026-11-22T10:00:00.500Z", 1)),
+        at(None, kill("fast", "x", "2026-11-22T10:00:01.000Z", 1)),
+        // Over midnight, in two partitions.
+        at(Some(100.0), kill("night", "y", "2026-11-20T23:59:00Z", 2)),
+        at(Some(400.0), kill("night", "y", "2026-11-21T00:04:00Z", 2)),
+        // No clock, and one that is none.
+        at(None, kill("clockless", "z", "2026-11-22T10:00:00Z", 3)),
+        at(None, kill("clockless", "z", "2026-11-22T10:01:30Z", 3)),
+        at(Some(-5.0), kill("clockless", "z", "2026-11-22T10:01:00Z", 3)),
+        at(Some(1e300), kill("clockless", "z", "2026-11-22T10:01:00Z", 3)),
+        // Two matches add up.
+        at(Some(30.0), kill("night", "y", "2026-11-22T10:00:00Z", 4)),
+        at(Some(90.0), kill("night", "y", "2026-11-22T10:00:00Z", 4)),
+    ])
+    .await;
+    for (who, seconds) in [("fast", 250), ("night", 360), ("clockless", 90)] {
+        let player = this.get(&format!("/api/v1/stats/player/{who}")).await.json();
+        assert_eq!(player["playtime_seconds"], seconds, "{who}");
+    }
+    assert_eq!(ids(&board(&this, "?stat=playtime").await), ["night", "y", "fast", "x", "clockless", "z"]);
+}
+
+#[actix_web::test]
 async fn a_match_is_won_by_who_is_on_the_winning_side_at_its_end() {
     let this = StatsUnderTest::start("wins").await;
     let mut end = event(EventType::MatchEnd, "2026-11-22T10:05:00Z", 1);

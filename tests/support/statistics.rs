@@ -30,7 +30,7 @@ pub const SERVER: Uuid = Uuid::from_u128(0x5e1);
 
 /// Statistics over a database of their own, at a time that stands still.
 pub struct StatsUnderTest {
-    clickhouse: clickhouse::Client,
+    pub clickhouse: clickhouse::Client,
     pub postgres: PgPool,
     stats: Stats,
     data_version: DataVersion,

@@ -185,7 +185,8 @@ fn start_at(
     change(&mut options);
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
-    let pipeline = Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed).unwrap();
+    let pipeline =
+        Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed).unwrap();
     Running { pipeline, registry, clock }
 }
 
@@ -209,6 +210,7 @@ impl Running {
             idempotency: key.map(|(key, body)| (Text::from(key), BodyHash([body; 16]))),
             answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
             tracker_state: None,
+            bot_names: None,
             reply,
         };
         if let Err((request, _full)) =

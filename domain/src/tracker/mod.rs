@@ -134,8 +134,11 @@ impl Tracker {
     }
 
     /// Names that mark bots from the next event on. Part of the state.
-    pub fn set_bot_names(&mut self, bot_names: Vec<BotName>) {
-        self.bot_names = bot_names;
+    pub fn set_bot_names(&mut self, bot_names: &[BotName]) {
+        if self.bot_names == bot_names {
+            return;
+        }
+        self.bot_names = bot_names.to_vec();
         self.matches.iter_mut().for_each(|known| known.roster.forget_resolved());
     }
 

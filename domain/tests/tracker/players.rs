@@ -111,7 +111,7 @@ fn bots_are_flagged_by_guid_or_by_the_servers_settings() {
         (stamp.player_bot, stamp.target_bot)
     };
     assert_eq!(bots(&mut server, "^1Robo^2-7"), (true, false));
-    server.tracker.set_bot_names(vec![BotName::parse("ROBO-*").unwrap()]);
+    server.tracker.set_bot_names(&[BotName::parse("ROBO-*").unwrap()]);
     assert_eq!(bots(&mut server, "^1Robo^2-7"), (true, true));
     assert_eq!(bots(&mut server, "Robot"), (true, false));
 }

@@ -117,6 +117,20 @@ pub enum ServerCommand {
         /// What the server is called
         #[arg(long)]
         name: String,
+        /// Names that mark bots, separated by commas; * stands for any text
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        bot_names: Vec<String>,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Set the names that mark bots on a server, from its next events on
+    BotNames {
+        /// The server's id
+        #[arg(value_name = "ID")]
+        server_id: Uuid,
+        /// Names, in which * stands for any text; without any, only guids mark bots
+        #[arg(value_name = "NAME")]
+        bot_names: Vec<String>,
         #[command(flatten)]
         settings: SettingFlags,
     },

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clickhouse;
 pub mod commands;
 pub mod config;
+pub mod data_version;
 pub mod http;
 pub mod ingest;
 pub mod openapi;

@@ -31,6 +31,7 @@ use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
 use crate::clickhouse::{self as clickhouse_store, schema};
 use crate::config::{ClickHouseUrl, Config, SpoolFsync, StoreUrl, StoreUrls, kept};
+use crate::data_version::DataVersion;
 use crate::http::assets::Assets;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
@@ -39,9 +40,9 @@ use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{self, HealthMonitor, OpsMetrics};
 use crate::pages::{self, Pages};
-use crate::redis::{self as redis_store, TrackerStates};
+use crate::redis::{self as redis_store, SharedDataVersion, TrackerStates};
 use crate::servers::ServerTokens;
-use crate::stats::{self, Stats};
+use crate::stats::{self, AnswerCache, Stats};
 use crate::{postgres, simulate, users};
 
 /// A batch of the largest size; see `WORKER_BATCH_MAX`.
@@ -248,7 +249,9 @@ impl Application {
         let Surroundings { storage, clock } = surroundings;
         let tracker_states = TrackerStates::new(redis.clone());
         let (changed_trackers, changes) = mpsc::unbounded_channel();
-        let store = Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone()));
+        let data_version = DataVersion::default();
+        let store =
+            Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone(), data_version.clone()));
         let pipeline = Pipeline::start(
             pipeline_options(&config, storage),
             store,
@@ -258,7 +261,13 @@ impl Application {
         )?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
-        let reconciler = Reconciler::new(clickhouse.clone(), &pipeline, touched_days.clone(), &registry)?;
+        let reconciler = Reconciler::new(
+            clickhouse.clone(),
+            &pipeline,
+            touched_days.clone(),
+            data_version.clone(),
+            &registry,
+        )?;
         let comparisons = reconciler.comparisons();
         let tokens = Arc::new(
             ServerTokens::start(postgres.clone(), Some(config.data_dir.join("server-tokens.json"))).await,
@@ -267,12 +276,14 @@ impl Application {
         let background = vec![
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
+            actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis))),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
                 clickhouse.clone(),
                 pipeline.clone(),
                 config.raw_events_ttl_days,
+                data_version.clone(),
                 reconciler,
             )),
         ];
@@ -282,7 +293,8 @@ impl Application {
             .local_addr()
             .map_err(|source| StartError::Listen { address: config.listen(), source })?;
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
-        let stats = Stats::new(clickhouse.clone(), postgres.clone());
+        let answer_cache = AnswerCache::new(data_version, &registry)?;
+        let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone())?),
             assets,
@@ -502,6 +514,7 @@ async fn prepare_clickhouse(
     client: clickhouse::Client,
     pipeline: Pipeline,
     raw_events_ttl_days: u32,
+    data_version: DataVersion,
     reconciler: Reconciler,
 ) {
     let writers_wait = pipeline.gate.clone().write_owned().await;
@@ -520,6 +533,7 @@ async fn prepare_clickhouse(
         }
         tokio::time::sleep(SCHEMA_RETRY).await;
     }
+    data_version.changed();
     drop(writers_wait);
     reconciler.watch().await;
 }

@@ -106,6 +106,17 @@ async fn a_server_made_at_the_command_line_is_known_until_it_is_revoked() {
     assert_eq!(listed["servers"][0]["live_tokens"], 1);
     assert!(!listed.to_string().contains(token));
 
+    let marked = ["server", "bot-names", server_id, "Bot*", "^1AI ?", "--data-dir", "."];
+    let marked = json(&run(&directory, &marked, &[]).await);
+    assert_eq!(marked["bot_names"], serde_json::json!(["bot*", "ai ?"]));
+    let marks_all = ["server", "add", "--name", "x", "--bot-names", "Bot*,*", "--data-dir", "."];
+    let marks_all = run(&directory, &marks_all, &[]).await;
+    assert_eq!(marks_all.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&marks_all.stderr).contains("can't mark bots"));
+    let listed = json(&run(&directory, &["server", "list", "--data-dir", "."], &[]).await);
+    assert_eq!(listed["servers"][0]["bot_names"], marked["bot_names"]);
+    assert_eq!(listed["servers"].as_array().unwrap().len(), 1);
+
     let revoked = json(&run(&directory, &["server", "revoke", server_id, "--data-dir", "."], &[]).await);
     assert_eq!(revoked["revoked_tokens"], 1);
     let listed = json(&run(&directory, &["server", "list", "--data-dir", "."], &[]).await);

@@ -84,12 +84,36 @@ async fn assert_boards_agree(service: &Service, report: &Report) {
     }
 }
 
+/// Scripts send hits without a weapon: each must have found the one it was done with. Returns how many there were.
+async fn assert_hits_have_weapons(service: &Service, report: &Report) -> u64 {
+    let mut hits = 0;
+    for player in &report.players {
+        let path = format!("/api/v1/stats/player/{}", player.player_id);
+        let career = service.client.get(&path).await.json();
+        let weapons = service.client.get(&format!("{path}/weapons")).await.json();
+        let weapons = weapons["weapons"].as_array().unwrap();
+        let with_weapons: u64 = weapons.iter().map(|weapon| weapon["shots_hit"].as_u64().unwrap()).sum();
+        assert_eq!(career["shots_hit"], with_weapons, "{career} {weapons:?}");
+        for weapon in weapons {
+            assert_eq!(weapon["accuracy"].is_null(), weapon["shots_fired"] == 0, "{weapon}");
+        }
+        hits += with_weapons;
+    }
+    hits
+}
+
 async fn dialect_agrees(dialect: DialectChoice, name: &str) {
     let service = Service::start(name).await;
     let report = play(&service, dialect, 1, None).await;
     assert_boards_agree(&service, &report).await;
+    let hits = assert_hits_have_weapons(&service, &report).await;
+    // Today's scripts send neither shots nor hits.
+    assert_eq!(hits > 10, dialect != DialectChoice::Live, "{hits} hits");
     let matches = service.client.get("/api/v1/stats/matches").await.json();
     assert_eq!(matches["total"], report.matches, "{matches}");
+    // Matches of two minutes, played within seconds. Only tools do not send the level's clock.
+    let longest = board(&service, "playtime").await[0]["value"].as_u64().unwrap();
+    assert_eq!((100..=200).contains(&longest), dialect != DialectChoice::Tools, "{longest} s");
     service.warehouse.assert_rollups_agree().await;
     service.stop().await;
 }

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bots;
+mod caching;
 mod commands;
 mod crash;
 mod cuttable;
 mod database;
 mod fleet;
+mod migration;
 mod operations;
 mod overload;
 mod pages;

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
-use crate::stats::{StatsUnderTest, kill};
+use crate::support::statistics::{StatsUnderTest, kill};
 
 const TODAY: &str = "2026-11-22T11:59:00Z";
 

@@ -184,7 +184,8 @@ async fn a_revocation_missed_in_an_outage_is_made_up_for() {
 #[tokio::test]
 async fn a_restart_in_an_outage_still_knows_the_servers() {
     let database = fresh_database("restart").await;
-    let added = add_server(&database.pool, &named("Bazaar")).await.unwrap();
+    let with_bots = NewServer { bot_names: vec!["Bot*".to_owned()], ..named("Bazaar") };
+    let added = add_server(&database.pool, &with_bots).await.unwrap();
     let revoked = add_server(&database.pool, &named("Gone")).await.unwrap();
     let (pool, proxy) = through_proxy(&database.url).await;
     let directory = tempfile::tempdir().unwrap();
@@ -213,7 +214,8 @@ async fn a_restart_in_an_outage_still_knows_the_servers() {
     drop(tokens);
     proxy.cut().await;
     let restarted = ServerTokens::start(pool.clone(), Some(kept_file.clone())).await;
-    assert_eq!(restarted.identify(added.token.expose()).await.unwrap().server_id, added.server_id);
+    let identity = restarted.identify(added.token.expose()).await.unwrap();
+    assert_eq!((identity.server_id, identity.bot_names[0].as_str()), (added.server_id, "bot*"));
     assert_eq!(restarted.identify(revoked.token.expose()).await, Err(TokenError::Unavailable));
 
     let (clock, advance) = movable_clock();

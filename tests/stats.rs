@@ -1,172 +1,14 @@
 //! Statistics on HTTP, over rows in a real ClickHouse.
 
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RETRY_AFTER};
-use chrono::{DateTime, Utc};
-use mohaa_domain::event::{Event, Millis, Stamp};
-use mohaa_domain::row;
-use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
-use mohaa_embedded::testing::TestStores;
-use mohaa_stats::clickhouse::{client, schema};
-use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
-use mohaa_stats::http::assets::Assets;
-use mohaa_stats::http::{self, error_answers, requests, security};
-use mohaa_stats::pages::{self, Pages};
-use mohaa_stats::postgres;
-use mohaa_stats::stats::{self, QUERY_SHAPES, Stats};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, RETRY_AFTER};
+use mohaa_domain::event::{Event, Stamp};
+use mohaa_domain::vocabulary::{EventType, KillKind, Team};
+use mohaa_stats::stats::QUERY_SHAPES;
 use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
-/// A Sunday, the last day of ISO week 47.
-pub const NOW: &str = "2026-11-22T12:00:00Z";
-pub const MAP: &str = "dm/mohdm1";
-pub const SERVER: Uuid = Uuid::from_u128(0x5e1);
-
-/// Statistics over a database of their own, at a fixed time.
-pub struct StatsUnderTest {
-    clickhouse: clickhouse::Client,
-    postgres: PgPool,
-    stats: Stats,
-    assets: Assets,
-    _assets_directory: tempfile::TempDir,
-}
-
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: actix_web::http::header::HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {}", self.text))
-    }
-
-    pub fn header(&self, name: impl actix_web::http::header::AsHeaderName) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
-
-impl StatsUnderTest {
-    pub async fn start(name_hint: &str) -> Self {
-        let urls = TestStores::shared().await.database(name_hint).await;
-        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
-        schema::migrate(&clickhouse).await.unwrap();
-        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
-        postgres::migrate(&postgres).await.unwrap();
-        Self::over(clickhouse, postgres)
-    }
-
-    /// Statistics whose ClickHouse can't be reached.
-    pub async fn without_clickhouse(name_hint: &str) -> Self {
-        let mut this = Self::start(name_hint).await;
-        let nowhere = ClickHouseUrl::parse("http://user:password@127.0.0.1:9/none").unwrap();
-        this.stats = stats_at_fixed_time(client::connect(&nowhere), this.postgres.clone());
-        this
-    }
-
-    fn over(clickhouse: clickhouse::Client, postgres: PgPool) -> Self {
-        let assets_directory = tempfile::tempdir().unwrap();
-        StatsUnderTest {
-            stats: stats_at_fixed_time(clickhouse.clone(), postgres.clone()),
-            assets: Assets::unpack(assets_directory.path()).unwrap(),
-            clickhouse,
-            postgres,
-            _assets_directory: assets_directory,
-        }
-    }
-
-    pub async fn store(&self, events: &[(Event, Stamp)]) {
-        let names: Vec<&str> = row::COLUMNS.iter().map(|column| column.name).collect();
-        let mut rows = Vec::new();
-        for (index, (event, stamp)) in events.iter().enumerate() {
-            let stamp = Stamp { spool_seq: index as u64 + 1, ..stamp.clone() };
-            rows.extend_from_slice(&[0; 16]);
-            row::encode(event, &stamp, &mut rows);
-        }
-        let statement = format!("INSERT INTO raw_events (batch_id, {}) FORMAT RowBinary", names.join(", "));
-        let mut insert = self.clickhouse.insert_formatted_with(statement);
-        insert.send(rows.into()).await.unwrap();
-        insert.end().await.unwrap();
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.get_with(path, None).await
-    }
-
-    pub async fn get_with(&self, path: &str, if_none_match: Option<&str>) -> Answer {
-        use actix_web::{App, middleware::from_fn, test, web, web::Data};
-        let pages = Pages::new(&self.assets, self.stats.clone()).unwrap();
-        let app = test::init_service(
-            App::new()
-                .app_data(Data::new(pages))
-                .app_data(Data::new(self.stats.clone()))
-                .app_data(Data::new(self.postgres.clone()))
-                .configure(http::configure_extractors)
-                .configure(stats::configure)
-                .configure(|config| self.assets.configure(config))
-                .configure(pages::configure)
-                .default_service(web::to(error_answers::nothing_here))
-                .wrap(from_fn(security::headers))
-                .wrap(from_fn(error_answers::shape))
-                .wrap(from_fn(requests::trace)),
-        )
-        .await;
-        let mut request = test::TestRequest::get().uri(path);
-        if let Some(tag) = if_none_match {
-            request = request.insert_header((IF_NONE_MATCH, tag));
-        }
-        let response = test::call_service(&app, request.to_request()).await;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
-        Answer { status, headers, text }
-    }
-}
-
-fn stats_at_fixed_time(clickhouse: clickhouse::Client, postgres: PgPool) -> Stats {
-    let now: DateTime<Utc> = NOW.parse().unwrap();
-    Stats::with_clock(clickhouse, postgres, Arc::new(move || now))
-}
-
-/// An event at `at` in the match of `SERVER` with number `match_number`, on `MAP`.
-pub fn event(event_type: EventType, at: &str, match_number: u128) -> (Event, Stamp) {
-    let at = Millis(at.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
-    let event = Event {
-        event_type,
-        source_type: event_type.as_str().into(),
-        source_match_id: format!("round-{match_number}").into(),
-        ..Event::default()
-    };
-    let stamp = Stamp {
-        received_at: at,
-        event_at: at,
-        server_id: SERVER,
-        match_id: Uuid::from_u128(match_number),
-        map_name: MAP.into(),
-        game_type: GameType::TeamDeathmatch,
-        ..Stamp::default()
-    };
-    (event, stamp)
-}
-
-/// `who` did it to `whom`; `""` is nobody.
-pub fn between((mut event, mut stamp): (Event, Stamp), who: &str, whom: &str) -> (Event, Stamp) {
-    event.player.name = who.into();
-    event.target.name = whom.into();
-    stamp.player_id = who.into();
-    stamp.target_id = whom.into();
-    stamp.player_team = Team::Allies;
-    stamp.target_team = Team::Axis;
-    (event, stamp)
-}
-
-pub fn kill(who: &str, whom: &str, at: &str, match_number: u128) -> (Event, Stamp) {
-    let (event, stamp) = between(event(EventType::Kill, at, match_number), who, whom);
-    (event, Stamp { kill_kind: KillKind::Kill, weapon: "m1-garand".into(), ..stamp })
-}
+use crate::support::statistics::{MAP, StatsUnderTest, between, event, kill};
 
 const TODAY: &str = "2026-11-22T10:00:00Z";
 
@@ -286,6 +128,45 @@ async fn accuracy_is_of_shots_or_of_summaries_but_never_of_both() {
 }
 
 #[actix_web::test]
+async fn accuracy_with_a_weapon_is_unknown_while_some_hits_have_none() {
+    let this = StatsUnderTest::start("weapon_accuracy").await;
+    let with = |weapon: &str, row: (Event, Stamp)| (row.0, Stamp { weapon: weapon.into(), ..row.1 });
+    let mut events = Vec::new();
+    for shot in 0..100 {
+        for who in ["known", "unknown", "missing"] {
+            events.push(with("thompson", between(event(EventType::WeaponFire, TODAY, 1), who, "")));
+        }
+        let hit = |who| between(event(EventType::WeaponHit, TODAY, 1), who, "victim");
+        if shot < 25 {
+            events.extend([with("thompson", hit("known")), with("thompson", hit("unknown"))]);
+        }
+    }
+    events.push(with("", between(event(EventType::WeaponHit, TODAY, 1), "unknown", "victim")));
+    events.push(with("kar98k", kill("known", "victim", TODAY, 1)));
+    this.store(&events).await;
+    let weapons = async |who: &str| {
+        this.get(&format!("/api/v1/stats/player/{who}/weapons")).await.json()["weapons"].clone()
+    };
+    let known = weapons("known").await;
+    assert_eq!((&known[1]["slug"], &known[1]["accuracy"]), (&"thompson".into(), &25.0.into()));
+    assert_eq!((&known[0]["slug"], &known[0]["accuracy"]), (&"kar98k".into(), &Value::Null), "never fired");
+    let unknown = weapons("unknown").await;
+    assert_eq!((&unknown[0]["shots_hit"], &unknown[0]["accuracy"]), (&25.into(), &Value::Null));
+    assert_eq!(weapons("missing").await[0]["accuracy"], 0.0);
+
+    let of_weapon = "/weapon/thompson?stat=accuracy";
+    let expected = [("known".to_owned(), 25.0.into()), ("missing".to_owned(), 0.0.into())];
+    assert_eq!(board(&this, of_weapon).await, expected);
+    let rows = this.get("/api/v1/stats/leaderboard/weapon/thompson").await.json();
+    let accuracies: Vec<&Value> =
+        rows["players"].as_array().unwrap().iter().map(|row| &row["accuracy"]).collect();
+    assert_eq!(accuracies, [&Value::from(25.0), &Value::from(0.0), &Value::Null], "{rows}");
+    for page in ["/players/unknown", "/leaderboard?filter[weapon]=thompson"] {
+        assert_eq!(this.get(page).await.status, StatusCode::OK, "{page}");
+    }
+}
+
+#[actix_web::test]
 async fn a_killstreak_follows_the_time_of_the_level_and_ends_with_a_death() {
     let this = StatsUnderTest::start("killstreak").await;
     let at = |level_time: f64, mut row: (Event, Stamp)| {
@@ -302,6 +183,38 @@ async fn a_killstreak_follows_the_time_of_the_level_and_ends_with_a_death() {
     .await;
     assert_eq!(this.get("/api/v1/stats/player/1").await.json()["best_killstreak"], 2);
     assert_eq!(board(&this, "?stat=killstreak").await[0], ("1".to_owned(), 2.into()));
+}
+
+#[actix_web::test]
+async fn time_played_follows_the_level_clock_where_there_is_one() {
+    let this = StatsUnderTest::start("playtime").await;
+    let at = |level_time: Option<f64>, mut row: (Event, Stamp)| {
+        row.0.level_time = level_time;
+        row
+    };
+    this.store(&[
+        // Received within a second, played for 250 s; the last one arrived first.
+        at(Some(260.0), kill("fast", "x", "2026-11-22T10:00:00.000Z", 1)),
+        at(Some(10.0), kill("fast", "x", "2026-11-22T10:00:00.500Z", 1)),
+        at(None, kill("fast", "x", "2026-11-22T10:00:01.000Z", 1)),
+        // Over midnight, in two partitions.
+        at(Some(100.0), kill("night", "y", "2026-11-20T23:59:00Z", 2)),
+        at(Some(400.0), kill("night", "y", "2026-11-21T00:04:00Z", 2)),
+        // No clock, and one that is none.
+        at(None, kill("clockless", "z", "2026-11-22T10:00:00Z", 3)),
+        at(None, kill("clockless", "z", "2026-11-22T10:01:30Z", 3)),
+        at(Some(-5.0), kill("clockless", "z", "2026-11-22T10:01:00Z", 3)),
+        at(Some(1e300), kill("clockless", "z", "2026-11-22T10:01:00Z", 3)),
+        // Two matches add up.
+        at(Some(30.0), kill("night", "y", "2026-11-22T10:00:00Z", 4)),
+        at(Some(90.0), kill("night", "y", "2026-11-22T10:00:00Z", 4)),
+    ])
+    .await;
+    for (who, seconds) in [("fast", 250), ("night", 360), ("clockless", 90)] {
+        let player = this.get(&format!("/api/v1/stats/player/{who}")).await.json();
+        assert_eq!(player["playtime_seconds"], seconds, "{who}");
+    }
+    assert_eq!(ids(&board(&this, "?stat=playtime").await), ["night", "y", "fast", "x", "clockless", "z"]);
 }
 
 #[actix_web::test]
@@ -394,7 +307,7 @@ async fn an_answer_that_the_caller_has_is_not_sent_again() {
     let this = StatsUnderTest::start("conditional").await;
     let path = "/api/v1/stats/leaderboard";
     let first = this.get(path).await;
-    assert!(first.header(CACHE_CONTROL).contains("max-age=1"), "{}", first.header(CACHE_CONTROL));
+    assert!(first.header(CACHE_CONTROL).contains("max-age=0"), "{}", first.header(CACHE_CONTROL));
     let tag = first.header(ETAG).to_owned();
     let second = this.get_with(path, Some(&tag)).await;
     assert_eq!((second.status, second.text.as_str()), (StatusCode::NOT_MODIFIED, ""));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use actix::{ActorContext, AsyncContext, Context};
 use mohaa_domain::event::{Event, Millis, Text};
-use mohaa_domain::tracker::{EventWindow, Trackers};
+use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
 use mohaa_spool::Spool;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -44,6 +44,8 @@ pub struct IngestRequest {
     pub answer: IngestAnswer,
     /// State of this server's tracker as another node left it, for a server that is new to this one.
     pub tracker_state: Option<Vec<u8>>,
+    /// Names that mark bots on this server; none to leave them as the tracker knows them.
+    pub bot_names: Option<Arc<[BotName]>>,
     pub reply: oneshot::Sender<IngestOutcome>,
 }
 
@@ -347,6 +349,9 @@ impl Batcher {
             && let Err(error) = self.estate.trackers.restore_server(server_id, state)
         {
             tracing::warn!(%error, %server_id, "another node's tracker state can't be read, beginning anew");
+        }
+        if let Some(bot_names) = &request.bot_names {
+            self.estate.trackers.of_server(server_id).set_bot_names(bot_names);
         }
         self.changed_trackers.insert(server_id);
         let key = request.idempotency.as_ref().map(|(key, body_hash)| RecordKey {

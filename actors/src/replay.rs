@@ -149,6 +149,7 @@ impl Replayer {
             idempotency: Some(idempotency),
             answer,
             tracker_state: None,
+            bot_names: None,
             reply,
         };
         let weight = Weight { events: count, bytes: record.len() as u64 };

@@ -210,6 +210,7 @@ impl Running {
             idempotency: key.map(|(key, body)| (Text::from(key), BodyHash([body; 16]))),
             answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
             tracker_state: None,
+            bot_names: None,
             reply,
         };
         if let Err((request, _full)) =

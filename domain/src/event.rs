@@ -154,7 +154,7 @@ pub struct Stamp {
     pub target_team: Team,
     pub player_bot: bool,
     pub target_bot: bool,
-    /// Slug of the weapon, `""` without one.
+    /// Slug of the weapon, `""` without one; of a hit that names none, that of the player's last shot.
     pub weapon: Text,
     /// What a kill event counts as; `None` for every other type.
     pub kill_kind: KillKind,

@@ -17,6 +17,7 @@ use tokio::sync::RwLock;
 
 use super::schema::{ROLLUPS, Rollup};
 use super::touched_days::TouchedDays;
+use crate::data_version::DataVersion;
 
 /// How often the store is asked since when it runs.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -31,6 +32,7 @@ pub struct Reconciler {
     touched_days: Arc<TouchedDays>,
     comparisons: Arc<Comparisons>,
     differing_days: IntGaugeVec,
+    data_version: DataVersion,
 }
 
 /// How far the comparisons have come. Until they are up to date, the list of touched days must be kept: a service that
@@ -61,6 +63,7 @@ impl Reconciler {
         client: Client,
         pipeline: &Pipeline,
         touched_days: Arc<TouchedDays>,
+        data_version: DataVersion,
         registry: &Registry,
     ) -> std::result::Result<Self, prometheus::Error> {
         let differing_days = IntGaugeVec::new(
@@ -82,6 +85,7 @@ impl Reconciler {
                 compared: Mutex::new(None),
             }),
             differing_days,
+            data_version,
         })
     }
 
@@ -227,6 +231,7 @@ impl Reconciler {
             .query_raw(&format!("ALTER TABLE {target} REPLACE PARTITION '{date}' FROM {recount}"))
             .execute()
             .await?;
+        self.data_version.changed();
         tracing::info!(target, date, "a roll-up's day was recounted and replaced");
         Ok(())
     }

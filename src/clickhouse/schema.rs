@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "raw_events", include_str!("../../clickhouse/0001_raw_events.sql")),
     (2, "rollups", include_str!("../../clickhouse/0002_rollups.sql")),
+    (3, "level_time", include_str!("../../clickhouse/0003_level_time.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
@@ -52,11 +53,19 @@ struct AppliedMigration {
     checksum: String,
 }
 
-/// Creates the database where it is missing and applies what is not applied yet.
+/// Applies what is not applied yet.
 ///
 /// # Errors
 /// When ClickHouse can't be reached or refuses a statement.
 pub async fn migrate(client: &Client) -> Result<(), SchemaError> {
+    migrate_up_to(client, u32::MAX).await
+}
+
+/// Applies what is not applied yet, up to the schema of an earlier version of this service.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_up_to(client: &Client, newest: u32) -> Result<(), SchemaError> {
     client
         .query_raw(
             "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
@@ -66,7 +75,7 @@ pub async fn migrate(client: &Client) -> Result<(), SchemaError> {
         .await?;
     let applied: Vec<AppliedMigration> =
         client.query("SELECT version, checksum FROM schema_migrations ORDER BY version").fetch_all().await?;
-    for &(version, name, sql) in MIGRATIONS {
+    for &(version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version <= newest) {
         let checksum = format!("{:x}", HexDigest(Sha256::digest(sql.as_bytes()).into()));
         if let Some(found) = applied.iter().find(|migration| migration.version == version) {
             if found.checksum != checksum {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::error_code;
 use super::touched_days::TouchedDays;
+use crate::data_version::DataVersion;
 
 /// A stalled connection is given up after this; the writer then treats the insert as ambiguous.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,6 +68,7 @@ const BAD_ROWS_CODES: &[u32] = &[
 pub struct ClickHouseStore {
     client: Client,
     touched_days: Arc<TouchedDays>,
+    data_version: DataVersion,
 }
 
 #[derive(Row, Deserialize)]
@@ -76,8 +78,8 @@ struct StoredRow {
 }
 
 impl ClickHouseStore {
-    pub fn new(client: Client, touched_days: Arc<TouchedDays>) -> Self {
-        Self { client, touched_days }
+    pub fn new(client: Client, touched_days: Arc<TouchedDays>, data_version: DataVersion) -> Self {
+        Self { client, touched_days, data_version }
     }
 
     async fn insert_rows(&self, attempt: InsertAttempt) -> Result<(), Error> {
@@ -113,7 +115,10 @@ impl EventStore for ClickHouseStore {
                 let message = format!("the day can't be noted for reconciliation: {error}");
                 return Err(StoreError::Transient { code: 0, message, ambiguous: false });
             }
-            self.insert_rows(attempt).await.map_err(|error| classify(&error))
+            let result = self.insert_rows(attempt).await;
+            // Rows may be there even after an error.
+            self.data_version.changed();
+            result.map_err(|error| classify(&error))
         }
         .boxed()
     }
@@ -140,6 +145,8 @@ impl EventStore for ClickHouseStore {
                 .bind(day)
                 .bind(batch_id.to_string());
             let rows: Vec<StoredRow> = within_patience(stored.fetch_all()).await?;
+            // Those of an attempt whose end nobody saw.
+            self.data_version.changed();
             Ok(rows.into_iter().map(|row| (row.spool_seq, row.spool_index)).collect())
         }
         .boxed()

@@ -1,10 +1,10 @@
-//! `server add`, `server list`, `server revoke`.
+//! `server add`, `server bot-names`, `server list`, `server revoke`.
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
     cli::{ServerCommand, SettingFlags},
     config::Purpose,
-    servers::{NewServer, add_server, list_servers, revoke_server_tokens},
+    servers::{NewServer, add_server, list_servers, revoke_server_tokens, set_bot_names},
 };
 use serde_json::json;
 use sqlx::PgPool;
@@ -12,11 +12,17 @@ use sqlx::PgPool;
 pub fn server(command: ServerCommand) -> Result<(), CommandError> {
     block_on(async {
         match command {
-            ServerCommand::Add { name, settings } => {
+            ServerCommand::Add { name, bot_names, settings } => {
                 let pool = open(settings).await?;
-                let new = NewServer { name, ..NewServer::default() };
+                let new = NewServer { name, bot_names, ..NewServer::default() };
                 let added = add_server(&pool, &new).await.map_err(CommandError::failed)?;
                 print_json(&json!({ "server_id": added.server_id, "token": added.token.expose() }))
+            }
+            ServerCommand::BotNames { server_id, bot_names, settings } => {
+                let pool = open(settings).await?;
+                let bot_names =
+                    set_bot_names(&pool, server_id, &bot_names).await.map_err(CommandError::failed)?;
+                print_json(&json!({ "server_id": server_id, "bot_names": bot_names }))
             }
             ServerCommand::List { settings } => {
                 let servers = list_servers(&open(settings).await?).await.map_err(CommandError::failed)?;

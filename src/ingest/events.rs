@@ -126,6 +126,7 @@ pub async fn ingest_events(
             idempotency,
             answer,
             tracker_state: ingest.tracker_states.of_unmet_server(server.server_id).await,
+            bot_names: Some(server.bot_names),
             reply,
         },
         Weight { events: event_count as u64, bytes: body.len() as u64 },

@@ -110,6 +110,44 @@ impl TrackerStates {
     }
 }
 
+/// The token of the newest data version, `data:version`: it changes when a node has stored something.
+#[derive(Clone)]
+pub struct SharedDataVersion {
+    pool: Pool,
+}
+
+impl SharedDataVersion {
+    const KEY: &str = "data:version";
+
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// The token, none before the first.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn get(&self) -> Result<Option<String>, RedisError> {
+        within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(cmd("GET").arg(Self::KEY).query_async(&mut connection).await?)
+        })
+        .await
+    }
+
+    /// Leaves a token and returns the one before it.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time; the token may be there all the same.
+    pub async fn replace(&self, token: &str) -> Result<Option<String>, RedisError> {
+        within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(cmd("SET").arg(Self::KEY).arg(token).arg("GET").query_async(&mut connection).await?)
+        })
+        .await
+    }
+}
+
 fn key(server_id: Uuid) -> String {
     format!("track:{server_id}")
 }

@@ -20,6 +20,7 @@ use super::{
     watch::{self, Watcher},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use mohaa_domain::tracker::BotName;
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
@@ -64,6 +65,8 @@ pub struct ServerIdentity {
     pub name: Arc<str>,
     /// Events of a server that waits for approval are held.
     pub approved: bool,
+    /// Names that mark bots on it.
+    pub bot_names: Arc<[BotName]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@
 use super::{identify::ServerIdentity, token::TokenHash};
 use crate::config::kept::write_private_file;
 use chrono::{DateTime, Utc};
+use mohaa_domain::tracker::BotName;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -24,6 +25,8 @@ struct FileToken {
     server_id: Uuid,
     name: String,
     approved: bool,
+    #[serde(default)]
+    bot_names: Vec<BotName>,
 }
 
 /// What PostgreSQL last said, and when.
@@ -57,6 +60,7 @@ impl KeptAnswers {
                 server_id: token.server_id,
                 name: token.name.into(),
                 approved: token.approved,
+                bot_names: token.bot_names.into(),
             };
             Some((hash, identity))
         };
@@ -72,6 +76,7 @@ impl KeptAnswers {
             server_id: identity.server_id,
             name: identity.name.to_string(),
             approved: identity.approved,
+            bot_names: identity.bot_names.to_vec(),
         };
         let content = FileContent {
             confirmed_at: self.confirmed_at,

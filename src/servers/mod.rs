@@ -9,6 +9,6 @@ mod watch;
 pub use identify::{Clock, ServerIdentity, ServerTokens, TokenError};
 pub use store::{
     AddedServer, ListedServer, NewServer, ServerError, add_server, list_servers, revoke_server_tokens,
-    rotate_server_token,
+    rotate_server_token, set_bot_names,
 };
 pub use token::{ServerToken, TokenHash};

@@ -5,6 +5,7 @@ use super::{
     token::{ServerToken, TokenHash},
 };
 use chrono::{DateTime, Utc};
+use mohaa_domain::tracker::BotName;
 use serde::Serialize;
 use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
@@ -12,11 +13,21 @@ use uuid::Uuid;
 /// A token lives until it is revoked, or its server is removed.
 const MOST_LIVE_TOKENS: i64 = 200_000;
 const LONGEST_NAME_CHARS: usize = 200;
+/// Each name that a server's events bring is compared with all of them.
+const MOST_BOT_NAMES: usize = 32;
+/// The engine cuts names at 32 bytes; what is longer marks nobody.
+const LONGEST_BOT_NAME_CHARS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("a server's name has 1 to {LONGEST_NAME_CHARS} characters and no control characters")]
     Name,
+    #[error(
+        "{0:?} can't mark bots: it has to say something beside *, in at most {LONGEST_BOT_NAME_CHARS} characters"
+    )]
+    BotName(String),
+    #[error("a server has at most {MOST_BOT_NAMES} names that mark bots")]
+    TooManyBotNames,
     #[error("there is no server {0}")]
     Unknown(Uuid),
     #[error("servers can't be read or changed: {0}")]
@@ -33,6 +44,8 @@ pub struct NewServer {
     pub description: Option<String>,
     /// The user who made it; none for an operator at the command line.
     pub created_by: Option<i32>,
+    /// Names that mark bots whose guid does not; `*` stands for any text.
+    pub bot_names: Vec<String>,
 }
 
 /// A new server and its only sight of its token.
@@ -54,6 +67,7 @@ pub struct ListedServer {
     pub description: Option<String>,
     pub created_at: DateTime<Utc>,
     pub approved: bool,
+    pub bot_names: Vec<String>,
     pub live_tokens: i64,
 }
 
@@ -63,11 +77,12 @@ pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, S
     if name.is_empty() || name.chars().count() > LONGEST_NAME_CHARS || name.chars().any(char::is_control) {
         return Err(ServerError::Name);
     }
+    let bot_names = readable_bot_names(&new.bot_names)?;
     let server_id = Uuid::new_v4();
     let mut transaction = pool.begin().await?;
     sqlx::query(
-        "INSERT INTO servers (id, name, address, port, region, description, created_by, approved_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, now())",
+        "INSERT INTO servers (id, name, address, port, region, description, created_by, bot_names, approved_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
     )
     .bind(server_id)
     .bind(name)
@@ -76,6 +91,7 @@ pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, S
     .bind(&new.region)
     .bind(&new.description)
     .bind(new.created_by)
+    .bind(bot_names)
     .execute(&mut *transaction)
     .await?;
     let token = add_token(&mut *transaction, server_id).await?;
@@ -83,11 +99,39 @@ pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, S
     Ok(AddedServer { server_id, token })
 }
 
+/// Sets the names that mark bots on a server from its next events on, on every node; returns them as they are compared.
+pub async fn set_bot_names(
+    pool: &PgPool,
+    server_id: Uuid,
+    bot_names: &[String],
+) -> Result<Vec<String>, ServerError> {
+    let bot_names = readable_bot_names(bot_names)?;
+    let changed = sqlx::query("UPDATE servers SET bot_names = $2 WHERE id = $1 AND removed_at IS NULL")
+        .bind(server_id)
+        .bind(&bot_names)
+        .execute(pool)
+        .await?;
+    if changed.rows_affected() == 0 { Err(ServerError::Unknown(server_id)) } else { Ok(bot_names) }
+}
+
+fn readable_bot_names(patterns: &[String]) -> Result<Vec<String>, ServerError> {
+    if patterns.len() > MOST_BOT_NAMES {
+        return Err(ServerError::TooManyBotNames);
+    }
+    let read = |pattern: &String| {
+        BotName::parse(pattern)
+            .filter(|_| pattern.chars().count() <= LONGEST_BOT_NAME_CHARS)
+            .map(|bot_name| bot_name.as_str().to_owned())
+            .ok_or_else(|| ServerError::BotName(pattern.clone()))
+    };
+    patterns.iter().map(read).collect()
+}
+
 /// Servers that were not removed, by name. Tokens are counted by `server_tokens_live`.
 pub async fn list_servers(pool: &PgPool) -> Result<Vec<ListedServer>, ServerError> {
     Ok(sqlx::query_as(
         "SELECT id, name, address, port, region, description, created_at, approved_at IS NOT NULL AS approved,
-                (SELECT count(*) FROM server_tokens WHERE server_id = servers.id AND revoked_at IS NULL) AS live_tokens
+                bot_names, (SELECT count(*) FROM server_tokens WHERE server_id = servers.id AND revoked_at IS NULL) AS live_tokens
          FROM servers WHERE removed_at IS NULL ORDER BY lower(name), created_at",
     )
     .fetch_all(pool)
@@ -144,14 +188,19 @@ struct LiveTokenRow {
     server_id: Uuid,
     name: String,
     approved: bool,
+    bot_names: Vec<String>,
 }
 
 impl LiveTokenRow {
     fn read(self) -> sqlx::Result<(TokenHash, ServerIdentity)> {
         let hash = TokenHash::from_bytes(&self.token_hash)
             .ok_or_else(|| sqlx::Error::Decode("a token's hash has not 32 bytes".into()))?;
-        let identity =
-            ServerIdentity { server_id: self.server_id, name: self.name.into(), approved: self.approved };
+        let identity = ServerIdentity {
+            server_id: self.server_id,
+            name: self.name.into(),
+            approved: self.approved,
+            bot_names: self.bot_names.iter().filter_map(|pattern| BotName::parse(pattern)).collect(),
+        };
         Ok((hash, identity))
     }
 }
@@ -159,7 +208,7 @@ impl LiveTokenRow {
 /// Whose token this is, while it lives. By the unique index of `token_hash`.
 pub(super) async fn find_live_token(pool: &PgPool, hash: TokenHash) -> sqlx::Result<Option<ServerIdentity>> {
     let row: Option<LiveTokenRow> = sqlx::query_as(
-        "SELECT token_hash, server_id, name, approved_at IS NOT NULL AS approved
+        "SELECT token_hash, server_id, name, approved_at IS NOT NULL AS approved, bot_names
          FROM server_tokens JOIN servers ON servers.id = server_id
          WHERE token_hash = $1 AND revoked_at IS NULL AND removed_at IS NULL",
     )
@@ -172,7 +221,7 @@ pub(super) async fn find_live_token(pool: &PgPool, hash: TokenHash) -> sqlx::Res
 /// All live tokens, the newest ones when there are very many. A scan, once a minute and node.
 pub(super) async fn find_live_tokens(pool: &PgPool) -> sqlx::Result<Vec<(TokenHash, ServerIdentity)>> {
     let rows: Vec<LiveTokenRow> = sqlx::query_as(
-        "SELECT token_hash, server_id, name, approved_at IS NOT NULL AS approved
+        "SELECT token_hash, server_id, name, approved_at IS NOT NULL AS approved, bot_names
          FROM server_tokens JOIN servers ON servers.id = server_id
          WHERE revoked_at IS NULL AND removed_at IS NULL
          ORDER BY server_tokens.id DESC LIMIT $1",

@@ -50,7 +50,9 @@ pub struct LeaderboardRow {
     pub kd_ratio: f64,
     pub headshots: u64,
     pub headshot_percent: f64,
-    pub accuracy: f64,
+    /// Of the weapon, on a weapon's board: null where it can't be told, as nothing was fired or some of the player's hits
+    /// name no weapon.
+    pub accuracy: Option<f64>,
     pub damage: f64,
     pub matches_played: u64,
     pub matches_won: u64,
@@ -169,7 +171,8 @@ pub struct PlayerWeapon {
     pub headshots: u64,
     pub shots_fired: u64,
     pub shots_hit: u64,
-    pub accuracy: f64,
+    /// Null where it can't be told: nothing was fired, or some of the player's hits name no weapon.
+    pub accuracy: Option<f64>,
     pub damage: f64,
 }
 

@@ -1,7 +1,7 @@
 //! What a player's matches add up to: played, won, time, and the longest run of kills.
 //!
-//! Time played is the span from a player's first to last event in a match. A match is won by those who were on
-//! the winning side when they were last seen. A run ends with any death and with the match; `level.time` orders
+//! Time played is the span from a player's first to last event in a match, by `level.time` where their events have it,
+//! else by the events' own time. A match is won by those who were on the winning side when they were last seen. A run ends with any death and with the match; `level.time` orders
 //! the kills where it was sent, because batches arrive out of order.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub(super) struct Career {
     pub(super) playtime_seconds: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CareerRow {
     player_id: String,
     matches_played: u64,
@@ -29,7 +29,7 @@ struct CareerRow {
     playtime_seconds: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct StreakRow {
     player_id: String,
     killstreak: u64,
@@ -42,7 +42,8 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) ->
          countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
          toUInt64(round(sum(milliseconds) / 1000)) AS playtime_seconds \
          FROM (SELECT player_id, match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
-         max(gametype) AS game_type, dateDiff('millisecond', min(first_seen), max(last_seen)) AS milliseconds \
+         max(gametype) AS game_type, ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
+         dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds \
          FROM player_match_totals WHERE 1",
     )
     .then(selection.player_conditions());

@@ -2,12 +2,14 @@
 //!
 //! On a board stand those who took part in the fighting of the selection (a kill or a death) or have a value above
 //! zero; on a board of a ratio those with enough to divide by. Ties are ordered by kills, then by player id.
-//! Accuracy comes from fire and hit events where a server sends those, else from its summaries, never from both.
+//! Accuracy comes from fire and hit events where a server sends those, else from its summaries, never from both. On a
+//! weapon's board of accuracy stand those whose accuracy with it is known (`accuracy`).
 
 use clickhouse::Row;
 use mohaa_domain::player::is_guest_id;
 use serde::Deserialize;
 
+use super::accuracy::{players_with_unassigned_hits, weapon_accuracy};
 use super::answers::{Leaderboard, LeaderboardRow};
 use super::career::{careers, killstreaks};
 use super::names::weapon_name;
@@ -59,7 +61,7 @@ struct Ranking {
     sample: Option<(&'static str, u32)>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CountedRow {
     player_id: String,
     value: f64,
@@ -73,7 +75,7 @@ struct CountedRow {
     last_active: chrono::DateTime<chrono::Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CountRow {
     total: u64,
 }
@@ -238,6 +240,10 @@ fn ranked(question: &BoardQuestion) -> Sql {
         _ => {}
     }
     match (&selection.weapon, sample) {
+        (Some(_), Some((sample, minimum))) if question.statistic == Statistic::Accuracy => sql
+            .text(&format!(" WHERE {sample} >= {minimum} AND player_id NOT IN ("))
+            .then(players_with_unassigned_hits(selection, None))
+            .text(")"),
         (_, Some((sample, minimum))) => sql.text(&format!(" WHERE {sample} >= {minimum}")),
         // Who only died by a weapon has not used it.
         (Some(_), None) => sql.text(" WHERE kills + shots_fired + shots_hit > 0 OR damage > 0"),
@@ -265,9 +271,13 @@ impl Stats {
             tokio::try_join!(self.row::<CountRow>(total), self.rows::<CountedRow>(page_of_rows))?;
 
         let player_ids: Vec<String> = rows.iter().map(|row| row.player_id.clone()).collect();
-        let (names, careers) = tokio::try_join!(
+        let of_a_weapon = question.selection.weapon.is_some();
+        // Only asked for where a weapon's accuracy is shown.
+        let shooters = if of_a_weapon { player_ids.clone() } else { Vec::new() };
+        let (names, careers, with_unassigned_hits) = tokio::try_join!(
             self.player_names(player_ids.clone()),
-            self.careers_of(&question.selection, player_ids)
+            self.careers_of(&question.selection, player_ids),
+            self.with_unassigned_hits(&question.selection, shooters),
         )?;
         let first_rank = question.paging.offset() + 1;
         let players = (first_rank..).zip(rows).map(|(rank, row)| {
@@ -284,7 +294,13 @@ impl Stats {
                 kd_ratio: kd_ratio(row.kills, row.deaths),
                 headshots: row.headshots,
                 headshot_percent: percent(row.headshots, row.kills),
-                accuracy: percent(row.shots_hit, row.shots_fired),
+                accuracy: match of_a_weapon {
+                    true => {
+                        let has_unassigned_hits = with_unassigned_hits.contains(&row.player_id);
+                        weapon_accuracy(row.shots_hit, row.shots_fired, has_unassigned_hits)
+                    }
+                    false => Some(percent(row.shots_hit, row.shots_fired)),
+                },
                 damage: round(row.damage, 3),
                 matches_played: career.matches_played,
                 matches_won: career.matches_won,

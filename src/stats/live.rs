@@ -25,7 +25,7 @@ const PRESENT: &str = "SELECT match_id, toUInt64(greatest(0, if(max(beat_at) > t
     AND match_id IN (SELECT toUUID(arrayJoin(?))) AND type = 'heartbeat' AND player_count IS NOT NULL \
     GROUP BY match_id) AS beats USING (match_id) GROUP BY match_id";
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct PresentRow {
     #[serde(with = "clickhouse::serde::uuid")]
     match_id: Uuid,

@@ -17,7 +17,7 @@ use crate::http::ApiError;
 
 const TOP_WEAPONS: i64 = 10;
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CandidateRow {
     #[serde(with = "clickhouse::serde::uuid")]
     match_id: Uuid,
@@ -27,7 +27,7 @@ struct CandidateRow {
     started_at: DateTime<Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct ScoreRow {
     player_id: String,
     player_name: String,
@@ -42,7 +42,7 @@ struct ScoreRow {
     team_kills: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct RoundRow {
     round_number: i32,
     winning_team: String,
@@ -52,7 +52,7 @@ struct RoundRow {
     ended_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct WeaponRow {
     weapon: String,
     kills: u64,

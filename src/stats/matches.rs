@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Stats;
 use super::answers::{MatchList, MatchSummary};
+use super::cache::Holds;
 use super::query::Sql;
 use super::selection::Selection;
 use crate::http::ApiError;
@@ -73,12 +74,12 @@ pub(super) struct OutcomeRow {
     pub(super) duration_seconds: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct CountRow {
     total: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct PlayersRow {
     #[serde(with = "clickhouse::serde::uuid")]
     match_id: Uuid,
@@ -92,6 +93,11 @@ pub(super) fn word_or_none(word: String) -> Option<String> {
 /// live or ended.
 pub(super) fn status(is_ended: bool) -> &'static str {
     if is_ended { "ended" } else { "live" }
+}
+
+/// What silence ends may end at any moment; what has ended is changed by data alone.
+fn until_silence(rows: &[OutcomeRow]) -> Holds {
+    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::ForASecond }
 }
 
 impl OutcomeRow {
@@ -131,7 +137,10 @@ impl Stats {
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
             .bind(i64::from(limit))
             .bind(question.paging.offset() as i64);
-        let (total, rows) = tokio::try_join!(self.row::<CountRow>(total), self.rows::<OutcomeRow>(rows))?;
+        let (total, rows) = tokio::try_join!(
+            self.row::<CountRow>(total),
+            self.rows_that_hold::<OutcomeRow>(rows, until_silence),
+        )?;
         Ok(MatchList { page, limit, total: total.total, matches: self.summaries(rows).await? })
     }
 
@@ -141,7 +150,7 @@ impl Stats {
         let rows = self
             .outcome_rows_sql(COLUMNS, conditions)
             .text(" ORDER BY kills DESC, started_at DESC, match_id LIMIT 500");
-        let rows: Vec<OutcomeRow> = self.rows(rows).await?;
+        let rows: Vec<OutcomeRow> = self.rows_that_hold(rows, until_silence).await?;
         self.summaries(rows).await
     }
 
@@ -151,7 +160,8 @@ impl Stats {
             .outcome_rows_sql(COLUMNS, Sql::new(" AND is_ended"))
             .text(" ORDER BY ended_at DESC, match_id LIMIT ?")
             .bind(i64::from(limit));
-        let rows: Vec<OutcomeRow> = self.rows(rows).await?;
+        // A live match may end by silence, and none of these rows tells whether there is one.
+        let rows: Vec<OutcomeRow> = self.rows_that_hold(rows, |_| Holds::ForASecond).await?;
         self.summaries(rows).await
     }
 
@@ -161,14 +171,15 @@ impl Stats {
             .text(columns)
             .text(" FROM (")
             .text(OUTCOMES)
-            .bind(self.now().timestamp_millis())
+            .bind_present(self.now())
             .text(") AS outcomes WHERE 1")
             .then(conditions)
     }
 
     pub(super) async fn outcome(&self, match_id: Uuid) -> Result<Option<OutcomeRow>, ApiError> {
         let conditions = Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string());
-        Ok(self.rows(self.outcome_rows_sql(COLUMNS, conditions)).await?.into_iter().next())
+        let sql = self.outcome_rows_sql(COLUMNS, conditions);
+        Ok(self.rows_that_hold(sql, until_silence).await?.into_iter().next())
     }
 
     async fn summaries(&self, rows: Vec<OutcomeRow>) -> Result<Vec<MatchSummary>, ApiError> {

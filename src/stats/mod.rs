@@ -2,12 +2,15 @@
 //!
 //! [`Stats`] asks; `answers` holds the shapes; `handlers` puts them on HTTP. A question reads roll-ups only, except
 //! for what concerns one match (its rounds, weapons and presence), which `raw_events` is ordered for. Every query
-//! binds its values, has a time and memory limit, and orders ties, so that equal data gives equal answers.
+//! binds its values, has a time and memory limit, and orders ties, so that equal data gives equal answers. Answers are
+//! kept until the data version moves (`cache`), names from PostgreSQL for a second.
 //!
 //! When ClickHouse can't be reached, questions fail with 503 `stats_unavailable`. When PostgreSQL can't, servers
 //! are shown by the beginning of their id: names are not worth an outage.
 
+mod accuracy;
 pub mod answers;
+mod cache;
 mod career;
 mod handlers;
 mod leaderboard;
@@ -26,9 +29,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+pub use cache::AnswerCache;
 pub use handlers::{QUERY_SHAPES, StatsApi, configure};
 pub use leaderboard::{BoardQuestion, Statistic};
 pub use matches::MatchQuestion;
+use names::KnownNames;
 pub use player::PlayerQuestion;
 pub use selection::{Bots, Period, Selection};
 
@@ -39,18 +44,24 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 #[derive(Clone)]
 pub struct Stats {
     clickhouse: clickhouse::Client,
-    postgres: PgPool,
+    cache: AnswerCache,
+    names: KnownNames,
     clock: Clock,
 }
 
 impl Stats {
     /// `clickhouse` must have the service's database selected.
-    pub fn new(clickhouse: clickhouse::Client, postgres: PgPool) -> Self {
-        Self::with_clock(clickhouse, postgres, Arc::new(Utc::now))
+    pub fn new(clickhouse: clickhouse::Client, postgres: PgPool, cache: AnswerCache) -> Self {
+        Self::with_clock(clickhouse, postgres, cache, Arc::new(Utc::now))
     }
 
-    pub fn with_clock(clickhouse: clickhouse::Client, postgres: PgPool, clock: Clock) -> Self {
-        Stats { clickhouse, postgres, clock }
+    pub fn with_clock(
+        clickhouse: clickhouse::Client,
+        postgres: PgPool,
+        cache: AnswerCache,
+        clock: Clock,
+    ) -> Self {
+        Stats { clickhouse, cache, names: KnownNames::new(postgres), clock }
     }
 
     /// The present by the clock of this instance.

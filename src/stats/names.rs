@@ -1,21 +1,93 @@
-//! Names for ids: players' from the names they were seen under, servers' from PostgreSQL.
+//! Names for ids: players' from the names they were seen under, servers' and users' from PostgreSQL.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::Row;
 use mohaa_domain::name::strip_colors;
 use mohaa_domain::weapon;
+use moka::Entry;
+use moka::future::Cache;
 use serde::Deserialize;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Stats;
 use super::answers::{UserName, WeaponName};
+use super::cache::{FlightError, single_flight};
 use super::query::Sql;
 use crate::http::ApiError;
 
 /// Longest that an answer waits for names.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
+
+/// How long names from PostgreSQL are kept: nothing tells us that one has changed.
+const NAMES_HOLD: Duration = Duration::from_secs(1);
+const MAX_KEPT: u64 = 1_000;
+
+/// Names of servers and users, as PostgreSQL gave them within the last second. Clones are one memory.
+#[derive(Clone)]
+pub(super) struct KnownNames {
+    postgres: PgPool,
+    servers: Cache<Vec<Uuid>, Arc<HashMap<Uuid, String>>>,
+    users: Cache<String, Option<UserName>>,
+}
+
+/// Why names are missing from an answer.
+#[derive(Debug, thiserror::Error)]
+enum NamesError {
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    #[error("PostgreSQL takes too long")]
+    TooSlow(#[from] tokio::time::error::Elapsed),
+}
+
+impl KnownNames {
+    pub(super) fn new(postgres: PgPool) -> Self {
+        KnownNames {
+            postgres,
+            servers: Cache::builder().max_capacity(MAX_KEPT).time_to_live(NAMES_HOLD).build(),
+            users: Cache::builder().max_capacity(MAX_KEPT).time_to_live(NAMES_HOLD).build(),
+        }
+    }
+
+    async fn of_servers(
+        &self,
+        mut server_ids: Vec<Uuid>,
+    ) -> Result<Arc<HashMap<Uuid, String>>, FlightError<NamesError>> {
+        server_ids.sort_unstable();
+        server_ids.dedup();
+        let postgres = self.postgres.clone();
+        let asked_for = server_ids.clone();
+        let query = async move {
+            let query =
+                sqlx::query_as::<_, (Uuid, String)>("SELECT id, name FROM servers WHERE id = ANY($1)")
+                    .bind(asked_for)
+                    .fetch_all(&postgres);
+            let rows = tokio::time::timeout(GIVE_UP_AFTER, query).await??;
+            Ok(Arc::new(rows.into_iter().collect()))
+        };
+        single_flight(&self.servers, server_ids, query).await.map(Entry::into_value)
+    }
+
+    async fn user_of_player(&self, player_id: &str) -> Result<Option<UserName>, FlightError<NamesError>> {
+        let postgres = self.postgres.clone();
+        let player_id = player_id.to_owned();
+        let asked_for = player_id.clone();
+        let query = async move {
+            let query = sqlx::query_as::<_, (i32, String)>(
+                "SELECT id, display_name FROM users WHERE id = \
+                 (SELECT user_id FROM user_identities WHERE player_id = $1) OR id::text = $1 ORDER BY id LIMIT 1",
+            )
+            .bind(asked_for)
+            .fetch_optional(&postgres);
+            let row = tokio::time::timeout(GIVE_UP_AFTER, query).await??;
+            Ok(row.map(|(user_id, name)| UserName { user_id, name }))
+        };
+        single_flight(&self.users, player_id, query).await.map(Entry::into_value)
+    }
+}
 
 /// A player's latest name.
 pub(super) struct PlayerName {
@@ -35,7 +107,7 @@ impl PlayerNames {
     }
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct NameRow {
     player_id: String,
     player_name: String,
@@ -63,33 +135,19 @@ impl Stats {
         if names.is_empty() {
             return names;
         }
-        let query = sqlx::query_as::<_, (Uuid, String)>("SELECT id, name FROM servers WHERE id = ANY($1)")
-            .bind(server_ids)
-            .fetch_all(&self.postgres);
-        match tokio::time::timeout(GIVE_UP_AFTER, query).await {
-            Ok(Ok(rows)) => names.extend(rows),
-            Ok(Err(error)) => tracing::warn!(%error, "names of servers can't be read"),
-            Err(_) => tracing::warn!("names of servers took too long"),
+        match self.names.of_servers(server_ids).await {
+            Ok(found) => names.extend(found.iter().map(|(id, name)| (*id, name.clone()))),
+            Err(error) => tracing::warn!(%error, "names of servers can't be read"),
         }
         names
     }
 
     /// Who signs in as this player; nobody while PostgreSQL can't be asked.
     pub(super) async fn user_of_player(&self, player_id: &str) -> Option<UserName> {
-        let query = sqlx::query_as::<_, (i32, String)>(
-            "SELECT id, display_name FROM users WHERE id = \
-             (SELECT user_id FROM user_identities WHERE player_id = $1) OR id::text = $1 ORDER BY id LIMIT 1",
-        )
-        .bind(player_id)
-        .fetch_optional(&self.postgres);
-        match tokio::time::timeout(GIVE_UP_AFTER, query).await {
-            Ok(Ok(row)) => row.map(|(user_id, name)| UserName { user_id, name }),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the user of a player can't be read");
-                None
-            }
-            Err(_) => None,
-        }
+        self.names.user_of_player(player_id).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the user of a player can't be read");
+            None
+        })
     }
 }
 

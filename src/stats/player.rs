@@ -8,9 +8,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Stats;
+use super::accuracy::weapon_accuracy;
 use super::answers::{
     Alias, PlayerAnswer, PlayerMatch, PlayerMatches, PlayerWeapon, PlayerWeapons, Rival, WeaponKills,
 };
+use super::cache::Holds;
 use super::leaderboard::KILOMETRES_PER_UNIT;
 use super::matches::{OUTCOMES, word_or_none};
 use super::names::weapon_name;
@@ -27,7 +29,7 @@ pub struct PlayerQuestion {
     pub selection: Selection,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct TotalsRow {
     kills: u64,
     deaths: u64,
@@ -42,7 +44,7 @@ struct TotalsRow {
     jumps: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct SeenRow {
     rows: u64,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
@@ -51,20 +53,20 @@ struct SeenRow {
     last_seen: DateTime<Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct AliasRow {
     player_name: String,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
     last_seen: DateTime<Utc>,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct KillsRow {
     what: String,
     kills: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct WeaponRow {
     weapon: String,
     kills: u64,
@@ -75,7 +77,7 @@ struct WeaponRow {
     damage: f64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct PlayedRow {
     #[serde(with = "clickhouse::serde::uuid")]
     match_id: Uuid,
@@ -94,6 +96,11 @@ struct PlayedRow {
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis::option")]
     ended_at: Option<DateTime<Utc>>,
     total: u64,
+}
+
+/// See `matches`.
+fn until_silence(rows: &[PlayedRow]) -> Holds {
+    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::ForASecond }
 }
 
 fn unknown_player() -> ApiError {
@@ -178,7 +185,13 @@ impl Stats {
     /// What each weapon did in a player's hands, and to them; most kills first.
     pub async fn player_weapons(&self, question: &PlayerQuestion) -> Result<PlayerWeapons, ApiError> {
         let id = question.player_id.as_str();
-        let (_, rows) = tokio::try_join!(self.seen(id), self.weapon_rows(id, &question.selection))?;
+        let selection = &question.selection;
+        let (_, rows, with_unassigned_hits) = tokio::try_join!(
+            self.seen(id),
+            self.weapon_rows(id, selection),
+            self.with_unassigned_hits(selection, vec![id.to_owned()]),
+        )?;
+        let has_unassigned_hits = with_unassigned_hits.contains(id);
         let weapons = rows.into_iter().map(|row| {
             let weapon = weapon_name(&row.weapon);
             PlayerWeapon {
@@ -189,7 +202,7 @@ impl Stats {
                 headshots: row.headshots,
                 shots_fired: row.shots_fired,
                 shots_hit: row.shots_hit,
-                accuracy: percent(row.shots_hit, row.shots_fired),
+                accuracy: weapon_accuracy(row.shots_hit, row.shots_fired, has_unassigned_hits),
                 damage: round(row.damage, 3),
             }
         });
@@ -228,7 +241,7 @@ impl Stats {
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
             .bind(i64::from(paging.limit))
             .bind(paging.offset() as i64);
-        let (_, rows) = tokio::try_join!(self.seen(id), self.rows::<PlayedRow>(sql))?;
+        let (_, rows) = tokio::try_join!(self.seen(id), self.rows_that_hold(sql, until_silence))?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
         let total = match rows.first() {
             Some(row) => row.total,
@@ -334,7 +347,7 @@ impl Stats {
     }
 
     fn outcomes(&self) -> Sql {
-        Sql::new(OUTCOMES).bind(self.now().timestamp_millis())
+        Sql::new(OUTCOMES).bind_present(self.now())
     }
 }
 

@@ -1,10 +1,15 @@
-//! One statement to ClickHouse: text with `?` for values, the values, and how its failures are answered.
+//! One statement to ClickHouse: text with `?` for values, the values, and how its failures are answered. Answers are
+//! cached (`cache`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use clickhouse::{RowOwned, RowRead};
+use chrono::{DateTime, Utc};
+use clickhouse::error::Error;
+use clickhouse::{Client, RowOwned, RowRead};
 
 use super::Stats;
+use super::cache::{FlightError, Holds};
 use crate::http::ApiError;
 
 /// Longest that ClickHouse may work on one statement.
@@ -20,15 +25,28 @@ const TRANSIENT_CODES: [u32; 11] = [60, 81, 159, 202, 203, 209, 210, 236, 241, 3
 /// A statement under construction. Text comes from us alone; whatever came from a caller is bound.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sql {
-    text: String,
-    values: Vec<Value>,
+    pub(super) text: String,
+    pub(super) values: Vec<Value>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Value {
     Text(String),
     Texts(Vec<String>),
     Number(i64),
+    /// The present in milliseconds since 1970. Equal statements of different moments share their answer; for how long
+    /// is said where they are asked.
+    Present(i64),
+}
+
+impl Value {
+    /// What tells answers apart.
+    pub(super) fn for_cache(&self) -> Self {
+        match self {
+            Value::Present(_) => Value::Present(0),
+            other => other.clone(),
+        }
+    }
 }
 
 impl From<&str> for Value {
@@ -72,6 +90,12 @@ impl Sql {
         self
     }
 
+    /// Binds the next `?` of the text so far to the present.
+    pub(super) fn bind_present(mut self, now: DateTime<Utc>) -> Self {
+        self.values.push(Value::Present(now.timestamp_millis()));
+        self
+    }
+
     /// Appends another statement's text and values.
     pub(super) fn then(mut self, other: Sql) -> Self {
         self.text.push_str(&other.text);
@@ -81,37 +105,59 @@ impl Sql {
 }
 
 impl Stats {
-    /// Every row of the statement's answer.
-    pub(super) async fn rows<T: RowOwned + RowRead>(&self, sql: Sql) -> Result<Vec<T>, ApiError> {
-        let mut query = self
-            .clickhouse
-            .query(&sql.text)
-            .with_setting("max_execution_time", MAX_EXECUTION_SECONDS)
-            .with_setting("max_memory_usage", MAX_MEMORY_BYTES);
-        for value in sql.values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Texts(texts) => query.bind(texts),
-                Value::Number(number) => query.bind(number),
-            };
-        }
-        match tokio::time::timeout(GIVE_UP_AFTER, query.fetch_all::<T>()).await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) => Err(failure(error)),
-            Err(_) => Err(failure(clickhouse::error::Error::TimedOut)),
+    /// Every row of an answer that changes with the data alone.
+    pub(super) async fn rows<T>(&self, sql: Sql) -> Result<Vec<T>, ApiError>
+    where
+        T: RowOwned + RowRead + Clone + Send + Sync + 'static,
+    {
+        self.rows_that_hold(sql, |_| Holds::UntilDataChanges).await
+    }
+
+    /// Every row of an answer; `holds` says from the rows how long it is true.
+    pub(super) async fn rows_that_hold<T>(
+        &self,
+        sql: Sql,
+        holds: fn(&[T]) -> Holds,
+    ) -> Result<Vec<T>, ApiError>
+    where
+        T: RowOwned + RowRead + Clone + Send + Sync + 'static,
+    {
+        let asking = ask(self.clickhouse.clone(), sql.clone());
+        match self.cache.rows(&sql, holds, asking).await {
+            Ok(rows) => Ok(Arc::unwrap_or_clone(rows)),
+            Err(FlightError::Failed(error)) => Err(failure(error)),
+            Err(lost @ FlightError::Lost) => Err(ApiError::internal(lost.to_string())),
         }
     }
 
     /// The one row of an aggregate over everything selected.
-    pub(super) async fn row<T: RowOwned + RowRead>(&self, sql: Sql) -> Result<T, ApiError> {
+    pub(super) async fn row<T>(&self, sql: Sql) -> Result<T, ApiError>
+    where
+        T: RowOwned + RowRead + Clone + Send + Sync + 'static,
+    {
         let first = self.rows(sql).await?.into_iter().next();
         first.ok_or_else(|| ApiError::internal("an aggregate answered no row"))
     }
 }
 
-fn failure(error: clickhouse::error::Error) -> ApiError {
-    use clickhouse::error::Error;
-    let is_transient = match &error {
+async fn ask<T: RowOwned + RowRead>(clickhouse: Client, sql: Sql) -> Result<Vec<T>, Error> {
+    let mut query = clickhouse
+        .query(&sql.text)
+        .with_setting("max_execution_time", MAX_EXECUTION_SECONDS)
+        .with_setting("max_memory_usage", MAX_MEMORY_BYTES);
+    for value in sql.values {
+        query = match value {
+            Value::Text(text) => query.bind(text),
+            Value::Texts(texts) => query.bind(texts),
+            Value::Number(number) | Value::Present(number) => query.bind(number),
+        };
+    }
+    let answer = tokio::time::timeout(GIVE_UP_AFTER, query.fetch_all::<T>()).await;
+    answer.unwrap_or(Err(Error::TimedOut))
+}
+
+fn failure(error: Arc<Error>) -> ApiError {
+    let is_transient = match &*error {
         Error::Network(_) | Error::TimedOut => true,
         Error::BadResponse(text) => exception_code(text).is_none_or(|code| TRANSIENT_CODES.contains(&code)),
         _ => false,

@@ -13,25 +13,25 @@ use crate::http::ApiError;
 /// More than a person would look through in a list of choices.
 const MAX_CHOICES: i64 = 500;
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct MatchesRow {
     events: u64,
     matches: u64,
     servers: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct PlayersRow {
     players: u64,
     kills: u64,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct WordRow {
     word: String,
 }
 
-#[derive(Row, Deserialize)]
+#[derive(Clone, Row, Deserialize)]
 struct ServerRow {
     #[serde(with = "clickhouse::serde::uuid")]
     server_id: Uuid,

@@ -5,6 +5,7 @@ mod client;
 mod metrics;
 mod process;
 mod service;
+pub mod statistics;
 mod warehouse;
 
 pub use client::{Reply, ServiceClient};

@@ -5,11 +5,16 @@ use serde::{Deserialize, Serialize};
 use crate::event::Text;
 use crate::name::comparison_key;
 
-/// A name, in which each `*` stands for any text. Compared like names in search: no colours, no case.
+/// A name, in which each `*` stands for any text. Compared like names in search: no colours, no case. Shown in the form
+/// in which it is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BotName(Text);
 
 impl BotName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// `None` for a pattern that would mark everybody.
     pub fn parse(pattern: &str) -> Option<Self> {
         let pattern = comparison_key(pattern);

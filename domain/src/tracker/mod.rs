@@ -5,7 +5,7 @@
 //!
 //! A [`Tracker`] is the state of one server. It is a pure fold of (event, receipt time): equal inputs give equal
 //! stamps, and a tracker read back from its JSON goes on as if it had never stopped. Its size is bounded whatever
-//! a server sends: [`MAX_MATCHES`] matches, [`MAX_PLAYERS`] teams in each, and no text longer than 128 bytes.
+//! a server sends: [`MAX_MATCHES`] matches, [`MAX_PLAYERS`] players in each, and no text longer than 128 bytes.
 //!
 //! # Which match
 //!
@@ -49,6 +49,13 @@
 //! An event's own map wins and is learned for its match, the same for the game type. The `to_map` of a
 //! `map_change_start` is the map to come: it is learned for the match that the next load opens (within two
 //! minutes), not for the event's own.
+//!
+//! # Weapons
+//!
+//! A weapon_hit that names no weapon was done with the weapon of that player's last weapon_fire in the match, in the
+//! order of arrival; a change of weapon in between changes nothing, because no shot was fired with the new one. Before
+//! the first shot, or where a server sends no shots, the weapon stays unknown. What was received stays in
+//! [`Event::weapon_name`].
 
 mod bot_name;
 mod game_match;
@@ -72,6 +79,7 @@ use crate::vocabulary::{EventType, GameType};
 use crate::weapon;
 use meaning::{Circumstances, Relation};
 use placing::{Matches, Sighting};
+use roster::{Resolved, Roster};
 
 /// How long an announced map is waited for: longer than any map takes to load.
 const ANNOUNCED_MAP_VALID_MS: i64 = 2 * 60 * 1000;
@@ -126,8 +134,11 @@ impl Tracker {
     }
 
     /// Names that mark bots from the next event on. Part of the state.
-    pub fn set_bot_names(&mut self, bot_names: Vec<BotName>) {
-        self.bot_names = bot_names;
+    pub fn set_bot_names(&mut self, bot_names: &[BotName]) {
+        if self.bot_names == bot_names {
+            return;
+        }
+        self.bot_names = bot_names.to_vec();
         self.matches.iter_mut().for_each(|known| known.roster.forget_resolved());
     }
 
@@ -161,6 +172,7 @@ impl Tracker {
         }
 
         let player = game_match.roster.resolve(game_match.match_id, &event.player, &self.bot_names);
+        let weapon = weapon_of(event, &player, &mut game_match.roster);
         let target = game_match.roster.resolve(game_match.match_id, &event.target, &self.bot_names);
         let circumstances = Circumstances {
             game_type: game_match.game_type,
@@ -182,7 +194,7 @@ impl Tracker {
             target_team: target.team,
             player_bot: player.bot,
             target_bot: target.bot,
-            weapon: weapon::find(&event.weapon_name).map(|weapon| weapon.into_slug()).unwrap_or_default(),
+            weapon,
             kill_kind,
             headshot: meaning::is_headshot(event, kill_kind),
             hostile: relation == Relation::Opponents && !target_is_nobody,
@@ -221,6 +233,17 @@ impl Tracker {
     pub fn current_match(&self, now: Millis) -> Option<MatchInfo> {
         self.matches(now).last()
     }
+}
+
+/// The weapon that an event names; for a hit that names none, that of the player's last shot.
+fn weapon_of(event: &Event, player: &Resolved, roster: &mut Roster) -> Text {
+    let named = weapon::find(&event.weapon_name).map(|weapon| weapon.into_slug()).unwrap_or_default();
+    match event.event_type {
+        EventType::WeaponFire => roster.fired(player, &named),
+        EventType::WeaponHit if named.is_empty() => return roster.last_fired(player),
+        _ => {}
+    }
+    named
 }
 
 /// The map to come (`to_map`, which the decoder keeps in [`Event::extra`]).

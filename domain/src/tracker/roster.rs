@@ -1,4 +1,4 @@
-//! What a match remembers of its players: the team each was last seen in.
+//! What a match remembers of its players: the team each was last seen in, and the weapon each last fired.
 //!
 //! Bounded: after [`MAX_PLAYERS`] players the one that was met first is forgotten, so that a server that makes
 //! up a player per event costs it memory of teams, and costs us nothing.
@@ -13,7 +13,7 @@ use crate::event::{Player, Text};
 use crate::player::{Identity, Slot, guest_id, identify, team_named_in_guid};
 use crate::vocabulary::Team;
 
-/// Players whose team is remembered per match: a full server of 64 slots, each taken by eight people.
+/// Players that are remembered per match: a full server of 64 slots, each taken by eight people.
 pub const MAX_PLAYERS: usize = 512;
 
 /// Blocks with a longer name are resolved anew each time: the engine cuts names at 32 bytes.
@@ -26,12 +26,17 @@ pub(super) struct Resolved {
     pub id: Text,
     pub bot: bool,
     pub team: Team,
+    /// Where the roster holds the player, until it meets the next one.
+    seen_at: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     id: Text,
     team: Team,
+    /// Slug of the weapon of the last shot, `""` while that is not known.
+    #[serde(default, skip_serializing_if = "Text::is_empty")]
+    fired: Text,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -83,12 +88,28 @@ impl Roster {
             None => canonical_id(match_id, player, bot_names),
         };
         if id.is_empty() {
-            return Resolved { id, bot, team: sent_team };
+            return Resolved { id, bot, team: sent_team, seen_at: None };
         }
         let cached = cached.or_else(|| self.cache.insert(fingerprint, player, &id, bot));
         let seen_at = self.seen_index(&id, cached);
-        let team = self.learn_team(&id, seen_at, sent_team);
-        Resolved { id, bot, team }
+        let (team, seen_at) = self.learn_team(&id, seen_at, sent_team);
+        Resolved { id, bot, team, seen_at }
+    }
+
+    /// Learns with which weapon a player fired; `""` when the shot named none. `player` was resolved just before.
+    pub fn fired(&mut self, player: &Resolved, weapon: &Text) {
+        match player.seen_at {
+            _ if player.id.is_empty() => {}
+            Some(at) => self.seen[at].fired = weapon.clone(),
+            None => {
+                self.remember(Seen { id: player.id.clone(), fired: weapon.clone(), ..Seen::default() });
+            }
+        }
+    }
+
+    /// The weapon of a player's last shot, `""` when unknown. `player` was resolved just before.
+    pub fn last_fired(&self, player: &Resolved) -> Text {
+        player.seen_at.map(|at| self.seen[at].fired.clone()).unwrap_or_default()
     }
 
     pub fn both_teams_seen(&self) -> bool {
@@ -114,22 +135,33 @@ impl Roster {
         found
     }
 
-    fn learn_team(&mut self, id: &Text, seen_at: Option<usize>, sent_team: Team) -> Team {
+    /// The player's team, and where the player is remembered.
+    fn learn_team(&mut self, id: &Text, seen_at: Option<usize>, sent_team: Team) -> (Team, Option<usize>) {
         match sent_team {
-            Team::Unknown => return seen_at.map_or(Team::Unknown, |at| self.seen[at].team),
+            Team::Unknown => return (seen_at.map_or(Team::Unknown, |at| self.seen[at].team), seen_at),
             Team::Allies => self.allies_seen = true,
             Team::Axis => self.axis_seen = true,
             _ => {}
         }
-        match seen_at {
-            Some(at) => self.seen[at].team = sent_team,
-            None if self.seen.len() < MAX_PLAYERS => self.seen.push(Seen { id: id.clone(), team: sent_team }),
-            None => {
-                self.seen[self.oldest] = Seen { id: id.clone(), team: sent_team };
-                self.oldest = (self.oldest + 1) % MAX_PLAYERS;
+        let at = match seen_at {
+            Some(at) => {
+                self.seen[at].team = sent_team;
+                at
             }
+            None => self.remember(Seen { id: id.clone(), team: sent_team, ..Seen::default() }),
+        };
+        (sent_team, Some(at))
+    }
+
+    fn remember(&mut self, player: Seen) -> usize {
+        if self.seen.len() < MAX_PLAYERS {
+            self.seen.push(player);
+            return self.seen.len() - 1;
         }
-        sent_team
+        let at = self.oldest;
+        self.seen[at] = player;
+        self.oldest = (at + 1) % MAX_PLAYERS;
+        at
     }
 }
 

@@ -2,11 +2,11 @@
 
 use mohaa_domain::event::{Event, Player, Stamp};
 use mohaa_domain::player::is_guest_id;
-use mohaa_domain::tracker::{BotName, Tracker};
+use mohaa_domain::tracker::{BotName, EventWindow, Tracker, Trackers};
 use mohaa_domain::vocabulary::{EventType, Team};
 use uuid::Uuid;
 
-use crate::{Described, Server, event, jump, player};
+use crate::{Described, SERVER, Server, at, event, jump, player};
 
 fn id_of(server: &mut Server, received_at: f64, block: Player) -> String {
     server.receives(received_at, &event(EventType::Jump).by(block)).player_id.to_string()
@@ -111,7 +111,7 @@ fn bots_are_flagged_by_guid_or_by_the_servers_settings() {
         (stamp.player_bot, stamp.target_bot)
     };
     assert_eq!(bots(&mut server, "^1Robo^2-7"), (true, false));
-    server.tracker.set_bot_names(vec![BotName::parse("ROBO-*").unwrap()]);
+    server.tracker.set_bot_names(&[BotName::parse("ROBO-*").unwrap()]);
     assert_eq!(bots(&mut server, "^1Robo^2-7"), (true, true));
     assert_eq!(bots(&mut server, "Robot"), (true, false));
 }
@@ -148,4 +148,50 @@ fn the_stamp_names_server_and_receipt_and_leaves_the_spool_its_fields() {
     let spool = Stamp::default();
     assert_eq!((stamp.spool_seq, stamp.spool_index), (spool.spool_seq, spool.spool_index));
     assert_eq!(stamp.idempotency_key, "");
+}
+
+#[test]
+fn a_hit_without_a_weapon_was_done_with_the_weapon_of_the_last_shot() {
+    let mut server = Server::start();
+    let with = |event_type, guid: &str, weapon: &str| {
+        let event = event(event_type).by(player(guid, "", Team::Unknown));
+        Event { weapon_name: weapon.into(), ..event }
+    };
+    let steps = [
+        (EventType::WeaponHit, "1", "", ""),
+        (EventType::WeaponHit, "1", "Thompson", "thompson"),
+        (EventType::WeaponFire, "1", "M1 Garand", "m1-garand"),
+        (EventType::WeaponFire, "2", "KAR98K", "kar98k"),
+        (EventType::WeaponChange, "1", "Thompson", "thompson"),
+        (EventType::WeaponHit, "1", "", "m1-garand"),
+        (EventType::WeaponHit, "2", "", "kar98k"),
+        (EventType::WeaponHit, "2", "Colt 45", "colt-45"),
+        (EventType::WeaponHit, "2", "", "kar98k"),
+        (EventType::WeaponHit, "3", "", ""),
+        // A shot that names no weapon leaves the next hit without one.
+        (EventType::WeaponFire, "1", "", ""),
+        (EventType::WeaponHit, "1", "", ""),
+    ];
+    for (event_type, guid, weapon, expected) in steps {
+        let stamp = server.receives(1.0, &with(event_type, guid, weapon));
+        assert_eq!(stamp.weapon, expected, "{event_type:?} of {guid} with {weapon:?}");
+    }
+    let reload = with(EventType::Reload, "2", "");
+    assert_eq!(server.receives(1.0, &reload).weapon, "", "only hits are made whole");
+}
+
+#[test]
+fn the_last_shot_is_part_of_the_state_and_of_one_match() {
+    let fire = Event { weapon_name: "M1 Garand".into(), ..event(EventType::WeaponFire) };
+    let fire = fire.by(player("1", "", Team::Unknown)).level(20.0);
+    let hit = event(EventType::WeaponHit).by(player("1", "", Team::Unknown));
+    let mut trackers = Trackers::default();
+    trackers.stamp(SERVER, &fire, at(20.0), &EventWindow::default());
+    let mut restored = Trackers::restore(&trackers.snapshot()).unwrap();
+    let mut weapon_of_hit = |level_time: f64, received_at: f64| {
+        let hit = hit.clone().level(level_time);
+        restored.stamp(SERVER, &hit, at(received_at), &EventWindow::default()).weapon
+    };
+    assert_eq!(weapon_of_hit(21.0, 21.0), "m1-garand");
+    assert_eq!(weapon_of_hit(1.0, 60.0), "", "the map was loaded anew");
 }

@@ -1,0 +1,176 @@
+//! What ClickHouse answered, kept by statement and data version, so that equal questions cost one query.
+//!
+//! - **Fresh**: an answer is found again only under the version it was asked for. Nothing waits for an answer that was
+//!   asked for under an earlier one.
+//! - **Single flight**: of equal statements at once, the first is sent and the others wait for it. It runs as a task of
+//!   its own, so a caller who goes away takes it from nobody.
+//! - **Bounded**: by an estimate of bytes, the least recently used goes first. Answers of earlier versions are dropped
+//!   when the version moves.
+//! - Errors are never kept.
+
+use std::any::{Any, TypeId};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use moka::{Entry, Expiry};
+use prometheus::{IntCounter, IntGauge, Registry};
+
+use super::query::{Sql, Value};
+use crate::data_version::DataVersion;
+
+const MAX_BYTES: u64 = 64 << 20;
+/// A row's texts, roughly, beside its own size.
+const TEXT_BYTES_OF_A_ROW: usize = 64;
+/// Nothing is kept longer, so that what escapes the version (a table changed by hand, a replica that lags, a node that
+/// stores events but can't reach Redis) shows in the end.
+const LONGEST_LIFE: Duration = Duration::from_secs(60);
+
+/// How long an answer stays true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    UntilDataChanges,
+    /// It also changes by the passing of time.
+    ForASecond,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct StatementKey {
+    text: String,
+    values: Vec<Value>,
+    row_type: TypeId,
+    version: u64,
+}
+
+/// A `Vec` of rows.
+#[derive(Clone)]
+struct CachedRows {
+    rows: Arc<dyn Any + Send + Sync>,
+    bytes: u32,
+    holds: Holds,
+}
+
+struct Lifetime;
+
+impl Expiry<StatementKey, CachedRows> for Lifetime {
+    fn expire_after_create(&self, _: &StatementKey, cached: &CachedRows, _: Instant) -> Option<Duration> {
+        match cached.holds {
+            Holds::UntilDataChanges => Some(LONGEST_LIFE),
+            Holds::ForASecond => Some(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Cheap to clone; clones are one cache.
+#[derive(Clone)]
+pub struct AnswerCache {
+    rows: Cache<StatementKey, CachedRows>,
+    version: DataVersion,
+    /// The version whose answers the cache holds.
+    cached_version: Arc<AtomicU64>,
+    hits: IntCounter,
+    misses: IntCounter,
+    entries: IntGauge,
+}
+
+impl AnswerCache {
+    /// # Errors
+    /// When `registry` already holds metrics of the same names.
+    pub fn new(version: DataVersion, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let hits = IntCounter::new(
+            "mohaa_answer_cache_hits_total",
+            "Statements of statistics that were answered from memory, or by one that was under way.",
+        )?;
+        let misses = IntCounter::new(
+            "mohaa_answer_cache_misses_total",
+            "Statements of statistics that were sent to ClickHouse.",
+        )?;
+        let entries = IntGauge::new("mohaa_answer_cache_entries", "Answers of ClickHouse in memory.")?;
+        registry.register(Box::new(hits.clone()))?;
+        registry.register(Box::new(misses.clone()))?;
+        registry.register(Box::new(entries.clone()))?;
+        let rows = Cache::builder()
+            .max_capacity(MAX_BYTES)
+            .weigher(|_: &StatementKey, cached: &CachedRows| cached.bytes)
+            // Frequency says nothing here: each version asks everything anew.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Lifetime)
+            .build();
+        Ok(Self { rows, version, cached_version: Arc::default(), hits, misses, entries })
+    }
+
+    /// The rows of `sql`'s answer, from memory or by `ask`.
+    pub(super) async fn rows<T, E>(
+        &self,
+        sql: &Sql,
+        holds: fn(&[T]) -> Holds,
+        ask: impl Future<Output = Result<Vec<T>, E>> + Send + 'static,
+    ) -> Result<Arc<Vec<T>>, FlightError<E>>
+    where
+        T: Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let version = self.version.current();
+        if self.cached_version.swap(version, Ordering::AcqRel) != version {
+            self.rows.invalidate_all();
+        }
+        let key = StatementKey {
+            text: sql.text.clone(),
+            values: sql.values.iter().map(Value::for_cache).collect(),
+            row_type: TypeId::of::<T>(),
+            version,
+        };
+        let key_bytes = key.text.len();
+        let misses = self.misses.clone();
+        let entry = single_flight(&self.rows, key, async move {
+            misses.inc();
+            let rows = ask.await?;
+            let bytes = key_bytes + rows.len() * (size_of::<T>() + TEXT_BYTES_OF_A_ROW);
+            Ok(CachedRows {
+                holds: holds(&rows),
+                bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+                rows: Arc::new(rows),
+            })
+        })
+        .await?;
+        if entry.is_fresh() {
+            self.rows.run_pending_tasks().await;
+            self.entries.set(i64::try_from(self.rows.entry_count()).unwrap_or(i64::MAX));
+        } else {
+            self.hits.inc();
+        }
+        // The type is part of the key.
+        entry.into_value().rows.downcast().map_err(|_| FlightError::Lost)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FlightError<E> {
+    /// Why the one that was under way failed; shared with all who waited for it.
+    #[error(transparent)]
+    Failed(Arc<E>),
+    #[error("the task that asked has ended without an answer")]
+    Lost,
+}
+
+/// A cached value, or what `init` makes of it: once, however many ask for the same key meanwhile.
+pub(super) async fn single_flight<K, V, E>(
+    cache: &Cache<K, V>,
+    key: K,
+    init: impl Future<Output = Result<V, E>> + Send + 'static,
+) -> Result<Entry<K, V>, FlightError<E>>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    let cache = cache.clone();
+    let flight = tokio::spawn(async move { cache.entry(key).or_try_insert_with(init).await });
+    match flight.await {
+        Ok(landed) => landed.map_err(FlightError::Failed),
+        Err(_) => Err(FlightError::Lost),
+    }
+}

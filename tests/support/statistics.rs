@@ -1,0 +1,195 @@
+//! Statistics over rows that a test puts into ClickHouse itself, at a fixed time.
+
+use std::sync::{Arc, Mutex};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::IF_NONE_MATCH;
+use chrono::{DateTime, TimeDelta, Utc};
+use mohaa_domain::event::{Event, Millis, Stamp};
+use mohaa_domain::row;
+use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
+use mohaa_embedded::StoreUrls;
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::clickhouse::{client, schema};
+use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
+use mohaa_stats::data_version::DataVersion;
+use mohaa_stats::http::assets::Assets;
+use mohaa_stats::http::{self, error_answers, requests, security};
+use mohaa_stats::pages::{self, Pages};
+use mohaa_stats::postgres;
+use mohaa_stats::stats::{self, AnswerCache, Stats};
+use prometheus::Registry;
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// A Sunday, the last day of ISO week 47.
+pub const NOW: &str = "2026-11-22T12:00:00Z";
+pub const MAP: &str = "dm/mohdm1";
+pub const SERVER: Uuid = Uuid::from_u128(0x5e1);
+
+/// Statistics over a database of their own, at a time that stands still.
+pub struct StatsUnderTest {
+    pub clickhouse: clickhouse::Client,
+    pub postgres: PgPool,
+    stats: Stats,
+    data_version: DataVersion,
+    registry: Registry,
+    now: Arc<Mutex<DateTime<Utc>>>,
+    assets: Assets,
+    _assets_directory: tempfile::TempDir,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: actix_web::http::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {}", self.text))
+    }
+
+    pub fn header(&self, name: impl actix_web::http::header::AsHeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl StatsUnderTest {
+    pub async fn start(name_hint: &str) -> Self {
+        let this = Self::on(&TestStores::shared().await.database(name_hint).await).await;
+        schema::migrate(&this.clickhouse).await.unwrap();
+        this
+    }
+
+    /// Statistics whose ClickHouse can't be reached.
+    pub async fn without_clickhouse(name_hint: &str) -> Self {
+        let mut urls = TestStores::shared().await.database(name_hint).await;
+        urls.clickhouse_url = "http://user:password@127.0.0.1:9/none".to_owned();
+        Self::on(&urls).await
+    }
+
+    /// Over a ClickHouse without tables.
+    pub async fn on(urls: &StoreUrls) -> Self {
+        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+        postgres::migrate(&postgres).await.unwrap();
+        let (data_version, registry) = (DataVersion::default(), Registry::new());
+        let cache = AnswerCache::new(data_version.clone(), &registry).unwrap();
+        let now = Arc::new(Mutex::new(NOW.parse().unwrap()));
+        let clock = now.clone();
+        let clock = Arc::new(move || *clock.lock().unwrap());
+        let assets_directory = tempfile::tempdir().unwrap();
+        StatsUnderTest {
+            stats: Stats::with_clock(clickhouse.clone(), postgres.clone(), cache, clock),
+            data_version,
+            registry,
+            now,
+            assets: Assets::unpack(assets_directory.path()).unwrap(),
+            clickhouse,
+            postgres,
+            _assets_directory: assets_directory,
+        }
+    }
+
+    pub fn pass_time(&self, by: TimeDelta) {
+        *self.now.lock().unwrap() += by;
+    }
+
+    /// Statements that were sent to ClickHouse so far.
+    pub fn statements_sent(&self) -> u64 {
+        let families = self.registry.gather();
+        let sent = families.iter().find(|family| family.name() == "mohaa_answer_cache_misses_total");
+        sent.unwrap().get_metric()[0].get_counter().get_value() as u64
+    }
+
+    /// Stores events without telling anybody.
+    pub async fn store_unnoticed(&self, events: &[(Event, Stamp)]) {
+        let names: Vec<&str> = row::COLUMNS.iter().map(|column| column.name).collect();
+        let mut rows = Vec::new();
+        for (index, (event, stamp)) in events.iter().enumerate() {
+            let stamp = Stamp { spool_seq: index as u64 + 1, ..stamp.clone() };
+            rows.extend_from_slice(&[0; 16]);
+            row::encode(event, &stamp, &mut rows);
+        }
+        let statement = format!("INSERT INTO raw_events (batch_id, {}) FORMAT RowBinary", names.join(", "));
+        let mut insert = self.clickhouse.insert_formatted_with(statement);
+        insert.send(rows.into()).await.unwrap();
+        insert.end().await.unwrap();
+    }
+
+    pub async fn store(&self, events: &[(Event, Stamp)]) {
+        self.store_unnoticed(events).await;
+        self.data_version.advance();
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, None).await
+    }
+
+    pub async fn get_with(&self, path: &str, if_none_match: Option<&str>) -> Answer {
+        use actix_web::{App, middleware::from_fn, test, web, web::Data};
+        let pages = Pages::new(&self.assets, self.stats.clone()).unwrap();
+        let app = test::init_service(
+            App::new()
+                .app_data(Data::new(pages))
+                .app_data(Data::new(self.stats.clone()))
+                .app_data(Data::new(self.postgres.clone()))
+                .configure(http::configure_extractors)
+                .configure(stats::configure)
+                .configure(|config| self.assets.configure(config))
+                .configure(pages::configure)
+                .default_service(web::to(error_answers::nothing_here))
+                .wrap(from_fn(security::headers))
+                .wrap(from_fn(error_answers::shape))
+                .wrap(from_fn(requests::trace)),
+        )
+        .await;
+        let mut request = test::TestRequest::get().uri(path);
+        if let Some(tag) = if_none_match {
+            request = request.insert_header((IF_NONE_MATCH, tag));
+        }
+        let response = test::call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
+        Answer { status, headers, text }
+    }
+}
+
+/// An event at `at` in the match of `SERVER` with number `match_number`, on `MAP`.
+pub fn event(event_type: EventType, at: &str, match_number: u128) -> (Event, Stamp) {
+    let at = Millis(at.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
+    let event = Event {
+        event_type,
+        source_type: event_type.as_str().into(),
+        source_match_id: format!("round-{match_number}").into(),
+        ..Event::default()
+    };
+    let stamp = Stamp {
+        received_at: at,
+        event_at: at,
+        server_id: SERVER,
+        match_id: Uuid::from_u128(match_number),
+        map_name: MAP.into(),
+        game_type: GameType::TeamDeathmatch,
+        ..Stamp::default()
+    };
+    (event, stamp)
+}
+
+/// `who` did it to `whom`; `""` is nobody.
+pub fn between((mut event, mut stamp): (Event, Stamp), who: &str, whom: &str) -> (Event, Stamp) {
+    event.player.name = who.into();
+    event.target.name = whom.into();
+    stamp.player_id = who.into();
+    stamp.target_id = whom.into();
+    stamp.player_team = Team::Allies;
+    stamp.target_team = Team::Axis;
+    (event, stamp)
+}
+
+pub fn kill(who: &str, whom: &str, at: &str, match_number: u128) -> (Event, Stamp) {
+    let (event, stamp) = between(event(EventType::Kill, at, match_number), who, whom);
+    (event, Stamp { kill_kind: KillKind::Kill, weapon: "m1-garand".into(), ..stamp })
+}

@@ -17,6 +17,7 @@ use actix::{ActorContext, AsyncContext, Context};
 use mohaa_domain::event::{Event, Millis, Text};
 use mohaa_domain::tracker::{EventWindow, Trackers};
 use mohaa_spool::Spool;
+use mohaa_spool::crash_point::{self, CrashPoint};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -357,7 +358,9 @@ impl Batcher {
                     outcome: ended,
                 });
             }
+            crash_point::reach(CrashPoint::BeforeAnswer);
             send(Some(reply), outcome);
+            crash_point::reach(CrashPoint::AfterAnswer);
             drop(admitted);
         });
         debug_assert_eq!(appended_as, seq);
@@ -540,7 +543,9 @@ impl Worker for Batcher {
                 }
             }
             BatcherSignal::Written { writer, range } => {
+                crash_point::reach(CrashPoint::BeforeAcknowledge);
                 self.spool.stored(range.first_seq, range.last_seq);
+                crash_point::reach(CrashPoint::AfterAcknowledge);
                 self.idle_writers.push(writer);
                 self.dispatch();
                 self.finish_drain_if_empty();

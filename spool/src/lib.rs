@@ -113,6 +113,7 @@
 
 mod budget;
 mod checkpoint;
+pub mod crash_point;
 mod damage;
 mod error;
 mod format;

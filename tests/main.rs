@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod commands;
-mod crash;
-mod cuttable;
 mod database;
 mod fleet;
 mod operations;

@@ -18,6 +18,8 @@ pub enum FaultsError {
     Postgres(#[from] mohaa_stats::postgres::PostgresError),
     #[error("a game server can't be added: {0}")]
     AddServer(#[from] mohaa_stats::servers::ServerError),
+    #[error(transparent)]
+    Schema(#[from] mohaa_stats::clickhouse::schema::SchemaError),
     #[error("ClickHouse says {source} to «{sql}»")]
     ClickHouse { sql: String, source: clickhouse::error::Error },
     #[error("ClickHouse answered «{sql}» with {answer}")]

@@ -29,11 +29,13 @@ impl Stand {
     /// When PostgreSQL or the file system refuse.
     pub async fn new(program: &Path, name: &str, settings: &[(&str, &str)]) -> Result<Self> {
         let urls = TestStores::shared().await.database(name).await;
+        let warehouse = Warehouse::new(&urls.clickhouse_url)?;
+        warehouse.prepare().await?;
         Ok(Self {
             program: program.to_owned(),
             data_dir: tempfile::tempdir().map_err(FaultsError::file(std::env::temp_dir()))?,
             token: server_token(&urls.postgres_url).await?,
-            warehouse: Warehouse::new(&urls.clickhouse_url)?,
+            warehouse,
             urls,
             settings: settings
                 .iter()

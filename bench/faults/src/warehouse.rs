@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mohaa_stats::clickhouse::client;
+use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::ClickHouseUrl;
 use serde_json::Value;
 
@@ -21,6 +21,14 @@ impl Warehouse {
     pub fn new(url: &str) -> Result<Self> {
         let url = ClickHouseUrl::parse(url).map_err(FaultsError::StoreAddress)?;
         Ok(Self { client: client::connect(&url) })
+    }
+
+    /// Makes the tables as the service would, for who looks into them before it did.
+    ///
+    /// # Errors
+    /// When ClickHouse refuses.
+    pub async fn prepare(&self) -> Result<()> {
+        Ok(schema::migrate(&self.client).await?)
     }
 
     /// # Errors

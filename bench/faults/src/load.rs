@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 use crate::error::Result;
 
 const INGEST_PATH: &str = "/api/v1/ingest/events";
+/// In every event of distances, so that a value that was taken for another shows.
+pub(crate) const MAX_CLIENTS: u32 = 16;
 /// Between two tries to reach a service that takes no connection.
 const PAUSE_BEFORE_RECONNECTING: Duration = Duration::from_millis(20);
 
@@ -309,7 +311,7 @@ fn push_event(body: &mut String, sender: &str, number: u32, dice: &mut Dice) {
         ),
         _ => write!(
             body,
-            r#"{{"type":"distance","player_name":"{sender}-{number}","player_guid":"{one}","walked":100.25,"swam":0.5,"match_id":"match-{match_number}"}}"#
+            r#"{{"type":"distance","player_name":"{sender}-{number}","player_guid":"{one}","walked":100.25,"swam":0.5,"max_clients":{MAX_CLIENTS},"match_id":"match-{match_number}"}}"#
         ),
     };
     // Writing to a string can't fail.

@@ -103,7 +103,12 @@ async fn play(cli: &Cli, seed: u64) -> (Vec<Outcome>, Option<FaultsError>) {
     for scenario in scenarios {
         let rounds = cli.rounds.unwrap_or(scenario.rounds());
         match play_one(*scenario, &service, seed, rounds, length).await {
-            Ok(played) => outcomes.extend(played),
+            Ok(played) => {
+                if scenarios.len() > 1 {
+                    eprint!("{}", Table(&played));
+                }
+                outcomes.extend(played);
+            }
             Err(error) => {
                 eprintln!("faults: {scenario:?} can't be played: {error}");
                 last_error = Some(error);
@@ -141,6 +146,5 @@ async fn play_one(
             outcomes
         }
     };
-    eprint!("{}", Table(&outcomes));
     Ok(outcomes)
 }

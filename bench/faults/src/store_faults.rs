@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{FaultsError, Result};
-use crate::load::{Load, Manner, Told, post_once};
+use crate::load::{Load, MAX_CLIENTS, Manner, Told, post_once};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::process::ServiceProcess;
@@ -230,6 +230,14 @@ impl Theatre {
         ];
         told.merge(told_now);
         verdict.judge(told, 0, self.address(), &self.stand.warehouse).await?;
+        let changed = self
+            .stand
+            .warehouse
+            .count(&format!(
+                "SELECT count() FROM raw_events WHERE type = 'distance' AND ifNull(max_clients, 0) != {MAX_CLIENTS}"
+            ))
+            .await?;
+        verdict.expect(changed == 0, || format!("{changed} rows hold another value than was sent"));
         Ok(Outcome { scenario: name, rounds: 1, verdict, figures, took: began.elapsed() })
     }
 

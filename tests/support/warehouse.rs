@@ -17,10 +17,6 @@ impl Warehouse {
         Self(mohaa_faults::warehouse::Warehouse::new(url).unwrap())
     }
 
-    pub async fn execute(&self, sql: &str) {
-        self.0.execute(sql).await.unwrap();
-    }
-
     /// The rows of a query, each an object.
     pub async fn rows(&self, sql: &str) -> Vec<Value> {
         self.0.rows(sql).await.unwrap()

@@ -4,7 +4,7 @@
 //! Questions (anything but an insert into `raw_events`) pass, except while it hangs.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub enum InsertFault {
 struct Shared {
     store: SocketAddr,
     fault: Mutex<InsertFault>,
-    hangs: tokio::sync::watch::Sender<bool>,
+    hangs: AtomicBool,
     /// When the throttle has room again.
     next_free: Mutex<Instant>,
     inserted_bytes: AtomicU64,
@@ -85,7 +85,7 @@ impl FaultProxy {
         let shared = Arc::new(Shared {
             store,
             fault: Mutex::new(InsertFault::None),
-            hangs: tokio::sync::watch::Sender::new(false),
+            hangs: AtomicBool::new(false),
             next_free: Mutex::new(Instant::now()),
             inserted_bytes: AtomicU64::new(0),
             faulted_inserts: AtomicU64::new(0),
@@ -109,7 +109,12 @@ impl FaultProxy {
 
     /// Takes connections and requests, and answers none.
     pub fn hang(&self) {
-        self.shared.hangs.send_replace(true);
+        self.shared.hangs.store(true, Ordering::Relaxed);
+    }
+
+    /// New requests pass; those that hang do so for ever, as when a network lost their connections without a word.
+    pub fn forget_what_hangs(&self) {
+        self.shared.hangs.store(false, Ordering::Relaxed);
     }
 
     /// No connection is taken, those that were break.
@@ -117,13 +122,13 @@ impl FaultProxy {
         self.front.cut().await;
     }
 
-    /// Everything passes again; requests that hang get no answer.
+    /// Everything passes again; requests that hang see their connections break.
     ///
     /// # Errors
     /// When the port is gone.
     pub async fn mend(&self) -> Result<()> {
         self.set(InsertFault::None);
-        self.shared.hangs.send_replace(false);
+        self.forget_what_hangs();
         self.front.cut().await;
         self.front.mend().await.map_err(FaultsError::Proxy)
     }
@@ -149,10 +154,9 @@ async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
 ) -> std::result::Result<Response<Full<Bytes>>, NoAnswer> {
-    if *shared.hangs.borrow() {
-        // Until it is mended; the connection then breaks.
-        let _ = shared.hangs.subscribe().wait_for(|hangs| !hangs).await;
-        return Err(NoAnswer::Lost);
+    if shared.hangs.load(Ordering::Relaxed) {
+        // Ends with its connection.
+        return std::future::pending().await;
     }
     let is_insert = request.uri().query().is_some_and(|query| query.contains("INSERT+INTO+raw_events"));
     let fault = if is_insert { shared.fault() } else { InsertFault::None };

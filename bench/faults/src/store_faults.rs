@@ -111,10 +111,16 @@ pub async fn store_faults(program: &Path, seed: u64, length: Length) -> Result<V
     let stand = Stand::new(program, "store_faults", &settings).await?;
     let proxy = FaultProxy::start(&stand.urls.clickhouse_url).await?;
     let through_proxy = proxy.in_front_of(&stand.urls.clickhouse_url)?;
+    if length == Length::Full {
+        proxy.hang();
+    }
     let process = stand.start_with(&[("CLICKHOUSE_URL", &through_proxy)]).await?;
     let theatre = Theatre { stand, proxy, process, length, seed, spool_bytes };
     let mut told = Told::default();
     let mut outcomes = Vec::new();
+    if length == Length::Full {
+        outcomes.push(theatre.hanging_at_the_start(&mut told).await?);
+    }
     theatre.warm_up(&mut told).await?;
     for (number, (name, harm)) in OUTAGES.iter().enumerate() {
         outcomes.push(theatre.outage(name, harm, number, &mut told).await?);
@@ -137,6 +143,20 @@ impl Theatre {
     fn load(&self, label: &str) -> Load {
         let manner = Manner { senders: SERVERS, events: 20..=20, ..Manner::bombardment() };
         Load::start(self.address(), &self.stand.token, label, self.seed, &manner)
+    }
+
+    /// A store that hangs when the service starts, and whose first connections never come back.
+    async fn hanging_at_the_start(&self, told: &mut Told) -> Result<Outcome> {
+        let began = Instant::now();
+        let mut verdict = Verdict::default();
+        told.merge(post_once(self.address(), &self.stand.token, "start", 0..200).await?);
+        // The first question is on its way by then, or asked later and answered.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.proxy.forget_what_hangs();
+        let awake_at = Instant::now();
+        verdict.judge(told, 0, self.address(), &self.stand.warehouse).await?;
+        let figures = vec![format!("stored {:.0} s after the store awoke", awake_at.elapsed().as_secs_f64())];
+        Ok(Outcome { scenario: "no answer at the start", rounds: 1, verdict, figures, took: began.elapsed() })
     }
 
     /// What it has when all its threads have worked.
@@ -164,6 +184,11 @@ impl Theatre {
     async fn mend(&self, harm: &Harm) -> Result<()> {
         match harm {
             Harm::Table { mend, .. } => self.stand.warehouse.execute(mend).await,
+            // The service has given up by itself what will never be answered.
+            Harm::Hang if self.length == Length::Full => {
+                self.proxy.forget_what_hangs();
+                Ok(())
+            }
             _ => self.proxy.mend().await,
         }
     }

@@ -31,8 +31,12 @@ test: setup ## Pass all tests
 lint: ## Formatting, clippy, shell syntax
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@for script in ops/*.sh ops/docker/*.sh bench/run .ci/run; do bash -n "$$script"; done
+	@for script in ops/*.sh ops/docker/*.sh bench/run bench/faults/run .ci/run; do bash -n "$$script"; done
 
 .PHONY: bench
 bench: setup ## Build for release and measure the ingest path
 	@bench/run
+
+.PHONY: faults
+faults: setup ## Build for release, break everything that can break, and judge; half an hour
+	@bench/faults/run

@@ -3,13 +3,13 @@
 //! [`Application::start`] begins to take events as soon as the spool is read, whether or not the stores answer: the
 //! schema of both databases is brought up to date in the background, and until ClickHouse has its schema the writers
 //! wait at their gate. Shutdown goes the other way round: not ready, stop accepting, drain, flush until the
-//! deadline, exit; the spool makes every step after the first optional.
+//! deadline, exit; the spool makes every step after the first optional. A second signal skips the rest.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, from_fn};
@@ -23,6 +23,7 @@ use mohaa_embedded::EmbeddedStores;
 use mohaa_spool::{FileSystem, Fsync, SpoolOptions, Storage};
 use prometheus::Registry;
 use sqlx::PgPool;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::auth::{AccessTokens, SessionCookies};
@@ -49,10 +50,21 @@ use crate::{postgres, simulate, users};
 const BATCH_MAX_BYTES: usize = 32 << 20;
 /// How long the start waits for PostgreSQL's schema.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
+/// A store that takes a connection and does not answer the simplest question within this is away.
+const QUESTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries to bring a schema up to date.
 const SCHEMA_RETRY: Duration = Duration::from_secs(2);
 /// Keep-alive of game servers' connections: they post every two seconds at least.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long connections are still taken after `/ready` turned 503, at most a quarter of SHUTDOWN_TIMEOUT: a balancer
+/// that asks every second stops sending before its connections are refused.
+const BALANCER_NOTICE: Duration = Duration::from_secs(1);
+/// The third of the time for shutdown that writers get even when requests don't end.
+const FLUSH_SHARE: u32 = 3;
+/// The tenth of it that is kept to close the spool when the writers don't end.
+const CLOSE_SHARE: u32 = 10;
+/// Exit status after a second signal; a shell gives the same to a process that SIGTERM ended.
+const ENDED_AT_ONCE: i32 = 143;
 /// A header block that takes longer than this is not sent by a game server.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -120,17 +132,30 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
     if let Err(source) = kept::write_service_url(&options.data_dir, &url) {
         tracing::warn!(error = %source, "the address can't be kept for other commands");
     }
-    let told_to_stop = told_to_stop();
+    let mut stop_signals = StopSignals::listen();
     announce(&url);
     if options.demo {
         actix_web::rt::spawn(run_demo(application.postgres.clone(), url));
     }
-    told_to_stop.await;
-    application.stop(shutdown_timeout).await;
-    if let Some(stores) = stores {
-        stores.stop().await;
+    let first = stop_signals.next().await;
+    let taken_down = async {
+        application.withdraw();
+        if first == StopSignal::Terminate {
+            tokio::time::sleep(BALANCER_NOTICE.min(shutdown_timeout / 4)).await;
+        }
+        application.stop(shutdown_timeout.saturating_sub(BALANCER_NOTICE)).await;
+        if let Some(stores) = stores {
+            stores.stop().await;
+        }
+    };
+    tokio::select! {
+        () = taken_down => Ok(()),
+        _ = stop_signals.next() => {
+            tracing::warn!("told again: ending at once; what is not stored waits in the spool for the next start");
+            // Not by returning: dropping the private stores would wait for them. They end with this process.
+            std::process::exit(ENDED_AT_ONCE)
+        }
     }
-    Ok(())
 }
 
 /// Standard output carries this line and nothing else.
@@ -141,19 +166,47 @@ fn announce(url: &str) {
     }
 }
 
-/// Ends when the process is told to stop. Listens from this call on: whoever reads that the service listens may stop it
-/// at once.
-fn told_to_stop() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    async move {
-        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-            tracing::error!("signals can't be waited for; only SIGKILL ends this process");
-            return std::future::pending().await;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StopSignal {
+    /// SIGTERM: from a supervisor.
+    Terminate,
+    /// SIGINT: from a person at a terminal.
+    Interrupt,
+}
+
+/// What tells the process to stop.
+struct StopSignals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl StopSignals {
+    /// Listens from this call on: whoever reads that the service listens may stop it at once.
+    fn listen() -> Self {
+        let listen = |kind: SignalKind| {
+            signal(kind)
+                .inspect_err(|error| tracing::error!(%error, "a signal can't be waited for and ends this process at once"))
+                .ok()
         };
+        Self { terminate: listen(SignalKind::terminate()), interrupt: listen(SignalKind::interrupt()) }
+    }
+
+    async fn next(&mut self) -> StopSignal {
+        async fn received(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            () = received(&mut self.terminate) => {
+                tracing::info!("SIGTERM: stopping");
+                StopSignal::Terminate
+            }
+            () = received(&mut self.interrupt) => {
+                tracing::info!("SIGINT: stopping");
+                StopSignal::Interrupt
+            }
         }
     }
 }
@@ -337,7 +390,8 @@ impl Application {
         })
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEADER_TIMEOUT)
-        .shutdown_timeout(config.shutdown_timeout.as_secs())
+        // `stop` gives up before this, to the millisecond.
+        .shutdown_timeout(config.shutdown_timeout.as_secs().saturating_add(1))
         .disable_signals()
         .listen(listener)
         .map_err(|source| StartError::Listen { address, source })?
@@ -363,14 +417,24 @@ impl Application {
         crate::config::local_url(self.address)
     }
 
-    /// Takes the service down; what is not stored by the deadline stays in the spool.
-    pub async fn stop(self, deadline: Duration) {
+    /// Says on `/ready` that nothing more should be sent here; what comes is taken all the same.
+    pub fn withdraw(&self) {
         self.health.enter(Phase::Draining);
-        self.server.stop(true).await;
+    }
+
+    /// Takes the service down within `patience`; what is not stored by then stays in the spool.
+    pub async fn stop(self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        self.withdraw();
+        let requests_end = self.server.stop(true);
+        if tokio::time::timeout(patience - patience / FLUSH_SHARE, requests_end).await.is_err() {
+            tracing::warn!("open requests don't end; they get no answer");
+        }
         if let Some(ops_server) = self.ops_server {
             ops_server.stop(false).await;
         }
-        let drained = self.pipeline.shut_down(deadline).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let drained = self.pipeline.shut_down(left.saturating_sub(patience / CLOSE_SHARE)).await;
         for task in self.background {
             task.abort();
         }
@@ -520,6 +584,9 @@ async fn prepare_clickhouse(
     let writers_wait = pipeline.gate.clone().write_owned().await;
     loop {
         let prepared = async {
+            // A store that hangs must not be waited for: the next try may meet it awake.
+            let awake = tokio::time::timeout(QUESTION_PATIENCE, client.query("SELECT 1").fetch_one::<u8>());
+            awake.await.map_err(|_| clickhouse::error::Error::TimedOut)??;
             schema::migrate(&client).await?;
             schema::check(&client).await?;
             schema::set_raw_events_ttl(&client, raw_events_ttl_days).await

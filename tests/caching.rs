@@ -14,7 +14,8 @@ use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::ClickHouseUrl;
 use serde_json::json;
 
-use crate::cuttable::CuttableProxy;
+use mohaa_faults::cuttable::CuttableProxy;
+
 use crate::support::statistics::{SERVER, StatsUnderTest, event, kill};
 use crate::support::{Service, eventually};
 
@@ -94,7 +95,7 @@ async fn an_error_is_not_kept() {
     let mut urls = TestStores::shared().await.database("cached_error").await;
     schema::migrate(&client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap())).await.unwrap();
     let mut url = url::Url::parse(&urls.clickhouse_url).unwrap();
-    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await;
+    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await.unwrap();
     url.set_port(Some(proxy.port())).unwrap();
     urls.clickhouse_url = url.to_string();
     let this = StatsUnderTest::on(&urls).await;
@@ -103,7 +104,7 @@ async fn an_error_is_not_kept() {
     for answer in failed {
         assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (503, &"stats_unavailable".into()));
     }
-    proxy.mend().await;
+    proxy.mend().await.unwrap();
     assert_eq!(this.get(BOARD).await.status, StatusCode::OK);
 }
 
@@ -187,7 +188,7 @@ async fn what_a_node_stores_is_seen_on_every_node_within_two_seconds() {
 async fn without_redis_nodes_see_what_others_store_as_soon() {
     let urls = TestStores::shared().await.database("no_redis").await;
     let mut redis = url::Url::parse(&urls.redis_url).unwrap();
-    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", redis.port().unwrap())).await;
+    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", redis.port().unwrap())).await.unwrap();
     redis.set_port(Some(proxy.port())).unwrap();
     let settings = [("REDIS_URL", redis.as_str())];
     let writer = Service::start_on(&urls, &settings, Default::default()).await;
@@ -196,7 +197,7 @@ async fn without_redis_nodes_see_what_others_store_as_soon() {
     proxy.cut().await;
     assert_seen_in_time(&writer, &writer).await;
     assert_seen_in_time(&writer, &reader).await;
-    proxy.mend().await;
+    proxy.mend().await.unwrap();
     assert_seen_in_time(&writer, &reader).await;
     writer.stop().await;
     reader.stop().await;

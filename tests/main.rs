@@ -5,8 +5,6 @@
 mod bots;
 mod caching;
 mod commands;
-mod crash;
-mod cuttable;
 mod database;
 mod fleet;
 mod migration;

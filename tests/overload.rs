@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use mohaa_embedded::testing::TestStores;
+use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::startup::Surroundings;
 
-use crate::cuttable::CuttableProxy;
 use crate::support::{Reply, Service, ServiceClient, eventually};
 
 fn jumps(names: &[String]) -> String {
@@ -124,12 +124,14 @@ async fn a_failed_fsync_ends_acknowledgement_and_readiness() {
 #[actix_web::test]
 async fn without_clickhouse_events_are_taken_until_the_spool_is_full_and_all_arrive_later() {
     let urls = TestStores::shared().await.database("spool_full").await;
-    let mut address = url::Url::parse(&urls.clickhouse_url).unwrap();
-    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await;
-    address.set_host(Some("127.0.0.1")).unwrap();
-    address.set_port(Some(proxy.port())).unwrap();
-    let settings =
-        [("CLICKHOUSE_URL", address.as_str()), ("SPOOL_MAX_BYTES", "1MiB"), ("WORKER_BATCH_MAX", "5000")];
+    let address = url::Url::parse(&urls.clickhouse_url).unwrap();
+    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await.unwrap();
+    let through_proxy = proxy.in_front_of(&urls.clickhouse_url).unwrap();
+    let settings = [
+        ("CLICKHOUSE_URL", through_proxy.as_str()),
+        ("SPOOL_MAX_BYTES", "1MiB"),
+        ("WORKER_BATCH_MAX", "5000"),
+    ];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
     service.client.send(jumps(&["first".to_owned()])).await.assert_batch(202, 1, &[]);
     service.client.settled().await;
@@ -164,7 +166,7 @@ async fn without_clickhouse_events_are_taken_until_the_spool_is_full_and_all_arr
     assert_eq!(metrics.value("mohaa_events_in_flight"), accepted.len() as f64 - 1.0);
     assert_eq!(metrics.missing_events(), 0.0);
 
-    proxy.mend().await;
+    proxy.mend().await.unwrap();
     eventually("it is ready again", async || {
         (service.client.get("/ready").await.status.as_u16() == 200).then_some(())
     })

@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use mohaa_embedded::testing::TestStores;
+use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::servers::revoke_server_tokens;
 use mohaa_stats::startup::Surroundings;
 
-use crate::cuttable::CuttableProxy;
 use crate::support::{Service, eventually};
 
 const EVENTS: &str = "/api/v1/ingest/events";
@@ -123,12 +123,11 @@ async fn a_revoked_token_is_refused_within_a_second() {
 #[actix_web::test]
 async fn a_token_that_nobody_can_check_is_never_401() {
     let urls = TestStores::shared().await.database("unchecked").await;
-    let mut address = url::Url::parse(&urls.postgres_url).unwrap();
-    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await;
-    address.set_host(Some("127.0.0.1")).unwrap();
-    address.set_port(Some(proxy.port())).unwrap();
+    let address = url::Url::parse(&urls.postgres_url).unwrap();
+    let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await.unwrap();
+    let through_proxy = proxy.in_front_of(&urls.postgres_url).unwrap();
     let service =
-        Service::start_on(&urls, &[("POSTGRES_URL", address.as_str())], Surroundings::default()).await;
+        Service::start_on(&urls, &[("POSTGRES_URL", through_proxy.as_str())], Surroundings::default()).await;
     service.client.send(JUMP).await.assert_batch(202, 1, &[]);
     proxy.cut().await;
     service.client.with_token("never seen").send(JUMP).await.assert_refused(503, "tokens_unavailable");
@@ -139,7 +138,7 @@ async fn a_token_that_nobody_can_check_is_never_401() {
     })
     .await;
     assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (200, &true.into()), "{}", ready.text);
-    proxy.mend().await;
+    proxy.mend().await.unwrap();
     service.client.send(JUMP).await.assert_batch(202, 1, &[]);
     service.stop().await;
 }
@@ -295,7 +294,9 @@ async fn a_body_that_stops_coming_is_given_up() {
 
 #[actix_web::test]
 async fn keys_are_remembered_over_a_restart() {
-    use crate::support::ServiceProcess;
+    use std::path::Path;
+
+    use mohaa_faults::process::ServiceProcess;
     use mohaa_stats::postgres;
     use mohaa_stats::servers::{NewServer, add_server};
 
@@ -305,16 +306,20 @@ async fn keys_are_remembered_over_a_restart() {
     let added =
         add_server(&pool, &NewServer { name: "Omaha".to_owned(), ..NewServer::default() }).await.unwrap();
     let data_dir = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
     let key = [("Idempotency-Key", "over-a-restart")];
     let mut answers = Vec::new();
     for stop in ["kill", "terminate", "kill"] {
-        let process = ServiceProcess::start(data_dir.path(), &urls, &[]).await;
+        let process = ServiceProcess::start(program, data_dir.path(), &urls, &[]).await.unwrap();
         let client = crate::support::ServiceClient::new(process.url.clone(), added.token.expose().to_owned());
         let reply = client.send_with(&key, r#"[{"type":"jump"},{"no":"type"}]"#).await;
         reply.assert_batch(202, 1, &[1]);
         answers.push((reply.text.clone(), reply.header("idempotent-replayed").map(str::to_owned)));
         client.send_with(&key, JUMP).await.assert_refused(422, "idempotency_mismatch");
-        if stop == "kill" { process.kill().await } else { process.terminate().await }
+        match stop {
+            "kill" => process.kill().await.unwrap(),
+            _ => assert!(process.terminate().await.unwrap().0.success()),
+        }
     }
     assert_eq!(answers[0].1, None);
     assert!(

@@ -1,7 +1,8 @@
 //! Server tokens against a real PostgreSQL, with outages made by a proxy in between.
 
-use crate::{cuttable::CuttableProxy, database::fresh_database};
+use crate::database::fresh_database;
 use chrono::{DateTime, TimeDelta, Utc};
+use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::{
     config::StoreUrl,
     postgres,
@@ -43,12 +44,11 @@ fn movable_clock() -> (Clock, impl Fn(TimeDelta)) {
 
 /// A pool of the same database whose connections a test can cut.
 async fn through_proxy(url: &str) -> (PgPool, CuttableProxy) {
-    let mut address = url::Url::parse(url).unwrap();
+    let address = url::Url::parse(url).unwrap();
     let target = format!("{}:{}", address.host_str().unwrap(), address.port().unwrap_or(5432));
-    let proxy = CuttableProxy::start(target).await;
-    address.set_host(Some("127.0.0.1")).unwrap();
-    address.set_port(Some(proxy.port())).unwrap();
-    let pool = postgres::pool(&StoreUrl::postgres(address.as_str()).unwrap()).unwrap();
+    let proxy = CuttableProxy::start(target).await.unwrap();
+    let through_proxy = proxy.in_front_of(url).unwrap();
+    let pool = postgres::pool(&StoreUrl::postgres(&through_proxy).unwrap()).unwrap();
     (pool, proxy)
 }
 
@@ -163,7 +163,7 @@ async fn an_outage_leaves_known_tokens_good_and_makes_others_unavailable() {
     advance(TimeDelta::hours(2));
     assert_eq!(tokens.identify(never_seen.token.expose()).await, Err(TokenError::Unavailable));
 
-    proxy.mend().await;
+    proxy.mend().await.unwrap();
     becomes(&tokens, &stranger, Err(TokenError::Unknown)).await;
     becomes(&tokens, &never_seen.token, Ok(())).await;
 }
@@ -177,7 +177,7 @@ async fn a_revocation_missed_in_an_outage_is_made_up_for() {
     proxy.cut().await;
     revoke_server_tokens(&database.pool, added.server_id).await.unwrap();
     assert!(tokens.identify(added.token.expose()).await.is_ok(), "nobody could tell yet");
-    proxy.mend().await;
+    proxy.mend().await.unwrap();
     becomes(&tokens, &added.token, Err(TokenError::Unknown)).await;
 }
 

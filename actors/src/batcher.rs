@@ -17,6 +17,7 @@ use actix::{ActorContext, AsyncContext, Context};
 use mohaa_domain::event::{Event, Millis, Text};
 use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
 use mohaa_spool::Spool;
+use mohaa_spool::crash_point::{self, CrashPoint};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -409,7 +410,9 @@ impl Batcher {
                     outcome: ended,
                 });
             }
+            crash_point::reach(CrashPoint::BeforeAnswer);
             send(reply, outcome);
+            crash_point::reach(CrashPoint::AfterAnswer);
             drop(admitted);
         });
         debug_assert_eq!(appended_as, seq);
@@ -627,7 +630,9 @@ impl Worker for Batcher {
                 }
             }
             BatcherSignal::Written { writer, range } => {
+                crash_point::reach(CrashPoint::BeforeAcknowledge);
                 self.estate.spool.stored(range.first_seq, range.last_seq);
+                crash_point::reach(CrashPoint::AfterAcknowledge);
                 self.estate.idle_writers.push(writer);
                 self.dispatch();
                 self.finish_drain_if_empty();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,20 +23,31 @@ pub struct Program {
 }
 
 impl Program {
-    /// Standard error goes to `log`.
+    /// Standard error goes to `log`, which is emptied.
     pub async fn start(program: &Path, arguments: &[&str], log: &Path) -> Result<Self, BenchError> {
-        let run_error = |source| BenchError::Run { program: program.to_owned(), source };
-        let log_file =
-            File::create(log).map_err(|source| BenchError::File { path: log.to_owned(), source })?;
-        let mut child = Command::new(program)
-            .args(arguments)
+        File::create(log).map_err(|source| BenchError::File { path: log.to_owned(), source })?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::run(command, log).await
+    }
+
+    /// As [`start`](Self::start), with a command that may have an environment of its own; adds to `log`.
+    pub async fn run(mut command: Command, log: &Path) -> Result<Self, BenchError> {
+        let program = Path::new(command.as_std().get_program()).to_owned();
+        let run_error = |source| BenchError::Run { program: program.clone(), source };
+        let log_file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|source| BenchError::File { path: log.to_owned(), source })?;
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
             .kill_on_drop(true)
             .spawn()
             .map_err(run_error)?;
-        let not_listening = || BenchError::NotListening { program: program.to_owned(), log: log.to_owned() };
+        let not_listening = || BenchError::NotListening { program: program.clone(), log: log.to_owned() };
         let output = child.stdout.take().ok_or_else(not_listening)?;
         let mut lines = BufReader::new(output).lines();
         let address = loop {
@@ -51,13 +62,23 @@ impl Program {
 
     /// Asks it to end, and waits.
     pub async fn stop(mut self) {
-        if let Some(pid) = Pid::from_raw(self.pid.cast_signed()) {
-            // It may have ended by itself.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        if tokio::time::timeout(END_PATIENCE, self.child.wait()).await.is_err() {
+        self.signal(Signal::TERM);
+        if self.ended_within(END_PATIENCE).await.is_none() {
             eprintln!("process {} does not end and is killed", self.pid);
         }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        // `None` once it was waited for: the number may be a stranger's by then.
+        if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// How it ended; `None` while it runs on.
+    pub async fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        tokio::time::timeout(patience, self.child.wait()).await.ok()?.ok()
     }
 }
 
@@ -96,6 +117,16 @@ fn read_state(pid: u32) -> Result<ProcessState, BenchError> {
 /// 10 ms.
 pub fn cpu_seconds(pid: u32) -> Result<f64, BenchError> {
     read_state(pid).map(|state| state.cpu_seconds)
+}
+
+/// Bytes of memory that the process holds, as the kernel counts them (RSS).
+pub fn resident_bytes(pid: u32) -> Result<u64, BenchError> {
+    let failed = |reason: String| BenchError::Process { pid, reason };
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/statm")).map_err(|error| failed(error.to_string()))?;
+    let pages: Option<u64> = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok());
+    let pages = pages.ok_or_else(|| failed("no resident pages".to_owned()))?;
+    Ok(pages * rustix::param::page_size() as u64)
 }
 
 /// The children of `ancestor`, theirs and so on, whose name begins with `prefix`.

@@ -115,6 +115,7 @@
 
 mod budget;
 mod checkpoint;
+pub mod crash_point;
 mod damage;
 mod error;
 mod format;

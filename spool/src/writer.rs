@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Fsync;
 use crate::checkpoint::Checkpoint;
+use crate::crash_point::{self, CrashPoint};
 use crate::error::{AppendError, Fault};
 use crate::format::{
     MAX_PAYLOAD_BYTES, RECORD_HEADER_BYTES, SegmentHeader, encode_data, encode_seal, segment_name,
@@ -249,7 +250,10 @@ impl Writer {
         let group = mem::take(&mut self.group);
         let (written, failure) = match &mut self.current {
             Some(current) if !group.is_empty() && self.shared.poisoned.get().is_none() => {
-                write_whole_records(&self.shared, current, &self.buffer, &group)
+                reach_for_each_kind(&group, CrashPoint::BeforeAppend, CrashPoint::BeforeSeal);
+                let written = write_whole_records(&self.shared, current, &self.buffer, &group);
+                reach_for_each_kind(&group, CrashPoint::AfterAppend, CrashPoint::AfterSeal);
+                written
             }
             // Encoded before a sync in between failed.
             _ => (0, self.shared.poisoned_error()),
@@ -376,9 +380,14 @@ impl Writer {
 
     fn note_stored(&mut self) {
         let ranges = mem::take(&mut self.newly_stored);
-        if !ranges.is_empty() && self.checkpoint.add(&ranges).is_err() {
+        if ranges.is_empty() {
+            return;
+        }
+        crash_point::reach(CrashPoint::BeforeCheckpoint);
+        if self.checkpoint.add(&ranges).is_err() {
             self.shared.gauges.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
         }
+        crash_point::reach(CrashPoint::AfterCheckpoint);
     }
 
     fn delete_stored_segments(&mut self) {
@@ -401,10 +410,12 @@ impl Writer {
             let bytes = oldest.end;
             drop(segments);
             let storage = &self.shared.storage;
+            crash_point::reach(CrashPoint::BeforeDelete);
             let gone = match set_aside {
                 None => storage.remove(&path),
                 Some(aside) => storage.rename(&path, &aside),
             };
+            crash_point::reach(CrashPoint::AfterDelete);
             let removed = match gone {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 // Synced one by one: were a removal undone by a power loss, those left must still follow
@@ -445,6 +456,15 @@ impl Writer {
         if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
             self.shared.gauges.panicked_completions.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+fn reach_for_each_kind(group: &[Pending], of_data: CrashPoint, of_seals: CrashPoint) {
+    if group.iter().any(|pending| pending.seq.is_some()) {
+        crash_point::reach(of_data);
+    }
+    if group.iter().any(|pending| pending.seq.is_none()) {
+        crash_point::reach(of_seals);
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clickhouse::{Client, Row};
 use mohaa_actors::pipeline::Pipeline;
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::RwLock;
 
@@ -21,6 +21,12 @@ use crate::data_version::DataVersion;
 
 /// How often the store is asked since when it runs.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// Statements that move a day's rows; a recount reads a whole day.
+const STATEMENT_SECONDS: u64 = 600;
+/// Of a store that takes the connection and does not answer. Writers wait while days are compared, so nothing here may
+/// wait for ever.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(STATEMENT_SECONDS + 30);
+const QUESTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Start times are computed from two clocks of one second's resolution.
 const SAME_START_SECONDS: i64 = 3;
 
@@ -33,6 +39,8 @@ pub struct Reconciler {
     comparisons: Arc<Comparisons>,
     differing_days: IntGaugeVec,
     data_version: DataVersion,
+    unverified_days: IntGauge,
+    mended_days: IntCounterVec,
 }
 
 /// How far the comparisons have come. Until they are up to date, the list of touched days must be kept: a service that
@@ -71,11 +79,22 @@ impl Reconciler {
             &["rollup"],
         )?;
         registry.register(Box::new(differing_days.clone()))?;
+        let unverified_days = IntGauge::new(
+            "mohaa_rollup_unverified_days",
+            "Days whose roll-ups were not compared with their base table since the store was away, started anew, or \
+             ended an insert unclearly.",
+        )?;
+        registry.register(Box::new(unverified_days.clone()))?;
+        let mended_days = IntCounterVec::new(
+            Opts::new("mohaa_rollup_mended_days_total", "Days of a roll-up that differed and were replaced."),
+            &["rollup"],
+        )?;
+        registry.register(Box::new(mended_days.clone()))?;
         for rollup in ROLLUPS {
             differing_days.with_label_values(&[rollup.table]).set(0);
+            mended_days.with_label_values(&[rollup.table]);
         }
-        // A recount reads a whole day.
-        let client = client.with_setting("max_execution_time", "600");
+        let client = client.with_setting("max_execution_time", STATEMENT_SECONDS.to_string());
         Ok(Self {
             client,
             gate: pipeline.gate.clone(),
@@ -86,6 +105,8 @@ impl Reconciler {
             }),
             differing_days,
             data_version,
+            unverified_days,
+            mended_days,
         })
     }
 
@@ -105,24 +126,45 @@ impl Reconciler {
                         && known_doubtful == doubtful_inserts
                 })
             };
-            if let Ok(started_at) = self.store_started_at().await
-                && !is_reconciled(started_at)
-            {
-                match self.reconcile().await {
-                    Ok(()) => {
-                        reconciled = Some((started_at, doubtful_inserts));
-                        *self.comparisons.compared.lock().unwrap_or_else(PoisonError::into_inner) =
-                            Some(doubtful_inserts);
+            match self.store_started_at().await {
+                Ok(started_at) if is_reconciled(started_at) => self.unverified_days.set(0),
+                Ok(started_at) => {
+                    self.mark_unverified();
+                    match self.reconcile().await {
+                        Ok(()) => {
+                            reconciled = Some((started_at, doubtful_inserts));
+                            *self.comparisons.compared.lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some(doubtful_inserts);
+                            self.unverified_days.set(0);
+                        }
+                        Err(error) => tracing::warn!(%error, "roll-ups can't be compared yet"),
                     }
-                    Err(error) => tracing::warn!(%error, "roll-ups can't be compared yet"),
+                }
+                Err(error) => {
+                    self.mark_unverified();
+                    tracing::debug!(%error, "the store can't be asked since when it runs");
                 }
             }
             tokio::time::sleep(WATCH_INTERVAL).await;
         }
     }
 
+    fn mark_unverified(&self) {
+        self.unverified_days.set(self.touched_days.all().len() as i64);
+    }
+
     async fn store_started_at(&self) -> Result<i64> {
-        self.client.query("SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())").fetch_one().await
+        let question = "SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())";
+        within(QUESTION_PATIENCE, self.client.query(question).fetch_one()).await
+    }
+
+    /// A statement that changes something.
+    async fn execute(&self, statement: &str) -> Result<()> {
+        within(STATEMENT_PATIENCE, self.client.query_raw(statement).execute()).await
+    }
+
+    async fn date_of(&self, day: i32) -> Result<String> {
+        within(QUESTION_PATIENCE, self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one()).await
     }
 
     /// Compares every touched day and mends what differs. Writers wait until it returns.
@@ -145,6 +187,7 @@ impl Reconciler {
             }
             for &day in &differing {
                 self.replace(*rollup, day).await?;
+                self.mended_days.with_label_values(&[rollup.table]).inc();
             }
             self.drop_recount(*rollup).await?;
             self.differing_days.with_label_values(&[rollup.table]).set(0);
@@ -161,15 +204,15 @@ impl Reconciler {
     async fn recount(&self, rollup: Rollup, day: i32) -> Result<bool> {
         let recount = Self::recount_table(rollup);
         let target = rollup.table;
-        self.client.query_raw(&format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}")).execute().await?;
-        let date: String = self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one().await?;
-        self.client.query_raw(&format!("ALTER TABLE {recount} DROP PARTITION '{date}'")).execute().await?;
+        self.execute(&format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}")).await?;
+        let date = self.date_of(day).await?;
+        self.execute(&format!("ALTER TABLE {recount} DROP PARTITION '{date}'")).await?;
         let select = self.view_select(rollup, day).await?;
-        self.client
+        let insert = self
+            .client
             .query_raw(&format!("INSERT INTO {recount} {select}"))
-            .with_setting("insert_deduplicate", "0")
-            .execute()
-            .await?;
+            .with_setting("insert_deduplicate", "0");
+        within(STATEMENT_PATIENCE, insert.execute()).await?;
         let expected = self.fingerprint(&recount, rollup, day).await?;
         let found = self.fingerprint(target, rollup, day).await?;
         if expected != found {
@@ -180,13 +223,13 @@ impl Reconciler {
 
     /// The view's SELECT over one day of the base table.
     async fn view_select(&self, rollup: Rollup, day: i32) -> Result<String> {
-        let select: String = self
+        let ask_for_select = self
             .client
             .query("SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = ?")
-            .bind(format!("{}_mv", rollup.table))
-            .fetch_one()
-            .await?;
-        let database: String = self.client.query("SELECT currentDatabase()").fetch_one().await?;
+            .bind(format!("{}_mv", rollup.table));
+        let select: String = within(QUESTION_PATIENCE, ask_for_select.fetch_one()).await?;
+        let ask_for_database = self.client.query("SELECT currentDatabase()");
+        let database: String = within(QUESTION_PATIENCE, ask_for_database.fetch_one()).await?;
         let one_day =
             format!("FROM (SELECT * FROM raw_events WHERE toDate(event_at) = toDate({day})) AS raw_events");
         let restricted = select
@@ -202,44 +245,39 @@ impl Reconciler {
     /// Row count and an order-free hash of one day. Names and other values kept as aggregate states are left out:
     /// they follow from the same rows, and a tie between two of them may fall either way.
     async fn fingerprint(&self, table: &str, rollup: Rollup, day: i32) -> Result<Fingerprint> {
-        let columns: Vec<String> = self
+        let ask_for_columns = self
             .client
             .query(
                 "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = ? \
                  AND NOT startsWith(type, 'AggregateFunction') ORDER BY position",
             )
-            .bind(table)
-            .fetch_all()
-            .await?;
+            .bind(table);
+        let columns: Vec<String> = within(QUESTION_PATIENCE, ask_for_columns.fetch_all()).await?;
         let columns = columns.join(", ");
         let day_expression = rollup.day;
         let added_up = if rollup.adds_up { "FINAL" } else { "" };
-        self.client
-            .query_raw(&format!(
-                "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} \
+        let ask = self.client.query_raw(&format!(
+            "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} \
                  WHERE {day_expression} = toDate({day})"
-            ))
-            .fetch_one()
-            .await
+        ));
+        within(STATEMENT_PATIENCE, ask.fetch_one()).await
     }
 
     async fn replace(&self, rollup: Rollup, day: i32) -> Result<()> {
         let recount = Self::recount_table(rollup);
-        let date: String = self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one().await?;
+        let date = self.date_of(day).await?;
         let target = rollup.table;
-        self.client
-            .query_raw(&format!("ALTER TABLE {target} REPLACE PARTITION '{date}' FROM {recount}"))
-            .execute()
-            .await?;
+        self.execute(&format!("ALTER TABLE {target} REPLACE PARTITION '{date}' FROM {recount}")).await?;
         self.data_version.changed();
         tracing::info!(target, date, "a roll-up's day was recounted and replaced");
         Ok(())
     }
 
     async fn drop_recount(&self, rollup: Rollup) -> Result<()> {
-        self.client
-            .query_raw(&format!("DROP TABLE IF EXISTS {}", Self::recount_table(rollup)))
-            .execute()
-            .await
+        self.execute(&format!("DROP TABLE IF EXISTS {}", Self::recount_table(rollup))).await
     }
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(patience, work).await.unwrap_or(Err(clickhouse::error::Error::TimedOut))
 }

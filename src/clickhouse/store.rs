@@ -4,16 +4,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
 use mohaa_domain::row;
+use mohaa_spool::crash_point::{self, CrashPoint};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::error_code;
+use super::schema;
 use super::touched_days::TouchedDays;
 use crate::data_version::DataVersion;
 
@@ -83,9 +86,10 @@ impl ClickHouseStore {
     }
 
     async fn insert_rows(&self, attempt: InsertAttempt) -> Result<(), Error> {
-        let columns: Vec<&str> =
-            row::COLUMNS[..attempt.column_count].iter().map(|column| column.name).collect();
-        let statement = format!("INSERT INTO raw_events (batch_id, {}) FORMAT RowBinary", columns.join(", "));
+        let columns = columns(attempt.column_count);
+        let names: Vec<&str> = columns.clone().map(|column| column.name).collect();
+        let statement =
+            format!("INSERT INTO raw_events ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", "));
         let mut insert = self
             .client
             .insert_formatted_with(statement)
@@ -95,12 +99,28 @@ impl ClickHouseStore {
         for (name, value) in INSERT_SETTINGS {
             insert = insert.with_setting(*name, *value);
         }
+        insert.send(header(columns)).await?;
         let mut body = attempt.body;
         while !body.is_empty() {
             let part = body.split_to(body.len().min(CHUNK_BYTES));
             insert.send(part).await?;
         }
         insert.end().await
+    }
+}
+
+impl ClickHouseStore {
+    /// Whether the rows are bad or the table is: one that was changed underneath refuses every row, and all of them
+    /// would end in the dead letters.
+    async fn blame(&self, code: u32, message: String) -> StoreError {
+        match within_patience(schema::check(&self.client)).await {
+            Ok(Ok(())) => StoreError::BadRows { code, message },
+            Ok(Err(difference)) => {
+                tracing::error!(%difference, "rows are refused; events stay in the spool until the schema is mended");
+                StoreError::Transient { code, message: format!("{message}; {difference}"), ambiguous: false }
+            }
+            Err(no_answer) => no_answer,
+        }
     }
 }
 
@@ -115,10 +135,15 @@ impl EventStore for ClickHouseStore {
                 let message = format!("the day can't be noted for reconciliation: {error}");
                 return Err(StoreError::Transient { code: 0, message, ambiguous: false });
             }
-            let result = self.insert_rows(attempt).await;
+            crash_point::reach(CrashPoint::BeforeSend);
+            let inserted = self.insert_rows(attempt).await;
+            crash_point::reach(CrashPoint::AfterSend);
             // Rows may be there even after an error.
             self.data_version.changed();
-            result.map_err(|error| classify(&error))
+            match inserted.map_err(|error| classify(&error)) {
+                Err(StoreError::BadRows { code, message }) => Err(self.blame(code, message).await),
+                ended => ended,
+            }
         }
         .boxed()
     }
@@ -128,7 +153,7 @@ impl EventStore for ClickHouseStore {
             // `SYNC` answers when none of them runs any more.
             let kill =
                 self.client.query("KILL QUERY WHERE startsWith(query_id, ?) SYNC").bind(query_id_prefix);
-            within_patience(kill.execute()).await
+            within_patience(kill.execute()).await?.map_err(|error| classify(&error))
         }
         .boxed()
     }
@@ -144,7 +169,8 @@ impl EventStore for ClickHouseStore {
                 )
                 .bind(day)
                 .bind(batch_id.to_string());
-            let rows: Vec<StoredRow> = within_patience(stored.fetch_all()).await?;
+            let rows: Vec<StoredRow> =
+                within_patience(stored.fetch_all()).await?.map_err(|error| classify(&error))?;
             // Those of an attempt whose end nobody saw.
             self.data_version.changed();
             Ok(rows.into_iter().map(|row| (row.spool_seq, row.spool_index)).collect())
@@ -153,12 +179,36 @@ impl EventStore for ClickHouseStore {
     }
 }
 
-/// A question about a batch whose answer does not come counts as a failed attempt.
-async fn within_patience<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(END_TIMEOUT, work).await {
-        Ok(result) => result.map_err(|error| classify(&error)),
-        Err(_) => Err(classify(&Error::TimedOut)),
+/// The columns of an insert: the batch's id and so many of the row's.
+fn columns(count: usize) -> impl Iterator<Item = &'static row::ColumnDefinition> + Clone {
+    const BATCH_ID: row::ColumnDefinition = row::ColumnDefinition { name: "batch_id", sql_type: "UUID" };
+    std::iter::once(&BATCH_ID).chain(&row::COLUMNS[..count])
+}
+
+/// What precedes the rows: how many columns, their names, their types. Bare rows say nothing of their types, and a
+/// column that has another by now would take the bytes for something else, or misread all that follows.
+fn header(columns: impl Iterator<Item = &'static row::ColumnDefinition> + Clone) -> Bytes {
+    let mut header = Vec::new();
+    push_length(columns.clone().count(), &mut header);
+    for text in columns.clone().map(|column| column.name).chain(columns.map(|column| column.sql_type)) {
+        push_length(text.len(), &mut header);
+        header.extend_from_slice(text.as_bytes());
     }
+    Bytes::from(header)
+}
+
+/// LEB128, as RowBinary writes lengths.
+fn push_length(mut length: usize, bytes: &mut Vec<u8>) {
+    while length >= 0x80 {
+        bytes.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+}
+
+/// A question whose answer does not come counts as a failed attempt.
+async fn within_patience<T>(work: impl Future<Output = T>) -> Result<T, StoreError> {
+    tokio::time::timeout(END_TIMEOUT, work).await.map_err(|_| classify(&Error::TimedOut))
 }
 
 fn classify(error: &Error) -> StoreError {

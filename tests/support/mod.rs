@@ -3,14 +3,13 @@
 
 mod client;
 mod metrics;
-mod process;
 mod service;
 pub mod statistics;
 mod warehouse;
 
 pub use client::{Reply, ServiceClient};
 pub use metrics::Metrics;
-pub use process::ServiceProcess;
+pub use mohaa_faults::process::JWT_SECRET;
 pub use service::Service;
 pub use warehouse::Warehouse;
 
@@ -39,6 +38,3 @@ pub fn configuration(settings: &[(&str, &str)]) -> mohaa_stats::config::Config {
     let sources = Sources { flags, ..Sources::default() };
     Config::load(&sources, Purpose::SERVE).unwrap_or_else(|error| panic!("{error}")).config
 }
-
-/// The same in every test: it protects nothing.
-pub const JWT_SECRET: &str = "5b0f6d1c9e3a4782b6c0d5e4f3a29187";

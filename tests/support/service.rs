@@ -33,23 +33,27 @@ impl Service {
     /// A store's address among the settings wins over that of `urls`, where the test itself looks.
     pub async fn start_on(urls: &StoreUrls, settings: &[(&str, &str)], surroundings: Surroundings) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
-        let mut all = vec![
-            ("LISTEN", "127.0.0.1:0"),
-            ("DATA_DIR", data_dir.path().to_str().unwrap()),
-            ("POSTGRES_URL", &urls.postgres_url),
-            ("REDIS_URL", &urls.redis_url),
-            ("CLICKHOUSE_URL", &urls.clickhouse_url),
-            ("RATE_LIMITS", "off"),
-            ("JWT_SECRET", JWT_SECRET),
-        ];
-        all.extend_from_slice(settings);
-        let application = Application::start_with(configuration(&all), surroundings).await.unwrap();
+        let application = started_application(urls, data_dir.path(), settings, surroundings).await;
         postgres::migrate(&application.postgres).await.unwrap();
         let (server_id, token) = added_server(&application, "Omaha Beach").await;
         Self {
             client: ServiceClient::new(application.url(), token),
             warehouse: Warehouse::new(&urls.clickhouse_url),
             server_id,
+            application,
+            data_dir,
+        }
+    }
+
+    /// A service on the data directory that `settings` name, for a server that an earlier one knew by `token`; needs no
+    /// PostgreSQL.
+    pub async fn restart_on(urls: &StoreUrls, settings: &[(&str, &str)], token: &str) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let application = started_application(urls, data_dir.path(), settings, Surroundings::default()).await;
+        Self {
+            client: ServiceClient::new(application.url(), token.to_owned()),
+            warehouse: Warehouse::new(&urls.clickhouse_url),
+            server_id: Uuid::nil(),
             application,
             data_dir,
         }
@@ -80,6 +84,25 @@ impl Service {
         let balance = ledger.balance();
         assert_eq!((balance.missing(), balance.in_flight, balance.unaccounted), (0, 0, 0), "{balance:?}");
     }
+}
+
+async fn started_application(
+    urls: &StoreUrls,
+    data_dir: &std::path::Path,
+    settings: &[(&str, &str)],
+    surroundings: Surroundings,
+) -> Application {
+    let mut all = vec![
+        ("LISTEN", "127.0.0.1:0"),
+        ("DATA_DIR", data_dir.to_str().unwrap()),
+        ("POSTGRES_URL", &urls.postgres_url),
+        ("REDIS_URL", &urls.redis_url),
+        ("CLICKHOUSE_URL", &urls.clickhouse_url),
+        ("RATE_LIMITS", "off"),
+        ("JWT_SECRET", JWT_SECRET),
+    ];
+    all.extend_from_slice(settings);
+    Application::start_with(configuration(&all), surroundings).await.unwrap()
 }
 
 async fn added_server(application: &Application, name: &str) -> (Uuid, String) {

@@ -1,0 +1,170 @@
+//! What stops while a store is away, what goes on, and what comes back by itself.
+
+use serde_json::json;
+
+use mohaa_embedded::testing::TestStores;
+use mohaa_faults::cuttable::CuttableProxy;
+use mohaa_stats::startup::Surroundings;
+
+use crate::support::{Service, eventually};
+
+const KILL: &str =
+    r#"[{"type":"kill","attacker_guid":"41","attacker_name":"Hiro","victim_guid":"42","timestamp":1}]"#;
+
+/// A proxy in front of the store at `url`, and the URL through it.
+async fn cuttable(url: &str) -> (CuttableProxy, String) {
+    let target = format!("127.0.0.1:{}", url::Url::parse(url).unwrap().port().unwrap());
+    let proxy = CuttableProxy::start(target).await.unwrap();
+    let through_proxy = proxy.in_front_of(url).unwrap().to_string();
+    (proxy, through_proxy)
+}
+
+async fn store_becomes(service: &Service, store: &str, ok: bool) {
+    eventually(&format!("{store} is seen to be {}", if ok { "there" } else { "away" }), async || {
+        let ready = service.client.get("/ready").await;
+        assert_eq!(ready.status.as_u16(), 200, "a store that is away takes no node out: {}", ready.text);
+        let answer = ready.json();
+        (answer["checks"][store]["ok"] == ok && answer["degraded"] == !ok).then_some(())
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn without_redis_events_and_answers_go_on_and_its_return_needs_no_restart() {
+    let urls = TestStores::shared().await.database("redis_away").await;
+    let (proxy, redis_url) = cuttable(&urls.redis_url).await;
+    let service = Service::start_on(&urls, &[("REDIS_URL", &redis_url)], Surroundings::default()).await;
+    store_becomes(&service, "redis", true).await;
+    proxy.cut().await;
+    store_becomes(&service, "redis", false).await;
+    assert_eq!(service.client.metrics().await.series(r#"mohaa_store_up{store="redis"}"#), 0.0);
+
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    eventually("the kill is on the board", async || {
+        let board = service.client.get("/api/v1/stats/leaderboard").await.json();
+        (board["players"][0]["kills"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(service.client.get("/").await.status.as_u16(), 200);
+
+    proxy.mend().await.unwrap();
+    store_becomes(&service, "redis", true).await;
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn without_postgres_known_servers_go_on_over_a_restart_and_unknown_ones_are_asked_to_wait() {
+    let urls = TestStores::shared().await.database("postgres_away").await;
+    let (proxy, postgres_url) = cuttable(&urls.postgres_url).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("POSTGRES_URL", postgres_url.as_str()), ("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    let (token, known) = (service.client.token.clone(), service.client.clone());
+
+    proxy.cut().await;
+    store_becomes(&service, "postgres", false).await;
+    known.send(KILL).await.assert_batch(202, 1, &[]);
+    let unknown = [("X-Server-Token", "mohaa_s_nobody")];
+    let refused = known.post("/api/v1/ingest/events", &unknown, KILL).await.unwrap();
+    refused.assert_refused(503, "tokens_unavailable");
+    assert!(refused.header("retry-after").is_some());
+    for page in ["/", "/leaderboard", "/players/41", "/matches"] {
+        let reply = known.get(page).await;
+        assert_eq!(reply.status.as_u16(), 200, "{page} needs no PostgreSQL: {}", reply.text);
+    }
+    service.stop().await;
+
+    let restarted = Service::restart_on(&urls, &settings, &token).await;
+    restarted.client.send(KILL).await.assert_batch(202, 1, &[]);
+    let refused = restarted.client.post("/api/v1/ingest/events", &unknown, KILL).await.unwrap();
+    refused.assert_refused(503, "tokens_unavailable");
+
+    proxy.mend().await.unwrap();
+    store_becomes(&restarted, "postgres", true).await;
+    eventually("an unknown token is told so again", async || {
+        let reply = restarted.client.post("/api/v1/ingest/events", &unknown, KILL).await.unwrap();
+        (reply.status.as_u16() == 401).then_some(())
+    })
+    .await;
+    restarted.client.settled().await;
+    assert_eq!(restarted.warehouse.count("SELECT count() FROM raw_events").await, 3);
+    restarted.stop().await;
+}
+
+#[actix_web::test]
+async fn without_clickhouse_pages_say_what_is_missing_and_come_back() {
+    let urls = TestStores::shared().await.database("clickhouse_away").await;
+    let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
+    let service =
+        Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    proxy.cut().await;
+    store_becomes(&service, "clickhouse", false).await;
+    for path in ["/", "/leaderboard", "/players/41", "/matches"] {
+        let page = service.client.get_with(path, &[("Accept", "text/html")]).await;
+        assert_eq!(page.status.as_u16(), 503, "{path}");
+        assert!(page.text.contains("Statistics are not available at the moment"), "{path}: {}", page.text);
+        assert!(page.header("retry-after").is_some(), "{path}");
+    }
+    service.client.get("/api/v1/stats/leaderboard").await.assert_refused(503, "statistics_unavailable");
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    proxy.mend().await.unwrap();
+    eventually("the board is back with what came meanwhile", async || {
+        let board = service.client.get("/api/v1/stats/leaderboard").await.json();
+        (board["players"][0]["kills"] == 2).then_some(())
+    })
+    .await;
+    service.stop().await;
+}
+
+/// Roll-ups outlive raw events: a comparison after an unclean stop must leave days alone that are being emptied.
+#[actix_web::test]
+async fn a_day_whose_raw_events_have_begun_to_expire_keeps_its_roll_ups() {
+    let urls = TestStores::shared().await.database("expired_day").await;
+    let service = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let old_kill = |seconds: u64| {
+        json!([{"type": "kill", "attacker_guid": "41", "victim_guid": "42", "timestamp": seconds}])
+            .to_string()
+    };
+    let three_days_ago = now - 3 * 86_400;
+    service.client.send(old_kill(three_days_ago)).await.assert_batch(202, 1, &[]);
+    service.client.send(old_kill(now)).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    service.stop().await;
+
+    // As after a crash: both days were touched. Of today a roll-up has lost its row, of the old one the raw event expires.
+    let data_dir = tempfile::tempdir().unwrap();
+    let spool = data_dir.path().join("spool");
+    std::fs::create_dir_all(&spool).unwrap();
+    let days = [three_days_ago / 86_400, now / 86_400];
+    std::fs::write(spool.join("touched-days.json"), json!(days).to_string()).unwrap();
+    let warehouse = crate::support::Warehouse::new(&urls.clickhouse_url);
+    warehouse.execute(&format!("ALTER TABLE raw_events DROP PARTITION '{}'", date(days[0]))).await;
+    warehouse.execute(&format!("ALTER TABLE player_stats_daily DROP PARTITION '{}'", date(days[1]))).await;
+    let settings = [("DATA_DIR", data_dir.path().to_str().unwrap()), ("RAW_EVENTS_TTL", "2")];
+    let restarted = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    eventually("today's roll-up is mended", async || {
+        let metrics = restarted.client.metrics().await;
+        (metrics.series(r#"mohaa_rollup_mended_days_total{rollup="player_stats_daily"}"#) == 1.0)
+            .then_some(())
+    })
+    .await;
+    eventually("both days are on the board", async || {
+        let board = restarted.client.get("/api/v1/stats/leaderboard").await.json();
+        (board["players"][0]["kills"] == 2).then_some(())
+    })
+    .await;
+    restarted.stop().await;
+}
+
+fn date(day: u64) -> String {
+    chrono::DateTime::from_timestamp(i64::try_from(day).unwrap() * 86_400, 0)
+        .unwrap()
+        .date_naive()
+        .to_string()
+}

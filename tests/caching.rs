@@ -176,9 +176,13 @@ async fn what_a_node_stores_is_seen_on_every_node_within_two_seconds() {
     let reader = Service::start_on(&urls, &[], Default::default()).await;
     assert_seen_in_time(&writer, &writer).await;
     assert_seen_in_time(&writer, &reader).await;
-    let metrics = reader.client.metrics().await;
     for name in ["hits_total", "misses_total", "entries"] {
-        assert!(metrics.value(&format!("mohaa_answer_cache_{name}")) > 0.0, "{name}");
+        eventually(&format!("the cache of answers has {name}"), async || {
+            reader.client.get(BOARD).await;
+            let metrics = reader.client.metrics().await;
+            (metrics.value(&format!("mohaa_answer_cache_{name}")) > 0.0).then_some(())
+        })
+        .await;
     }
     writer.stop().await;
     reader.stop().await;

@@ -101,6 +101,23 @@ async fn health_readiness_and_metrics_tell_what_operators_watch() {
     service.stop().await;
 }
 
+/// A rule about a metric that nobody exports never fires.
+#[actix_web::test]
+async fn every_alert_rule_is_about_metrics_that_there_are() {
+    let service = Service::start("alerts").await;
+    service.client.send(r#"[{"type":"jump"}]"#).await.assert_batch(202, 1, &[]);
+    let metrics = service.client.settled().await;
+    let rules = std::fs::read_to_string("ops/prometheus/alerts.yml").unwrap();
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let names: Vec<&str> =
+        rules.split(|character| !is_part(character)).filter(|word| word.starts_with("mohaa_")).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(metrics.has(name), "{name} is in a rule and not among the metrics");
+    }
+    service.stop().await;
+}
+
 #[actix_web::test]
 async fn an_admin_sees_every_actor_with_its_mailbox_and_nobody_else_does() {
     let service = Service::start("ops_actors").await;

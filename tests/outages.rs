@@ -107,10 +107,10 @@ async fn without_clickhouse_pages_say_what_is_missing_and_come_back() {
     for path in ["/", "/leaderboard", "/players/41", "/matches"] {
         let page = service.client.get_with(path, &[("Accept", "text/html")]).await;
         assert_eq!(page.status.as_u16(), 503, "{path}");
-        assert!(page.text.contains("Statistics are not available at the moment"), "{path}: {}", page.text);
+        assert!(page.text.contains("events are still taken in"), "{path}: {}", page.text);
         assert!(page.header("retry-after").is_some(), "{path}");
     }
-    service.client.get("/api/v1/stats/leaderboard").await.assert_refused(503, "statistics_unavailable");
+    service.client.get("/api/v1/stats/leaderboard").await.assert_refused(503, "stats_unavailable");
     service.client.send(KILL).await.assert_batch(202, 1, &[]);
     proxy.mend().await.unwrap();
     eventually("the board is back with what came meanwhile", async || {

@@ -14,7 +14,7 @@ use mohaa_domain::event::Millis;
 use tokio::sync::oneshot;
 
 /// Where a [`Clock`] takes its time from.
-trait TimeSource: Send + Sync {
+pub trait TimeSource: Send + Sync + 'static {
     fn now(&self) -> Millis;
     fn instant(&self) -> Instant;
     fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()>;
@@ -27,7 +27,11 @@ pub struct Clock(Arc<dyn TimeSource>);
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Arc::new(SystemTimeSource))
+        Self::of(SystemTimeSource)
+    }
+
+    pub fn of(source: impl TimeSource) -> Self {
+        Self(Arc::new(source))
     }
 
     /// The time of day, in milliseconds since 1970. It may jump in either direction.
@@ -116,7 +120,7 @@ impl SimulatedTime {
 
     /// A clock that shows this time.
     pub fn clock(&self) -> Clock {
-        Clock(Arc::new(self.clone()))
+        Clock::of(self.clone())
     }
 
     /// Lets `passed` go by and wakes whoever has slept long enough, in the order in which they are due.

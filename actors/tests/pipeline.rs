@@ -3,21 +3,22 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::System;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
-use mohaa_actors::clock::{Clock, SimulatedTime};
+use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
-use mohaa_domain::event::{Event, Text};
+use mohaa_domain::event::{Event, Millis, Text};
 use mohaa_domain::row;
 use mohaa_domain::tracker::EventWindow;
 use mohaa_domain::vocabulary::EventType;
@@ -588,6 +589,74 @@ fn a_clock_that_jumps_loses_nothing_and_forgets_no_key() {
         }
         let repeated = running.offer(&names("step3", 15), Some(("key-3", 1))).await.unwrap();
         assert!(matches!(repeated, IngestOutcome::Replayed(_)));
+        running.assert_books_balance();
+    });
+}
+
+/// A defect that strikes once, on a thread of the pipeline's, when it asks for the time.
+#[derive(Clone)]
+struct Treacherous {
+    time: SimulatedTime,
+    armed: Arc<AtomicBool>,
+    spared: std::thread::ThreadId,
+}
+
+impl TimeSource for Treacherous {
+    fn now(&self) -> Millis {
+        if std::thread::current().id() != self.spared && self.armed.swap(false, Ordering::SeqCst) {
+            panic!("a defect");
+        }
+        self.time.clock().now()
+    }
+
+    fn instant(&self) -> Instant {
+        self.time.clock().instant()
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        self.time.clock().sleep(pause)
+    }
+}
+
+#[test]
+fn a_request_whose_handler_panics_goes_to_the_dead_letters_alone_and_can_be_replayed() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::default();
+        let time = SimulatedTime::starting_at(Clock::system().now());
+        let armed = Arc::new(AtomicBool::new(false));
+        let spared = std::thread::current().id();
+        let clock = Clock::of(Treacherous { time: time.clone(), armed: armed.clone(), spared });
+        let running = start_at(directory.path(), &store, clock, |options| {
+            // Each request begins a segment, and asks for the time before it is stamped.
+            options.spool.segment_bytes = 1;
+        });
+        let replaying = actix::spawn(running.pipeline.replay_dead_letters());
+        assert_eq!(running.ingest(&names("before", 3)).await, accepted(3));
+        armed.store(true, Ordering::SeqCst);
+        let lost = running.offer(&names("lost", 4), Some(("its-key", 7)));
+        let waiting = running.offer(&names("after", 2), None);
+        assert_eq!(lost.await.unwrap(), IngestOutcome::Rejected(RejectReason::Internal));
+        assert_eq!(waiting.await.unwrap(), accepted(2), "what waited in the mailbox goes on");
+
+        let letters = DeadLetters::open(directory.path()).unwrap();
+        let id = letters.ids().unwrap().remove(0);
+        let letter = letters.read(&id).unwrap();
+        assert_eq!((letter.events(), letter.reason.as_str(), letter.server_id), (4, "a defect", SERVER));
+        let balance = running.pipeline.ledger.balance();
+        assert_eq!((balance.dead_lettered, balance.unaccounted, balance.missing()), (4, 0, 0));
+        let batcher =
+            running.pipeline.actors.instances().into_iter().find(|actor| actor.kind == "batcher").unwrap();
+        assert_eq!(batcher.report().restarts, 1);
+        assert_eq!(batcher.report().last_failure.unwrap().state["server_in_work"], SERVER.to_string());
+
+        letters.ask_for(&id).unwrap();
+        let everything = [names("after", 2), names("before", 3), names("lost", 4)].concat();
+        until(&time, || letters.count() == 0 && store.stored_names() == everything).await;
+        // Its sender, who was told that it failed, tries again.
+        let repeated = running.offer(&names("lost", 4), Some(("its-key", 7))).await.unwrap();
+        assert!(matches!(repeated, IngestOutcome::Replayed(_)), "{repeated:?}");
+        replaying.abort();
         running.assert_books_balance();
     });
 }

@@ -9,6 +9,7 @@ use super::HealthMonitor;
 pub struct OpsMetrics {
     registry: Registry,
     worker_queue_depth: IntGauge,
+    events_missing: IntGauge,
     spool_bytes: IntGauge,
     spool_segments: IntGauge,
     spool_oldest_seconds: Gauge,
@@ -52,6 +53,10 @@ impl OpsMetrics {
         )?;
         registry.register(Box::new(store_up.clone()))?;
         Ok(Self {
+            events_missing: gauge(
+                "mohaa_events_missing",
+                "What the books miss: 0 but for what is being moved right now.",
+            )?,
             worker_queue_depth: gauge(
                 "mohaa_worker_queue_depth",
                 "Events in the Batcher's mailbox or in work.",
@@ -82,6 +87,7 @@ impl OpsMetrics {
         let spool = pipeline.spool.stats();
         let to_gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.worker_queue_depth.set(to_gauge(pipeline.batcher.depth()));
+        self.events_missing.set(pipeline.ledger.balance().missing());
         self.spool_bytes.set(to_gauge(spool.bytes_on_disk + spool.bytes_queued));
         self.spool_segments.set(to_gauge(spool.segments));
         self.spool_queued_appends.set(to_gauge(spool.queued_appends));

@@ -614,6 +614,10 @@ impl Worker for Batcher {
             BatcherSignal::Tick => {
                 self.estate.keys.expire(self.estate.clock.now());
                 self.send_changed_trackers();
+                // Also while nothing comes or is admitted: what is stored is deleted a segment at a time.
+                if self.estate.spool.wants_rotation() {
+                    self.rotate();
+                }
                 self.dispatch();
                 self.finish_drain_if_empty();
             }

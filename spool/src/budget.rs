@@ -1,9 +1,12 @@
 //! How many bytes the spool may hold, with two watermarks.
 
+use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Full;
+use crate::storage::Space;
 
 /// Admit again below nine tenths: with a single watermark every deleted byte would admit one request and
 /// refuse the next, and game servers would see a flapping service instead of one that asks for patience.
@@ -12,12 +15,21 @@ pub(crate) const ADMIT_AGAIN_PERCENT: u64 = 90;
 /// The spool drains by whole segments, which takes seconds: sooner retries would only be refused again.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// What stays free on the disk, or a sixteenth of it if that is less. On a disk that is full to the last byte no new
+/// segment can be begun, and without one the old is never deleted: the spool would stay full after all is stored.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// How often the disk is asked; a spool can't write much more than a tenth of the spare in between.
+const SPACE_ASKED_EVERY: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub(crate) struct Budget {
     max_bytes: u64,
     on_disk: AtomicU64,
     queued: AtomicU64,
     full: AtomicBool,
+    disk_is_low: AtomicBool,
+    space_asked_at: Mutex<Option<Instant>>,
 }
 
 impl Budget {
@@ -27,7 +39,27 @@ impl Budget {
             on_disk: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            disk_is_low: AtomicBool::new(false),
+            space_asked_at: Mutex::new(None),
         }
+    }
+
+    /// Asks how much room the disk has, unless that was asked a moment ago. A disk that can't tell is taken to have some.
+    pub(crate) fn look_at_disk(&self, ask: impl FnOnce() -> io::Result<Space>) {
+        let Ok(mut asked_at) = self.space_asked_at.try_lock() else { return };
+        if asked_at.is_some_and(|at| at.elapsed() < SPACE_ASKED_EVERY) {
+            return;
+        }
+        *asked_at = Some(Instant::now());
+        let Ok(Space { available, total }) = ask() else { return };
+        let spare = SPARE_BYTES.min(total / 16);
+        // Two watermarks, as for the budget.
+        let wanted = if self.disk_is_low() { spare + spare / 4 } else { spare };
+        self.disk_is_low.store(available < wanted, Ordering::SeqCst);
+    }
+
+    pub(crate) fn disk_is_low(&self) -> bool {
+        self.disk_is_low.load(Ordering::SeqCst)
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -38,6 +70,9 @@ impl Budget {
 
     pub(crate) fn admit(&self, bytes: u64) -> Result<(), Full> {
         let used = self.used();
+        if self.disk_is_low() {
+            return Err(self.refusal(used));
+        }
         let low_watermark = self.max_bytes / 100 * ADMIT_AGAIN_PERCENT;
         if self.full.load(Ordering::SeqCst) && used >= low_watermark {
             return Err(self.refusal(used));
@@ -49,7 +84,8 @@ impl Budget {
 
     /// Whether the last answer of [`Self::admit`] was no and still would be.
     pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::SeqCst) && self.used() >= self.max_bytes / 100 * ADMIT_AGAIN_PERCENT
+        self.disk_is_low()
+            || self.full.load(Ordering::SeqCst) && self.used() >= self.max_bytes / 100 * ADMIT_AGAIN_PERCENT
     }
 
     fn refusal(&self, used: u64) -> Full {

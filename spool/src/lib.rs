@@ -93,7 +93,9 @@
 //!
 //! # Budget
 //!
-//! [`Spool::admit`] refuses above `max_bytes` and admits again below nine tenths of it. It guards the entrance only:
+//! [`Spool::admit`] refuses above `max_bytes` and admits again below nine tenths of it. It also refuses while the disk has
+//! less than 64 MiB to spare (a sixteenth of a small disk): a disk that is full to the last byte would leave no room
+//! for the next segment, without which the last one is never deleted. It guards the entrance only:
 //! an append of what was admitted is never refused for its size on disk, nor is a seal.
 //!
 //! # Recovery
@@ -140,4 +142,4 @@ pub use reader::{Record, Records, SpoolReader};
 pub use recover::TornTail;
 pub use spool::{Fsync, Recovered, Spool, SpoolOptions};
 pub use stats::SpoolStats;
-pub use storage::{DirectoryEntry, DirectoryLock, FileSystem, Storage, StorageFile};
+pub use storage::{DirectoryEntry, DirectoryLock, FileSystem, Space, Storage, StorageFile};

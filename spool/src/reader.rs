@@ -69,7 +69,7 @@ impl SpoolReader {
 
     /// Whether a request of so many bytes may be taken: see [`crate::Spool::admit`].
     pub fn admit(&self, bytes: u64) -> Result<(), Full> {
-        self.shared.budget.admit(bytes)
+        self.shared.admit(bytes)
     }
 
     #[must_use]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::budget::Budget;
-use crate::error::{AppendError, Fault};
+use crate::error::{AppendError, Fault, Full};
 use crate::ranges::SeqRange;
 use crate::segments::Segments;
 use crate::storage::Storage;
@@ -90,6 +90,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// See [`crate::Spool::admit`].
+    pub(crate) fn admit(&self, bytes: u64) -> Result<(), Full> {
+        self.budget.look_at_disk(|| self.storage.space(&self.dir));
+        self.budget.admit(bytes)
+    }
+
     pub(crate) fn poison(&self, reason: String) {
         // The first reason is the cause, later ones are its consequences.
         let _ = self.poisoned.set(reason.into());

@@ -200,9 +200,10 @@ impl Spool {
     }
 
     /// Whether a request of so many bytes may be taken. Refuses once it would pass `max_bytes` (on disk
-    /// and queued), and then until the spool is below nine tenths of that. Asking reserves nothing.
+    /// and queued), and then until the spool is below nine tenths of that; also while the disk itself is almost full.
+    /// Asking reserves nothing.
     pub fn admit(&self, bytes: u64) -> Result<(), Full> {
-        self.shared.budget.admit(bytes)
+        self.shared.admit(bytes)
     }
 
     /// Queues `payload` for the writer and returns its sequence number at once. `done` runs on the writer

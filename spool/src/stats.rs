@@ -17,6 +17,8 @@ pub struct SpoolStats {
     pub last_sync: Duration,
     /// Whether admission is refused now.
     pub full: bool,
+    /// Refused because the disk is almost full, whoever filled it.
+    pub disk_is_low: bool,
     pub failed_writes: u64,
     pub failed_rotations: u64,
     pub failed_checkpoints: u64,
@@ -39,6 +41,7 @@ impl SpoolStats {
             oldest_record_age,
             last_sync: Duration::from_micros(gauges.last_sync_micros.load(Ordering::Relaxed)),
             full: shared.budget.is_full(),
+            disk_is_low: shared.budget.disk_is_low(),
             failed_writes: gauges.failed_writes.load(Ordering::Relaxed),
             failed_rotations: gauges.failed_rotations.load(Ordering::Relaxed),
             failed_checkpoints: gauges.failed_checkpoints.load(Ordering::Relaxed),

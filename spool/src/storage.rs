@@ -15,6 +15,14 @@ pub struct DirectoryEntry {
     pub bytes: u64,
 }
 
+/// The room on the disk that a directory is on, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What may still be written.
+    pub available: u64,
+    pub total: u64,
+}
+
 pub trait Storage: Send + Sync {
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// Fails with `WouldBlock` while somebody else holds the lock; it ends with the process that holds it.
@@ -28,6 +36,7 @@ pub trait Storage: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in the directory survive a power loss.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    fn space(&self, dir: &Path) -> io::Result<Space>;
 }
 
 pub trait StorageFile: Send + Sync {
@@ -96,6 +105,11 @@ impl Storage for FileSystem {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(Space { available: found.f_bavail * found.f_frsize, total: found.f_blocks * found.f_frsize })
     }
 }
 

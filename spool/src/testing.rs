@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::{DirectoryEntry, DirectoryLock, Storage, StorageFile};
+use crate::storage::{DirectoryEntry, DirectoryLock, Space, Storage, StorageFile};
 
 /// One process's view of the disk. After a crash every operation through it, and through files it
 /// opened, fails; [`Self::kill`] and [`Self::lose_power`] give the next process's view.
@@ -32,6 +32,7 @@ struct State {
     stalled: bool,
     waiting: usize,
     space_left: Option<(usize, io::ErrorKind)>,
+    reported_space: Option<Space>,
     crash_in_write: Option<usize>,
     sync_error: Option<io::ErrorKind>,
     truncate_error: Option<io::ErrorKind>,
@@ -82,6 +83,11 @@ impl FakeStorage {
     /// Takes so many bytes more, then answers every write with `kind` (`StorageFull`, say).
     pub fn fail_writes_after(&self, bytes: usize, kind: io::ErrorKind) {
         self.state().space_left = Some((bytes, kind));
+    }
+
+    /// What the disk says of its room from now on; at first more than anybody needs.
+    pub fn report_space(&self, available: u64, total: u64) {
+        self.state().reported_space = Some(Space { available, total });
     }
 
     pub fn fail_syncs(&self, kind: io::ErrorKind) {
@@ -263,6 +269,11 @@ impl Storage for FakeStorage {
         failure(state.sync_error)?;
         state.synced_names = state.names.clone();
         Ok(())
+    }
+
+    fn space(&self, _dir: &Path) -> io::Result<Space> {
+        let plenty = Space { available: 1 << 40, total: 1 << 40 };
+        Ok(self.alive()?.reported_space.unwrap_or(plenty))
     }
 }
 

@@ -86,7 +86,10 @@ impl HealthMonitor {
             self.stores.read().unwrap_or_else(PoisonError::into_inner).clone();
         let spool = match self.pipeline.spool.poisoned() {
             Some(_) => CheckResult::failing("can't write"),
-            None if self.pipeline.spool.admit(1).is_err() => CheckResult::failing("full"),
+            None if self.pipeline.spool.admit(1).is_err() => {
+                let disk_is_low = self.pipeline.spool.stats().disk_is_low;
+                CheckResult::failing(if disk_is_low { "its disk is almost full" } else { "full" })
+            }
             None => CheckResult::OK,
         };
         Checks { postgres, clickhouse, redis, spool }

@@ -89,3 +89,29 @@ fn a_restart_finds_the_same_level() {
     assert!(spool.stats().oldest_record_age.is_some());
     assert!(spool.admit(10_000).is_err());
 }
+
+#[test]
+fn a_disk_that_is_almost_full_admits_nothing_until_it_has_room_again() {
+    let storage = FakeStorage::new();
+    let (spool, _) = open(options(&storage));
+    spool.rotate(vec![]).unwrap();
+    let mut outcomes = Outcomes::new();
+    outcomes.append(&spool, vec![0; 5000]);
+    outcomes.all_succeed();
+    assert_eq!(spool.admit(1), Ok(()));
+    let becomes = |available: u64, admits: bool| {
+        storage.report_space(available, 1 << 40);
+        while spool.admit(1).is_ok() != admits {
+            // The disk is asked a few times a second.
+            std::thread::yield_now();
+        }
+        assert_eq!(spool.stats().disk_is_low, !admits);
+    };
+    becomes((64 << 20) - 1, false);
+    assert!(spool.wants_rotation(), "what is stored could not be deleted else");
+    becomes(100 << 20, true);
+    // A small disk spares a sixteenth.
+    storage.report_space(1 << 20, 15 << 20);
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    assert_eq!(spool.admit(1), Ok(()));
+}

@@ -34,6 +34,8 @@ pub enum FaultsError {
     NoMetric(String),
     #[error("the spool can't be opened: {0}")]
     Spool(#[from] mohaa_spool::OpenError),
+    #[error("threads for clients can't be had: {0}")]
+    Clients(#[source] io::Error),
     #[error("a task of the harness failed: {0}")]
     Task(#[from] tokio::task::JoinError),
     #[error("the service runs no engine of its own")]

@@ -162,7 +162,8 @@ impl Piece {
         (Bytes::from(body), rows)
     }
 
-    /// The two halves of a piece with more than one row, each under an identity of its own.
+    /// The two halves of a piece with more than one row, each under a token of its own. The batch id stays: when the
+    /// whole is sent again one day, what was stored of its halves is found.
     pub fn halves(&self) -> Option<[Piece; 2]> {
         let rows = self.row_count();
         if rows < 2 {
@@ -172,8 +173,7 @@ impl Piece {
         let part = |from: usize, to: usize| {
             let base = self.token.split('/').next().unwrap_or_default();
             let token = format!("{base}/{from}-{to}");
-            let batch_id = Uuid::new_v5(&self.batch_id, token.as_bytes());
-            Piece { from, to, token, batch_id, ..self.clone() }
+            Piece { from, to, token, ..self.clone() }
         };
         Some([part(self.from, middle), part(middle, self.to)])
     }

@@ -184,6 +184,7 @@ impl<W: Worker> Handler<Envelope<W::Message>> for Kernel<W> {
         let panic = self.guarded(Some(queued_at), context, |worker, context| {
             worker.handle(&mut message, admitted, context);
         });
+        self.instance.note_handled();
         if let (Some(panic), Some(message)) = (panic, message) {
             self.bury(message, &panic);
         }
@@ -201,6 +202,7 @@ impl<W: Worker> Handler<Told<W::Signal>> for Kernel<W> {
 
     fn handle(&mut self, told: Told<W::Signal>, context: &mut Self::Context) {
         self.guarded(None, context, |worker, context| worker.signal(told.0, context));
+        self.instance.note_handled();
     }
 }
 

@@ -110,6 +110,9 @@ impl Instance {
 
     pub(crate) fn leave(&self) {
         self.busy_since.store(IDLE, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_handled(&self) {
         self.handled.fetch_add(1, Ordering::Relaxed);
     }
 

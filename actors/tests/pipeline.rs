@@ -321,6 +321,37 @@ fn a_row_that_the_store_refuses_ends_in_the_dead_letters_and_only_that_row() {
     });
 }
 
+/// A batch is halved around a row that the store refuses, and the process ends before all halves are stored. The next one
+/// sends the whole again, and by then the store takes every row.
+#[test]
+fn halves_that_were_stored_before_a_restart_are_not_stored_again_with_the_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ModelStore::default();
+    store.refuse(Some("poison"));
+    let mut batch = names("good", 8);
+    batch.push("poison".into());
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        // The letter can't be kept, so the batch does not end.
+        let letters = directory.path().join("dead-letters");
+        std::fs::remove_dir_all(&letters).unwrap();
+        std::fs::write(&letters, "in the way").unwrap();
+        assert_eq!(running.ingest(&batch).await, accepted(9));
+        while store.stored_names().len() < 8 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!running.pipeline.shut_down(Duration::from_millis(50)).await);
+        std::fs::remove_file(&letters).unwrap();
+    });
+    store.refuse(None);
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        running.end().await;
+        assert_eq!(store.stored_names(), batch);
+        running.assert_books_balance();
+    });
+}
+
 #[test]
 fn what_an_earlier_process_accepted_is_stored_once_by_the_next() {
     let directory = tempfile::tempdir().unwrap();

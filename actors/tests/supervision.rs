@@ -184,12 +184,12 @@ fn the_last_state_before_a_panic_is_kept_and_the_successor_tells_its_own() {
         running.time.advance(Duration::from_secs(7));
         running.order(Order::Panic { taken: false }).await;
         running.order(Order::Add(1)).await;
+        assert_eq!(running.instance().observe().await, Some(json!({ "sum": 6, "orders": 1 })));
         let report = running.instance().report();
         let failure = report.last_failure.unwrap();
         assert_eq!(failure.at, Millis(1_790_000_007_000));
         assert_eq!(failure.panic, "told to, at 5");
         assert_eq!(failure.state, json!({ "sum": 5, "orders": 2 }));
-        assert_eq!(running.instance().observe().await, Some(json!({ "sum": 6, "orders": 1 })));
         assert_eq!((report.restarts, report.handled), (1, 3));
     });
 }

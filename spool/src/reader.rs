@@ -137,12 +137,10 @@ impl Records {
                     match &mut self.salvaged {
                         None => return Err(ReadError::Damaged { segment, offset, bytes }),
                         Some(salvaged) => {
-                            let mut segments = lock(&self.shared.segments);
-                            if let Some(known) = segments.list.iter_mut().find(|known| known.name == segment)
-                            {
-                                known.known_damage.push(offset);
+                            // Two who read by it at once tell of it once.
+                            if !note_damage(&self.shared, &segment, offset) {
+                                continue;
                             }
-                            drop(segments);
                             salvaged.push(Damage {
                                 kind: DamageKind::UnreadableRecords,
                                 file: segment,
@@ -172,6 +170,17 @@ impl Records {
         let (offset, lowest_seq) = segment.start_for(self.wanted.first);
         Ok(SegmentScanner::new(file, segment.seed, offset, segment.end, lowest_seq, u64::MAX))
     }
+}
+
+/// Remembers where a segment can't be read; says whether that is new.
+fn note_damage(shared: &Shared, segment: &str, offset: u64) -> bool {
+    let mut segments = lock(&shared.segments);
+    let Some(damaged) = segments.list.iter_mut().find(|known| known.name == segment) else { return true };
+    if damaged.known_damage.contains(&offset) {
+        return false;
+    }
+    damaged.known_damage.push(offset);
+    true
 }
 
 impl Iterator for Records {

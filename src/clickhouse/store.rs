@@ -24,6 +24,9 @@ use crate::data_version::DataVersion;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// An insert of the largest batch takes about a second; a store under pressure may take long over merges.
 const END_TIMEOUT: Duration = Duration::from_secs(120);
+/// A question about a batch reads one partition, or ends an insert. Asked again when it is lost: a connection that went
+/// without a word must not cost what an insert may take once more.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// The body is handed to the connection in parts of this size.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -208,7 +211,7 @@ fn push_length(mut length: usize, bytes: &mut Vec<u8>) {
 
 /// A question whose answer does not come counts as a failed attempt.
 async fn within_patience<T>(work: impl Future<Output = T>) -> Result<T, StoreError> {
-    tokio::time::timeout(END_TIMEOUT, work).await.map_err(|_| classify(&Error::TimedOut))
+    tokio::time::timeout(QUESTION_TIMEOUT, work).await.map_err(|_| classify(&Error::TimedOut))
 }
 
 fn classify(error: &Error) -> StoreError {

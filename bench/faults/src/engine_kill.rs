@@ -33,7 +33,8 @@ pub async fn engine_kill(program: &Path, seed: u64, rounds: u64) -> Result<Outco
     let token = server_token(&store_url(data_dir.path(), "POSTGRES_URL")?).await?;
     let warehouse = Warehouse::new(&store_url(data_dir.path(), "CLICKHOUSE_URL")?)?;
     let (mut verdict, mut told) = (Verdict::default(), Told::default());
-    let manner = Manner { events: 5..=40, ..Manner::bombardment() };
+    // Inserts all the time, and few enough rows for twenty verdicts.
+    let manner = Manner { events: 5..=40, pause: Duration::from_millis(20), ..Manner::bombardment() };
     let mut load = None;
     let (mut unverified_rounds, mut slowest_verification) = (0, Duration::ZERO);
     for round in 0..rounds {

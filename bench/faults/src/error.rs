@@ -36,6 +36,8 @@ pub enum FaultsError {
     Spool(#[from] mohaa_spool::OpenError),
     #[error(transparent)]
     DeadLetters(#[from] mohaa_actors::dead_letters::DeadLetterError),
+    #[error("threads for clients can't be had: {0}")]
+    Clients(#[source] io::Error),
     #[error("a task of the harness failed: {0}")]
     Task(#[from] tokio::task::JoinError),
     #[error("the service runs no engine of its own")]

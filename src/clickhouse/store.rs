@@ -20,8 +20,6 @@ use super::touched_days::TouchedDays;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// An insert of the largest batch takes about a second; a store under pressure may take long over merges.
 const END_TIMEOUT: Duration = Duration::from_secs(120);
-/// The body is handed to the connection in parts of this size.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// Settings of every insert. Each is named even where it is the default, because a server's profile may say
 /// otherwise, and a different value of any of them breaks "once" or "all or nothing".
@@ -93,9 +91,7 @@ impl ClickHouseStore {
         for (name, value) in INSERT_SETTINGS {
             insert = insert.with_setting(*name, *value);
         }
-        let mut body = attempt.body;
-        while !body.is_empty() {
-            let part = body.split_to(body.len().min(CHUNK_BYTES));
+        for part in attempt.body {
             insert.send(part).await?;
         }
         insert.end().await

@@ -4,6 +4,7 @@
 //! batch id, its rows and their order. A restart that seals the same range therefore sends the same pieces.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use uuid::Uuid;
 
 use crate::record::{EncodedRow, RecordError, RecordView};
 use crate::store::RowName;
+
+/// Before each row of an INSERT.
+const BATCH_ID_BYTES: usize = size_of::<Uuid>();
 
 /// A spool record in memory.
 #[derive(Clone)]
@@ -49,6 +53,44 @@ pub struct Piece {
     pub column_count: usize,
     pub token: String,
     pub batch_id: Uuid,
+}
+
+/// An INSERT's body in parts that are made when they are asked for.
+///
+/// A large batch's whole body would be tens of megabytes beside the records it is copied from; memory that the system
+/// clears anew for each batch. A part is small enough to be still in the processor's cache when it is sent.
+#[derive(Clone)]
+pub struct InsertBody {
+    unsent: Piece,
+}
+
+/// Well above what a write to a socket costs by itself.
+const BODY_PART_BYTES: usize = 256 * 1024;
+
+impl Iterator for InsertBody {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut part = Vec::new();
+        while let Some(row) = self.unsent.rows().first() {
+            let row_bytes = self.unsent.bytes_of(row);
+            if part.is_empty() {
+                part.reserve_exact(BODY_PART_BYTES.max(row_bytes.len() + BATCH_ID_BYTES));
+            } else if part.len() + BATCH_ID_BYTES + row_bytes.len() > BODY_PART_BYTES {
+                break;
+            }
+            row::encode_batch_id(self.unsent.batch_id, &mut part);
+            part.extend_from_slice(row_bytes);
+            self.unsent.from += 1;
+        }
+        (!part.is_empty()).then(|| Bytes::from(part))
+    }
+}
+
+impl fmt::Debug for InsertBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "InsertBody({} rows unsent)", self.unsent.row_count())
+    }
 }
 
 /// Cuts a sealed range into its pieces, oldest partition first. Records that can't be read, whole as they are, come
@@ -146,20 +188,18 @@ impl Piece {
         &self.records[row.record].payload[row.start..row.end]
     }
 
-    /// The body of an INSERT with all rows, or with those that `absent` names.
-    pub fn body(&self, absent: Option<&HashSet<RowName>>) -> (Bytes, usize) {
-        let size: usize = self.rows().iter().map(|row| row.end - row.start + 16).sum();
-        let mut body = Vec::with_capacity(size);
-        let mut rows = 0;
-        for row in self.rows() {
-            if absent.is_some_and(|absent| !absent.contains(&row.name)) {
-                continue;
+    /// The body of an INSERT with all rows, or with those that `absent` names, and how many these are.
+    pub fn body(&self, absent: Option<&HashSet<RowName>>) -> (InsertBody, usize) {
+        let rows = match absent {
+            None => self.clone(),
+            Some(absent) => {
+                let absent_rows: Vec<RowPlace> =
+                    self.rows().iter().filter(|row| absent.contains(&row.name)).copied().collect();
+                Piece { from: 0, to: absent_rows.len(), rows: Arc::new(absent_rows), ..self.clone() }
             }
-            row::encode_batch_id(self.batch_id, &mut body);
-            body.extend_from_slice(self.bytes_of(row));
-            rows += 1;
-        }
-        (Bytes::from(body), rows)
+        };
+        let row_count = rows.row_count();
+        (InsertBody { unsent: rows }, row_count)
     }
 
     /// The two halves of a piece with more than one row, each under a token of its own. The batch id stays: when the

@@ -145,7 +145,7 @@ impl Replayer {
         let request = IngestRequest {
             server_id: letter.server_id,
             received_at: letter.received_at,
-            events: self.ledger.recover(events, count),
+            events: self.ledger.recover(Arc::new(events), count),
             idempotency: Some(idempotency),
             answer,
             tracker_state: None,

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
+
+use crate::batch::InsertBody;
 
 /// Names one row for ever: the spool record's sequence number and the row's place in it.
 pub type RowName = (u64, u32);
@@ -21,7 +22,7 @@ pub struct InsertAttempt {
     /// How many of `mohaa_domain::row::COLUMNS` the rows have.
     pub column_count: usize,
     /// RowBinary: for each row the batch id and the encoded row.
-    pub body: Bytes,
+    pub body: InsertBody,
     pub rows: usize,
 }
 

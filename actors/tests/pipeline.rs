@@ -98,7 +98,8 @@ impl EventStore for ModelStore {
             if state.down {
                 return Err(StoreError::Transient { code: 210, message: "refused".into(), ambiguous: false });
             }
-            let mut body: &[u8] = &attempt.body;
+            let body: Vec<u8> = attempt.body.flatten().collect();
+            let mut body = body.as_slice();
             let mut rows = Vec::new();
             while !body.is_empty() {
                 let (high, rest) = body.split_first_chunk::<8>().unwrap();
@@ -207,7 +208,7 @@ impl Running {
         let request = IngestRequest {
             server_id: SERVER,
             received_at: self.clock.now(),
-            events: self.pipeline.ledger.receive(events, count),
+            events: self.pipeline.ledger.receive(Arc::new(events), count),
             idempotency: key.map(|(key, body)| (Text::from(key), BodyHash([body; 16]))),
             answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
             tracker_state: None,

@@ -27,8 +27,6 @@ const END_TIMEOUT: Duration = Duration::from_secs(120);
 /// A question about a batch reads one partition, or ends an insert. Asked again when it is lost: a connection that went
 /// without a word must not cost what an insert may take once more.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
-/// The body is handed to the connection in parts of this size.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// Settings of every insert. Each is named even where it is the default, because a server's profile may say
 /// otherwise, and a different value of any of them breaks "once" or "all or nothing".
@@ -103,9 +101,7 @@ impl ClickHouseStore {
             insert = insert.with_setting(*name, *value);
         }
         insert.send(header(columns)).await?;
-        let mut body = attempt.body;
-        while !body.is_empty() {
-            let part = body.split_to(body.len().min(CHUNK_BYTES));
+        for part in attempt.body {
             insert.send(part).await?;
         }
         insert.end().await

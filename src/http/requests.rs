@@ -86,18 +86,20 @@ pub async fn trace<B: MessageBody>(
         let echo = HeaderValue::from_str(&request_id.0).unwrap_or(HeaderValue::from_static("invalid"));
         response.headers_mut().insert(X_REQUEST_ID.clone(), echo);
         let status = response.status();
-        let microseconds = started_at.elapsed().as_micros();
-        let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+        // What only the line shows is made where the line is written, which for routine requests is by default nowhere.
+        let microseconds = || started_at.elapsed().as_micros();
+        let route = || response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
         // The span of a routine request is off by default: what is worth a line then names the request itself.
         let id = is_routine.then(|| tracing::field::display(&request_id.0));
         if status.is_server_error() {
             let kept = response.request().extensions_mut().remove::<Cause>().map(|cause| cause.0);
             let cause = kept.or_else(|| cause_of(response.response())).unwrap_or_default();
+            let (route, microseconds) = (route(), microseconds());
             error!(id, %method, %route, status = status.as_u16(), microseconds, cause, "request failed");
         } else if is_routine && status.is_success() {
-            debug!(%method, %route, status = status.as_u16(), microseconds, "request");
+            debug!(%method, route = route(), status = status.as_u16(), microseconds = microseconds(), "request");
         } else {
-            info!(id, %method, %route, status = status.as_u16(), microseconds, "request");
+            info!(id, %method, route = route(), status = status.as_u16(), microseconds = microseconds(), "request");
         }
         Ok(response)
     }

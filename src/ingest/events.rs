@@ -1,5 +1,7 @@
 //! The handler of `POST /api/v1/ingest/events`.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
@@ -117,15 +119,18 @@ pub async fn ingest_events(
     let event_count = decoded.events.len();
     let answer =
         IngestAnswer { processed: event_count as u32, rejected: rejected as u32, errors: errors_json };
+    // Before the events are received: a sender that goes away while this waits takes none of them along.
+    let tracker_state = ingest.tracker_states.of_unmet_server(server.server_id).await;
+    let events = Arc::new(decoded.events);
     let (reply, outcome) = oneshot::channel();
     let offered = ingest.pipeline.batcher.offer(
         IngestRequest {
             server_id: server.server_id,
             received_at: ingest.clock.now(),
-            events: ledger.receive(decoded.events, event_count as u64),
+            events: ledger.receive(events.clone(), event_count as u64),
             idempotency,
             answer,
-            tracker_state: ingest.tracker_states.of_unmet_server(server.server_id).await,
+            tracker_state,
             bot_names: Some(server.bot_names),
             reply,
         },
@@ -139,7 +144,10 @@ pub async fn ingest_events(
         refused.events.reject(reason);
         return Err(refusal(reason));
     }
-    match outcome.await {
+    let outcome = outcome.await;
+    // Only now: this thread made them.
+    drop(events);
+    match outcome {
         Ok(IngestOutcome::Accepted(answer)) => Ok(accepted(&answer)),
         Ok(IngestOutcome::Replayed(answer)) => {
             let mut response = accepted(&answer);

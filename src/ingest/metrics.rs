@@ -33,9 +33,9 @@ impl IngestMetrics {
     }
 
     pub fn count(&self, decoded: &Decoded) {
-        for event in &decoded.events {
-            if let Some(counter) = self.by_type.get(event.event_type as usize) {
-                counter.inc();
+        for same_type in decoded.events.chunk_by(|left, right| left.event_type == right.event_type) {
+            if let Some(counter) = self.by_type.get(same_type[0].event_type as usize) {
+                counter.inc_by(same_type.len() as u64);
             }
         }
         self.unreadable_fields.inc_by(decoded.unreadable_fields);

@@ -69,11 +69,12 @@ impl TrackerStates {
         if self.met.read().unwrap_or_else(PoisonError::into_inner).contains(&server_id) {
             return None;
         }
-        let state = within_patience(async {
+        // On the heap, or every request would carry the room that only a server's first one needs.
+        let asking = Box::pin(within_patience(async {
             let mut connection = self.pool.get().await?;
             Ok(cmd("GET").arg(key(server_id)).query_async::<Option<Vec<u8>>>(&mut connection).await?)
-        })
-        .await;
+        }));
+        let state = asking.await;
         // Also after a failure: a Redis that is down must not cost every request its patience.
         self.met.write().unwrap_or_else(PoisonError::into_inner).insert(server_id);
         state.unwrap_or_else(|error| {

@@ -112,7 +112,8 @@ impl ServerTokens {
         let hash = TokenHash::of(token);
         match self.known.remembered(&hash) {
             Some(answer) => answer,
-            None => self.known.clone().look_up(hash).await,
+            // On the heap: every request would carry the room that look-ups need.
+            None => Box::pin(self.known.clone().look_up(hash)).await,
         }
     }
 }

@@ -17,7 +17,11 @@ use crate::vocabulary::{self, EventType, GameType, Team};
 const MAX_TYPE_LENGTH: usize = 64;
 
 /// Buffers that outlive an event.
-pub(super) type Scratch = Extra;
+#[derive(Default)]
+pub(super) struct Scratch {
+    extra: Extra,
+    blocks: Blocks,
+}
 
 /// One element of the body, read.
 pub(super) struct Element {
@@ -28,7 +32,7 @@ pub(super) struct Element {
 
 pub(super) struct EventBuilder<'s> {
     event: Event,
-    blocks: Blocks,
+    blocks: &'s mut Blocks,
     values: Values<'s>,
     server_token: Option<BodyToken>,
     /// One bit for each known field name that came.
@@ -51,11 +55,13 @@ pub(super) struct EventBuilder<'s> {
 }
 
 impl<'s> EventBuilder<'s> {
-    pub(super) fn new(extra: &'s mut Scratch) -> Self {
+    pub(super) fn new(scratch: &'s mut Scratch) -> Self {
+        let Scratch { extra, blocks } = scratch;
         extra.clear();
+        blocks.clear();
         Self {
             event: Event::default(),
-            blocks: Blocks::default(),
+            blocks,
             values: Values { extra, unreadable_fields: 0 },
             server_token: None,
             seen: [0; field::COUNT.div_ceil(64)],
@@ -248,8 +254,7 @@ impl<'s> EventBuilder<'s> {
         let event = &mut self.event;
         event.event_type = EventType::parse(&event.source_type);
         let is_pain = event.source_type.eq_ignore_ascii_case("player_pain");
-        (event.player, event.target) =
-            std::mem::take(&mut self.blocks).assign(event.event_type, is_pain, self.values.extra);
+        (event.player, event.target) = self.blocks.take(event.event_type, is_pain, self.values.extra);
 
         if event.player.member_id.is_empty() {
             event.player.member_id = std::mem::take(&mut self.auth_member_id);

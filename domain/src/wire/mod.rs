@@ -87,10 +87,16 @@ pub enum DecodeError {
 /// The server token of a body, for scripts that can't send headers.
 pub type BodyToken = SecretText;
 
+/// Of what today's scripts send in batches, few events are shorter.
+const BYTES_OF_SHORT_EVENT: usize = 400;
+
 /// Reads a whole body; see the module for what is tolerated.
 pub fn decode(body: &[u8], limits: Limits) -> Result<Decoded, DecodeError> {
     let body = strip_residue(body);
-    let mut elements = Elements { limits, scratch: Scratch::default(), decoded: Decoded::default() };
+    // Events are large: a list that grew with them would copy each once more.
+    let expected_events = (body.len() / BYTES_OF_SHORT_EVENT + 1).min(limits.max_events);
+    let decoded = Decoded { events: Vec::with_capacity(expected_events), ..Decoded::default() };
+    let mut elements = Elements { limits, scratch: Scratch::default(), decoded };
     match body.first() {
         None => {}
         Some(b'[' | b'{') => json::read_body(&encoding::to_text(body), &mut elements)?,

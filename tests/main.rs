@@ -7,6 +7,7 @@ mod caching;
 mod commands;
 mod database;
 mod fleet;
+mod hostile;
 mod migration;
 mod operations;
 mod outages;

@@ -23,6 +23,8 @@ pub enum RejectReason {
     SpoolFull,
     /// The spool can't write: the disk is full or broken.
     SpoolFailed,
+    /// Stored, the events of one request would take more than a record of the spool holds.
+    TooLarge,
     /// The request repeats one that was already accepted.
     IdempotentReplay,
     /// The request uses the key of an accepted request for other content.
@@ -36,11 +38,12 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    pub const ALL: [RejectReason; 9] = [
+    pub const ALL: [RejectReason; 10] = [
         RejectReason::Unreadable,
         RejectReason::MailboxFull,
         RejectReason::SpoolFull,
         RejectReason::SpoolFailed,
+        RejectReason::TooLarge,
         RejectReason::IdempotentReplay,
         RejectReason::IdempotencyMismatch,
         RejectReason::Draining,
@@ -55,6 +58,7 @@ impl RejectReason {
             RejectReason::MailboxFull => "mailbox_full",
             RejectReason::SpoolFull => "spool_full",
             RejectReason::SpoolFailed => "spool_failed",
+            RejectReason::TooLarge => "body_too_large",
             RejectReason::IdempotentReplay => "idempotent_replay",
             RejectReason::IdempotencyMismatch => "idempotency_mismatch",
             RejectReason::Draining => "draining",

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use actix::{ActorContext, AsyncContext, Context};
 use mohaa_domain::event::{Event, Millis, Text};
 use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
-use mohaa_spool::Spool;
 use mohaa_spool::crash_point::{self, CrashPoint};
+use mohaa_spool::{MAX_PAYLOAD_BYTES, Spool};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -302,6 +302,11 @@ impl Batcher {
         }
         let seq = self.estate.spool.next_seq();
         let payload = Arc::new(self.stamp(request, seq));
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            self.release_key(server_id, key, RejectReason::TooLarge);
+            refuse(slot, RejectReason::TooLarge);
+            return;
+        }
         let Some(request) = slot.take() else { return };
         let IngestRequest { received_at, events, answer, reply, .. } = request;
         let rows = events.events() as usize;

@@ -1,7 +1,7 @@
-//! Reads a request body: bounded in size after decompression, each part bounded in time.
+//! Reads a request body: bounded in size after decompression, and in time as a whole and for each part.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
@@ -10,6 +10,12 @@ use flate2::write::MultiGzDecoder;
 use futures_util::StreamExt;
 
 use crate::http::ApiError;
+
+/// Whoever sends fewer bytes than these within so many chunk timeouts only wants to keep a connection.
+const SLOWEST_BYTES: usize = 16 << 10;
+const SLOWEST_TIMEOUTS: u32 = 6;
+/// 2^23 bytes: a window larger than that is not for HTTP (RFC 9659), and the decoder would allocate it.
+const ZSTD_WINDOW_LOG: u32 = 23;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -37,11 +43,12 @@ pub async fn read(
         return Err(too_large(max_bytes));
     }
     let mut received = BytesMut::with_capacity(declared_length.unwrap_or(0) as usize);
+    let longest_drip = chunk_timeout.saturating_mul(SLOWEST_TIMEOUTS);
+    let (mut drips_since, mut drips_from) = (Instant::now(), 0);
     loop {
-        let part = tokio::time::timeout(chunk_timeout, payload.next()).await.map_err(|_| {
-            let message = format!("the body paused for more than {} s", chunk_timeout.as_secs_f32());
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
-        })?;
+        let patience = chunk_timeout.min(longest_drip.saturating_sub(drips_since.elapsed()));
+        let part =
+            tokio::time::timeout(patience, payload.next()).await.map_err(|_| too_slow(chunk_timeout))?;
         let Some(part) = part else { break };
         let part = part.map_err(|error| {
             ApiError::bad_request("unreadable_body", "the body ended early or is not framed as HTTP asks")
@@ -52,6 +59,9 @@ pub async fn read(
             return Err(too_large(max_bytes));
         }
         received.extend_from_slice(&part);
+        if received.len() - drips_from >= SLOWEST_BYTES {
+            (drips_since, drips_from) = (Instant::now(), received.len());
+        }
     }
     match encoding {
         // Nothing is nothing, however it is packed.
@@ -66,7 +76,10 @@ pub async fn read(
         Encoding::Zstd => {
             let mut decoder =
                 zstd::stream::write::Decoder::new(Bounded::new(max_bytes)).map_err(ApiError::internal)?;
-            let written = decoder.write_all(&received).and_then(|()| decoder.flush());
+            let written = decoder
+                .window_log_max(ZSTD_WINDOW_LOG)
+                .and_then(|()| decoder.write_all(&received))
+                .and_then(|()| decoder.flush());
             finish(written, decoder.into_inner(), max_bytes)
         }
     }
@@ -84,6 +97,12 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
             Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message))
         }
     }
+}
+
+fn too_slow(chunk_timeout: Duration) -> ApiError {
+    let seconds = chunk_timeout.as_secs_f32();
+    let message = format!("the body paused for more than {seconds} s, or only dripped for much longer");
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
 }
 
 fn too_large(max_bytes: usize) -> ApiError {

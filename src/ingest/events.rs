@@ -217,6 +217,11 @@ fn refusal(reason: RejectReason) -> ApiError {
             code,
             "this Idempotency-Key was used for another body within 24 hours",
         ),
+        RejectReason::TooLarge => ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            code,
+            "these events take more space than can be stored at once; send fewer a request",
+        ),
         RejectReason::Draining => ApiError::unavailable(code, "the service is restarting; try again", 2),
         RejectReason::SpoolFailed => {
             ApiError::unavailable(code, "events can't be written to disk at the moment", 10)

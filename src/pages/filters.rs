@@ -1,11 +1,11 @@
 //! What templates can call: see `templates/README.md`, which says what each does.
 
 use chrono::{DateTime, Utc};
-use mohaa_domain::name::segments;
 use mohaa_domain::weapon;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
+use super::text;
 use crate::http::assets::Assets;
 
 const UNKNOWN: &str = "–";
@@ -20,7 +20,10 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
         let url = assets.url(&path).map(str::to_owned);
         url.ok_or_else(|| tera::Error::message(format!("there is no static file {path}")))
     });
-    tera.register_filter("player_name", |name: Value, _: Kwargs, _: &State| safe(&player_name(text(&name))));
+    tera.set_escape_fn(text::escape);
+    tera.register_filter("player_name", |name: Value, _: Kwargs, _: &State| -> TeraResult<Value> {
+        text::name_html(word(&name)).map(|html| safe(&html)).map_err(tera::Error::message)
+    });
     tera.register_filter("number", |value: Value, arguments: Kwargs, _: &State| -> TeraResult<String> {
         let decimals: u8 = arguments.get("decimals")?.unwrap_or(0);
         Ok(value.as_f64().map_or(UNKNOWN.to_owned(), |number| grouped(number, decimals.into())))
@@ -36,10 +39,10 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
             (at.format("%Y-%m-%d %H:%M").to_string(), at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
         })
     });
-    tera.register_filter("team_label", |team: Value, _: Kwargs, _: &State| team_label(text(&team)));
-    tera.register_filter("gametype_label", |word: Value, _: Kwargs, _: &State| game_type_label(text(&word)));
+    tera.register_filter("team_label", |team: Value, _: Kwargs, _: &State| team_label(word(&team)));
+    tera.register_filter("gametype_label", |name: Value, _: Kwargs, _: &State| game_type_label(word(&name)));
     tera.register_filter("weapon_name", |slug: Value, _: Kwargs, _: &State| {
-        weapon::by_slug(text(&slug)).map_or_else(|| text(&slug).to_owned(), |weapon| weapon.name.to_owned())
+        weapon::by_slug(word(&slug)).map_or_else(|| word(&slug).to_owned(), |weapon| weapon.name.to_owned())
     });
     tera.register_filter("path_encode", |path: Value, _: Kwargs, _: &State| {
         let path = path.as_str().map_or_else(|| path.to_string(), str::to_owned);
@@ -47,44 +50,12 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
     });
 }
 
-fn text(value: &Value) -> &str {
+fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 fn safe(html: &str) -> Value {
     Value::safe_string(html)
-}
-
-fn escape_into(text: &str, html: &mut String) {
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#x27;"),
-            // Names may hold characters that turn the page's text around; `<bdi>` holds in the rest.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            other if other.is_control() => {}
-            other => html.push(other),
-        }
-    }
-}
-
-/// Escaped, in the colours of its codes.
-fn player_name(raw: &str) -> String {
-    let mut html = String::with_capacity(raw.len() + 32);
-    for segment in segments(raw) {
-        match segment.color {
-            Some(color) => {
-                html.push_str(&format!("<span class=\"c{color}\">"));
-                escape_into(segment.text, &mut html);
-                html.push_str("</span>");
-            }
-            None => escape_into(segment.text, &mut html),
-        }
-    }
-    html
 }
 
 /// `1234567.89` → `1,234,567.9`.
@@ -166,15 +137,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn a_name_is_escaped_and_coloured() {
-        assert_eq!(
-            player_name("^1Hiro^7<b>"),
-            "<span class=\"c1\">Hiro</span><span class=\"c7\">&lt;b&gt;</span>"
-        );
-        assert_eq!(player_name("plain \"&'"), "plain &quot;&amp;&#x27;");
-    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

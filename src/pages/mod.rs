@@ -8,6 +8,7 @@ mod api_docs;
 mod filters;
 mod login_link;
 mod routes;
+mod text;
 mod view;
 
 use actix_web::web::{self, Data, ServiceConfig};

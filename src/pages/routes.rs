@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::vocabulary::GameType;
 use serde_json::json;
 
-use super::{Pages, view};
+use super::{Pages, text, view};
 use crate::auth::MaybeUser;
 use crate::http::ApiError;
 use crate::http::query::Paging;
@@ -104,7 +104,7 @@ pub(super) async fn player(
         "weapons": weapons.weapons,
         "recent_matches": matches.matches,
     });
-    pages.page(&request, viewer, "player.html", &player.player_name, &context).await
+    pages.page(&request, viewer, "player.html", &text::plain_name(&player.player_name), &context).await
 }
 
 pub(super) async fn matches(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
@@ -126,7 +126,7 @@ pub(super) async fn match_detail(
 ) -> Page {
     let found = pages.stats.match_detail(&id).await?;
     let map_name = found.map_name.as_deref().unwrap_or("unknown map");
-    let title = format!("Match on {map_name}");
+    let title = format!("Match on {}", text::plain_name(map_name));
     let context = json!({ "match": view::with_raw_names(&found)? });
     pages.page(&request, viewer, "match.html", &title, &context).await
 }

@@ -30,6 +30,7 @@ test: setup ## Pass all tests
 .PHONY: lint
 lint: ## Formatting, clippy, shell syntax
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@for script in ops/*.sh ops/docker/*.sh bench/run bench/faults/run .ci/run; do bash -n "$$script"; done
 
@@ -40,3 +41,8 @@ bench: setup ## Build for release and measure the ingest path
 .PHONY: faults
 faults: setup ## Build for release, break everything that can break, and judge; half an hour
 	@bench/faults/run
+
+.PHONY: fuzz
+fuzz: ## Search for inputs that break the decoder, the tracker or the spool; FUZZ_SECONDS each, 20 minutes if not said
+	@ops/setup.sh fuzz
+	@ops/fuzz.sh

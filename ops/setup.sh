@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
+# `ops/setup.sh fuzz` gets what `make fuzz` needs instead.
 set -euo pipefail
 
 cache="${MOHAA_ENGINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mohaa-stats}"
+cargo_fuzz_version=0.13.1
 engine_version=26.7.3-stable.1
 engine_package="@chdb/lib-linux-x64-gnu"
 engine_tarball_sha512="XP97mMqnc5tZpKQywR8N7cLTsHNiTmHr30pC5mzo3jWmukjKn2IBa60c2B/gWUNcuFjOMjWoorQICCqBVj5wpw=="
@@ -69,6 +71,25 @@ unpack_wheel() { # package version sha256 folder
   mv "$work/unpacked" "$target"
   rm -rf "$work"
 }
+
+# cargo-fuzz from crates.io, and the C++ compiler that builds libFuzzer.
+set_up_fuzzing() {
+  if ! have c++ && ! have g++; then
+    can_apt || fail "a C++ compiler is needed to build libFuzzer; install g++"
+    apt_install g++
+  fi
+  local root="$cache/cargo-fuzz"
+  if [ "$("$root/bin/cargo-fuzz" fuzz --version 2>/dev/null || true)" != "cargo-fuzz $cargo_fuzz_version" ]; then
+    say "installing cargo-fuzz $cargo_fuzz_version from crates.io"
+    cargo install --quiet --locked --force --root "$root" "cargo-fuzz@$cargo_fuzz_version" >&2 \
+      || fail "cargo-fuzz $cargo_fuzz_version can't be installed with cargo"
+  fi
+}
+if [ "${1:-}" = fuzz ]; then
+  set_up_fuzzing
+  say "everything for fuzzing is there"
+  exit 0
+fi
 
 has_postgres() {
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || { have postgres && have initdb; } \

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::error::Fault;
-use crate::format::{u32_at, u64_at};
+use crate::format::{NUMBER_LIMIT, u32_at, u64_at};
 use crate::ranges::{RangeSet, SeqRange};
 use crate::storage::{PublishError, Storage, StorageFile, append_all, publish, read_full};
 
@@ -53,7 +53,8 @@ impl Checkpoint {
         let mut damaged_bytes = 0;
         for entry in bytes[..read].chunks_exact(ENTRY_BYTES) {
             let range = SeqRange::new(u64_at(entry, 0), u64_at(entry, 8));
-            if entry_checksum(spool_id, range) == u32_at(entry, 16) && range.first <= range.last {
+            let is_sane = range.first <= range.last && range.last < NUMBER_LIMIT;
+            if is_sane && entry_checksum(spool_id, range) == u32_at(entry, 16) {
                 stored.insert(range);
             } else {
                 damaged_bytes += ENTRY_BYTES as u64;

@@ -21,6 +21,10 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 36;
 /// Far above any request body, far below what a corrupt length could make a reader allocate.
 pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
+/// No spool ever counts so far: a sequence number or an ordinal from here on is damage, and adding to one below never
+/// overflows.
+pub(crate) const NUMBER_LIMIT: u64 = 1 << 62;
+
 const CHECKSUM_END: usize = 8;
 const SEGMENT_CHECKSUM_END: usize = 12;
 
@@ -202,7 +206,8 @@ pub(crate) fn segment_name(ordinal: u64, first_seq: u64) -> String {
 pub(crate) fn parse_segment_name(name: &str) -> Option<(u64, u64)> {
     let (ordinal, first_seq) = name.strip_prefix("segment-")?.split_once('-')?;
     let parsed = (ordinal.parse().ok()?, first_seq.parse().ok()?);
-    (segment_name(parsed.0, parsed.1) == name).then_some(parsed)
+    let is_ours = segment_name(parsed.0, parsed.1) == name && parsed.0.max(parsed.1) < NUMBER_LIMIT;
+    is_ours.then_some(parsed)
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {

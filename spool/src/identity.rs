@@ -5,7 +5,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::error::Fault;
-use crate::format::{FORMAT_VERSION, array_at, u32_at, u64_at};
+use crate::format::{FORMAT_VERSION, NUMBER_LIMIT, array_at, u32_at, u64_at};
 use crate::storage::{PublishError, Storage, publish, read_full};
 
 pub(crate) const IDENTITY_NAME: &str = "identity";
@@ -67,9 +67,10 @@ impl Identity {
         if version != FORMAT_VERSION {
             return Ok(StoredIdentity::OtherVersion(version));
         }
-        Ok(StoredIdentity::Present(Self {
-            spool_id: Uuid::from_bytes(array_at(&bytes, 16)),
-            reserved_below: u64_at(&bytes, 32),
-        }))
+        let reserved_below = u64_at(&bytes, 32);
+        if reserved_below >= NUMBER_LIMIT {
+            return Ok(StoredIdentity::Unreadable);
+        }
+        Ok(StoredIdentity::Present(Self { spool_id: Uuid::from_bytes(array_at(&bytes, 16)), reserved_below }))
     }
 }

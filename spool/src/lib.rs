@@ -49,7 +49,7 @@
 //! a record of another spool or segment nor an older one of the same passes, even whole. The magic occurs in
 //! no UTF-8 text: looking for the next record behind damage isn't misled by JSON.
 //!
-//! **Numbers** count up by one, starting at 1. `identity` reserves them a million ahead (at the start, then by the
+//! **Numbers** count up by one, starting at 1; from 2^62 on they are damage. `identity` reserves them a million ahead (at the start, then by the
 //! writer, before a record with such a number is written). A clean stop gives the unused ones back; after
 //! any other stop numbering goes on behind the reserved ones, because a power loss may have taken
 //! records that were already sent. A failed append leaves a gap.

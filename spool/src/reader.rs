@@ -168,7 +168,7 @@ impl Records {
             Err(error) => return Err(Fault::new("open", &path, error).into()),
         };
         let (offset, lowest_seq) = segment.start_for(self.wanted.first);
-        Ok(SegmentScanner::new(file, segment.seed, offset, segment.end, lowest_seq, u64::MAX))
+        Ok(SegmentScanner::new(file, segment.seed, offset, segment.end, lowest_seq, segment.seq_limit))
     }
 }
 

@@ -10,7 +10,8 @@ use crate::checkpoint::{CHECKPOINT_NAME, Checkpoint};
 use crate::damage::{Damage, DamageKind};
 use crate::error::{Fault, OpenError};
 use crate::format::{
-    BadHeader, FORMAT_VERSION, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_seed,
+    BadHeader, FORMAT_VERSION, NUMBER_LIMIT, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name,
+    segment_seed,
 };
 use crate::identity::{IDENTITY_NAME, Identity, RESERVATION, StoredIdentity};
 use crate::ranges::{RangeSet, SeqRange};
@@ -155,7 +156,11 @@ fn list_segments(storage: &dyn Storage, dir: &Path) -> Result<Vec<SegmentFile>, 
 fn read_header(file: &dyn StorageFile) -> io::Result<Result<SegmentHeader, BadHeader>> {
     let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
     let read = read_full(file, &mut bytes, 0)?;
-    let Some(header_bytes) = SegmentHeader::claimed_bytes(&bytes[..read]) else {
+    let file_bytes = file.bytes()?;
+    // A claim of more than is there isn't worth the memory.
+    let claimed =
+        SegmentHeader::claimed_bytes(&bytes[..read]).filter(|claimed| *claimed as u64 <= file_bytes);
+    let Some(header_bytes) = claimed else {
         return Ok(Err(BadHeader::Unreadable));
     };
     bytes.resize(header_bytes, 0);
@@ -225,14 +230,17 @@ impl Survey {
             header.as_ref().map_or(0, |header| (SEGMENT_HEADER_BYTES + header.state.len()) as u64);
         let seq_limit = match successor_first_seq {
             Some(first_seq) => first_seq,
-            None if identity_is_new => u64::MAX,
+            None if identity_is_new => NUMBER_LIMIT,
             None => self.identity.reserved_below,
         };
+        let lowest_seq = first_seq.max(self.next_seq);
         let mut segment = Segment {
             ordinal,
             first_seq,
             name,
             seed: segment_seed(self.identity.spool_id, ordinal, first_seq),
+            lowest_seq,
+            seq_limit,
             records_start,
             end: bytes,
             present: RangeSet::default(),
@@ -243,8 +251,9 @@ impl Survey {
         self.newest_header = header.or(self.newest_header.take());
 
         let fault = |error| Fault::new("read", &path, error);
-        let mut scanner = SegmentScanner::new(file, segment.seed, records_start, bytes, first_seq, seq_limit);
-        let mut next_seq = first_seq;
+        let mut scanner =
+            SegmentScanner::new(file, segment.seed, records_start, bytes, lowest_seq, seq_limit);
+        let mut next_seq = lowest_seq;
         // Damage whose suspects show with the next readable record.
         let mut open_damage: Option<Damage> = None;
         while let Some(scanned) = scanner.next().map_err(fault)? {

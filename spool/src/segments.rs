@@ -14,6 +14,10 @@ pub(crate) struct Segment {
     pub first_seq: u64,
     pub name: String,
     pub seed: u32,
+    /// Numbers below the one and from the other on are not of this segment, whatever its bytes say: those of segments
+    /// before and behind it.
+    pub lowest_seq: u64,
+    pub seq_limit: u64,
     /// Records lie in `records_start..end`.
     pub records_start: u64,
     pub end: u64,
@@ -41,7 +45,7 @@ impl Segment {
         let after = self.index.partition_point(|&(indexed, _)| indexed <= seq);
         match after.checked_sub(1).and_then(|at| self.index.get(at)) {
             Some(&(indexed, offset)) => (offset, indexed),
-            None => (self.records_start, self.first_seq),
+            None => (self.records_start, self.lowest_seq),
         }
     }
 

@@ -12,8 +12,8 @@ use crate::checkpoint::Checkpoint;
 use crate::crash_point::{self, CrashPoint};
 use crate::error::{AppendError, Fault};
 use crate::format::{
-    MAX_PAYLOAD_BYTES, RECORD_HEADER_BYTES, SegmentHeader, encode_data, encode_seal, segment_name,
-    segment_seed,
+    MAX_PAYLOAD_BYTES, NUMBER_LIMIT, RECORD_HEADER_BYTES, SegmentHeader, encode_data, encode_seal,
+    segment_name, segment_seed,
 };
 use crate::identity::{Identity, RESERVATION, RESERVATION_MARGIN};
 use crate::ranges::{RangeSet, SeqRange};
@@ -359,6 +359,8 @@ impl Writer {
                     first_seq,
                     name: name.clone(),
                     seed,
+                    lowest_seq: first_seq,
+                    seq_limit: NUMBER_LIMIT,
                     records_start: end,
                     end,
                     present: RangeSet::default(),

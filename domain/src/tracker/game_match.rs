@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::roster::Roster;
+use super::{is_short, is_time};
 use crate::event::{Millis, Text};
 use crate::vocabulary::GameType;
 
@@ -62,6 +63,14 @@ impl Match {
             game_type: GameType::Unknown,
             roster: Roster::default(),
         }
+    }
+
+    pub fn is_sound(&self) -> bool {
+        let times = [Some(self.last_event_at), self.loaded_at, self.newest_level_ms, self.ended_at];
+        times.into_iter().flatten().all(is_time)
+            && is_short(&self.source_key)
+            && is_short(&self.map_name)
+            && self.roster.is_sound()
     }
 
     /// When the match ended, as known at `now`.

@@ -84,6 +84,19 @@ use roster::{Resolved, Roster};
 /// How long an announced map is waited for: longer than any map takes to load.
 const ANNOUNCED_MAP_VALID_MS: i64 = 2 * 60 * 1000;
 
+/// No text of the state is longer.
+const MAX_TEXT_BYTES: usize = 128;
+/// Some 140,000 years around 1970, in milliseconds: differences of such times never overflow.
+const MAX_TIME_MS: u64 = 1 << 52;
+
+fn is_short(text: &Text) -> bool {
+    text.len() <= MAX_TEXT_BYTES
+}
+
+fn is_time(millis: i64) -> bool {
+    millis.unsigned_abs() <= MAX_TIME_MS
+}
+
 /// How far a sender's own time may be from the receipt time and still be believed, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventWindow {
@@ -127,6 +140,13 @@ pub struct Tracker {
 impl Tracker {
     pub fn new(server_id: Uuid) -> Self {
         Tracker { server_id, matches: Matches::default(), announced_map: None, bot_names: Vec::new() }
+    }
+
+    /// Whether this can be the state of a tracker: within the bounds, and of times that can be reckoned with.
+    fn is_sound(&self) -> bool {
+        let announced = self.announced_map.as_ref();
+        self.matches.is_sound()
+            && announced.is_none_or(|it| is_short(&it.map_name) && is_time(it.announced_at))
     }
 
     pub fn server_id(&self) -> Uuid {

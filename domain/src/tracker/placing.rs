@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::game_match::{LevelClock, Match, SAME_LOAD_MS};
+use super::{MAX_TEXT_BYTES, is_time};
 use crate::event::{Event, Text};
 use crate::vocabulary::EventType;
 
@@ -19,7 +20,7 @@ const START_OF_LEVEL_MS: i64 = 10 * 1000;
 /// The engine's level.time is a signed 32-bit number of milliseconds.
 const MAX_LEVEL_SECONDS: f64 = 2_147_483.647;
 /// A longer explicit id is remembered by its hash.
-const MAX_SOURCE_KEY_BYTES: usize = 128;
+const MAX_SOURCE_KEY_BYTES: usize = MAX_TEXT_BYTES;
 
 /// What an event says about the match it belongs to.
 pub(super) struct Sighting<'a> {
@@ -84,6 +85,12 @@ pub(super) struct Placed<'a> {
 }
 
 impl Matches {
+    pub fn is_sound(&self) -> bool {
+        self.remembered.len() <= MAX_MATCHES
+            && self.remembered.iter().all(Match::is_sound)
+            && self.next_ordinal.is_none_or(is_time)
+    }
+
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Match> + ExactSizeIterator {
         self.remembered.iter()
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::bot_name::BotName;
+use super::is_short;
 use crate::event::{Player, Text};
 use crate::player::{Identity, Slot, guest_id, identify, team_named_in_guid};
 use crate::vocabulary::Team;
@@ -72,6 +73,12 @@ struct CacheEntry {
 }
 
 impl Roster {
+    pub fn is_sound(&self) -> bool {
+        self.seen.len() <= MAX_PLAYERS
+            && self.oldest < MAX_PLAYERS
+            && self.seen.iter().all(|seen| is_short(&seen.id) && is_short(&seen.fired))
+    }
+
     /// Says who a block means, and learns the team from it.
     pub fn resolve(&mut self, match_id: Uuid, player: &Player, bot_names: &[BotName]) -> Resolved {
         if player.guid.is_empty() && player.name.is_empty() && player.member_id.is_empty() {

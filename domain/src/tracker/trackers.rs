@@ -21,6 +21,8 @@ pub enum SnapshotError {
     Unreadable(#[from] serde_json::Error),
     #[error("tracker state has version {found}, this version reads {SNAPSHOT_VERSION}")]
     UnknownVersion { found: u32 },
+    #[error("tracker state of server {server_id} is none that a tracker could have")]
+    Unsound { server_id: Uuid },
     #[error("tracker state of server {found} was kept for server {expected}")]
     WrongServer { expected: Uuid, found: Uuid },
 }
@@ -131,5 +133,9 @@ fn from_json(snapshot: &[u8]) -> Result<Vec<Tracker>, SnapshotError> {
     if version != SNAPSHOT_VERSION {
         return Err(SnapshotError::UnknownVersion { found: version });
     }
-    Ok(serde_json::from_slice::<Snapshot>(snapshot)?.trackers)
+    let Snapshot { trackers } = serde_json::from_slice(snapshot)?;
+    match trackers.iter().find(|tracker| !tracker.is_sound()) {
+        Some(unsound) => Err(SnapshotError::Unsound { server_id: unsound.server_id() }),
+        None => Ok(trackers),
+    }
 }

@@ -1,7 +1,9 @@
 //! The state: kept, read back, bounded, forgotten.
 
 use mohaa_domain::event::Millis;
-use mohaa_domain::tracker::{EventWindow, FORGOTTEN_AFTER_MS, MAX_MATCHES, SnapshotError, Tracker, Trackers};
+use mohaa_domain::tracker::{
+    EventWindow, FORGOTTEN_AFTER_MS, MAX_MATCHES, MAX_PLAYERS, SnapshotError, Tracker, Trackers,
+};
 use mohaa_domain::vocabulary::Team;
 use uuid::Uuid;
 
@@ -78,6 +80,39 @@ fn state_that_can_not_be_read_is_an_error() {
         Trackers::restore(br#"{"version":9}"#),
         Err(SnapshotError::UnknownVersion { found: 9 })
     ));
+}
+
+#[test]
+fn state_that_no_tracker_could_have_is_an_error() {
+    let mut trackers = Trackers::default();
+    let event = jump(10.0).named("match").by(player("4711", "Hiro", Team::Axis)).map("dm/mohdm1");
+    trackers.stamp(SERVER, &event, at(0.0), &EventWindow::default());
+    let sound: serde_json::Value = serde_json::from_slice(&trackers.snapshot()).unwrap();
+    let of_match = "/trackers/0/matches/remembered/0";
+    let long = serde_json::Value::from("x".repeat(129));
+    let matches = vec![sound.pointer(of_match).unwrap().clone(); MAX_MATCHES + 1];
+    let players = vec![sound.pointer(&format!("{of_match}/roster/seen/0")).unwrap().clone(); MAX_PLAYERS + 1];
+    let unsound = [
+        ("/trackers/0/matches/remembered".to_owned(), matches.into()),
+        ("/trackers/0/matches/next_ordinal".to_owned(), i64::MAX.into()),
+        (format!("{of_match}/loaded_at"), i64::MIN.into()),
+        (format!("{of_match}/newest_level_ms"), i64::MAX.into()),
+        (format!("{of_match}/last_event_at"), i64::MAX.into()),
+        (format!("{of_match}/ended_at"), i64::MIN.into()),
+        (format!("{of_match}/source_key"), long.clone()),
+        (format!("{of_match}/map_name"), long.clone()),
+        (format!("{of_match}/roster/oldest"), MAX_PLAYERS.into()),
+        (format!("{of_match}/roster/seen"), players.into()),
+        (format!("{of_match}/roster/seen/0/id"), long),
+    ];
+    for (place, value) in unsound {
+        let mut state = sound.clone();
+        *state.pointer_mut(&place).unwrap() = value;
+        let read = Trackers::restore(state.to_string().as_bytes());
+        assert!(matches!(read, Err(SnapshotError::Unsound { server_id: SERVER })), "{place}");
+        let read = Trackers::default().restore_server(SERVER, state.to_string().as_bytes());
+        assert!(matches!(read, Err(SnapshotError::Unsound { server_id: SERVER })), "{place}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod budget;
 mod damage;
 mod deleting;
 mod faults;
+mod forged;
 mod harness;
 mod killed;
 mod model;

@@ -15,7 +15,8 @@ for target in "${targets[@]}"; do
   mkdir -p "$corpus"
   inputs=("$corpus")
   if [ -d "fuzz/seeds/$target" ]; then inputs+=("fuzz/seeds/$target"); fi
-  limits=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1)
+  # With a seed two runs try the same inputs in the same order, so that CI does not fail for somebody else's finding.
+  limits=(-seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1)
   if [ "$target" = spool ]; then
     # Its seeds are short, and libFuzzer would take long to try what is longer.
     limits+=(-len_control=0 -max_len=2048)

@@ -116,9 +116,16 @@ fn a_number_that_two_segments_claim_is_given_back_once() {
     segment(&storage, 1, 50, &[50]);
     segment(&storage, 2, 1, &[1, 2, 51]);
     let (spool, recovered) = open(options(&storage));
-    let seqs: Vec<u64> = collect(recovered.records).iter().map(|record| record.seq).collect();
-    assert_eq!(seqs, [1, 2, 50, 51]);
-    assert_eq!(recovered.unstored_records, 4);
-    assert_eq!(recovered.damage.len(), 1, "{:?}", recovered.damage);
+    let told: Vec<_> = recovered.damage.iter().map(|damage| &damage.file[..]).collect();
+    // 50 is not below the first number of the segment behind it: which of the two lies, nobody can say.
+    assert_eq!(
+        told,
+        [
+            "segment-00000000000000000001-00000000000000000050",
+            "segment-00000000000000000002-00000000000000000001"
+        ]
+    );
+    assert_eq!(payloads(recovered.records), [b"0: 1".to_vec(), b"0: 2".to_vec(), b"2: 51".to_vec()]);
+    assert_eq!(recovered.unstored_records, 3);
     assert_takes_appends(&spool);
 }

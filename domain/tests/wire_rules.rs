@@ -222,6 +222,8 @@ fn addresses_tokens_and_passwords_are_never_kept() {
         let event = only(format!("type=a&timestamp=1&{key}=s3cret&server_id=x"));
         assert!(!format!("{event:?}").contains("s3cret"), "{key}: {event:?}");
     }
+    let event = only(r#"{"type":"a","password ":"s3cret","\t ip":"s3cret"}"#);
+    assert!(!format!("{event:?}").contains("s3cret"), "{event:?}");
     let event = only(r#"{"type":"a","n":{"\u0069p":"s3cret","clip":30},"clip":1,"token_count":2}"#);
     assert_eq!(extra(&event), json!({"n": {"clip": 30}, "clip": 1, "token_count": 2}));
 }

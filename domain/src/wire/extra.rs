@@ -113,6 +113,7 @@ impl Extra {
 
 /// Whether a field of this name may never be stored, however it is spelled.
 pub(super) fn is_secret(key: &str) -> bool {
+    let key = key.trim();
     // The last letters of the names below tell nearly every other name apart.
     if !matches!(key.as_bytes().last(), Some(b'p' | b'P' | b's' | b'S' | b'n' | b'N' | b'd' | b'D')) {
         return false;

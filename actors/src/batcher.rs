@@ -39,8 +39,8 @@ const TRACKER_STATE_INTERVAL: Duration = Duration::from_secs(1);
 pub struct IngestRequest {
     pub server_id: Uuid,
     pub received_at: Millis,
-    /// Best freed where they were made: a sender that keeps a share until it is answered spares the allocators of two
-    /// threads from writing to each other's memory.
+    /// A sender that keeps a share until it is answered frees them itself: memory that another thread frees costs both
+    /// threads more.
     pub events: Accounted<Arc<Vec<Event>>>,
     pub idempotency: Option<(Text, BodyHash)>,
     /// What the sender is told when the events are safe.

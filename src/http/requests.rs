@@ -97,9 +97,9 @@ pub async fn trace<B: MessageBody>(
             let (route, microseconds) = (route(), microseconds());
             error!(id, %method, %route, status = status.as_u16(), microseconds, cause, "request failed");
         } else if is_routine && status.is_success() {
-            debug!(%method, route = route(), status = status.as_u16(), microseconds = microseconds(), "request");
+            debug!(%method, route = %route(), status = status.as_u16(), microseconds = microseconds(), "request");
         } else {
-            info!(id, %method, route = route(), status = status.as_u16(), microseconds = microseconds(), "request");
+            info!(id, %method, route = %route(), status = status.as_u16(), microseconds = microseconds(), "request");
         }
         Ok(response)
     }

@@ -145,7 +145,7 @@ pub async fn ingest_events(
         return Err(refusal(reason));
     }
     let outcome = outcome.await;
-    // Only now: this thread made them.
+    // The Batcher has let go of its share, so they are freed by the thread that made them.
     drop(events);
     match outcome {
         Ok(IngestOutcome::Accepted(answer)) => Ok(accepted(&answer)),

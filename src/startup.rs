@@ -7,6 +7,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -292,6 +293,9 @@ impl Application {
         let spool_directory = config.spool_dir();
         let in_spool = |source| StartError::Files { path: spool_directory.clone(), source };
         std::fs::create_dir_all(&spool_directory).map_err(in_spool)?;
+        // Names and chat lines are nobody else's business.
+        std::fs::set_permissions(&spool_directory, std::fs::Permissions::from_mode(0o700))
+            .map_err(in_spool)?;
         let touched_days = Arc::new(TouchedDays::open(&spool_directory).map_err(in_spool)?);
 
         // Whoever reads the tables from here on finds them; a PostgreSQL that is away is tried again below.

@@ -8,6 +8,7 @@ mod commands;
 mod database;
 mod fleet;
 mod hostile;
+mod live;
 mod migration;
 mod operations;
 mod outages;

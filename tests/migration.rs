@@ -7,9 +7,11 @@ use mohaa_stats::clickhouse::schema;
 use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
 
-/// The newest schema without the level's clock in the roll-ups.
-const WITHOUT_LEVEL_TIME: u32 = 2;
-const LEVEL_TIME: &str = include_str!("../clickhouse/0003_level_time.sql");
+/// Files that change roll-ups which hold rows already, each with the version before it.
+const CHANGES: [(u32, &str); 2] = [
+    (2, include_str!("../clickhouse/0003_level_time.sql")),
+    (3, include_str!("../clickhouse/0004_match_order.sql")),
+];
 
 fn at(level_time: f64, mut row: (Event, Stamp)) -> (Event, Stamp) {
     row.0.level_time = Some(level_time);
@@ -24,10 +26,10 @@ fn stored_before() -> Vec<(Event, Stamp)> {
     ]
 }
 
-async fn installation_of_the_version_before(name: &str) -> (StatsUnderTest, Warehouse) {
+async fn installation_of(version: u32, name: &str) -> (StatsUnderTest, Warehouse) {
     let urls = TestStores::shared().await.database(name).await;
     let this = StatsUnderTest::on(&urls).await;
-    schema::migrate_up_to(&this.clickhouse, WITHOUT_LEVEL_TIME).await.unwrap();
+    schema::migrate_up_to(&this.clickhouse, version).await.unwrap();
     this.store(&stored_before()).await;
     (this, Warehouse::new(&urls.clickhouse_url))
 }
@@ -42,7 +44,7 @@ async fn assert_brought_up_to_date(this: &StatsUnderTest, warehouse: &Warehouse,
 
 #[actix_web::test]
 async fn what_was_stored_before_is_counted_in_once() {
-    let (this, warehouse) = installation_of_the_version_before("migration").await;
+    let (this, warehouse) = installation_of(2, "migration").await;
     schema::migrate(&this.clickhouse).await.unwrap();
     assert_brought_up_to_date(&this, &warehouse, 2, 300).await;
     this.store(&[at(410.0, kill("1", "2", "2026-11-21T00:00:02Z", 1))]).await;
@@ -53,19 +55,22 @@ async fn what_was_stored_before_is_counted_in_once() {
 
 #[actix_web::test]
 async fn a_migration_that_was_cut_short_is_finished_by_the_next() {
-    let code: Vec<&str> = LEVEL_TIME.lines().filter(|line| !line.starts_with("--")).collect();
-    let code = code.join("\n");
-    let statements: Vec<&str> = code.split(";\n").filter(|text| !text.trim().is_empty()).collect();
-    assert_eq!(statements.len(), 3);
-    // The last time all of them were done, and only the note of it was not.
-    for done in 1..=statements.len() {
-        let (this, warehouse) = installation_of_the_version_before(&format!("cut_short_{done}")).await;
-        for statement in &statements[..done] {
-            warehouse.execute(statement.trim_end_matches([';', '\n'])).await;
+    for (version_before, file) in CHANGES {
+        let code: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
+        let code = code.join("\n");
+        let statements: Vec<&str> = code.split(";\n").filter(|text| !text.trim().is_empty()).collect();
+        assert_eq!(statements.len(), 3);
+        // The last time all of them were done, and only the note of it was not.
+        for done in 1..=statements.len() {
+            let name = format!("cut_short_{version_before}_{done}");
+            let (this, warehouse) = installation_of(version_before, &name).await;
+            for statement in &statements[..done] {
+                warehouse.execute(statement.trim_end_matches([';', '\n'])).await;
+            }
+            // Another node goes on storing.
+            this.store(&[at(410.0, kill("1", "2", "2026-11-21T00:00:02Z", 1))]).await;
+            schema::migrate(&this.clickhouse).await.unwrap();
+            assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
         }
-        // Another node goes on storing.
-        this.store(&[at(410.0, kill("1", "2", "2026-11-21T00:00:02Z", 1))]).await;
-        schema::migrate(&this.clickhouse).await.unwrap();
-        assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
     }
 }

@@ -101,6 +101,24 @@ async fn health_readiness_and_metrics_tell_what_operators_watch() {
     service.stop().await;
 }
 
+#[actix_web::test]
+async fn methods_that_nobody_knows_add_one_time_series_and_no_more() {
+    let service = Service::start("methods").await;
+    let client = mohaa_stats::simulate::courier::client().unwrap();
+    for number in 0..20 {
+        let method = reqwest::Method::from_bytes(format!("MADE{number}").as_bytes()).unwrap();
+        for path in ["/", "/api/v1/ingest/events", "/nothing"] {
+            let url = format!("{}{path}", service.application.url());
+            let status = client.request(method.clone(), url).send().await.unwrap().status().as_u16();
+            assert!(matches!(status, 404 | 405), "{method} {path}: {status}");
+        }
+    }
+    let metrics = service.client.get("/metrics").await.text;
+    assert!(!metrics.contains("MADE"));
+    assert!(metrics.contains(r#"method="OTHER""#));
+    service.stop().await;
+}
+
 /// A rule about a metric that nobody exports never fires.
 #[actix_web::test]
 async fn every_alert_rule_is_about_metrics_that_there_are() {

@@ -171,6 +171,36 @@ async fn too_many_bytes_or_events_are_413_and_an_unknown_encoding_415() {
     let damaged = client.send_with(&[("Content-Encoding", "gzip")], JUMP).await;
     assert_eq!(damaged.status.as_u16(), 400, "{}", damaged.text);
 
+    // Cut in the middle, of events that don't repeat themselves.
+    let many: Vec<_> = (0..2_000).map(|n| json!({"type": "jump", "n": n, "r": n * 7919 % 10007})).collect();
+    let many = json!(many).to_string();
+    for (encoding, whole) in
+        [("gzip", gzipped(&many)), ("zstd", zstd::encode_all(many.as_bytes(), 3).unwrap())]
+    {
+        let cut = &whole[..whole.len() * 3 / 4];
+        let with_key = [("Content-Encoding", encoding), ("Idempotency-Key", encoding)];
+        // Whoever can repeat it is told, and can repeat it.
+        client.send_with(&with_key, cut).await.assert_refused(400, "unreadable_body");
+        client.send_with(&with_key, whole.clone()).await.assert_batch(202, 2_000, &[]);
+        let salvaged = client.send_with(&with_key[..1], cut).await;
+        match salvaged.status.as_u16() {
+            202 => {
+                let body = salvaged.json();
+                let (processed, rejected) = (body["processed"].as_u64(), body["rejected"].as_u64());
+                assert!(processed.is_some_and(|count| (1..2_000).contains(&count)), "{encoding}: {body}");
+                assert!(rejected.is_some_and(|count| count >= 1), "{encoding}: {body}");
+                assert!(body.to_string().contains("damaged or cut short"), "{encoding}: {body}");
+            }
+            // Nothing of it could be unpacked.
+            _ => salvaged.assert_refused(400, "unreadable_body"),
+        }
+    }
+    let mut wrong_checksum = gzipped(&many);
+    let checksum_at = wrong_checksum.len() - 8;
+    wrong_checksum[checksum_at] ^= 1;
+    let told = client.send_with(&[("Content-Encoding", "gzip")], wrong_checksum).await;
+    told.assert_batch(202, 2_000, &[2_000]);
+
     let smaller = Service::start_with(
         "smaller_limits",
         &[("INGEST_MAX_BODY", "1KiB"), ("INGEST_MAX_EVENTS", "2")],
@@ -182,6 +212,13 @@ async fn too_many_bytes_or_events_are_413_and_an_unknown_encoding_415() {
     smaller.client.send(events(3)).await.assert_refused(413, "too_many_events");
     smaller.stop().await;
     service.stop().await;
+}
+
+fn gzipped(text: &str) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[actix_web::test]

@@ -218,14 +218,32 @@ proptest! {
 
 /// A number as G3 scripts send it: native or formatted to three decimals.
 fn number() -> impl Strategy<Value = Value> {
-    ((-100_000_000..100_000_000_i32), any::<bool>()).prop_map(|(thousandths, native)| {
+    thousandths(-100_000_000)
+}
+
+/// One that can't be less than nothing.
+fn amount() -> impl Strategy<Value = Value> {
+    thousandths(0)
+}
+
+fn thousandths(least: i32) -> impl Strategy<Value = Value> {
+    ((least..100_000_000_i32), any::<bool>()).prop_map(|(thousandths, native)| {
         let number = f64::from(thousandths) / 1000.0;
         if native { json!(number) } else { json!(format!("{number:.3}")) }
     })
 }
 
 fn whole() -> impl Strategy<Value = Value> {
-    (any::<i32>(), any::<bool>())
+    whole_from(i32::MIN)
+}
+
+/// One that can't be less than nothing.
+fn count() -> impl Strategy<Value = Value> {
+    whole_from(0)
+}
+
+fn whole_from(least: i32) -> impl Strategy<Value = Value> {
+    (least..=i32::MAX, any::<bool>())
         .prop_map(|(number, native)| if native { json!(number) } else { json!(number.to_string()) })
 }
 
@@ -270,16 +288,16 @@ fn g3_event() -> impl Strategy<Value = Value> {
         text().prop_map(|value| ("weapon", value)).boxed(),
         word(&["head", "0", "-1", "torso", "l_foot"]).prop_map(|value| ("hitloc", value)).boxed(),
         word(&["bullet", "18", "MOD_FALLING", "curse"]).prop_map(|value| ("mod", value)).boxed(),
-        number().prop_map(|value| ("damage", value)).boxed(),
+        amount().prop_map(|value| ("damage", value)).boxed(),
         whole().prop_map(|value| ("client_num", value)).boxed(),
-        whole().prop_map(|value| ("round_number", value)).boxed(),
+        count().prop_map(|value| ("round_number", value)).boxed(),
         whole().prop_map(|value| ("allies_score", value)).boxed(),
         ".{0,40}"
             .prop_filter("NUL has rules of its own", |text| !text.contains('\0'))
             .prop_map(|text| ("message", json!(text)))
             .boxed(),
-        number().prop_map(|value| ("walked", value)).boxed(),
-        number().prop_map(|value| ("swam", value)).boxed(),
+        amount().prop_map(|value| ("walked", value)).boxed(),
+        amount().prop_map(|value| ("swam", value)).boxed(),
         any_json()
             .prop_filter("secrets have rules of their own", |value| !holds_secret(value))
             .prop_map(|value| ("unheard_of", value))

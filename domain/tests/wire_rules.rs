@@ -231,6 +231,18 @@ fn addresses_tokens_and_passwords_are_never_kept() {
 // Values
 
 #[test]
+fn what_can_not_be_less_than_nothing_or_last_for_ever_is_absent_and_kept() {
+    let event = only(
+        r#"{"type":"a","damage":-5,"duration":1e30,"round_number":-5,"player_count":-1,"walked":-1,"fired":-2,"allies_score":-3,"client_num":-1}"#,
+    );
+    assert_eq!((event.damage, event.duration, event.round_number), (None, None, None));
+    assert_eq!((event.player_count, event.walked, event.shots_fired), (None, None, None));
+    assert_eq!((event.allies_score, event.client_num), (Some(-3), Some(-1)));
+    assert_eq!(extra(&event)["damage"], -5);
+    assert_eq!(only(r#"{"type":"a","duration":-1}"#).duration, None);
+}
+
+#[test]
 fn numbers_are_read_however_they_are_spelled() {
     for (spelling, value) in [
         ("35", 35.0),

@@ -73,7 +73,7 @@ type BuildCommand = Box<dyn Fn() -> Result<Command, Error> + Send>;
 fn gateway_command(folder: &Path, kept: &Kept) -> Result<BuildCommand, Error> {
     let library = found::engine_library()?;
     let program = found::gateway()?;
-    std::fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
+    crate::make_private_folder(folder)?;
     let credentials = folder.join("credentials");
     write_private(&credentials, &format!("{NAME}:{}\n", kept.clickhouse_password))?;
     let folder = folder.to_owned();
@@ -88,7 +88,7 @@ fn gateway_command(folder: &Path, kept: &Kept) -> Result<BuildCommand, Error> {
 }
 
 fn server_command(program: PathBuf, folder: &Path, kept: &Kept) -> Result<BuildCommand, Error> {
-    std::fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
+    crate::make_private_folder(folder)?;
     let path = folder.display();
     let users = folder.join("users.xml");
     write_private(

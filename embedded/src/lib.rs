@@ -142,6 +142,14 @@ pub struct EmbeddedStores {
     _lock: File,
 }
 
+/// A folder that only its owner may look into: names and chat lines are nobody else's business.
+fn make_private_folder(folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
+    let private = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(folder, private).map_err(Error::file("make private", folder))
+}
+
 impl EmbeddedStores {
     /// Starts the stores under `data_dir` (made when missing, mode 0700 for what is secret) and
     /// returns when each of them answers a query. Needs a tokio runtime with I/O and time; the stores
@@ -152,7 +160,7 @@ impl EmbeddedStores {
         let data_dir = data_dir.canonicalize().map_err(Error::file("find", data_dir))?;
         let lock = lock_directory(&data_dir)?;
         let logs = data_dir.join("logs");
-        std::fs::create_dir_all(&logs).map_err(Error::file("make", &logs))?;
+        make_private_folder(&logs)?;
         let run = data_dir.join("run");
         std::fs::create_dir_all(&run).map_err(Error::file("make", &run))?;
 

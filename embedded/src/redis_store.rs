@@ -25,7 +25,7 @@ impl RedisStore {
     pub async fn start(data_dir: &Path, kept: &Kept) -> Result<Self, Error> {
         let program = found::redis_server()?;
         let folder = data_dir.join("redis");
-        std::fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
+        crate::make_private_folder(&folder)?;
         let configuration = folder.join("redis.conf");
         // `set-proc-title no` keeps the file's path in the command line, by which a later start
         // recognises the process.

@@ -11,6 +11,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "raw_events", include_str!("../../clickhouse/0001_raw_events.sql")),
     (2, "rollups", include_str!("../../clickhouse/0002_rollups.sql")),
     (3, "level_time", include_str!("../../clickhouse/0003_level_time.sql")),
+    (4, "match_order", include_str!("../../clickhouse/0004_match_order.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.

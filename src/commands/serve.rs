@@ -34,8 +34,10 @@ fn prepare_own_stores(config: &mut Config) -> Result<(), CommandError> {
         tracing::warn!("{name} is not used: private stores take its place");
     }
     if config.jwt_secret.is_none() {
-        config.jwt_secret =
-            Some(kept::read_or_make_jwt_secret(&config.data_dir).map_err(CommandError::failed)?);
+        let in_data_dir = |error| {
+            CommandError::failed(format!("the data directory {}: {error}", config.data_dir.display()))
+        };
+        config.jwt_secret = Some(kept::read_or_make_jwt_secret(&config.data_dir).map_err(in_data_dir)?);
     }
     Ok(())
 }

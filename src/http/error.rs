@@ -119,6 +119,11 @@ impl ApiError {
         self
     }
 
+    /// A further member of the body, if it has it.
+    pub fn detail(&self, name: &str) -> Option<&serde_json::Value> {
+        self.details.get(name)
+    }
+
     /// The error for a bare status, as frameworks answer it.
     pub fn from_status(status: StatusCode) -> Self {
         let (code, message) = match status {

@@ -20,6 +20,23 @@ use super::ApiError;
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
+/// Methods that a route or a browser may use; every other one stands in the metrics as [`unknown_method`].
+const KNOWN_METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
+fn unknown_method() -> Method {
+    Method::from_bytes(b"OTHER").unwrap_or(Method::TRACE)
+}
+
 /// The id of a request, in its extensions.
 #[derive(Clone, Debug)]
 pub struct RequestId(String);
@@ -73,6 +90,9 @@ pub async fn trace<B: MessageBody>(
     if method == Method::HEAD {
         // The connection knows that it was a HEAD and sends no body; routing need not know.
         request.head_mut().method = Method::GET;
+    } else if !KNOWN_METHODS.contains(&method) {
+        // The method is a label of the HTTP metrics: made-up ones would be new time series for ever.
+        request.head_mut().method = unknown_method();
     }
     request.extensions_mut().insert(request_id.clone());
 

@@ -1,12 +1,12 @@
 //! Reads a request body: bounded in size after decompression, and in time as a whole and for each part.
 
-use std::io::Write;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
-use flate2::write::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use futures_util::StreamExt;
 
 use crate::http::ApiError;
@@ -24,6 +24,19 @@ enum Encoding {
     Zstd,
 }
 
+/// A body as it was before it was packed.
+pub struct Body {
+    pub bytes: Bytes,
+    /// Only its beginning could be unpacked, or its checksum is wrong.
+    pub is_damaged: bool,
+}
+
+impl Body {
+    fn whole(bytes: Bytes) -> Self {
+        Self { bytes, is_damaged: false }
+    }
+}
+
 /// Reads the whole body.
 ///
 /// # Errors
@@ -33,7 +46,7 @@ pub async fn read(
     mut payload: Payload,
     max_bytes: usize,
     chunk_timeout: Duration,
-) -> Result<Bytes, ApiError> {
+) -> Result<Body, ApiError> {
     let encoding = encoding_of(headers)?;
     let declared_length = headers
         .get(CONTENT_LENGTH)
@@ -65,22 +78,15 @@ pub async fn read(
     }
     match encoding {
         // Nothing is nothing, however it is packed.
-        _ if received.is_empty() => Ok(Bytes::new()),
+        _ if received.is_empty() => Ok(Body::whole(Bytes::new())),
         Encoding::Identity if received.len() > max_bytes => Err(too_large(max_bytes)),
-        Encoding::Identity => Ok(received.freeze()),
-        Encoding::Gzip => {
-            let mut decoder = MultiGzDecoder::new(Bounded::new(max_bytes));
-            let written = decoder.write_all(&received).and_then(|()| decoder.try_finish());
-            finish(written, std::mem::replace(decoder.get_mut(), Bounded::new(0)), max_bytes)
-        }
+        Encoding::Identity => Ok(Body::whole(received.freeze())),
+        Encoding::Gzip => unpack(MultiGzDecoder::new(&received[..]), max_bytes),
         Encoding::Zstd => {
             let mut decoder =
-                zstd::stream::write::Decoder::new(Bounded::new(max_bytes)).map_err(ApiError::internal)?;
-            let written = decoder
-                .window_log_max(ZSTD_WINDOW_LOG)
-                .and_then(|()| decoder.write_all(&received))
-                .and_then(|()| decoder.flush());
-            finish(written, decoder.into_inner(), max_bytes)
+                zstd::stream::read::Decoder::with_buffer(&received[..]).map_err(ApiError::internal)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(ApiError::internal)?;
+            unpack(decoder, max_bytes)
         }
     }
 }
@@ -110,48 +116,24 @@ fn too_large(max_bytes: usize) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
 }
 
-/// A buffer that refuses to grow past its limit, so that a small body can't unpack into a large one.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-    overflowed: bool,
-}
-
-impl Bounded {
-    fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit, overflowed: false }
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + part.len() > self.limit {
-            self.overflowed = true;
-            return Err(std::io::Error::other("more bytes than allowed"));
-        }
-        self.bytes.extend_from_slice(part);
-        Ok(part.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn finish(written: std::io::Result<()>, unpacked: Bounded, max_bytes: usize) -> Result<Bytes, ApiError> {
-    if unpacked.overflowed {
+/// Unpacks as far as it goes and no further than the limit, so that a small body can't become a large one.
+fn unpack(decoder: impl Read, max_bytes: usize) -> Result<Body, ApiError> {
+    let mut unpacked = Vec::new();
+    let ended = decoder.take(max_bytes as u64 + 1).read_to_end(&mut unpacked);
+    if unpacked.len() > max_bytes {
         return Err(too_large(max_bytes));
     }
-    match written {
-        Ok(()) => Ok(Bytes::from(unpacked.bytes)),
-        // Its sender will not send it again: whatever could be unpacked is read, and what is cut costs itself alone.
-        Err(error) if !unpacked.bytes.is_empty() => {
-            tracing::warn!(%error, bytes = unpacked.bytes.len(), "a compressed body is damaged, its beginning is read");
-            Ok(Bytes::from(unpacked.bytes))
+    match ended {
+        Ok(_) => Ok(Body::whole(unpacked.into())),
+        Err(error) if !unpacked.is_empty() => {
+            tracing::warn!(%error, bytes = unpacked.len(), "a compressed body is damaged");
+            Ok(Body { bytes: unpacked.into(), is_damaged: true })
         }
-        Err(error) => {
-            Err(ApiError::bad_request("unreadable_body", "the compressed body is damaged or cut short")
-                .with_source(error))
-        }
+        Err(error) => Err(damaged().with_source(error)),
     }
+}
+
+/// The answer for a compressed body that is damaged or cut short.
+pub fn damaged() -> ApiError {
+    ApiError::bad_request("unreadable_body", "the compressed body is damaged or cut short")
 }

@@ -86,7 +86,7 @@ pub async fn ingest_events(
     let body = body::read(request.headers(), payload, limits.max_body_bytes, limits.chunk_timeout).await?;
     // Without a header nobody knows yet who speaks: too large a body is 413 and not 401, which would cost a script
     // whose token stands in the body its identity.
-    let decoded = wire::decode(&body, Limits { max_events: limits.max_events }).map_err(
+    let decoded = wire::decode(&body.bytes, Limits { max_events: limits.max_events }).map_err(
         |DecodeError::TooManyEvents { limit }| {
             let message = format!("the request holds more than {limit} events; send fewer a request");
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message)
@@ -99,15 +99,24 @@ pub async fn ingest_events(
             token::identify(&ingest.tokens, body_token).await?
         }
     };
+    let idempotency = idempotency_key(request.headers())?.map(|key| (key, hash(&body.bytes)));
+    if body.is_damaged && idempotency.is_some() {
+        // Whoever has a key can send it again, and must be able to do so under that key.
+        return Err(body::damaged());
+    }
     ingest.metrics.count(&decoded);
-    let idempotency = idempotency_key(request.headers())?.map(|key| (key, hash(&body)));
 
-    let rejected = decoded.rejected.len();
+    // What is lost of a damaged body is at least one event. The rest is taken: its sender will not send it again.
+    let rejected = decoded.rejected.len() + usize::from(body.is_damaged);
     let ledger = &ingest.pipeline.ledger;
     if rejected > 0 {
         ledger.receive((), rejected as u64).reject(RejectReason::Unreadable);
     }
-    let errors = named_errors(&decoded.rejected);
+    let mut errors = named_errors(&decoded.rejected);
+    if body.is_damaged && errors.len() < NAMED_ERRORS {
+        let index = decoded.events.len() + decoded.rejected.len();
+        errors.push(EventError { index, error: "the compressed body is damaged or cut short".to_owned() });
+    }
     if decoded.events.is_empty() {
         let answer = IngestAnswerBody { status: "rejected", processed: 0, rejected: rejected as u32, errors };
         return Ok(HttpResponse::BadRequest().json(answer));
@@ -134,7 +143,7 @@ pub async fn ingest_events(
             bot_names: Some(server.bot_names),
             reply,
         },
-        Weight { events: event_count as u64, bytes: body.len() as u64 },
+        Weight { events: event_count as u64, bytes: body.bytes.len() as u64 },
     );
     if let Err((refused, why)) = offered {
         let reason = match why {

@@ -96,6 +96,7 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         403 => ("Not allowed", Some("Your account may not do this.")),
         404 => ("Nothing here", Some("Check the address, or start from the home page.")),
         405 => ("Not like this", Some("This address does not take such a request.")),
+        409 if error.detail("candidates").is_some() => ("Which one?", None),
         409 => ("Not clear enough", Some("Follow a link from a list instead.")),
         410 => ("Gone", Some("Ask for a new one.")),
         422 => ("These filters don't fit", Some("Change the filters, or start again without them.")),
@@ -104,7 +105,10 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         500..=599 => ("Our mistake", Some("Try again; if it stays, report it with the number below.")),
         _ => ("That did not work", None),
     };
-    let mut message = sentence(error.message());
+    let mut message = match error.detail("candidates") {
+        Some(_) => "Several servers have a match of this name.".to_owned(),
+        None => sentence(error.message()),
+    };
     if !error.fields().is_empty() {
         let fields = error.fields().iter().map(|(name, why)| format!("{name} {why}"));
         message = sentence(&fields.collect::<Vec<_>>().join("; "));
@@ -114,6 +118,7 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         "title": title,
         "message": message,
         "advice": advice,
+        "candidates": error.detail("candidates"),
         "request_id": (!request_id.is_empty()).then_some(request_id),
     })
 }

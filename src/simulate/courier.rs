@@ -26,6 +26,8 @@ const MOST_COMPLAINTS: usize = 20;
 pub enum SimulateError {
     #[error("{url:?} is not an http or https address")]
     InvalidUrl { url: String },
+    #[error("nothing answers at {url}: {source}")]
+    Unreachable { url: String, source: reqwest::Error },
     #[error("a simulation needs at least one server token")]
     NoTokens,
     #[error("a rate of {rate} events per second is not a positive number")]
@@ -60,6 +62,8 @@ pub enum Pace {
     Fast,
     /// At most so many events a second over the whole fleet.
     Limited(Arc<RateLimit>),
+    /// As fast as answers come, and as if it had been played from that moment on, in milliseconds since 1970.
+    Past { began_ms: i64 },
     /// level.time is wall time.
     Realtime,
 }
@@ -117,6 +121,17 @@ pub fn client() -> Result<Client, SimulateError> {
             builder.tls_backend_preconfigured(config.with_root_certificates(roots).with_no_client_auth());
     }
     builder.build().map_err(SimulateError::Client)
+}
+
+/// Whether anything answers at `url`: a fleet bears silence, as game servers do, but not from the beginning.
+pub async fn reach(client: &Client, url: &Url) -> Result<(), SimulateError> {
+    match client.get(url.clone()).send().await {
+        Err(source) if source.is_connect() => {
+            Err(SimulateError::Unreachable { url: url.to_string(), source: source.without_url() })
+        }
+        // Whatever it says, somebody is there.
+        _ => Ok(()),
+    }
 }
 
 /// What became of one match's requests.
@@ -184,14 +199,19 @@ impl Courier {
     pub async fn deliver(&mut self, mut scribe: Scribe, pace: &Pace) -> Result<MatchDelivery, SimulateError> {
         let mut delivery = MatchDelivery::default();
         let began = Instant::now();
+        let mut level_ms = 0;
         while !self.gave_up {
             let clock = SendClock {
-                epoch_ms: chrono::Utc::now().timestamp_millis(),
+                epoch_ms: match pace {
+                    Pace::Past { began_ms } => began_ms + level_ms as i64,
+                    _ => chrono::Utc::now().timestamp_millis(),
+                },
                 match_elapsed_ms: began.elapsed().as_millis() as u64,
             };
             let Some(request) = scribe.next_request(clock) else { break };
+            level_ms = request.level_ms;
             match pace {
-                Pace::Fast => {}
+                Pace::Fast | Pace::Past { .. } => {}
                 Pace::Limited(limit) => limit.wait_for(request.meanings.len()).await,
                 Pace::Realtime => {
                     tokio::time::sleep_until(began + Duration::from_millis(request.level_ms)).await

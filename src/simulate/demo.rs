@@ -13,6 +13,8 @@ const SEED: u64 = 1944;
 /// Short whole matches that each server plays at full speed, so that there is something to look at.
 const PAST_MATCHES: usize = 3;
 const PAST_SECONDS: std::ops::RangeInclusive<u32> = 90..=150;
+/// From the beginning of one to that of the next.
+const PAST_MATCH_MILLIS: i64 = 180_000;
 const PRESENT_SECONDS: u32 = 300;
 const SHORTEST_PRESENT_SECONDS: u32 = 75;
 
@@ -64,7 +66,9 @@ async fn play_for_ever(
     let mut number = 0;
     loop {
         let (pace, length) = if number < PAST_MATCHES {
-            (Pace::Fast, PAST_SECONDS)
+            let matches_ago = (PAST_MATCHES - number) as i64;
+            let began_ms = story.cast_signed() - matches_ago * PAST_MATCH_MILLIS;
+            (Pace::Past { began_ms }, PAST_SECONDS)
         } else {
             (Pace::Realtime, present_length(server, servers, number))
         };

@@ -194,6 +194,7 @@ pub async fn run(
     options.check()?;
     let url = courier::ingest_url(&options.url)?;
     let client = courier::client()?;
+    courier::reach(&client, &url).await?;
     let gauges = Arc::new(Gauges::default());
     let roster = Arc::new(Roster::new(options.seed, options.tokens.len(), true));
     let pace = options.rate.map_or(Pace::Fast, |rate| Pace::Limited(Arc::new(RateLimit::new(rate))));

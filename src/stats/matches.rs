@@ -21,18 +21,19 @@ use crate::http::query::Paging;
 pub(super) const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
     max(matches.source_match_id) AS source_match_id, max(matches.map_name) AS map_name, \
     max(matches.gametype) AS gametype, min(matches.started_at) AS started_at, max(matches.updated_at) AS updated_at, \
+    min(matches.opened) AS opened, \
     toInt32(ifNull(argMaxMerge(matches.allies_score), 0)) AS allies_score, \
     toInt32(ifNull(argMaxMerge(matches.axis_score), 0)) AS axis_score, \
     argMaxMerge(matches.winning_team) AS winning_team, max(matches.max_clients) AS max_clients, \
     toInt32(ifNull(max(matches.round_number), 0)) AS round_number, sum(matches.kills) AS kills, \
     max(matches.ended_at) AS match_end_at, max(matches.duration) AS reported_duration, \
     match_end_at IS NOT NULL OR updated_at < fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND \
-    OR started_at < max(newest.newest_start) AS is_ended, \
+    OR opened < max(newest.newest_opened) AS is_ended, \
     if(is_ended, ifNull(match_end_at, updated_at), NULL) AS ended_at, \
     toUInt64(greatest(0., ifNull(toFloat64(reported_duration), \
     toFloat64(dateDiff('second', started_at, ifNull(match_end_at, updated_at)))))) AS duration_seconds \
-    FROM matches INNER JOIN (SELECT server_id, max(first) AS newest_start FROM \
-    (SELECT server_id, match_id, min(started_at) AS first FROM matches GROUP BY server_id, match_id) \
+    FROM matches INNER JOIN (SELECT server_id, max(first) AS newest_opened FROM \
+    (SELECT server_id, match_id, min(opened) AS first FROM matches GROUP BY server_id, match_id) \
     GROUP BY server_id) AS newest ON newest.server_id = matches.server_id \
     GROUP BY match_id, server_id";
 

@@ -357,7 +357,8 @@ fn plain_name(raw: &str, id: &str) -> String {
 }
 
 fn result(row: &PlayedRow) -> Option<&'static str> {
-    let has_side = matches!(row.team.as_str(), "allies" | "axis");
+    // In free-for-all a side is only the colour of a coat.
+    let has_side = matches!(row.team.as_str(), "allies" | "axis") && row.gametype != "ffa";
     match row.winning_team.as_str() {
         _ if !row.is_ended || !has_side => None,
         "allies" | "axis" => Some(if row.winning_team == row.team { "won" } else { "lost" }),

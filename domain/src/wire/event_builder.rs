@@ -203,7 +203,13 @@ impl<'s> EventBuilder<'s> {
             }
             Field::TeamOnly => self.team_only(key, value),
             Field::Integer(integer) => {
-                let number = self.values.integer(key, value);
+                let number = match integer {
+                    // A free slot is -1, and team kills cost points.
+                    Integer::ClientNum | Integer::AlliesScore | Integer::AxisScore => {
+                        self.values.number_as(key, value, number::to_i32)
+                    }
+                    _ => self.values.number_as(key, value, number::to_count),
+                };
                 let slot = match integer {
                     Integer::ClientNum => &mut self.event.client_num,
                     Integer::RoundNumber => &mut self.event.round_number,
@@ -217,7 +223,10 @@ impl<'s> EventBuilder<'s> {
                 assign(slot, number, self.repeated);
             }
             Field::Decimal(decimal) => {
-                let number = self.values.decimal(key, value);
+                let number = match decimal {
+                    Decimal::Duration => self.values.number_as(key, value, number::to_duration),
+                    _ => self.values.number_as(key, value, number::to_amount),
+                };
                 let slot = match decimal {
                     Decimal::Damage => &mut self.event.damage,
                     Decimal::Duration => &mut self.event.duration,

@@ -54,6 +54,21 @@ pub(super) fn to_i32(number: f64) -> Option<i32> {
     (in_range && number.fract() == 0.0).then_some(number as i32)
 }
 
+/// How many of something: a whole number from 0.
+pub(super) fn to_count(number: f64) -> Option<i32> {
+    to_i32(number).filter(|count| *count >= 0)
+}
+
+/// How much of something: from 0.
+pub(super) fn to_amount(number: f64) -> Option<f32> {
+    to_f32(number).filter(|amount| *amount >= 0.0)
+}
+
+/// Seconds that a match can last: a year at most.
+pub(super) fn to_duration(number: f64) -> Option<f32> {
+    to_amount(number).filter(|seconds| *seconds <= 31_536_000.0)
+}
+
 /// The nearest `f32`, if there is a finite one; −0 is 0.
 pub(super) fn to_f32(number: f64) -> Option<f32> {
     let nearest = number as f32;

@@ -68,10 +68,6 @@ impl Values<'_> {
         }
     }
 
-    pub(super) fn integer(&mut self, key: &str, value: &Value<'_>) -> Option<i32> {
-        self.number_as(key, value, number::to_i32)
-    }
-
     pub(super) fn decimal(&mut self, key: &str, value: &Value<'_>) -> Option<f32> {
         self.number_as(key, value, number::to_f32)
     }
@@ -85,7 +81,13 @@ impl Values<'_> {
         number
     }
 
-    fn number_as<T>(&mut self, key: &str, value: &Value<'_>, convert: fn(f64) -> Option<T>) -> Option<T> {
+    /// A number that `convert` takes; any other is absent and counted.
+    pub(super) fn number_as<T>(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        convert: fn(f64) -> Option<T>,
+    ) -> Option<T> {
         if *value == Value::Null {
             return None;
         }

@@ -33,7 +33,7 @@ pub enum CommandError {
     Usage(String),
     /// Exit code 1.
     #[error("{0}")]
-    Failed(Box<dyn Error + Send + Sync>),
+    Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl CommandError {

@@ -3,8 +3,10 @@
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::{Info, Required};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Header, Info, RefOr, Required, Response};
 
+use crate::auth::SESSION_COOKIE;
 use crate::http::query::{Parameter, QueryShape};
 use crate::{ingest, ops, stats, users};
 
@@ -35,6 +37,21 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
     info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
     document.info = info;
+    let schemes = document.components.get_or_insert_default();
+    schemes.add_security_scheme(
+        "server_token",
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Server-Token"))),
+    );
+    schemes.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    schemes.add_security_scheme(
+        "session",
+        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE))),
+    );
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            document_common_answers(path, operation);
+        }
+    }
     for (path, shape) in stats::QUERY_SHAPES {
         let item = document.paths.paths.get_mut(*path);
         if let Some(operation) = item.and_then(|item| item.get.as_mut()) {
@@ -42,6 +59,23 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// What every answer of a kind has, and no handler decides.
+fn document_common_answers(path: &str, operation: &mut Operation) {
+    if path.starts_with("/api/v1/stats/") {
+        let unchanged = Response::new("The caller's `If-None-Match` is still the answer's ETag");
+        operation.responses.responses.entry("304".to_owned()).or_insert(unchanged.into());
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if matches!(status.as_str(), "429" | "503") {
+            let mut seconds =
+                Header::new(ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)).build());
+            seconds.description = Some("Seconds after which to try again".to_owned());
+            response.headers.insert("Retry-After".to_owned(), seconds.into());
+        }
+    }
 }
 
 /// Lists what a shape takes; the handler refuses everything else.

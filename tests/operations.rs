@@ -185,7 +185,17 @@ async fn the_contract_lists_every_route_that_answers_and_no_other() {
             reply.text
         );
     }
+    let ingest = &contract["paths"]["/api/v1/ingest/events"]["post"];
+    assert!(contract["components"]["securitySchemes"]["server_token"].is_object());
+    assert!(ingest["security"].as_array().is_some_and(|all| all.len() == 2), "{ingest}");
+    assert!(ingest["responses"]["429"]["headers"]["Retry-After"].is_object(), "{ingest}");
     for (path, operations) in listed {
+        if path.starts_with("/api/v1/stats/") {
+            // Every one of them is conditional and takes no parameter that it doesn't know.
+            for status in ["200", "304", "422", "503"] {
+                assert!(operations["get"]["responses"][status].is_object(), "{path} {status}");
+            }
+        }
         assert!(
             PATHS.iter().any(|(template, _)| template == path),
             "{path} is listed and not asked for here"

@@ -56,21 +56,26 @@ pub struct EventError {
     tag = "Ingest",
     params(
         ("X-Server-Token" = Option<String>, Header, description = "the server's token"),
+        ("Authorization" = Option<String>, Header,
+            description = "the server's token, with or without `Bearer `, where there is no X-Server-Token"),
         ("Content-Encoding" = Option<String>, Header, description = "gzip or zstd"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "1–64 of [A-Za-z0-9_-]; a repeat within 24 h stores nothing and gets the first answer"),
     ),
     request_body(content = String, description = "events as the game server writes them", content_type = "*/*"),
     responses(
-        (status = 202, description = "accepted", body = IngestAnswerBody),
+        (status = 202, description = "accepted", body = IngestAnswerBody,
+            headers(("Idempotent-Replayed" = String, description = "`true` where it repeats an earlier answer"))),
         (status = 400, description = "no event could be read", body = IngestAnswerBody),
         (status = 401, description = "token missing, unknown or revoked", body = crate::http::ErrorBody),
+        (status = 408, description = "the body paused for too long", body = crate::http::ErrorBody),
         (status = 413, description = "too many bytes or events", body = crate::http::ErrorBody),
         (status = 415, description = "unknown content encoding", body = crate::http::ErrorBody),
         (status = 422, description = "idempotency key malformed or used for other content", body = crate::http::ErrorBody),
         (status = 429, description = "mailbox or spool full; see Retry-After", body = crate::http::ErrorBody),
         (status = 503, description = "not able to at the moment; see Retry-After", body = crate::http::ErrorBody),
-    )
+    ),
+    security(("server_token" = []), ("bearer" = []))
 )]
 pub async fn ingest_events(
     request: HttpRequest,

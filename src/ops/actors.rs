@@ -76,7 +76,8 @@ impl From<Failure> for ActorFailure {
         (status = 200, description = "all actors of this node", body = ActorList),
         (status = 401, description = "nobody is signed in", body = crate::http::ErrorBody),
         (status = 403, description = "only an admin may see this", body = crate::http::ErrorBody),
-    )
+    ),
+    security(("bearer" = []), ("session" = []))
 )]
 pub async fn list_actors(user: SignedInUser, ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
     user.require(Role::Admin)?;

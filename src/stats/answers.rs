@@ -7,6 +7,25 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// The answer for an id that several servers gave to their matches.
+#[derive(Serialize, ToSchema)]
+pub struct AmbiguousMatch {
+    pub error: String,
+    #[schema(example = "ambiguous_match")]
+    pub code: String,
+    /// The latest first.
+    pub candidates: Vec<MatchCandidate>,
+}
+
+/// One of the matches that an ambiguous id may mean.
+#[derive(Serialize, ToSchema)]
+pub struct MatchCandidate {
+    pub match_id: Uuid,
+    pub server_id: Uuid,
+    pub server_name: Option<String>,
+    pub started_at: DateTime<Utc>,
+}
+
 /// A leaderboard's page.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Leaderboard {

@@ -322,7 +322,8 @@ async fn matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
     params(("matchId" = String, Path, description = "Our match id, or the server's own")), responses(
     (status = 200, description = "The match", body = answers::MatchAnswer),
     (status = 404, description = "No such match was ever seen", body = ErrorBody),
-    (status = 409, description = "Several servers have a match of this id; `candidates` lists them", body = ErrorBody),
+    (status = 409, description = "Several servers have a match of this id; `candidates` lists them", body = answers::AmbiguousMatch),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn match_detail(request: HttpRequest, stats: Data<Stats>, match_id: Path<String>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
@@ -332,6 +333,7 @@ async fn match_detail(request: HttpRequest, stats: Data<Stats>, match_id: Path<S
 /// Matches that are being played
 #[utoipa::path(get, path = "/api/v1/stats/live", tag = "Statistics", responses(
     (status = 200, description = "Live matches", body = answers::LiveMatches),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn live(request: HttpRequest, stats: Data<Stats>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
@@ -343,6 +345,7 @@ async fn live(request: HttpRequest, stats: Data<Stats>) -> Answer {
 /// The same as `/api/v1/stats/live`.
 #[utoipa::path(get, path = "/api/v1/stats/live/matches", tag = "Statistics", responses(
     (status = 200, description = "Live matches", body = answers::LiveMatches),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn live_matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
     live(request, stats).await
@@ -351,6 +354,7 @@ async fn live_matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
 /// How much is stored
 #[utoipa::path(get, path = "/api/v1/stats/totals", tag = "Statistics", responses(
     (status = 200, description = "Totals", body = answers::Totals),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn totals(request: HttpRequest, stats: Data<Stats>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;

@@ -4,11 +4,10 @@ use chrono::{DateTime, Utc};
 use clickhouse::Row;
 use mohaa_domain::player::is_guest_id;
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::Stats;
-use super::answers::{MatchAnswer, Round, ScoreboardRow, ServerName, WeaponKills};
+use super::answers::{MatchAnswer, MatchCandidate, Round, ScoreboardRow, ServerName, WeaponKills};
 use super::matches::{OutcomeRow, status, word_or_none};
 use super::names::weapon_name;
 use super::query::Sql;
@@ -151,19 +150,18 @@ impl Stats {
             return self.outcome(latest.match_id).await?.ok_or_else(unknown_match);
         }
         let servers = self.server_names(candidates.iter().map(|candidate| candidate.server_id)).await;
-        let listed: Vec<serde_json::Value> = candidates
+        let listed: Vec<MatchCandidate> = candidates
             .iter()
-            .map(|candidate| {
-                json!({
-                    "match_id": candidate.match_id,
-                    "server_id": candidate.server_id,
-                    "server_name": servers.get(&candidate.server_id),
-                    "started_at": candidate.started_at,
-                })
+            .map(|candidate| MatchCandidate {
+                match_id: candidate.match_id,
+                server_id: candidate.server_id,
+                server_name: servers.get(&candidate.server_id).cloned(),
+                started_at: candidate.started_at,
             })
             .collect();
+        let listed = serde_json::to_value(listed).map_err(ApiError::internal)?;
         let message = "several servers have a match of this id; ask by the match_id of one of the candidates";
-        Err(ApiError::conflict("ambiguous_match", message).with_detail("candidates", listed.into()))
+        Err(ApiError::conflict("ambiguous_match", message).with_detail("candidates", listed))
     }
 
     /// Served by the match index of `player_match_totals`. Bots stand on the scoreboard of their match.

@@ -26,7 +26,9 @@ pub struct Me {
     responses(
         (status = 200, description = "The signed-in user", body = Me),
         (status = 401, description = "Nobody is signed in", body = crate::http::ErrorBody),
+        (status = 503, description = "Users can't be read at the moment", body = crate::http::ErrorBody),
     ),
+    security(("bearer" = []), ("session" = []))
 )]
 pub async fn me(signed_in: SignedInUser, pool: web::Data<PgPool>) -> Result<web::Json<Me>, ApiError> {
     let unavailable = |error: sqlx::Error| {

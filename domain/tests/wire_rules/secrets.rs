@@ -1,0 +1,59 @@
+//! Tokens that speak, and what is never kept.
+
+use serde_json::json;
+
+use crate::{decode, extra, only};
+
+#[test]
+fn the_first_lines_token_speaks_for_all() {
+    let decoded = decode("type=a&server_token=first&server_id=1\ntype=b&server_token=second&server_id=2");
+    assert_eq!(decoded.body_token.as_ref().unwrap().as_str(), "first");
+    assert!(!format!("{decoded:?}").contains("first"));
+}
+
+#[test]
+fn a_json_body_may_hold_the_token_too() {
+    assert_eq!(decode(r#"{"type":"a","server_token":"t"}"#).body_token.unwrap().as_str(), "t");
+    assert!(decode(r#"{"type":"a"}"#).body_token.is_none());
+}
+
+#[test]
+fn a_match_token_is_read_but_neither_kept_nor_shown() {
+    for body in [r#"{"type":"a","match_token":"s3cret"}"#, "type=a&match_token=s3cret"] {
+        let event = only(body);
+        assert_eq!(event.match_token.as_str(), "s3cret");
+        assert!(!format!("{event:?}").contains("s3cret"));
+        assert_eq!(event.extra, "");
+    }
+}
+
+#[test]
+fn addresses_tokens_and_passwords_are_never_kept() {
+    for key in [
+        "ip",
+        "player_ip",
+        "address",
+        "auth_token",
+        "password",
+        "server_token",
+        "rcon_token",
+        "IP",
+        "Auth_Token",
+        "PASSWORD",
+        "client_ip",
+        "token",
+        "authToken",
+    ] {
+        let event = only(format!(
+            r#"{{"type":"a","{key}":"s3cret","kept":{{"{key}":"s3cret","deep":[{{"{key}":{{"x":"s3cret"}},"y":1}}]}},"player":{{"name":"A","{key}":"s3cret"}}}}"#
+        ));
+        assert!(!format!("{event:?}").contains("s3cret"), "{key}: {event:?}");
+        assert_eq!(extra(&event), json!({"kept": {"deep": [{"y": 1}]}, "player": {"name": "A"}}));
+        let event = only(format!("type=a&timestamp=1&{key}=s3cret&server_id=x"));
+        assert!(!format!("{event:?}").contains("s3cret"), "{key}: {event:?}");
+    }
+    let event = only(r#"{"type":"a","password ":"s3cret","\t ip":"s3cret"}"#);
+    assert!(!format!("{event:?}").contains("s3cret"), "{event:?}");
+    let event = only(r#"{"type":"a","n":{"\u0069p":"s3cret","clip":30},"clip":1,"token_count":2}"#);
+    assert_eq!(extra(&event), json!({"n": {"clip": 30}, "clip": 1, "token_count": 2}));
+}

@@ -155,7 +155,7 @@ async fn an_admin_sees_every_actor_with_its_mailbox_and_nobody_else_does() {
     assert!(batcher["handled"].as_u64().unwrap() >= 1, "{batcher}");
     assert_eq!((&batcher["restarts"], &batcher["failing"]), (&0.into(), &false.into()), "{batcher}");
     let writers = actors.iter().filter(|actor| actor["kind"] == "clickhouse_writer").count();
-    assert_eq!(batcher["state"]["writers"], writers);
+    assert_eq!(batcher["state"]["batches"]["writers"], writers);
     service.stop().await;
 }
 

@@ -1,15 +1,10 @@
 //! BatcherActor: the one place through which accepted events pass, in order.
 //!
 //! For each request it lets the tracker stamp the events, hands them to the spool without waiting, and collects
-//! them into the open batch. The answer is sent from the spool's thread when the append is done; the place in the
-//! mailbox is held until then. An open batch is sealed (its boundary logged in the spool) and given to a writer
-//! that is free; while none is, it grows to `batch_max_rows` or `batch_max_bytes` and then queues up. Beyond two
-//! waiting batches a writer only their boundaries stay in memory, so a store that is down costs disk, not memory.
-//!
-//! A batch is never sent before its boundary is logged: a restart must form the same batches, or their tokens would
-//! not protect against sending twice.
+//! them into the open batch ([`crate::batches`]). The answer is sent from the spool's thread when the append is done; the
+//! place in the mailbox is held until then.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,13 +19,13 @@ use uuid::Uuid;
 
 use crate::accounting::{Accounted, RejectReason};
 use crate::batch::{SealedRange, StoredRecord};
+use crate::batches::Batches;
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::idempotency::{BodyHash, IdempotencyKeys, IngestAnswer, Lookup};
 use crate::kernel::{Kernel, Worker};
-use crate::port::{Admitted, Port, Weight};
+use crate::port::{Admitted, Port};
 use crate::record::{RecordBuilder, RecordKey};
-use crate::writer::{ClickHouseWriter, WriteJob};
 
 /// Other nodes read a tracker's state only when its server moves to them; a second's loss opens no new match.
 const TRACKER_STATE_INTERVAL: Duration = Duration::from_secs(1);
@@ -104,60 +99,17 @@ pub enum BatcherSignal {
     Close(oneshot::Sender<()>),
 }
 
-struct OpenRecord {
-    record: StoredRecord,
-    events: Accounted<()>,
-}
-
-enum SealState {
-    /// Its boundary must be written (again).
-    Unlogged,
-    BeingLogged,
-    Logged,
-}
-
-struct SealedBatch {
-    range: SealedRange,
-    /// In memory, or to be read back from the spool.
-    records: Option<Vec<StoredRecord>>,
-    events: Accounted<()>,
-    state: SealState,
-    recovered: bool,
-}
-
-impl SealedBatch {
-    fn is_ready(&self) -> bool {
-        matches!(self.state, SealState::Logged)
-    }
-}
-
-/// A batch that an earlier process left in the spool.
-pub struct RecoveredBatch {
-    pub range: SealedRange,
-    /// Whether its boundary is in the log: then it may have been sent.
-    pub sealed: bool,
-    pub events: Accounted<()>,
-}
-
 /// A Batcher's state, but for what a panic can have left half done: its successor begins with it.
 pub struct BatcherEstate {
     options: BatcherOptions,
-    writers: Vec<Port<ClickHouseWriter>>,
-    idle_writers: Vec<usize>,
+    batches: Batches,
     spool: Spool,
     trackers: Trackers,
     keys: IdempotencyKeys,
     clock: Clock,
-    /// Where changed tracker states go, for other nodes.
     tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
     dead_letters: DeadLetters,
-    open: Vec<OpenRecord>,
-    open_rows: usize,
-    open_bytes: usize,
-    open_since: Option<Instant>,
-    sealed: VecDeque<SealedBatch>,
     draining: Option<oneshot::Sender<()>>,
-    blocked: Blocked,
     /// Behind the spool, hence dropped after it was closed.
     closed: Option<CloseNotice>,
 }
@@ -165,8 +117,7 @@ pub struct BatcherEstate {
 /// What the first Batcher of a process begins with.
 pub struct BatcherParts {
     pub options: BatcherOptions,
-    /// `options.writer_count` idle writers.
-    pub writers: Vec<Port<ClickHouseWriter>>,
+    pub batches: Batches,
     pub spool: Spool,
     pub trackers: Trackers,
     pub keys: IdempotencyKeys,
@@ -174,58 +125,24 @@ pub struct BatcherParts {
     /// Where changed tracker states go, for other nodes.
     pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
     pub dead_letters: DeadLetters,
-    pub recovered: Vec<RecoveredBatch>,
-    /// Counts the seconds in which batches waited and no writer was free.
-    pub blocked_seconds: prometheus::Counter,
 }
 
 impl From<BatcherParts> for BatcherEstate {
     fn from(parts: BatcherParts) -> Self {
-        let sealed = parts
-            .recovered
-            .into_iter()
-            .map(|batch| SealedBatch {
-                range: batch.range,
-                records: None,
-                events: batch.events,
-                state: if batch.sealed { SealState::Logged } else { SealState::Unlogged },
-                recovered: batch.sealed,
-            })
-            .collect();
+        let BatcherParts { options, batches, spool, trackers, keys, clock, tracker_states, dead_letters } =
+            parts;
         Self {
-            options: parts.options,
-            idle_writers: (0..parts.writers.len()).collect(),
-            writers: parts.writers,
-            spool: parts.spool,
-            trackers: parts.trackers,
-            keys: parts.keys,
-            clock: parts.clock,
-            tracker_states: parts.tracker_states,
-            dead_letters: parts.dead_letters,
-            open: Vec::new(),
-            open_rows: 0,
-            open_bytes: 0,
-            open_since: None,
-            sealed,
+            options,
+            batches,
+            spool,
+            trackers,
+            keys,
+            clock,
+            tracker_states,
+            dead_letters,
             draining: None,
-            blocked: Blocked { since: None, seconds: parts.blocked_seconds },
             closed: None,
         }
-    }
-}
-
-/// Measures for how long there was work and nobody downstream to take it.
-struct Blocked {
-    since: Option<Instant>,
-    seconds: prometheus::Counter,
-}
-
-impl Blocked {
-    fn note(&mut self, is_blocked: bool, now: Instant) {
-        if let Some(since) = self.since {
-            self.seconds.inc_by(now.saturating_duration_since(since).as_secs_f64());
-        }
-        self.since = is_blocked.then_some(now);
     }
 }
 
@@ -310,17 +227,9 @@ impl Batcher {
         let Some(request) = slot.take() else { return };
         let IngestRequest { received_at, events, answer, reply, .. } = request;
         let rows = events.events() as usize;
-        let payload_bytes = payload.len();
         self.append(server_id, received_at, seq, rows, payload.clone(), key, answer, reply, admitted);
-        self.estate.open.push(OpenRecord {
-            record: StoredRecord { seq, events: rows as u32, payload },
-            events: events.map(drop),
-        });
-        self.estate.open_rows += rows;
-        self.estate.open_bytes += payload_bytes;
-        let clock = &self.estate.clock;
-        self.estate.open_since.get_or_insert_with(|| clock.instant());
-        if self.estate.open_rows >= self.estate.options.batch_rows {
+        let record = StoredRecord { seq, events: rows as u32, payload };
+        if self.estate.batches.add(record, events.map(drop)) {
             self.dispatch();
         }
     }
@@ -436,145 +345,12 @@ impl Batcher {
         }
     }
 
-    /// Gives free writers work, and seals what must not grow further.
     fn dispatch(&mut self) {
-        self.hand_out_what_is_due();
-        let is_blocked = self.estate.idle_writers.is_empty()
-            && (self.open_batch_is_due() || self.estate.sealed.iter().any(SealedBatch::is_ready));
-        self.estate.blocked.note(is_blocked, self.estate.clock.instant());
-    }
-
-    fn hand_out_what_is_due(&mut self) {
-        self.log_boundaries();
-        while !self.estate.idle_writers.is_empty() {
-            let next_ready = self.estate.sealed.iter().position(SealedBatch::is_ready);
-            if let Some(position) = next_ready {
-                self.hand_out(position);
-                continue;
-            }
-            // One boundary under way is enough for each free writer.
-            if self.estate.sealed.len() >= self.estate.idle_writers.len() || !self.open_batch_is_due() {
-                return;
-            }
-            self.seal_open_batch();
-        }
-        if self.estate.open_rows >= self.estate.options.batch_max_rows
-            || self.estate.open_bytes >= self.estate.options.batch_max_bytes
-        {
-            self.seal_open_batch();
-        }
-    }
-
-    fn open_batch_is_due(&self) -> bool {
-        let Some(since) = self.estate.open_since else { return false };
-        self.estate.open_rows >= self.estate.options.batch_rows
-            || self.estate.clock.instant().saturating_duration_since(since)
-                >= self.estate.options.flush_interval
-            || self.estate.draining.is_some()
-    }
-
-    fn seal_open_batch(&mut self) {
-        let Some(first) = self.estate.open.first() else {
-            self.estate.open_since = None;
-            return;
-        };
-        let range = SealedRange {
-            first_seq: first.record.seq,
-            last_seq: self.estate.open.last().map_or(first.record.seq, |last| last.record.seq),
-        };
-        let mut records = Vec::with_capacity(self.estate.open.len());
-        let mut events: Option<Accounted<()>> = None;
-        for open in self.estate.open.drain(..) {
-            records.push(open.record);
-            match &mut events {
-                None => events = Some(open.events),
-                Some(events) => events.absorb(open.events),
-            }
-        }
-        self.estate.open_rows = 0;
-        self.estate.open_bytes = 0;
-        self.estate.open_since = None;
-        let Some(events) = events else { return };
-        let in_memory = self.estate.sealed.iter().filter(|batch| batch.records.is_some()).count();
-        let keep_in_memory = in_memory < 2 * self.estate.options.writer_count;
-        self.estate.sealed.push_back(SealedBatch {
-            range,
-            records: keep_in_memory.then_some(records),
-            events,
-            state: SealState::Unlogged,
-            recovered: false,
-        });
-        self.log_boundaries();
-    }
-
-    fn log_boundaries(&mut self) {
-        for batch in &mut self.estate.sealed {
-            if !matches!(batch.state, SealState::Unlogged) {
-                continue;
-            }
-            batch.state = SealState::BeingLogged;
-            let range = batch.range;
-            let port = self.port.clone();
-            self.estate.spool.seal(range.first_seq, range.last_seq, move |result| {
-                port.tell(BatcherSignal::SealLogged { range, logged: result.is_ok() });
-            });
-        }
-    }
-
-    fn hand_out(&mut self, position: usize) {
-        let Some(writer) = self.estate.idle_writers.pop() else { return };
-        let Some(batch) = self.estate.sealed.remove(position) else { return };
-        let weight = Weight { events: batch.events.events(), bytes: 0 };
-        let port = self.port.clone();
-        let range = batch.range;
-        let job = WriteJob {
-            range,
-            records: batch.records,
-            recovered: batch.recovered,
-            events: batch.events,
-            on_ended: Box::new(move || port.tell(BatcherSignal::Written { writer, range })),
-        };
-        if let Err((job, refusal)) = self.estate.writers[writer].offer(job, weight) {
-            // An idle writer's mailbox is empty and admits anything; one that has ended is asked no more.
-            tracing::error!(writer, ?refusal, "an idle writer refused a batch");
-            self.estate.sealed.push_front(SealedBatch {
-                range: job.range,
-                records: job.records,
-                events: job.events,
-                state: SealState::Logged,
-                recovered: job.recovered,
-            });
-        }
-    }
-
-    /// A record that never reached the disk leaves its batch; its events were refused.
-    fn forget_failed(&mut self, seq: u64, rows: u64) {
-        if let Some(position) = self.estate.open.iter().position(|open| open.record.seq == seq) {
-            let failed = self.estate.open.remove(position);
-            self.estate.open_rows = self.estate.open_rows.saturating_sub(rows as usize);
-            self.estate.open_bytes = self.estate.open_bytes.saturating_sub(failed.record.payload.len());
-            failed.events.reject(RejectReason::SpoolFailed);
-            if self.estate.open.is_empty() {
-                self.estate.open_since = None;
-            }
-            return;
-        }
-        // Sealed, but not sent: the boundary is logged after every append of its range has ended.
-        let holds = |batch: &&mut SealedBatch| batch.range.first_seq <= seq && seq <= batch.range.last_seq;
-        let Some(batch) = self.estate.sealed.iter_mut().find(holds) else { return };
-        if let Some(records) = &mut batch.records {
-            records.retain(|record| record.seq != seq);
-        }
-        batch.events.split_off(rows).reject(RejectReason::SpoolFailed);
+        self.estate.batches.dispatch(&self.estate.spool, &self.port);
     }
 
     fn finish_drain_if_empty(&mut self) {
-        let busy = self.estate.idle_writers.len() < self.estate.writers.len();
-        if self.estate.draining.is_some()
-            && self.estate.open.is_empty()
-            && self.estate.sealed.is_empty()
-            && !busy
-        {
+        if self.estate.draining.is_some() && self.estate.batches.are_written() {
             self.rotate();
             if let Some(drained) = self.estate.draining.take() {
                 // Whoever asked may have given up waiting.
@@ -628,14 +404,12 @@ impl Worker for Batcher {
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
-            BatcherSignal::AppendFailed { seq, rows } => self.forget_failed(seq, rows),
+            BatcherSignal::AppendFailed { seq, rows } => self.estate.batches.forget_failed(seq, rows),
             BatcherSignal::KeyedAppendEnded { server_id, key, at, outcome } => {
                 self.estate.keys.finish(server_id, &key, at, outcome);
             }
             BatcherSignal::SealLogged { range, logged } => {
-                if let Some(batch) = self.estate.sealed.iter_mut().find(|batch| batch.range == range) {
-                    batch.state = if logged { SealState::Logged } else { SealState::Unlogged };
-                }
+                self.estate.batches.seal_ended(range, logged);
                 if logged {
                     self.dispatch();
                 }
@@ -644,19 +418,19 @@ impl Worker for Batcher {
                 crash_point::reach(CrashPoint::BeforeAcknowledge);
                 self.estate.spool.stored(range.first_seq, range.last_seq);
                 crash_point::reach(CrashPoint::AfterAcknowledge);
-                self.estate.idle_writers.push(writer);
+                self.estate.batches.writer_is_free(writer);
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
             BatcherSignal::Close(closed) => {
                 self.estate.closed = Some(CloseNotice(Some(closed)));
                 self.rotate();
-                self.estate.open.drain(..).for_each(|open| open.events.leave_in_spool());
-                self.estate.sealed.drain(..).for_each(|batch| batch.events.leave_in_spool());
+                self.estate.batches.leave_in_spool();
                 context.stop();
             }
             BatcherSignal::Drain(drained) => {
                 self.estate.draining = Some(drained);
+                self.estate.batches.drain();
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
@@ -666,13 +440,7 @@ impl Worker for Batcher {
     fn observe(&self) -> Value {
         let estate = &self.estate;
         json!({
-            "open_records": estate.open.len(),
-            "open_rows": estate.open_rows,
-            "open_bytes": estate.open_bytes,
-            "sealed_batches": estate.sealed.len(),
-            "sealed_batches_in_memory": estate.sealed.iter().filter(|batch| batch.records.is_some()).count(),
-            "idle_writers": estate.idle_writers.len(),
-            "writers": estate.writers.len(),
+            "batches": estate.batches.observe(),
             "next_spool_seq": estate.spool.next_seq(),
             "draining": estate.draining.is_some(),
             "server_in_work": self.in_work.as_ref().map(|(server_id, _)| server_id),

@@ -7,6 +7,7 @@
 pub mod accounting;
 pub mod batch;
 pub mod batcher;
+pub mod batches;
 pub mod clock;
 pub mod dead_letters;
 pub mod idempotency;

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use crate::accounting::Ledger;
 use crate::batch::SealedRange;
-use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, RecoveredBatch};
+use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal};
+use crate::batches::{Batches, RecoveredBatch};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
 use crate::idempotency::IdempotencyKeys;
@@ -130,17 +131,22 @@ impl Pipeline {
             })
             .collect();
         let metrics = families.of_kind("batcher");
+        let batches = Batches::new(
+            options.batcher,
+            clock.clone(),
+            writers,
+            earlier.batches,
+            metrics.blocked_seconds.clone(),
+        );
         let parts = BatcherParts {
             options: options.batcher,
-            writers,
+            batches,
             spool,
             trackers: earlier.trackers,
             keys,
             clock: clock.clone(),
             tracker_states,
             dead_letters: dead_letters.clone(),
-            recovered: earlier.batches,
-            blocked_seconds: metrics.blocked_seconds.clone(),
         };
         let post = Post {
             arbiter: &Arbiter::new().handle(),

@@ -3,7 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
-use crate::support::statistics::{StatsUnderTest, kill};
+use mohaa_domain::vocabulary::{EventType, GameType, Team};
+
+use crate::support::statistics::{StatsUnderTest, event, kill};
 
 const TODAY: &str = "2026-11-22T11:59:00Z";
 
@@ -79,4 +81,28 @@ async fn static_files_have_hashed_names_and_are_cached_for_ever() {
         assert_eq!(file.status, StatusCode::OK, "{url}");
         assert_eq!(file.header(CACHE_CONTROL), "public, max-age=31536000, immutable", "{url}");
     }
+}
+
+#[actix_web::test]
+async fn in_a_game_without_sides_nobody_has_one() {
+    let this = StatsUnderTest::start("free_for_all").await;
+    let mut events =
+        vec![kill("1", "2", "2026-11-22T11:00:00Z", 1), kill("2", "1", "2026-11-22T11:01:00Z", 1)];
+    let mut end = event(EventType::MatchEnd, "2026-11-22T11:02:00Z", 1);
+    end.0.winning_team = Team::None;
+    end.0.allies_score = Some(0);
+    end.0.axis_score = Some(0);
+    events.push(end);
+    for (_, stamp) in &mut events {
+        stamp.game_type = GameType::FreeForAll;
+    }
+    this.store(&events).await;
+    let page = this.get("/matches/round-1").await.text;
+    assert!(page.contains("Every man for himself"), "{page}");
+    for word in ["won the match", "score-allies", "Allies", "Axis"] {
+        assert!(!page.contains(word), "{word}: {page}");
+    }
+    assert!(!this.get("/matches").await.text.contains("Draw"));
+    let played = this.get("/api/v1/stats/player/1/matches").await.json();
+    assert_eq!(played["matches"][0]["result"], serde_json::Value::Null);
 }

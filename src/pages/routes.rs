@@ -127,6 +127,6 @@ pub(super) async fn match_detail(
     let found = pages.stats.match_detail(&id).await?;
     let map_name = found.map_name.as_deref().unwrap_or("unknown map");
     let title = format!("Match on {}", text::plain_name(map_name));
-    let context = json!({ "match": view::with_raw_names(&found)? });
+    let context = json!({ "match": view::match_detail(&found)? });
     pages.page(&request, viewer, "match.html", &title, &context).await
 }

@@ -9,7 +9,7 @@ use super::filters::game_type_label;
 use crate::http::ApiError;
 use crate::http::query::Paging;
 use crate::stats::Period;
-use crate::stats::answers::MatchSummary;
+use crate::stats::answers::{MatchAnswer, MatchSummary};
 
 /// The answer with raw names where it has plain ones: pages show colours.
 pub(super) fn with_raw_names<T: Serialize>(answer: &T) -> Result<Value, ApiError> {
@@ -33,17 +33,32 @@ fn put_raw_names(value: &mut Value) {
     }
 }
 
-/// Matches of a list. Where nobody fights for a side there is no score to show.
+/// Matches of a list.
 pub(super) fn matches(matches: &[MatchSummary]) -> Result<Value, ApiError> {
     let mut value = with_raw_names(&matches)?;
-    for summary in value.as_array_mut().into_iter().flatten() {
-        let has_sides = !matches!(summary["gametype"].as_str(), Some("ffa" | "single"));
-        if !has_sides {
-            summary["allies_score"] = Value::Null;
-            summary["axis_score"] = Value::Null;
-        }
-    }
+    value.as_array_mut().into_iter().flatten().for_each(take_sides_out);
     Ok(value)
+}
+
+/// One match with all that is known of it.
+pub(super) fn match_detail(found: &MatchAnswer) -> Result<Value, ApiError> {
+    let mut value = with_raw_names(found)?;
+    take_sides_out(&mut value);
+    Ok(value)
+}
+
+/// Where nobody fights for a side there is neither a score nor a winner to show, and players stand in one list: their
+/// teams are only the colours of their coats.
+fn take_sides_out(summary: &mut Value) {
+    if !matches!(summary["gametype"].as_str(), Some("ffa" | "single")) {
+        return;
+    }
+    for side_of in ["allies_score", "axis_score", "winning_team"] {
+        summary[side_of] = Value::Null;
+    }
+    for player in summary.get_mut("scoreboard").and_then(Value::as_array_mut).into_iter().flatten() {
+        player["team"] = Value::Null;
+    }
 }
 
 pub(super) fn choices(values: &[&str], labels: &[&str]) -> Value {

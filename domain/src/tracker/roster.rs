@@ -13,6 +13,7 @@ use super::is_short;
 use crate::event::{Player, Text};
 use crate::player::{Identity, Slot, guest_id, identify, team_named_in_guid};
 use crate::vocabulary::Team;
+use crate::weapon::WeaponSlug;
 
 /// Players that are remembered per match: a full server of 64 slots, each taken by eight people.
 pub const MAX_PLAYERS: usize = 512;
@@ -38,6 +39,14 @@ struct Seen {
     /// Slug of the weapon of the last shot, `""` while that is not known.
     #[serde(default, skip_serializing_if = "Text::is_empty")]
     fired: Text,
+}
+
+impl Seen {
+    /// Whether it can be an entry of ours, before it is taken over from outside: hits are stamped with `fired`.
+    fn is_sound(&self) -> bool {
+        let is_slug = |text: &Text| text.parse::<WeaponSlug>().is_ok_and(|slug| slug.as_str() == text);
+        is_short(&self.id) && (self.fired.is_empty() || is_short(&self.fired) && is_slug(&self.fired))
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -74,9 +83,7 @@ struct CacheEntry {
 
 impl Roster {
     pub fn is_sound(&self) -> bool {
-        self.seen.len() <= MAX_PLAYERS
-            && self.oldest < MAX_PLAYERS
-            && self.seen.iter().all(|seen| is_short(&seen.id) && is_short(&seen.fired))
+        self.seen.len() <= MAX_PLAYERS && self.oldest < MAX_PLAYERS && self.seen.iter().all(Seen::is_sound)
     }
 
     /// Says who a block means, and learns the team from it.

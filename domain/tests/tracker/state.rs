@@ -5,6 +5,7 @@ use mohaa_domain::tracker::{
     EventWindow, FORGOTTEN_AFTER_MS, MAX_MATCHES, MAX_PLAYERS, SnapshotError, Tracker, Trackers,
 };
 use mohaa_domain::vocabulary::Team;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{Described, SERVER, Server, at, jump, player};
@@ -103,7 +104,13 @@ fn state_that_no_tracker_could_have_is_an_error() {
         (format!("{of_match}/map_name"), long.clone()),
         (format!("{of_match}/roster/oldest"), MAX_PLAYERS.into()),
         (format!("{of_match}/roster/seen"), players.into()),
-        (format!("{of_match}/roster/seen/0/id"), long),
+        (format!("{of_match}/roster/seen/0/id"), long.clone()),
+        // Hits are stamped with it, and no weapon is called so.
+        (format!("{of_match}/roster/seen/0"), json!({"id": "4711", "team": "Axis", "fired": long})),
+        (
+            format!("{of_match}/roster/seen/0"),
+            json!({"id": "4711", "team": "Axis", "fired": "kunauth_1ar98k"}),
+        ),
     ];
     for (place, value) in unsound {
         let mut state = sound.clone();

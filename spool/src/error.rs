@@ -60,6 +60,9 @@ pub enum AppendError {
     NoSegment,
     #[error("{first}..={last} is not a range of sequence numbers below {next_seq}")]
     InvalidSeal { first: u64, last: u64, next_seq: u64 },
+    /// The next process would not take a record of such a number for one of ours.
+    #[error("all sequence numbers are used up; a file with forged numbers is in the spool's directory")]
+    NumbersUsedUp,
     #[error("the spool is closed")]
     Closed,
 }

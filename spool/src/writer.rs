@@ -205,6 +205,9 @@ impl Writer {
             return Err(AppendError::TooLarge { bytes, limit });
         }
         let seed = self.seed()?;
+        if seq >= NUMBER_LIMIT {
+            return Err(AppendError::NumbersUsedUp);
+        }
         if seq + RESERVATION_MARGIN >= self.identity.reserved_below {
             let further = Identity { reserved_below: seq + RESERVATION, ..self.identity };
             match further.publish(&*self.shared.storage, &self.shared.dir) {
@@ -336,6 +339,12 @@ impl Writer {
             return;
         }
         let ordinal = self.next_ordinal;
+        if ordinal >= NUMBER_LIMIT || first_seq >= NUMBER_LIMIT {
+            // A segment of that name would be nobody's at the next start.
+            self.shared.gauges.failed_rotations.fetch_add(1, Ordering::Relaxed);
+            lock(&self.shared.queue).rotation = Rotation::Failed(Instant::now());
+            return;
+        }
         let spool_id = self.shared.spool_id;
         let name = segment_name(ordinal, first_seq);
         let header = SegmentHeader { spool_id, ordinal, first_seq, created_at_ms: unix_ms(), state }.encode();

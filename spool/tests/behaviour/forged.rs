@@ -42,11 +42,23 @@ fn segment(storage: &FakeStorage, ordinal: u64, first_seq: u64, seqs: &[u64]) {
     write(storage, &format!("segment-{ordinal:020}-{first_seq:020}"), &bytes);
 }
 
-fn assert_takes_appends(spool: &Spool) {
+/// Takes an append, and the next start finds it.
+fn assert_takes_appends(storage: &FakeStorage, spool: Spool) {
+    spool.rotate(b"state".to_vec()).unwrap();
+    let mut outcomes = Outcomes::new();
+    outcomes.append(&spool, "new");
+    outcomes.all_succeed();
+    spool.close(LONG).unwrap();
+    let (_spool, recovered) = open(options(storage));
+    assert!(payloads(recovered.records).contains(&b"new".to_vec()));
+}
+
+/// Takes none, rather than one that the next start would not find.
+fn assert_refuses_appends(spool: &Spool) {
     spool.rotate(b"state".to_vec()).unwrap();
     let mut outcomes = Outcomes::new();
     outcomes.append(spool, "new");
-    outcomes.all_succeed();
+    assert!(matches!(outcomes.all()[..], [(_, Err(_))]));
 }
 
 #[test]
@@ -58,7 +70,7 @@ fn an_identity_that_reserved_nearly_all_numbers_is_damage() {
         let (spool, recovered) = open(options(&storage));
         assert_eq!(recovered.damage[0].kind, DamageKind::UnreadableIdentity);
         assert_eq!(payloads(recovered.records), [b"0: 1", b"0: 2"]);
-        assert_takes_appends(&spool);
+        assert_takes_appends(&storage, spool);
     }
 }
 
@@ -70,8 +82,20 @@ fn a_segment_at_the_end_of_all_ordinals_is_none_of_ours() {
         segment(&storage, ordinal, first_seq, &[first_seq]);
         let (spool, recovered) = open(options(&storage));
         assert!(payloads(recovered.records).is_empty());
-        assert_takes_appends(&spool);
+        assert_takes_appends(&storage, spool);
     }
+}
+
+#[test]
+fn behind_the_last_of_all_ordinals_nothing_is_taken_that_the_next_start_would_not_find() {
+    let storage = FakeStorage::new();
+    identity(&storage, 100);
+    segment(&storage, (1 << 62) - 1, 1, &[1]);
+    let (spool, _) = open(options(&storage));
+    assert_refuses_appends(&spool);
+    spool.close(LONG).unwrap();
+    let (_spool, recovered) = open(options(&storage));
+    assert_eq!(payloads(recovered.records).len(), 1);
 }
 
 #[test]
@@ -80,7 +104,8 @@ fn records_without_an_identity_count_as_far_as_numbers_go_and_no_further() {
     segment(&storage, 0, 1, &[1, (1 << 62) - 1, u64::MAX - 1]);
     let (spool, recovered) = open(options(&storage));
     assert_eq!(collect(recovered.records).len(), 2);
-    assert_takes_appends(&spool);
+    // No number is left behind the last one.
+    assert_refuses_appends(&spool);
 }
 
 #[test]
@@ -127,5 +152,5 @@ fn a_number_that_two_segments_claim_is_given_back_once() {
     );
     assert_eq!(payloads(recovered.records), [b"0: 1".to_vec(), b"0: 2".to_vec(), b"2: 51".to_vec()]);
     assert_eq!(recovered.unstored_records, 3);
-    assert_takes_appends(&spool);
+    assert_takes_appends(&storage, spool);
 }

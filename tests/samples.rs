@@ -236,12 +236,6 @@ impl Case {
     }
 }
 
-/// Without the checksum and length at the end of a gzip stream.
-fn cut_by_eight(mut packed: Vec<u8>) -> Vec<u8> {
-    packed.truncate(packed.len() - 8);
-    packed
-}
-
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(body).unwrap();
@@ -328,8 +322,6 @@ async fn what_can_be_read_of_a_damaged_body_is_stored_and_the_rest_is_named() {
         Case::new("a label that is none", "type=jump&player_name=1", vec![jump("1")])
             .with(&[("Content-Type", "???")]),
         Case::new("gzip", gzip(br#"[{"type":"jump","player_name":"1"}]"#), vec![jump("1")])
-            .with(&[("Content-Encoding", "gzip")]),
-        Case::new("gzip cut short", cut_by_eight(gzip(br#"[{"type":"jump","player_name":"1"}]"#)), vec![jump("1")])
             .with(&[("Content-Encoding", "gzip")]),
         Case::new("zstd", zstd::encode_all(&b"type=jump&player_name=1"[..], 3).unwrap(), vec![jump("1")])
             .with(&[("Content-Encoding", "zstd")]),

@@ -1,23 +1,23 @@
 //! What ClickHouse answered, kept by statement and data version, so that equal questions cost one query.
 //!
-//! - **Fresh**: an answer is found again only under the version it was asked for. Nothing waits for an answer that was
-//!   asked for under an earlier one.
+//! - **Fresh**: an answer is found again only under the version it was asked for, and under the next one for a moment
+//!   ([`DataVersion::has_just_moved`]): whoever comes then has the earlier answer at once, and the new one is asked for.
 //! - **Single flight**: of equal statements at once, the first is sent and the others wait for it. It runs as a task of
 //!   its own, so a caller who goes away takes it from nobody.
-//! - **Bounded**: by an estimate of bytes, the least recently used goes first. Answers of earlier versions are dropped
-//!   when the version moves.
+//! - **Bounded**: by an estimate of bytes, the least recently used goes first. Answers of earlier versions are no longer
+//!   used, and go by that.
 //! - Errors are never kept.
 
 use std::any::{Any, TypeId};
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use moka::{Entry, Expiry};
 use prometheus::{IntCounter, IntGauge, Registry};
+use tokio::task::JoinHandle;
 
 use super::query::{Sql, Value};
 use crate::data_version::DataVersion;
@@ -33,11 +33,15 @@ const LONGEST_LIFE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
     UntilDataChanges,
-    /// It also changes by the passing of time.
-    ForASecond,
+    /// It also changes by the passing of time. Longer than a version has to live at least, so that it can serve for a
+    /// moment after the next one has come.
+    Briefly,
 }
 
-#[derive(PartialEq, Eq, Hash)]
+/// See [`Holds::Briefly`].
+const BRIEFLY: Duration = Duration::from_millis(1_500);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct StatementKey {
     text: String,
     values: Vec<Value>,
@@ -59,7 +63,7 @@ impl Expiry<StatementKey, CachedRows> for Lifetime {
     fn expire_after_create(&self, _: &StatementKey, cached: &CachedRows, _: Instant) -> Option<Duration> {
         match cached.holds {
             Holds::UntilDataChanges => Some(LONGEST_LIFE),
-            Holds::ForASecond => Some(Duration::from_secs(1)),
+            Holds::Briefly => Some(BRIEFLY),
         }
     }
 }
@@ -69,8 +73,6 @@ impl Expiry<StatementKey, CachedRows> for Lifetime {
 pub struct AnswerCache {
     rows: Cache<StatementKey, CachedRows>,
     version: DataVersion,
-    /// The version whose answers the cache holds.
-    cached_version: Arc<AtomicU64>,
     hits: IntCounter,
     misses: IntCounter,
     entries: IntGauge,
@@ -99,7 +101,7 @@ impl AnswerCache {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Lifetime)
             .build();
-        Ok(Self { rows, version, cached_version: Arc::default(), hits, misses, entries })
+        Ok(Self { rows, version, hits, misses, entries })
     }
 
     /// The rows of `sql`'s answer, from memory or by `ask`.
@@ -114,18 +116,19 @@ impl AnswerCache {
         E: Send + Sync + 'static,
     {
         let version = self.version.current();
-        if self.cached_version.swap(version, Ordering::AcqRel) != version {
-            self.rows.invalidate_all();
-        }
         let key = StatementKey {
             text: sql.text.clone(),
             values: sql.values.iter().map(Value::for_cache).collect(),
             row_type: TypeId::of::<T>(),
             version,
         };
+        let earlier = match self.version.has_just_moved() && !self.rows.contains_key(&key) {
+            true => self.rows.get(&StatementKey { version: version.wrapping_sub(1), ..key.clone() }).await,
+            false => None,
+        };
         let key_bytes = key.text.len();
         let misses = self.misses.clone();
-        let entry = single_flight(&self.rows, key, async move {
+        let flight = take_off(&self.rows, key, async move {
             misses.inc();
             let rows = ask.await?;
             let bytes = key_bytes + rows.len() * (size_of::<T>() + TEXT_BYTES_OF_A_ROW);
@@ -134,8 +137,13 @@ impl AnswerCache {
                 bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
                 rows: Arc::new(rows),
             })
-        })
-        .await?;
+        });
+        if let Some(earlier) = earlier {
+            self.hits.inc();
+            // The flight goes on without us, for whoever comes next.
+            return earlier.rows.downcast().map_err(|_| FlightError::Lost);
+        }
+        let entry = land(flight).await?;
         if entry.is_fresh() {
             self.rows.run_pending_tasks().await;
             self.entries.set(i64::try_from(self.rows.entry_count()).unwrap_or(i64::MAX));
@@ -167,8 +175,27 @@ where
     V: Clone + Send + Sync + 'static,
     E: Send + Sync + 'static,
 {
+    land(take_off(cache, key, init)).await
+}
+
+type Flight<K, V, E> = JoinHandle<Result<Entry<K, V>, Arc<E>>>;
+
+/// Begins a flight, or joins the one that is under way.
+fn take_off<K, V, E>(
+    cache: &Cache<K, V>,
+    key: K,
+    init: impl Future<Output = Result<V, E>> + Send + 'static,
+) -> Flight<K, V, E>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
     let cache = cache.clone();
-    let flight = tokio::spawn(async move { cache.entry(key).or_try_insert_with(init).await });
+    tokio::spawn(async move { cache.entry(key).or_try_insert_with(init).await })
+}
+
+async fn land<K, V, E>(flight: Flight<K, V, E>) -> Result<Entry<K, V>, FlightError<E>> {
     match flight.await {
         Ok(landed) => landed.map_err(FlightError::Failed),
         Err(_) => Err(FlightError::Lost),

@@ -98,7 +98,7 @@ pub(super) fn status(is_ended: bool) -> &'static str {
 
 /// What silence ends may end at any moment; what has ended is changed by data alone.
 fn until_silence(rows: &[OutcomeRow]) -> Holds {
-    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::ForASecond }
+    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::Briefly }
 }
 
 impl OutcomeRow {
@@ -162,7 +162,7 @@ impl Stats {
             .text(" ORDER BY ended_at DESC, match_id LIMIT ?")
             .bind(i64::from(limit));
         // A live match may end by silence, and none of these rows tells whether there is one.
-        let rows: Vec<OutcomeRow> = self.rows_that_hold(rows, |_| Holds::ForASecond).await?;
+        let rows: Vec<OutcomeRow> = self.rows_that_hold(rows, |_| Holds::Briefly).await?;
         self.summaries(rows).await
     }
 

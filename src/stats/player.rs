@@ -100,7 +100,7 @@ struct PlayedRow {
 
 /// See `matches`.
 fn until_silence(rows: &[PlayedRow]) -> Holds {
-    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::ForASecond }
+    if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::Briefly }
 }
 
 fn unknown_player() -> ApiError {

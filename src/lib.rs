@@ -1,5 +1,8 @@
 //! mohaa-stats: takes in telemetry of OpenMOHAA game servers, loses none of it, and turns it into statistics.
 
+pub mod access;
+pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clickhouse;
@@ -11,8 +14,10 @@ pub mod ingest;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
+pub mod players;
 pub mod postgres;
 pub mod redis;
+pub mod routes;
 pub mod servers;
 pub mod simulate;
 pub mod startup;

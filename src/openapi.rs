@@ -8,7 +8,7 @@ use utoipa::openapi::{Header, Info, RefOr, Required, Response};
 
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{Parameter, QueryShape};
-use crate::{ingest, ops, stats, users};
+use crate::{admin, auth, ingest, ops, players, stats, users};
 
 /// What is not statistics.
 #[derive(OpenApi)]
@@ -34,6 +34,10 @@ struct CommonApi;
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = CommonApi::openapi();
     document.merge(stats::StatsApi::openapi());
+    document.merge(auth::AuthApi::openapi());
+    document.merge(users::AccountApi::openapi());
+    document.merge(admin::AdminApi::openapi());
+    document.merge(players::PlayersApi::openapi());
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
     info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
     document.info = info;
@@ -48,11 +52,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE))),
     );
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
             document_common_answers(path, operation);
         }
     }
-    for (path, shape) in stats::QUERY_SHAPES {
+    for (path, shape) in stats::QUERY_SHAPES.iter().chain(admin::QUERY_SHAPES) {
         let item = document.paths.paths.get_mut(*path);
         if let Some(operation) = item.and_then(|item| item.get.as_mut()) {
             document_query(operation, shape);

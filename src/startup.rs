@@ -27,7 +27,8 @@ use sqlx::PgPool;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::auth::{AccessTokens, SessionCookies};
+use crate::access;
+use crate::auth::{self, AccessTokens, GuessLimits, Revocations, SessionCookies, Sessions};
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
@@ -37,16 +38,20 @@ use crate::data_version::DataVersion;
 use crate::http::assets::Assets;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
-use crate::ingest::{self, Ingest, IngestLimits};
+use crate::ingest::{Ingest, IngestLimits};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
-use crate::ops::{self, HealthMonitor, OpsMetrics};
+use crate::ops::{HealthMonitor, OpsMetrics};
 use crate::pages::{self, Pages};
+use crate::players::{self, PlayerLinksCopy};
+use crate::postgres::watch::Watcher;
 use crate::redis::{self as redis_store, SharedDataVersion, TrackerStates};
 use crate::servers::ServerTokens;
-use crate::stats::{self, AnswerCache, Stats};
-use crate::{postgres, simulate, users};
+use crate::stats::{AnswerCache, Stats};
+use crate::{postgres, routes, simulate};
 
+/// Claims of players that wait to be looked up; further ones are not heard.
+const MOST_WAITING_CLAIMS: usize = 1_000;
 /// A batch of the largest size; see `WORKER_BATCH_MAX`.
 const BATCH_MAX_BYTES: usize = 32 << 20;
 /// How long the start waits for PostgreSQL's schema.
@@ -271,6 +276,8 @@ pub struct Application {
     comparisons: Arc<Comparisons>,
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
+    /// They end when dropped.
+    _watchers: [Watcher; 2],
 }
 
 impl Application {
@@ -306,6 +313,7 @@ impl Application {
         let Surroundings { storage, clock } = surroundings;
         let tracker_states = TrackerStates::new(redis.clone());
         let (changed_trackers, changes) = mpsc::unbounded_channel();
+        let (claims, claimed) = mpsc::channel(MOST_WAITING_CLAIMS);
         let data_version = DataVersion::default();
         let store =
             Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone(), data_version.clone()));
@@ -315,6 +323,7 @@ impl Application {
             &registry,
             clock.clone(),
             changed_trackers,
+            claims,
         )?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
@@ -328,15 +337,22 @@ impl Application {
             &registry,
         )?;
         let comparisons = reconciler.comparisons();
-        let tokens = Arc::new(
-            ServerTokens::start(postgres.clone(), Some(config.data_dir.join("server-tokens.json"))).await,
-        );
+        let server_tokens =
+            ServerTokens::start(postgres.clone(), Some(config.data_dir.join("server-tokens.json"))).await;
+        let revocations = Revocations::default();
+        let revocations_watcher = revocations.watch(postgres.clone()).await;
+        let links = PlayerLinksCopy::new(postgres.clone(), clickhouse.clone(), data_version.clone());
+        let links_watcher = links.watch().await;
+        let secret = config.jwt_secret.as_ref().ok_or(StartError::MissingSetting { name: "JWT_SECRET" })?;
+        let access_tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
+        let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
         let background = vec![
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis))),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
+            actix_web::rt::spawn(players::take_claims(claimed, postgres.clone())),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
                 clickhouse.clone(),
@@ -360,7 +376,6 @@ impl Application {
             stats: Data::new(stats),
             ingest: Data::new(Ingest {
                 pipeline: pipeline.clone(),
-                tokens,
                 tracker_states,
                 clock,
                 metrics: IngestMetrics::new(&registry)?,
@@ -376,11 +391,10 @@ impl Application {
                 pipeline: pipeline.clone(),
             }),
             postgres: Data::new(postgres.clone()),
-            access_tokens: config
-                .jwt_secret
-                .as_ref()
-                .map(|secret| Data::new(AccessTokens::new(secret, config.jwt_secret_previous.as_ref()))),
+            server_tokens: Data::new(server_tokens),
+            sessions: Data::new(sessions),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
+            guess_limits: Data::new(GuessLimits::default()),
             metrics_are_elsewhere: config.ops_listen.is_some(),
         };
         let ops_server = match config.ops_listen {
@@ -415,6 +429,7 @@ impl Application {
             comparisons,
             ops_server,
             background,
+            _watchers: [revocations_watcher, links_watcher],
         })
     }
 
@@ -466,8 +481,10 @@ struct State {
     ingest: Data<Ingest>,
     ops: Data<Ops>,
     postgres: Data<PgPool>,
-    access_tokens: Option<Data<AccessTokens>>,
+    server_tokens: Data<ServerTokens>,
+    sessions: Data<Sessions>,
     session_cookies: Data<SessionCookies>,
+    guess_limits: Data<GuessLimits>,
     metrics_are_elsewhere: bool,
 }
 
@@ -479,16 +496,17 @@ impl State {
             .app_data(self.ingest.clone())
             .app_data(self.ops.clone())
             .app_data(self.postgres.clone())
-            .app_data(self.session_cookies.clone());
-        if let Some(access_tokens) = &self.access_tokens {
-            service.app_data(access_tokens.clone());
-        }
-        service
+            .app_data(self.session_cookies.clone())
+            .app_data(self.guess_limits.clone())
+            .app_data(self.server_tokens.clone())
+            .app_data(self.sessions.clone())
+            .app_data(pages::error_pages())
             .configure(http::configure_extractors)
             // Thousands of requests a second with answers of a line: nothing here for a browser to heed or unpack.
-            .configure(ingest::configure)
+            .configure(|service| access::mount(service, &routes::of_game_servers()))
             .service(
                 web::scope("")
+                    .wrap(from_fn(auth::keep_signed_in))
                     .wrap(from_fn(security::headers))
                     .wrap(Compress::default())
                     .configure(|service| self.configure_what_people_see(service)),
@@ -496,16 +514,8 @@ impl State {
     }
 
     fn configure_what_people_see(&self, service: &mut web::ServiceConfig) {
-        service
-            .configure(ops::handlers::configure_probes)
-            .configure(ops::actors::configure)
-            .configure(stats::configure)
-            .route("/api/v1/users/me", web::get().to(users::me))
-            .configure(|service| self.assets.configure(service))
-            .configure(pages::configure);
-        if !self.metrics_are_elsewhere {
-            service.configure(ops::handlers::configure_metrics);
-        }
+        self.assets.configure(service);
+        access::mount(service, &routes::of_people(self.metrics_are_elsewhere));
     }
 }
 
@@ -528,10 +538,7 @@ fn serve_ops(address: SocketAddr, ops: Data<Ops>) -> Result<ServerHandle, StartE
         tracing::info!(url = crate::config::local_url(bound), "health, readiness and metrics");
     }
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(ops.clone())
-            .configure(ops::handlers::configure_probes)
-            .configure(ops::handlers::configure_metrics)
+        App::new().app_data(ops.clone()).configure(|service| access::mount(service, &routes::of_operators()))
     })
     .workers(1)
     .disable_signals()

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use mohaa_stats::auth::AccessTokens;
-use mohaa_stats::config::Secret;
 use mohaa_stats::users::Role;
 
-use crate::support::{JWT_SECRET, Service, eventually};
+use crate::support::{Service, eventually};
 
 /// Paths of the contract, with values for their placeholders. Those that are not built yet answer 404 for the route.
 const PATHS: [(&str, &str); 38] = [
@@ -139,10 +137,9 @@ async fn every_alert_rule_is_about_metrics_that_there_are() {
 #[actix_web::test]
 async fn an_admin_sees_every_actor_with_its_mailbox_and_nobody_else_does() {
     let service = Service::start("ops_actors").await;
-    let tokens = AccessTokens::new(&Secret::new(JWT_SECRET), None);
     let get = async |role| {
-        let token = format!("Bearer {}", tokens.issue(1_000_000_001, role).unwrap());
-        service.client.get_with("/api/v1/ops/actors", &[("Authorization", token.as_str())]).await
+        let (_, token) = service.add_user("Anna", role).await;
+        service.client.get_as(&token, "/api/v1/ops/actors").await
     };
     service.client.get("/api/v1/ops/actors").await.assert_refused(401, "not_signed_in");
     get(Role::Organizer).await.assert_refused(403, "not_allowed");

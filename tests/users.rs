@@ -1,15 +1,9 @@
 //! Users and their one-time login links against a real PostgreSQL.
 
 use crate::database::fresh_database;
-use actix_web::{
-    App,
-    http::header::AUTHORIZATION,
-    test::{TestRequest, call_service, init_service, read_body_json},
-    web,
-};
+use crate::support::Service;
 use mohaa_stats::{
-    auth::{AccessTokens, LoginLinkError, consume_login_link, find_login_link, make_login_link},
-    config::Secret,
+    auth::{LoginLinkError, consume_login_link, find_login_link, make_login_link},
     users::{self, DisplayName, Role},
 };
 
@@ -81,43 +75,17 @@ async fn a_login_link_ends_after_24_hours() {
 
 #[actix_web::test]
 async fn the_signed_in_user_is_told_who_it_is() {
-    let database = fresh_database("me").await;
-    let user = users::add(&database.pool, &name("Ännchen ^1!"), Role::Organizer).await.unwrap();
-    sqlx::query("INSERT INTO user_identities (player_id, user_id) VALUES ('4711', $1)")
-        .bind(user.user_id)
-        .execute(&database.pool)
-        .await
-        .unwrap();
-    let tokens = AccessTokens::new(&Secret::new("0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e"), None);
-    let (known, unknown) = (
-        tokens.issue(user.user_id, user.role).unwrap(),
-        tokens.issue(user.user_id + 1, Role::Admin).unwrap(),
-    );
-    let app = init_service(
-        App::new()
-            .app_data(web::Data::new(tokens))
-            .app_data(web::Data::new(database.pool.clone()))
-            .route("/api/v1/users/me", web::get().to(users::me)),
-    )
-    .await;
-    let request = |token: Option<&str>| {
-        let request = TestRequest::get().uri("/api/v1/users/me");
-        match token {
-            Some(token) => request.insert_header((AUTHORIZATION, format!("Bearer {token}"))).to_request(),
-            None => request.to_request(),
-        }
-    };
-    let answer = call_service(&app, request(Some(&known))).await;
-    assert_eq!(answer.status(), 200);
-    let me: serde_json::Value = read_body_json(answer).await;
+    let service = Service::start("me").await;
+    let (user_id, token) = service.add_user("Ännchen ^1!", Role::Organizer).await;
+    service.link_player(user_id, "4711").await;
+    let me = service.client.get_as(&token, "/api/v1/users/me").await;
+    assert_eq!(me.status, 200, "{}", me.text);
+    let me = me.json();
     assert_eq!(me["user_id"], FIRST_USER_ID);
     assert_eq!((&me["display_name"], &me["role"]), (&"Ännchen ^1!".into(), &"organizer".into()));
     assert_eq!(me["player_ids"], serde_json::json!(["4711"]));
 
-    for token in [None, Some(unknown.as_str()), Some("nonsense")] {
-        let answer = call_service(&app, request(token)).await;
-        assert_eq!(answer.status(), 401, "{token:?}");
-        let error: serde_json::Value = read_body_json(answer).await;
-        assert!(error["code"].is_string() && error["error"].is_string(), "{error}");
-    }
+    service.client.get("/api/v1/users/me").await.assert_refused(401, "not_signed_in");
+    service.client.get_as("nonsense", "/api/v1/users/me").await.assert_refused(401, "invalid_token");
+    service.stop().await;
 }

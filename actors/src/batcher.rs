@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{ActorContext, AsyncContext, Context};
-use mohaa_domain::event::{Event, Millis, Text};
+use mohaa_domain::event::{Event, Millis, SecretText, Text};
 use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
 use mohaa_spool::crash_point::{self, CrashPoint};
 use mohaa_spool::{MAX_PAYLOAD_BYTES, Spool};
@@ -55,6 +55,14 @@ pub enum IngestOutcome {
     /// It repeats an accepted request, whose answer this is.
     Replayed(IngestAnswer),
     Rejected(RejectReason),
+}
+
+/// A player of a match says, by a code, whose they are.
+#[derive(Clone, Debug)]
+pub struct IdentityClaim {
+    pub code: SecretText,
+    pub player_id: Text,
+    pub player_name: Text,
 }
 
 /// How the Batcher forms batches.
@@ -108,6 +116,7 @@ pub struct BatcherEstate {
     keys: IdempotencyKeys,
     clock: Clock,
     tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
+    claims: mpsc::Sender<IdentityClaim>,
     dead_letters: DeadLetters,
     draining: Option<oneshot::Sender<()>>,
     /// Behind the spool, hence dropped after it was closed.
@@ -124,13 +133,24 @@ pub struct BatcherParts {
     pub clock: Clock,
     /// Where changed tracker states go, for other nodes.
     pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
+    /// Where claims of players go.
+    pub claims: mpsc::Sender<IdentityClaim>,
     pub dead_letters: DeadLetters,
 }
 
 impl From<BatcherParts> for BatcherEstate {
     fn from(parts: BatcherParts) -> Self {
-        let BatcherParts { options, batches, spool, trackers, keys, clock, tracker_states, dead_letters } =
-            parts;
+        let BatcherParts {
+            options,
+            batches,
+            spool,
+            trackers,
+            keys,
+            clock,
+            tracker_states,
+            claims,
+            dead_letters,
+        } = parts;
         Self {
             options,
             batches,
@@ -139,6 +159,7 @@ impl From<BatcherParts> for BatcherEstate {
             keys,
             clock,
             tracker_states,
+            claims,
             dead_letters,
             draining: None,
             closed: None,
@@ -285,6 +306,16 @@ impl Batcher {
             stamp.spool_index = index as u32;
             if let Some((key, _)) = &request.idempotency {
                 stamp.idempotency_key = key.clone();
+            }
+            if !event.claim_code.is_empty() {
+                let claim = IdentityClaim {
+                    code: event.claim_code.clone(),
+                    player_id: stamp.player_id.clone(),
+                    player_name: event.player.name.clone(),
+                };
+                // Nobody listens any more when the service is ending, and a flood is not listened to: the player claims
+                // once more then.
+                let _ = self.estate.claims.try_send(claim);
             }
             record.push(event, &stamp);
         }

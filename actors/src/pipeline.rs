@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::accounting::Ledger;
 use crate::batch::SealedRange;
-use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal};
+use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, IdentityClaim};
 use crate::batches::{Batches, RecoveredBatch};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
@@ -85,6 +85,7 @@ impl Pipeline {
         registry: &Registry,
         clock: Clock,
         tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
+        claims: mpsc::Sender<IdentityClaim>,
     ) -> Result<Self, PipelineError> {
         let directory = options.spool.dir.clone();
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
@@ -146,6 +147,7 @@ impl Pipeline {
             keys,
             clock: clock.clone(),
             tracker_states,
+            claims,
             dead_letters: dead_letters.clone(),
         };
         let post = Post {

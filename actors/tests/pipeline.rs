@@ -187,8 +187,9 @@ fn start_at(
     change(&mut options);
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
+    let (claims, _heard) = tokio::sync::mpsc::channel(1);
     let pipeline =
-        Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed).unwrap();
+        Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed, claims).unwrap();
     Running { pipeline, registry, clock }
 }
 

@@ -86,6 +86,9 @@ pub struct Event {
     /// Token of the tournament match that is played. Read while the event is fresh and never stored: an event
     /// read back from its row has none.
     pub match_token: SecretText,
+    /// Code by which the player claims to be somebody: of `!claim CODE` in chat, or of an `identity_claim`. Read while the
+    /// event is fresh and never stored, as above.
+    pub claim_code: SecretText,
     /// Seconds since the map was loaded, when `timestamp` was that.
     pub level_time: Option<f64>,
     /// The sender's own time, when `timestamp` was an epoch value or RFC 3339.

@@ -65,7 +65,8 @@ pub fn check_row(event: &Event, stamp: &Stamp) {
     row::encode(event, stamp, &mut bytes);
     let (read_event, read_stamp) =
         row::decode(&bytes, row::COLUMNS.len()).unwrap_or_else(|error| panic!("{error} of {event:?}"));
-    let expected = Event { match_token: SecretText::default(), ..event.clone() };
+    let expected =
+        Event { match_token: SecretText::default(), claim_code: SecretText::default(), ..event.clone() };
     assert_eq!((&read_event, &read_stamp), (&expected, stamp));
 }
 

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -32,6 +32,20 @@ pub struct Claims {
     pub nbf: u64,
     pub exp: u64,
     pub jti: Uuid,
+    /// The session that it belongs to.
+    pub sid: Uuid,
+    /// Which of the user's access states it was made for; a later one ends it.
+    #[serde(rename = "gen")]
+    pub generation: i32,
+}
+
+/// Whom a token is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    pub user_id: i32,
+    pub role: Role,
+    pub session_id: Uuid,
+    pub generation: i32,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +54,19 @@ pub enum InvalidAccessToken {
     Expired,
     #[error("the access token is not valid")]
     Invalid,
+    #[error("the access token's session has ended, or its user may do other things now")]
+    Revoked,
+    #[error("the access token's user is banned")]
+    Banned,
 }
 
-/// Makes and checks access tokens.
+/// Makes and checks access tokens. Cheap to clone.
+#[derive(Clone)]
 pub struct AccessTokens {
+    keys: Arc<Keys>,
+}
+
+struct Keys {
     current: Key,
     previous: Option<Key>,
     validation: Validation,
@@ -63,33 +86,36 @@ impl AccessTokens {
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY_SECONDS;
-        Self { current: Key::new(secret), previous: previous.map(Key::new), validation }
+        let keys = Keys { current: Key::new(secret), previous: previous.map(Key::new), validation };
+        Self { keys: Arc::new(keys) }
     }
 
     /// A token for this user that holds from now on.
-    pub fn issue(&self, user_id: i32, role: Role) -> Result<String, jsonwebtoken::errors::Error> {
+    pub fn issue(&self, subject: &Subject) -> Result<String, jsonwebtoken::errors::Error> {
         let now = jsonwebtoken::get_current_timestamp();
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: user_id.to_string(),
-            role,
+            sub: subject.user_id.to_string(),
+            role: subject.role,
             iat: now,
             nbf: now,
             exp: now + ACCESS_TOKEN_LIFETIME.as_secs(),
             jti: Uuid::new_v4(),
+            sid: subject.session_id,
+            generation: subject.generation,
         };
-        let header = Header { kid: Some(self.current.id.clone()), ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, &claims, &self.current.encoding)
+        let header = Header { kid: Some(self.keys.current.id.clone()), ..Header::new(Algorithm::HS256) };
+        jsonwebtoken::encode(&header, &claims, &self.keys.current.encoding)
     }
 
     pub fn verify(&self, token: &str) -> Result<Claims, InvalidAccessToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidAccessToken::Invalid)?;
         let key_id = header.kid.ok_or(InvalidAccessToken::Invalid)?;
-        let keys = [Some(&self.current), self.previous.as_ref()];
+        let keys = [Some(&self.keys.current), self.keys.previous.as_ref()];
         let key =
             keys.into_iter().flatten().find(|key| key.id == key_id).ok_or(InvalidAccessToken::Invalid)?;
-        jsonwebtoken::decode(token, &key.decoding, &self.validation).map(|data| data.claims).map_err(
+        jsonwebtoken::decode(token, &key.decoding, &self.keys.validation).map(|data| data.claims).map_err(
             |error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::ExpiredSignature => InvalidAccessToken::Expired,
                 _ => InvalidAccessToken::Invalid,
@@ -126,6 +152,10 @@ mod tests {
         AccessTokens::new(&Secret::new(secret), None)
     }
 
+    fn subject(role: Role) -> Subject {
+        Subject { user_id: 1_000_000_001, role, session_id: Uuid::nil(), generation: 0 }
+    }
+
     const ONE: &str = "0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e";
     const OTHER: &str = "9e7c5a3f0d8b6e4c2a1f9d7b5e3c8a0f";
 
@@ -134,7 +164,7 @@ mod tests {
     }
 
     fn issued() -> (Claims, Header) {
-        let token = tokens_of(ONE).issue(1_000_000_001, Role::Admin).unwrap();
+        let token = tokens_of(ONE).issue(&subject(Role::Admin)).unwrap();
         (tokens_of(ONE).verify(&token).unwrap(), jsonwebtoken::decode_header(&token).unwrap())
     }
 
@@ -156,10 +186,10 @@ mod tests {
 
     #[test]
     fn the_previous_key_still_opens_while_keys_change() {
-        let token = tokens_of(ONE).issue(1_000_000_001, Role::Player).unwrap();
+        let token = tokens_of(ONE).issue(&subject(Role::Player)).unwrap();
         let changed = AccessTokens::new(&Secret::new(OTHER), Some(&Secret::new(ONE)));
         assert!(changed.verify(&token).is_ok());
-        let new = changed.issue(1_000_000_001, Role::Player).unwrap();
+        let new = changed.issue(&subject(Role::Player)).unwrap();
         assert!(tokens_of(ONE).verify(&new).is_err() && tokens_of(OTHER).verify(&new).is_ok());
     }
 

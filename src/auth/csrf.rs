@@ -5,13 +5,11 @@
 
 use super::{SessionCookies, random_code};
 use crate::http::ApiError;
-use actix_web::{
-    HttpRequest,
-    cookie::{Cookie, time::Duration},
-};
+use actix_web::{HttpRequest, cookie::Cookie};
+use std::time::Duration;
 
 pub const CSRF_COOKIE: &str = "mohaa_csrf";
-const CSRF_LIFETIME: Duration = Duration::days(1);
+const CSRF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const CSRF_BYTES: usize = 16;
 /// What `CSRF_BYTES` bytes are in base64 without padding.
 const CSRF_CHARS: usize = 22;
@@ -60,7 +58,7 @@ impl CsrfToken {
 }
 
 /// By the browser's own word: `Sec-Fetch-Site`, and `Origin`, whose host must be the one that was asked.
-fn is_cross_site(request: &HttpRequest) -> bool {
+pub(super) fn is_cross_site(request: &HttpRequest) -> bool {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     if header("Sec-Fetch-Site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return true;

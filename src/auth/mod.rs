@@ -1,17 +1,27 @@
-//! Who is calling: access tokens, the browser's session cookie, one-time login links, and the token that keeps
+//! Who is calling: sessions and their tokens, the browser's cookies, one-time login links, and the token that keeps
 //! forms from being sent by other sites.
 
 mod access_token;
+mod browser;
 mod csrf;
+mod guesses;
+mod handlers;
+mod identity;
 mod login_link;
+mod revocations;
 mod session;
-mod signed_in;
+mod sessions;
 
-pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken};
+pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
+pub use browser::{browser_label, keep_signed_in};
 pub use csrf::{CSRF_COOKIE, CsrfToken};
+pub use guesses::GuessLimits;
+pub use handlers::{AuthApi, routes};
+pub use identity::{Identity, identify};
 pub use login_link::{LoginLinkError, consume_login_link, find_login_link, make_login_link};
-pub use session::{SESSION_COOKIE, SessionCookies};
-pub use signed_in::{MaybeUser, SignedInUser};
+pub use revocations::Revocations;
+pub use session::{REFRESH_COOKIE, SESSION_COOKIE, SessionCookies};
+pub use sessions::{ListedSession, OpenedSession, SESSION_LIFETIME, SessionError, SessionKind, Sessions};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

@@ -1,10 +1,11 @@
-//! The browser's session: an access token in a cookie that scripts can't read and other sites can't send along
-//! with a form.
+//! The browser's session: an access token and a refresh token in cookies that scripts can't read and other sites can't
+//! send along with a form.
 
-use super::ACCESS_TOKEN_LIFETIME;
+use super::{ACCESS_TOKEN_LIFETIME, OpenedSession, SESSION_LIFETIME};
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 
 pub const SESSION_COOKIE: &str = "mohaa_session";
+pub const REFRESH_COOKIE: &str = "mohaa_refresh";
 
 /// Makes cookies as this service's address wants them.
 #[derive(Debug, Clone, Copy)]
@@ -18,37 +19,55 @@ impl SessionCookies {
         Self { secure: public_url.is_some_and(|url| url.starts_with("https://")) }
     }
 
-    /// Signs the browser in for as long as the token holds.
-    pub fn sign_in(self, access_token: String) -> Cookie<'static> {
-        let lifetime = Duration::seconds(ACCESS_TOKEN_LIFETIME.as_secs().cast_signed());
-        self.cookie(SESSION_COOKIE, access_token, lifetime)
+    /// Signs the browser in for as long as the tokens hold.
+    pub fn sign_in(self, opened: &OpenedSession) -> Vec<Cookie<'static>> {
+        let access = self.cookie(SESSION_COOKIE, opened.access_token.clone(), ACCESS_TOKEN_LIFETIME);
+        let refresh =
+            opened.refresh_token.clone().map(|token| self.cookie(REFRESH_COOKIE, token, SESSION_LIFETIME));
+        std::iter::once(access).chain(refresh).collect()
     }
 
-    pub fn sign_out(self) -> Cookie<'static> {
-        self.cookie(SESSION_COOKIE, String::new(), Duration::ZERO)
+    pub fn sign_out(self) -> Vec<Cookie<'static>> {
+        [SESSION_COOKIE, REFRESH_COOKIE]
+            .map(|name| self.cookie(name, String::new(), std::time::Duration::ZERO))
+            .into()
     }
 
-    pub(super) fn cookie(self, name: &'static str, value: String, lifetime: Duration) -> Cookie<'static> {
+    /// A cookie that only we read.
+    pub fn cookie(self, name: &'static str, value: String, lifetime: std::time::Duration) -> Cookie<'static> {
         Cookie::build(name, value)
             .path("/")
             .http_only(true)
             .same_site(SameSite::Lax)
             .secure(self.secure)
-            .max_age(lifetime)
+            .max_age(Duration::seconds(lifetime.as_secs().cast_signed()))
             .finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::SessionCookies;
+    use super::*;
 
     #[test]
-    fn the_session_cookie_is_secure_only_when_the_service_is_reached_by_https() {
-        let text = |public_url| SessionCookies::new(public_url).sign_in("token".to_owned()).to_string();
-        let plain = text(None);
-        assert_eq!(plain, "mohaa_session=token; HttpOnly; SameSite=Lax; Path=/; Max-Age=900");
-        assert_eq!(text(Some("http://stats.example.org")), plain);
-        assert!(text(Some("https://stats.example.org")).contains("; Secure"));
+    fn cookies_are_secure_only_when_the_service_is_reached_by_https() {
+        let opened = OpenedSession {
+            session_id: uuid::Uuid::nil(),
+            access_token: "access".to_owned(),
+            refresh_token: Some("refresh".to_owned()),
+        };
+        let texts = |public_url| {
+            SessionCookies::new(public_url).sign_in(&opened).iter().map(Cookie::to_string).collect::<Vec<_>>()
+        };
+        let plain = texts(None);
+        assert_eq!(
+            plain,
+            [
+                "mohaa_session=access; HttpOnly; SameSite=Lax; Path=/; Max-Age=900",
+                "mohaa_refresh=refresh; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000",
+            ]
+        );
+        assert_eq!(texts(Some("http://stats.example.org")), plain);
+        assert!(texts(Some("https://stats.example.org")).iter().all(|cookie| cookie.contains("; Secure")));
     }
 }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (2, "rollups", include_str!("../../clickhouse/0002_rollups.sql")),
     (3, "level_time", include_str!("../../clickhouse/0003_level_time.sql")),
     (4, "match_order", include_str!("../../clickhouse/0004_match_order.sql")),
+    (5, "player_links", include_str!("../../clickhouse/0005_player_links.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.

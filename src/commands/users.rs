@@ -2,7 +2,7 @@
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
-    auth::{AccessTokens, make_login_link},
+    auth::{AccessTokens, Revocations, SessionKind, Sessions, make_login_link},
     cli::UserCommand,
     config::Purpose,
     users::{self, DisplayName},
@@ -19,9 +19,15 @@ pub fn user(command: UserCommand) -> Result<(), CommandError> {
     block_on(async {
         let pool = open_postgres(&config).await?;
         let user = users::add(&pool, &name, role).await.map_err(CommandError::failed)?;
-        let access_token = tokens.issue(user.user_id, user.role).map_err(CommandError::failed)?;
+        let sessions = Sessions::new(pool.clone(), tokens, Revocations::default());
+        let opened = sessions
+            .open(user.user_id, SessionKind::Operator, "made at the command line")
+            .await
+            .map_err(CommandError::failed)?;
         let login_url =
             make_login_link(&pool, user.user_id, &config.base_url()).await.map_err(CommandError::failed)?;
-        print_json(&json!({ "user_id": user.user_id, "access_token": access_token, "login_url": login_url }))
+        print_json(
+            &json!({ "user_id": user.user_id, "access_token": opened.access_token, "login_url": login_url }),
+        )
     })
 }

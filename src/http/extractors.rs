@@ -1,9 +1,8 @@
-//! Extractors of the framework, made to answer in our own error shape, and resources that say which methods they take.
+//! Extractors of the framework, made to answer in our own error shape.
 
 use actix_web::error::{JsonPayloadError, PathError, UrlencodedError};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, web};
+use actix_web::{HttpRequest, web};
 
 use super::ApiError;
 
@@ -16,22 +15,6 @@ pub fn configure_extractors(config: &mut web::ServiceConfig) {
         .app_data(web::JsonConfig::default().limit(MAX_JSON_BYTES).error_handler(json_error))
         .app_data(web::PathConfig::default().error_handler(path_error))
         .app_data(web::FormConfig::default().limit(MAX_JSON_BYTES).error_handler(form_error));
-}
-
-/// A resource that answers GET (and HEAD), and every other method with 405 and `Allow`.
-pub fn get_only<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    web::resource(path).route(web::get().to(handler)).default_service(web::to(only_get_is_allowed))
-}
-
-async fn only_get_is_allowed() -> HttpResponse {
-    let mut response = ApiError::from_status(StatusCode::METHOD_NOT_ALLOWED).error_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
 }
 
 fn json_error(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {

@@ -17,6 +17,7 @@
 
 pub mod assets;
 pub mod caching;
+pub mod client_address;
 mod error;
 pub mod error_answers;
 mod extractors;
@@ -26,4 +27,4 @@ pub mod requests;
 pub mod security;
 
 pub use error::{ApiError, ErrorBody};
-pub use extractors::{configure_extractors, get_only};
+pub use extractors::configure_extractors;

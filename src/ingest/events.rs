@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::{Ingest, body, token};
+use super::{Ingest, body};
+use crate::access::GameServer;
 use crate::http::ApiError;
 
 /// At most so many errors are named in an answer.
@@ -78,15 +79,12 @@ pub struct EventError {
     security(("server_token" = []), ("bearer" = []))
 )]
 pub async fn ingest_events(
+    caller: GameServer,
     request: HttpRequest,
     ingest: Data<Ingest>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let header_token = token::of_headers(request.headers());
-    let known_server = match header_token {
-        Some(_) => Some(token::identify(&ingest.tokens, header_token).await?),
-        None => None,
-    };
+    let known_server = caller.of_headers(request.headers()).await?;
     let limits = &ingest.limits;
     let body = body::read(request.headers(), payload, limits.max_body_bytes, limits.chunk_timeout).await?;
     // Without a header nobody knows yet who speaks: too large a body is 413 and not 401, which would cost a script
@@ -101,7 +99,7 @@ pub async fn ingest_events(
         Some(server) => server,
         None => {
             let body_token = decoded.body_token.as_ref().map(wire::BodyToken::as_str);
-            token::identify(&ingest.tokens, body_token).await?
+            caller.identify(body_token).await?
         }
     };
     let idempotency = idempotency_key(request.headers())?.map(|key| (key, hash(&body.bytes)));

@@ -8,23 +8,19 @@ pub mod body;
 pub mod events;
 pub mod metrics;
 pub mod register;
-pub mod token;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web;
 use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::Pipeline;
 
 use self::metrics::IngestMetrics;
+use crate::access::{Route, post};
 use crate::redis::TrackerStates;
-use crate::servers::ServerTokens;
 
 /// What the ingest handlers need, the same for every worker.
 pub struct Ingest {
     pub pipeline: Pipeline,
-    pub tokens: Arc<ServerTokens>,
     pub tracker_states: TrackerStates,
     pub clock: Clock,
     pub metrics: IngestMetrics,
@@ -40,8 +36,9 @@ pub struct IngestLimits {
     pub chunk_timeout: Duration,
 }
 
-pub fn configure(service: &mut web::ServiceConfig) {
-    service
-        .service(web::resource("/api/v1/ingest/events").route(web::post().to(events::ingest_events)))
-        .service(web::resource("/api/v1/servers/register").route(web::post().to(register::register_server)));
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/api/v1/ingest/events", events::ingest_events),
+        post("/api/v1/servers/register", register::register_server),
+    ]
 }

@@ -1,5 +1,6 @@
 //! `POST /api/v1/servers/register`: what a game script calls that has no token.
 
+use crate::access::Anyone;
 use crate::http::ApiError;
 
 /// Register a game server by itself.
@@ -12,7 +13,7 @@ use crate::http::ApiError;
     request_body(content = String, description = "name, ip_address and port of the server", content_type = "*/*"),
     responses((status = 403, description = "`registration_closed`", body = crate::http::ErrorBody))
 )]
-pub async fn register_server() -> Result<String, ApiError> {
+pub async fn register_server(_: Anyone) -> Result<String, ApiError> {
     Err(ApiError::forbidden(
         "registration_closed",
         "servers can't register by themselves here: ask the operator to add yours and set its token in the script",

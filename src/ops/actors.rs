@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use mohaa_actors::supervision::{Failure, Instance};
@@ -13,9 +13,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::handlers::Ops;
-use crate::auth::SignedInUser;
-use crate::http::{ApiError, get_only};
-use crate::users::Role;
+use crate::access::{Admin, Route, get};
+use crate::http::ApiError;
 
 /// An actor answers in its turn: one that is busy for longer is shown without its state.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -79,8 +78,7 @@ impl From<Failure> for ActorFailure {
     ),
     security(("bearer" = []), ("session" = []))
 )]
-pub async fn list_actors(user: SignedInUser, ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
-    user.require(Role::Admin)?;
+pub async fn list_actors(_: Admin, ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
     let instances = ops.pipeline.actors.instances();
     let actors = join_all(instances.iter().map(|instance| report(instance))).await;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(ActorList { actors }))
@@ -105,6 +103,6 @@ async fn report(instance: &Instance) -> ActorReport {
     }
 }
 
-pub fn configure(service: &mut web::ServiceConfig) {
-    service.service(get_only("/api/v1/ops/actors", list_actors));
+pub fn routes() -> Vec<Route> {
+    vec![get("/api/v1/ops/actors", list_actors)]
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use mohaa_actors::pipeline::Pipeline;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::health::Checks;
 use super::{HealthMonitor, OpsMetrics};
-use crate::http::{ApiError, get_only};
+use crate::access::{Anyone, Route, get};
+use crate::http::ApiError;
 
 /// What the operations handlers need.
 pub struct Ops {
@@ -40,7 +41,7 @@ pub struct Readiness {
 
 /// The process is up.
 #[utoipa::path(get, path = "/health", tag = "Operations", responses((status = 200, description = "the process is up", body = Health)))]
-pub async fn health() -> HttpResponse {
+pub async fn health(_: Anyone) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
@@ -58,7 +59,7 @@ pub async fn health() -> HttpResponse {
         (status = 503, description = "starting, draining, or the spool is full or broken", body = Readiness),
     )
 )]
-pub async fn ready(ops: Data<Ops>) -> HttpResponse {
+pub async fn ready(_: Anyone, ops: Data<Ops>) -> HttpResponse {
     let checks = ops.health.checks();
     let ready = ops.health.is_ready();
     let degraded = !checks.all_ok() || ops.pipeline.actors.instances().iter().any(|actor| actor.is_failing());
@@ -80,7 +81,7 @@ pub async fn ready(ops: Data<Ops>) -> HttpResponse {
     tag = "Operations",
     responses((status = 200, description = "every metric", body = String, content_type = "text/plain"))
 )]
-pub async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
+pub async fn metrics(_: Anyone, ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
     let text = ops.metrics.render(&ops.pipeline, &ops.health).map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
@@ -88,12 +89,12 @@ pub async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
         .body(text))
 }
 
-/// Liveness and readiness, on the public address.
-pub fn configure_probes(service: &mut web::ServiceConfig) {
-    service.service(get_only("/health", health)).service(get_only("/ready", ready));
+/// Liveness and readiness, on the public address and on the operators' own.
+pub fn probes() -> Vec<Route> {
+    vec![get("/health", health), get("/ready", ready)]
 }
 
 /// Metrics, on the public address or on the operators' own (OPS_LISTEN).
-pub fn configure_metrics(service: &mut web::ServiceConfig) {
-    service.service(get_only("/metrics", metrics));
+pub fn metrics_routes() -> Vec<Route> {
+    vec![get("/metrics", metrics)]
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use super::Pages;
-use crate::auth::MaybeUser;
+use crate::access::Anyone;
 use crate::http::{ApiError, caching};
 use crate::openapi;
 
@@ -13,14 +13,14 @@ use crate::openapi;
 const DOCUMENT_LIFETIME: &str = "public, max-age=60";
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-pub(super) async fn document(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(super) async fn document(_: Anyone, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(&openapi::document()).map_err(ApiError::internal)?;
     Ok(caching::conditional(&request, body, "application/json", DOCUMENT_LIFETIME))
 }
 
 pub(super) async fn page(
+    viewer: Anyone,
     request: HttpRequest,
-    viewer: MaybeUser,
     pages: Data<Pages>,
 ) -> Result<HttpResponse, ApiError> {
     let document = serde_json::to_value(openapi::document()).map_err(ApiError::internal)?;

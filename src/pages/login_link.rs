@@ -1,57 +1,53 @@
 //! `/login/link/{code}`: the page of a one-time link. Looking at it uses nothing up; its button does.
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{PageHead, Pages};
+use super::{Form, Pages, see};
+use crate::access::{Anyone, NoFields, SafeForm};
 use crate::auth::{
-    AccessTokens, CsrfToken, LoginLinkError, SessionCookies, consume_login_link, find_login_link,
+    self, LoginLinkError, SessionCookies, SessionKind, Sessions, consume_login_link, find_login_link,
 };
 use crate::http::ApiError;
 
-#[derive(Deserialize)]
-pub(super) struct SignInForm {
-    #[serde(default)]
-    csrf: String,
-}
-
 pub(super) async fn ask(
+    _: Anyone,
     request: HttpRequest,
     pages: Data<Pages>,
     postgres: Data<PgPool>,
-    cookies: Data<SessionCookies>,
     code: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let user = find_login_link(&postgres, &code).await.map_err(link_error)?;
-    let csrf = CsrfToken::for_page(&request, **cookies);
-    let context = json!({ "name": user.display_name, "csrf": csrf.value, "code": code.as_str() });
-    let body = pages.render("login_link.html", &PageHead::of(&request, "Sign in"), &context)?;
-    let mut response = HttpResponse::Ok();
-    response.insert_header((CACHE_CONTROL, "no-store")).content_type("text/html; charset=utf-8");
-    if let Some(cookie) = csrf.cookie {
-        response.cookie(cookie);
-    }
-    Ok(response.body(body))
+    let context = json!({ "name": user.display_name, "code": code.as_str() });
+    pages
+        .form(Form {
+            request: &request,
+            viewer: None,
+            template: "login_link.html",
+            title: "Sign in",
+            context,
+        })
+        .await
 }
 
 pub(super) async fn sign_in(
+    _: Anyone,
     request: HttpRequest,
     postgres: Data<PgPool>,
     cookies: Data<SessionCookies>,
-    access_tokens: Data<AccessTokens>,
+    sessions: Data<Sessions>,
     code: Path<String>,
-    form: Form<SignInForm>,
+    _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    CsrfToken::check(&request, &form.csrf)?;
     let user = consume_login_link(&postgres, &code).await.map_err(link_error)?;
-    let token = access_tokens.issue(user.user_id, user.role).map_err(ApiError::internal)?;
-    let mut response = HttpResponse::SeeOther();
-    response.insert_header((LOCATION, "/")).insert_header((CACHE_CONTROL, "no-store"));
-    Ok(response.cookie(cookies.sign_in(token)).finish())
+    let opened = sessions.open(user.user_id, SessionKind::Browser, &auth::browser_label(&request)).await?;
+    let mut response = see("/");
+    for cookie in cookies.sign_in(&opened) {
+        response.add_cookie(&cookie).map_err(ApiError::internal)?;
+    }
+    Ok(response)
 }
 
 fn link_error(error: LoginLinkError) -> ApiError {

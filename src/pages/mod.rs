@@ -4,6 +4,8 @@
 //! people see. Templates are part of the binary. Errors of handlers become the error page (`http::error_answers`),
 //! so that every page keeps the navigation even when the statistics can't be read.
 
+mod account;
+mod admin;
 mod api_docs;
 mod filters;
 mod login_link;
@@ -11,7 +13,8 @@ mod routes;
 mod text;
 mod view;
 
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
@@ -19,11 +22,12 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tera::{Context, Tera};
 
-use crate::auth::MaybeUser;
+use crate::access::{Anyone, Route, get, post};
+use crate::auth::{CsrfToken, Identity, SessionCookies};
 use crate::http::assets::Assets;
 use crate::http::error_answers::ErrorPage;
 use crate::http::requests::RequestId;
-use crate::http::{ApiError, caching, get_only};
+use crate::http::{ApiError, caching};
 use crate::stats::Stats;
 use crate::users;
 
@@ -84,7 +88,7 @@ impl Pages {
     async fn page(
         &self,
         request: &HttpRequest,
-        viewer: MaybeUser,
+        viewer: Anyone,
         template: &str,
         title: &str,
         context: &Value,
@@ -93,6 +97,45 @@ impl Pages {
         let body = self.render(template, &head, context)?;
         Ok(caching::conditional(request, body.into_bytes(), "text/html; charset=utf-8", PAGE_LIFETIME))
     }
+}
+
+/// What a page with forms, or for one person alone, is made from.
+struct Form<'a> {
+    request: &'a HttpRequest,
+    /// Who looks at it; nobody is somebody too.
+    viewer: Option<Identity>,
+    template: &'a str,
+    title: &'a str,
+    /// An object; `csrf` is added.
+    context: Value,
+}
+
+impl Pages {
+    /// A page that no cache keeps, whose forms carry a token.
+    async fn form(&self, form: Form<'_>) -> Result<HttpResponse, ApiError> {
+        let Form { request, viewer, template, title, mut context } = form;
+        let cookies = request.app_data::<Data<SessionCookies>>();
+        let cookies = cookies.ok_or_else(|| ApiError::internal("no cookies can be made here"))?;
+        let csrf = CsrfToken::for_page(request, ***cookies);
+        context["csrf"] = Value::String(csrf.value);
+        let head =
+            PageHead { user: viewer_of(request, Anyone(viewer)).await, ..PageHead::of(request, title) };
+        let body = self.render(template, &head, &context)?;
+        let mut response = HttpResponse::Ok();
+        response.insert_header((CACHE_CONTROL, "no-store")).content_type("text/html; charset=utf-8");
+        if let Some(cookie) = csrf.cookie {
+            response.cookie(cookie);
+        }
+        Ok(response.body(body))
+    }
+}
+
+/// After a form: the browser looks at this page next.
+fn see(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((LOCATION, location))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .finish()
 }
 
 impl PageHead {
@@ -107,7 +150,7 @@ impl PageHead {
 }
 
 /// Name and role of who is looking; nobody while PostgreSQL can't be asked.
-async fn viewer_of(request: &HttpRequest, viewer: MaybeUser) -> Option<Viewer> {
+async fn viewer_of(request: &HttpRequest, viewer: Anyone) -> Option<Viewer> {
     let signed_in = viewer.0?;
     let pool = request.app_data::<Data<PgPool>>()?;
     let user = users::find(pool, signed_in.user_id).await.ok().flatten()?;
@@ -126,22 +169,40 @@ fn collect(directory: &'static Dir<'static>, templates: &mut Vec<(String, &'stat
     }
 }
 
-/// Routes of the pages. Needs `web::Data` of [`Pages`], and of what signing in needs.
-pub fn configure(config: &mut ServiceConfig) {
-    config
-        .app_data(ErrorPage(error_page))
-        .service(get_only("/", routes::home))
-        .service(get_only("/leaderboard", routes::leaderboard))
-        .service(get_only("/players/{id}", routes::player))
-        .service(get_only("/matches", routes::matches))
-        .service(get_only("/matches/{id}", routes::match_detail))
-        .service(get_only("/api/docs", api_docs::page))
-        .service(get_only("/api/openapi.json", api_docs::document))
-        .service(
-            web::resource("/login/link/{code}")
-                .route(web::get().to(login_link::ask))
-                .route(web::post().to(login_link::sign_in)),
-        );
+/// Routes of the pages.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/", routes::home),
+        get("/leaderboard", routes::leaderboard),
+        get("/players/{id}", routes::player),
+        get("/matches", routes::matches),
+        get("/matches/{id}", routes::match_detail),
+        get("/account", account::page),
+        post("/account/game-token", account::make_game_token),
+        post("/account/claim", account::make_claim),
+        post("/account/players/unlink", account::unlink_player),
+        post("/account/sessions/end", account::end_session),
+        post("/account/sign-out", account::sign_out),
+        post("/account/sign-out-everywhere", account::sign_out_everywhere),
+        post("/account/delete", account::delete),
+        get("/admin", admin::overview),
+        get("/admin/users", admin::users),
+        post("/admin/users/{id}", admin::change_user),
+        get("/admin/players", admin::players),
+        post("/admin/players/merge", admin::merge),
+        post("/admin/players/undo-merge", admin::undo_merge),
+        post("/admin/players/anonymise", admin::anonymise),
+        get("/admin/audit", admin::audit_log),
+        get("/api/docs", api_docs::page),
+        get("/api/openapi.json", api_docs::document),
+        get("/login/link/{code}", login_link::ask),
+        post("/login/link/{code}", login_link::sign_in),
+    ]
+}
+
+/// Errors of whatever people look at become a page.
+pub fn error_pages() -> ErrorPage {
+    ErrorPage(error_page)
 }
 
 fn error_page(request: &HttpRequest, error: &ApiError) -> Option<String> {

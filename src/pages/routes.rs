@@ -6,7 +6,7 @@ use mohaa_domain::vocabulary::GameType;
 use serde_json::json;
 
 use super::{Pages, text, view};
-use crate::auth::MaybeUser;
+use crate::access::Anyone;
 use crate::http::ApiError;
 use crate::http::query::Paging;
 use crate::stats::{BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic};
@@ -18,7 +18,7 @@ const FRONT_PAGE_ENTRIES: u32 = 10;
 /// Matches on a player's page.
 const PLAYER_PAGE_MATCHES: u32 = 15;
 
-pub(super) async fn home(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
+pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let stats = &pages.stats;
     let board = BoardQuestion {
         period: Period::Week,
@@ -42,7 +42,7 @@ pub(super) async fn home(request: HttpRequest, viewer: MaybeUser, pages: Data<Pa
     pages.page(&request, viewer, "index.html", "Live matches and standings", &context).await
 }
 
-pub(super) async fn leaderboard(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
+pub(super) async fn leaderboard(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let stats = &pages.stats;
     let question = BoardQuestion::read(stats, request.query_string())?;
     let (board, maps, servers, weapons) = tokio::try_join!(
@@ -84,8 +84,8 @@ pub(super) async fn leaderboard(request: HttpRequest, viewer: MaybeUser, pages: 
 }
 
 pub(super) async fn player(
+    viewer: Anyone,
     request: HttpRequest,
-    viewer: MaybeUser,
     pages: Data<Pages>,
     id: Path<String>,
 ) -> Page {
@@ -107,7 +107,7 @@ pub(super) async fn player(
     pages.page(&request, viewer, "player.html", &text::plain_name(&player.player_name), &context).await
 }
 
-pub(super) async fn matches(request: HttpRequest, viewer: MaybeUser, pages: Data<Pages>) -> Page {
+pub(super) async fn matches(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let question = MatchQuestion::read(request.query_string())?;
     let list = pages.stats.matches(&question).await?;
     let context = json!({
@@ -119,8 +119,8 @@ pub(super) async fn matches(request: HttpRequest, viewer: MaybeUser, pages: Data
 }
 
 pub(super) async fn match_detail(
+    viewer: Anyone,
     request: HttpRequest,
-    viewer: MaybeUser,
     pages: Data<Pages>,
     id: Path<String>,
 ) -> Page {

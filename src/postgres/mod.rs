@@ -2,6 +2,8 @@
 //! all of them share. The pool connects when it is first used, so that the service starts and takes events while
 //! PostgreSQL is away.
 
+pub mod watch;
+
 use crate::config::StoreUrl;
 use sqlx::{
     PgPool,

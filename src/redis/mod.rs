@@ -83,6 +83,18 @@ impl TrackerStates {
         })
     }
 
+    /// The state of a server's tracker as its node left it within the last second or two.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn of_server(&self, server_id: Uuid) -> Result<Option<Vec<u8>>, RedisError> {
+        within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(cmd("GET").arg(key(server_id)).query_async::<Option<Vec<u8>>>(&mut connection).await?)
+        })
+        .await
+    }
+
     /// Writes every state that comes through `changed` until its sender is gone.
     pub async fn keep(self, mut changed: mpsc::UnboundedReceiver<(Uuid, Vec<u8>)>) {
         let mut is_failing = false;

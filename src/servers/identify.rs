@@ -13,12 +13,8 @@
 //!   and beyond a queue of them, or just after one failed, the answer is *unavailable*; tokens in memory aren't touched
 //!   by any of it.
 
-use super::{
-    kept_answers::KeptAnswers,
-    store,
-    token::TokenHash,
-    watch::{self, Watcher},
-};
+use super::{kept_answers::KeptAnswers, store, token::TokenHash, watch};
+use crate::postgres::watch::Watcher;
 use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_domain::tracker::BotName;
 use sqlx::PgPool;

@@ -9,6 +9,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::Stats;
+use super::people::{canonical, of_players};
 use super::query::Sql;
 use super::ratio::percent;
 use super::selection::Selection;
@@ -23,18 +24,22 @@ struct PlayerRow {
 /// `weapon_stats`.
 pub(super) fn players_with_unassigned_hits(selection: &Selection, player_ids: Option<Vec<String>>) -> Sql {
     let hits_by_player = |table: &str| {
-        let mut sql = Sql::new("SELECT player_id, sum(shots_hit) AS hits FROM ").text(table).text(" WHERE 1");
+        let mut sql = Sql::new("SELECT ")
+            .text(&canonical("player_id"))
+            .text(" AS who, sum(shots_hit) AS hits FROM ")
+            .text(table)
+            .text(" WHERE 1");
         sql = sql.then(selection.daily_conditions());
         if let Some(player_ids) = &player_ids {
-            sql = sql.text(" AND player_id IN ?").bind(player_ids.clone());
+            sql = sql.then(of_players("player_id", player_ids));
         }
-        sql.text(" GROUP BY player_id")
+        sql.text(" GROUP BY who")
     };
-    Sql::new("SELECT everything.player_id AS player_id FROM (")
+    Sql::new("SELECT everything.who AS player_id FROM (")
         .then(hits_by_player("player_stats_daily"))
         .text(") AS everything LEFT JOIN (")
         .then(hits_by_player("weapon_stats"))
-        .text(") AS weapons USING (player_id) WHERE everything.hits > weapons.hits")
+        .text(") AS weapons USING (who) WHERE everything.hits > weapons.hits")
 }
 
 /// Percent of shots; none where nothing was fired, or some of the player's hits have no weapon.

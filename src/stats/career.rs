@@ -10,6 +10,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::Stats;
+use super::people::{canonical, of_players};
 use super::query::Sql;
 use super::selection::Selection;
 use crate::http::ApiError;
@@ -38,19 +39,23 @@ struct StreakRow {
 /// `player_id, matches_played, matches_won, playtime_seconds` of the selected part of `player_match_totals`.
 pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) -> Sql {
     let mut sql = Sql::new(
-        "SELECT player_id, count() AS matches_played, \
+        "SELECT who AS player_id, count() AS matches_played, \
          countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
          toUInt64(round(sum(milliseconds) / 1000)) AS playtime_seconds \
-         FROM (SELECT player_id, match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
+         FROM (SELECT ",
+    )
+    .text(&canonical("player_id"))
+    .text(
+        " AS who, match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
          max(gametype) AS game_type, ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
          dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds \
          FROM player_match_totals WHERE 1",
     )
     .then(selection.player_conditions());
     if let Some(player_ids) = player_ids {
-        sql = sql.text(" AND player_id IN ?").bind(player_ids);
+        sql = sql.then(of_players("player_id", &player_ids));
     }
-    sql = sql.text(" GROUP BY player_id, match_id HAVING 1");
+    sql = sql.text(" GROUP BY who, match_id HAVING 1");
     if let Some(map_name) = &selection.map_name {
         sql = sql.text(" AND map = ?").bind(map_name.as_str());
     }
@@ -62,7 +67,7 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) ->
     }
     sql.text(
         ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches \
-         GROUP BY match_id) AS decided USING (match_id) GROUP BY player_id",
+         GROUP BY match_id) AS decided USING (match_id) GROUP BY who",
     )
 }
 
@@ -73,19 +78,23 @@ pub(super) fn killstreaks(
     match_id: Option<String>,
 ) -> Sql {
     let mut sql = Sql::new(
-        "SELECT player_id, max(best_in_match) AS killstreak FROM (SELECT player_id, match_id, toUInt64(arrayMax(arrayMap(\
+        "SELECT who AS player_id, max(best_in_match) AS killstreak FROM (SELECT ",
+    )
+    .text(&canonical("player_id"))
+    .text(
+        " AS who, match_id, toUInt64(arrayMax(arrayMap(\
          run -> countEqual(run, true), arraySplit(is_kill -> NOT is_kill, arrayMap(entry -> entry.5, arraySort(\
          groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill)))))))) AS best_in_match \
          FROM player_combat WHERE 1",
     )
     .then(selection.daily_conditions());
     if let Some(player_ids) = player_ids {
-        sql = sql.text(" AND player_id IN ?").bind(player_ids);
+        sql = sql.then(of_players("player_id", &player_ids));
     }
     if let Some(match_id) = match_id {
         sql = sql.text(" AND match_id = toUUID(?)").bind(match_id);
     }
-    sql.text(" GROUP BY player_id, match_id) GROUP BY player_id")
+    sql.text(" GROUP BY who, match_id) GROUP BY who")
 }
 
 impl Stats {

@@ -1,6 +1,6 @@
 //! The statistics of api.md on HTTP: public, GET only, each answer with an `ETag`.
 
-use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::player::PlayerId;
 use mohaa_domain::weapon::WeaponSlug;
@@ -12,8 +12,9 @@ use super::leaderboard::{BoardQuestion, Statistic};
 use super::matches::MatchQuestion;
 use super::player::PlayerQuestion;
 use super::selection::{self, Period, Selection, iso_week, iso_week_name, normal_map_name};
+use crate::access::{Anyone, Route, get};
 use crate::http::query::{Parameter, QueryShape, QueryValues};
-use crate::http::{ApiError, ErrorBody, caching, get_only};
+use crate::http::{ApiError, ErrorBody, caching};
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -145,20 +146,21 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
 pub struct StatsApi;
 
 /// Routes of the statistics API. Needs `web::Data<Stats>`.
-pub fn configure(config: &mut ServiceConfig) {
-    config
-        .service(get_only("/api/v1/stats/leaderboard", leaderboard))
-        .service(get_only("/api/v1/stats/leaderboard/weekly", weekly_leaderboard))
-        .service(get_only("/api/v1/stats/leaderboard/weapon/{weapon}", weapon_leaderboard))
-        .service(get_only("/api/v1/stats/leaderboard/map/{map:.+}", map_leaderboard))
-        .service(get_only("/api/v1/stats/player/{guid}", player))
-        .service(get_only("/api/v1/stats/player/{guid}/weapons", player_weapons))
-        .service(get_only("/api/v1/stats/player/{guid}/matches", player_matches))
-        .service(get_only("/api/v1/stats/matches", matches))
-        .service(get_only("/api/v1/stats/match/{matchId}", match_detail))
-        .service(get_only("/api/v1/stats/live", live))
-        .service(get_only("/api/v1/stats/live/matches", live_matches))
-        .service(get_only("/api/v1/stats/totals", totals));
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/stats/leaderboard", leaderboard),
+        get("/api/v1/stats/leaderboard/weekly", weekly_leaderboard),
+        get("/api/v1/stats/leaderboard/weapon/{weapon}", weapon_leaderboard),
+        get("/api/v1/stats/leaderboard/map/{map:.+}", map_leaderboard),
+        get("/api/v1/stats/player/{guid}", player),
+        get("/api/v1/stats/player/{guid}/weapons", player_weapons),
+        get("/api/v1/stats/player/{guid}/matches", player_matches),
+        get("/api/v1/stats/matches", matches),
+        get("/api/v1/stats/match/{matchId}", match_detail),
+        get("/api/v1/stats/live", live),
+        get("/api/v1/stats/live/matches", live_matches),
+        get("/api/v1/stats/totals", totals),
+    ]
 }
 
 impl BoardQuestion {
@@ -209,7 +211,7 @@ fn player_question(path: &str, values: &mut QueryValues) -> Result<PlayerQuestio
     (status = 200, description = "One page of the board", body = answers::Leaderboard),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn leaderboard(request: HttpRequest, stats: Data<Stats>) -> Answer {
+async fn leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     let question = BoardQuestion::read(&stats, request.query_string())?;
     caching::json(&request, &stats.leaderboard(&question).await?)
 }
@@ -219,7 +221,7 @@ async fn leaderboard(request: HttpRequest, stats: Data<Stats>) -> Answer {
     (status = 200, description = "One page of the board", body = answers::Leaderboard),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn weekly_leaderboard(request: HttpRequest, stats: Data<Stats>) -> Answer {
+async fn weekly_leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     let mut values = WEEKLY_BOARD.read(request.query_string());
     let named = values.parsed_parameter("week", |text| Ok((text.to_owned(), iso_week(text)?)));
     let (week, days) = named.unwrap_or_else(|| (iso_week_name(stats.now()), Period::Week.days(stats.now())));
@@ -238,7 +240,12 @@ async fn weekly_leaderboard(request: HttpRequest, stats: Data<Stats>) -> Answer 
     (status = 404, description = "Nobody ever used such a weapon", body = ErrorBody),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn weapon_leaderboard(request: HttpRequest, stats: Data<Stats>, weapon: Path<String>) -> Answer {
+async fn weapon_leaderboard(
+    _: Anyone,
+    request: HttpRequest,
+    stats: Data<Stats>,
+    weapon: Path<String>,
+) -> Answer {
     let mut question = board_question(&stats, WEAPON_BOARD.read(request.query_string()))?;
     let slug: WeaponSlug =
         weapon.parse().map_err(|_| ApiError::not_found("unknown_weapon", "this can't be a weapon's slug"))?;
@@ -254,7 +261,7 @@ async fn weapon_leaderboard(request: HttpRequest, stats: Data<Stats>, weapon: Pa
     (status = 404, description = "Nobody ever played such a map", body = ErrorBody),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn map_leaderboard(request: HttpRequest, stats: Data<Stats>, map: Path<String>) -> Answer {
+async fn map_leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>, map: Path<String>) -> Answer {
     let mut question = board_question(&stats, MAP_BOARD.read(request.query_string()))?;
     let map_name = normal_map_name(&map);
     stats.require_map(&map_name).await?;
@@ -269,7 +276,7 @@ async fn map_leaderboard(request: HttpRequest, stats: Data<Stats>, map: Path<Str
     (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn player(request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+async fn player(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
     let mut values = PLAYER.read(request.query_string());
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
@@ -283,7 +290,7 @@ async fn player(request: HttpRequest, stats: Data<Stats>, guid: Path<String>) ->
     (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn player_weapons(request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+async fn player_weapons(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
     let mut values = PLAYER_WEAPONS.read(request.query_string());
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
@@ -297,7 +304,7 @@ async fn player_weapons(request: HttpRequest, stats: Data<Stats>, guid: Path<Str
     (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn player_matches(request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+async fn player_matches(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
     let mut values = PLAYER_MATCHES.read(request.query_string());
     let paging = values.paging();
     let question = player_question(&guid, &mut values)?;
@@ -310,7 +317,7 @@ async fn player_matches(request: HttpRequest, stats: Data<Stats>, guid: Path<Str
     (status = 200, description = "One page of matches", body = answers::MatchList),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
+async fn matches(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     let question = MatchQuestion::read(request.query_string())?;
     caching::json(&request, &stats.matches(&question).await?)
 }
@@ -325,7 +332,7 @@ async fn matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
     (status = 409, description = "Several servers have a match of this id; `candidates` lists them", body = answers::AmbiguousMatch),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn match_detail(request: HttpRequest, stats: Data<Stats>, match_id: Path<String>) -> Answer {
+async fn match_detail(_: Anyone, request: HttpRequest, stats: Data<Stats>, match_id: Path<String>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
     caching::json(&request, &stats.match_detail(&match_id).await?)
 }
@@ -335,7 +342,7 @@ async fn match_detail(request: HttpRequest, stats: Data<Stats>, match_id: Path<S
     (status = 200, description = "Live matches", body = answers::LiveMatches),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn live(request: HttpRequest, stats: Data<Stats>) -> Answer {
+async fn live(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
     caching::json(&request, &answers::LiveMatches { matches: stats.live_matches().await? })
 }
@@ -347,8 +354,8 @@ async fn live(request: HttpRequest, stats: Data<Stats>) -> Answer {
     (status = 200, description = "Live matches", body = answers::LiveMatches),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn live_matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
-    live(request, stats).await
+async fn live_matches(caller: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
+    live(caller, request, stats).await
 }
 
 /// How much is stored
@@ -356,7 +363,7 @@ async fn live_matches(request: HttpRequest, stats: Data<Stats>) -> Answer {
     (status = 200, description = "Totals", body = answers::Totals),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn totals(request: HttpRequest, stats: Data<Stats>) -> Answer {
+async fn totals(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
     caching::json(&request, &stats.totals().await?)
 }

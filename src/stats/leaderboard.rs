@@ -13,6 +13,7 @@ use super::accuracy::{players_with_unassigned_hits, weapon_accuracy};
 use super::answers::{Leaderboard, LeaderboardRow};
 use super::career::{careers, killstreaks};
 use super::names::weapon_name;
+use super::people::canonical;
 use super::query::Sql;
 use super::ratio::{kd_ratio, percent, round};
 use super::selection::Selection;
@@ -193,15 +194,17 @@ fn ranked(question: &BoardQuestion) -> Sql {
     let Ranking { value, sample } = question.statistic.ranking();
     let source = match &selection.weapon {
         // A weapon's roll-up knows no summaries and no way walked.
-        Some(weapon) => Sql::new(
-            "SELECT player_id, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
+        Some(weapon) => Sql::new("SELECT ")
+            .text(&canonical("player_id"))
+            .text(
+                " AS who, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
              toFloat64(sum(damage)) AS dmg, sum(shots_fired) AS sf, sum(shots_hit) AS sh, \
              toUInt64(0) AS ssf, toUInt64(0) AS ssh, toFloat64(0) AS dist, max(last_seen) AS ls \
              FROM weapon_stats WHERE weapon = ?",
-        )
-        .bind(weapon.as_str()),
-        None => Sql::new(
-            "SELECT player_id, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
+            )
+            .bind(weapon.as_str()),
+        None => Sql::new("SELECT ").text(&canonical("player_id")).text(
+            " AS who, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
              toFloat64(sum(damage)) AS dmg, sum(shots_fired) AS sf, sum(shots_hit) AS sh, \
              sum(summary_shots_fired) AS ssf, sum(summary_shots_hit) AS ssh, \
              toFloat64(sum(distance)) AS dist, max(last_seen) AS ls FROM player_stats_daily WHERE 1",
@@ -210,14 +213,14 @@ fn ranked(question: &BoardQuestion) -> Sql {
     let per_server = source
         .then(selection.daily_conditions())
         .then(selection.guest_condition())
-        .text(" GROUP BY player_id, server_id");
+        .text(" GROUP BY who, server_id");
     let counted = Sql::new(
-        "SELECT player_id, sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(dmg) AS damage, \
+        "SELECT who AS player_id, sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(dmg) AS damage, \
          sum(if(sf > 0, sf, ssf)) AS shots_fired, sum(if(sf > 0, sh, ssh)) AS shots_hit, \
          sum(dist) AS distance, max(ls) AS last_active FROM (",
     )
     .then(per_server)
-    .text(") GROUP BY player_id");
+    .text(") GROUP BY who");
 
     let mut sql = Sql::new("SELECT counted.player_id AS player_id, toFloat64(")
         .text(value)

@@ -10,6 +10,7 @@ use super::Stats;
 use super::answers::{MatchAnswer, MatchCandidate, Round, ScoreboardRow, ServerName, WeaponKills};
 use super::matches::{OutcomeRow, status, word_or_none};
 use super::names::weapon_name;
+use super::people::{ANONYMOUS_PREFIX, canonical};
 use super::query::Sql;
 use super::ratio::{percent, round};
 use crate::http::ApiError;
@@ -28,6 +29,7 @@ struct CandidateRow {
 
 #[derive(Clone, Row, Deserialize)]
 struct ScoreRow {
+    #[serde(rename = "who")]
     player_id: String,
     player_name: String,
     team: String,
@@ -78,7 +80,9 @@ impl Stats {
         let scoreboard = scores.into_iter().map(|row| {
             // The name in this match, else the latest one.
             let known = names.of(&row.player_id);
-            let raw = word_or_none(row.player_name).unwrap_or(known.raw);
+            let named =
+                word_or_none(row.player_name).filter(|_| !row.player_id.starts_with(ANONYMOUS_PREFIX));
+            let raw = named.unwrap_or(known.raw);
             let plain = mohaa_domain::name::strip_colors(&raw).trim().to_owned();
             ScoreboardRow {
                 player_name: if plain.is_empty() { known.plain } else { plain },
@@ -166,15 +170,15 @@ impl Stats {
 
     /// Served by the match index of `player_match_totals`. Bots stand on the scoreboard of their match.
     async fn scores(&self, match_id: &str) -> Result<Vec<ScoreRow>, ApiError> {
-        let sql = Sql::new(
-            "SELECT player_id, argMaxMerge(totals.player_name) AS player_name, argMaxMerge(totals.team) AS team, \
+        let sql = Sql::new("SELECT ").text(&canonical("totals.player_id")).text(
+            " AS who, argMaxMerge(totals.player_name) AS player_name, argMaxMerge(totals.team) AS team, \
              sum(totals.kills) AS kills, sum(totals.deaths) AS deaths, sum(totals.headshots) AS headshots, \
              toFloat64(sum(totals.damage)) AS damage, \
              if(sum(totals.shots_fired) > 0, sum(totals.shots_fired), sum(totals.summary_shots_fired)) AS shots_fired, \
              if(sum(totals.shots_fired) > 0, sum(totals.shots_hit), sum(totals.summary_shots_hit)) AS shots_hit, \
              sum(totals.suicides) AS suicides, sum(totals.team_kills) AS team_kills \
-             FROM player_match_totals AS totals WHERE match_id = toUUID(?) GROUP BY player_id \
-             ORDER BY kills DESC, deaths ASC, player_id ASC LIMIT 500",
+             FROM player_match_totals AS totals WHERE match_id = toUUID(?) GROUP BY who \
+             ORDER BY kills DESC, deaths ASC, who ASC LIMIT 500",
         );
         self.rows(sql.bind(match_id)).await
     }

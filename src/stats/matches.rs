@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Stats;
 use super::answers::{MatchList, MatchSummary};
 use super::cache::Holds;
+use super::people::{Person, canonical};
 use super::query::Sql;
 use super::selection::Selection;
 use crate::http::ApiError;
@@ -131,7 +132,11 @@ impl Stats {
     /// Matches, the latest first.
     pub async fn matches(&self, question: &MatchQuestion) -> Result<MatchList, ApiError> {
         let Paging { page, limit } = question.paging;
-        let conditions = match_conditions(question);
+        let player = match &question.player_id {
+            Some(player_id) => Some(self.person(player_id).await?),
+            None => None,
+        };
+        let conditions = match_conditions(question, player);
         let total = self.outcome_rows_sql("count() AS total", conditions.clone());
         let rows = self
             .outcome_rows_sql(COLUMNS, conditions)
@@ -204,8 +209,8 @@ impl Stats {
         if match_ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let sql = Sql::new(
-            "SELECT match_id, uniqExact(player_id) AS players FROM player_match_totals \
+        let sql = Sql::new("SELECT match_id, uniqExact(").text(&canonical("player_id")).text(
+            ") AS players FROM player_match_totals \
              WHERE match_id IN (SELECT toUUID(arrayJoin(?))) GROUP BY match_id",
         );
         let rows: Vec<PlayersRow> = self.rows(sql.bind(match_ids)).await?;
@@ -213,7 +218,7 @@ impl Stats {
     }
 }
 
-fn match_conditions(question: &MatchQuestion) -> Sql {
+fn match_conditions(question: &MatchQuestion, player: Option<Person>) -> Sql {
     let selection = &question.selection;
     let mut sql = Sql::default();
     if let Some(map_name) = &selection.map_name {
@@ -231,10 +236,10 @@ fn match_conditions(question: &MatchQuestion) -> Sql {
     if let Some(to) = selection.to {
         sql = sql.text(" AND toDate(started_at) < toDate(?)").bind(to.to_string());
     }
-    if let Some(player_id) = &question.player_id {
+    if let Some(player) = player {
         sql = sql
-            .text(" AND match_id IN (SELECT match_id FROM player_match_totals WHERE player_id = ?)")
-            .bind(player_id.as_str());
+            .text(" AND match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?)")
+            .bind(player.ids);
     }
     sql
 }

@@ -18,6 +18,7 @@ mod live;
 mod match_detail;
 mod matches;
 mod names;
+mod people;
 mod player;
 mod query;
 mod ratio;
@@ -30,10 +31,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 pub use cache::AnswerCache;
-pub use handlers::{QUERY_SHAPES, StatsApi, configure};
+pub use handlers::{QUERY_SHAPES, StatsApi, routes};
 pub use leaderboard::{BoardQuestion, Statistic};
 pub use matches::MatchQuestion;
 use names::KnownNames;
+pub use people::ANONYMOUS_PREFIX;
 pub use player::PlayerQuestion;
 pub use selection::{Bots, Period, Selection};
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Stats;
 use super::answers::{UserName, WeaponName};
 use super::cache::{FlightError, single_flight};
+use super::people::{ANONYMOUS_NAME, ANONYMOUS_PREFIX, canonical, of_players};
 use super::query::Sql;
 use crate::http::ApiError;
 
@@ -101,6 +102,9 @@ pub(super) struct PlayerNames(HashMap<String, String>);
 impl PlayerNames {
     /// The name, or the id of one who was never named.
     pub(super) fn of(&self, player_id: &str) -> PlayerName {
+        if player_id.starts_with(ANONYMOUS_PREFIX) {
+            return PlayerName { plain: ANONYMOUS_NAME.to_owned(), raw: ANONYMOUS_NAME.to_owned() };
+        }
         let raw = self.0.get(player_id).map_or(player_id, String::as_str).to_owned();
         let plain = strip_colors(&raw).trim().to_owned();
         PlayerName { plain: if plain.is_empty() { player_id.to_owned() } else { plain }, raw }
@@ -109,7 +113,7 @@ impl PlayerNames {
 
 #[derive(Clone, Row, Deserialize)]
 struct NameRow {
-    player_id: String,
+    who: String,
     player_name: String,
 }
 
@@ -119,12 +123,14 @@ impl Stats {
         if player_ids.is_empty() {
             return Ok(PlayerNames(HashMap::new()));
         }
-        let sql = Sql::new(
-            "SELECT player_id, argMax(player_name, (last_seen, player_name)) AS player_name \
-             FROM player_names WHERE player_id IN ? GROUP BY player_id",
-        );
-        let rows: Vec<NameRow> = self.rows(sql.bind(player_ids)).await?;
-        Ok(PlayerNames(rows.into_iter().map(|row| (row.player_id, row.player_name)).collect()))
+        let sql = Sql::new("SELECT ")
+            .text(&canonical("player_id"))
+            .text(" AS who, argMax(player_names.player_name, (last_seen, player_names.player_name)) AS player_name \
+                   FROM player_names WHERE 1")
+            .then(of_players("player_id", &player_ids))
+            .text(" GROUP BY who");
+        let rows: Vec<NameRow> = self.rows(sql).await?;
+        Ok(PlayerNames(rows.into_iter().map(|row| (row.who, row.player_name)).collect()))
     }
 
     /// Names of servers; those that PostgreSQL doesn't know, or can't be asked about, get one made of their id.

@@ -16,6 +16,7 @@ use super::cache::Holds;
 use super::leaderboard::KILOMETRES_PER_UNIT;
 use super::matches::{OUTCOMES, word_or_none};
 use super::names::weapon_name;
+use super::people::{ANONYMOUS_NAME, ANONYMOUS_PREFIX, Person, canonical};
 use super::query::Sql;
 use super::ratio::{kd_ratio, percent, round};
 use super::selection::Selection;
@@ -103,7 +104,7 @@ fn until_silence(rows: &[PlayedRow]) -> Holds {
     if rows.iter().all(|row| row.is_ended) { Holds::UntilDataChanges } else { Holds::Briefly }
 }
 
-fn unknown_player() -> ApiError {
+pub(super) fn unknown_player() -> ApiError {
     ApiError::not_found("unknown_player", "no event of a player with this id has been stored")
 }
 
@@ -111,19 +112,23 @@ impl Stats {
     /// Everything about one player. Served by the primary keys of the roll-ups, which begin with the player.
     pub async fn player(&self, question: &PlayerQuestion) -> Result<PlayerAnswer, ApiError> {
         let PlayerQuestion { player_id, selection } = question;
-        let id = player_id.as_str();
-        let seen = self.seen(id).await?;
+        let person = self.person(player_id.as_str()).await?;
+        let (id, ids) = (person.canonical_id.as_str(), &person.ids);
+        let seen = self.seen(ids).await?;
+        let (killer, victim) = (canonical("player_id"), canonical("target_id"));
         let (totals, aliases, hitlocs, killers, victims, careers, best_killstreak, weapons, user) = tokio::try_join!(
-            self.player_totals(id, selection),
-            self.aliases(id),
-            self.kills_by(id, selection, "player_id = ?", "hitloc"),
-            self.kills_by(id, selection, "target_id = ?", "player_id"),
-            self.kills_by(id, selection, "player_id = ?", "target_id"),
+            self.player_totals(ids, selection),
+            self.aliases(&person),
+            self.kills_by(ids, selection, "player_id IN ?", "toString(hitloc)"),
+            self.kills_by(ids, selection, "target_id IN ?", &killer),
+            self.kills_by(ids, selection, "player_id IN ?", &victim),
             self.careers_of(selection, vec![id.to_owned()]),
             self.best_killstreak(selection, id),
-            self.weapon_rows(id, selection),
+            self.weapon_rows(ids, selection),
             async { Ok(self.user_of_player(id).await) },
         )?;
+        // Two ids of one person may have fought each other.
+        let (killers, victims) = (without(killers, id), without(victims, id));
         let rivals = killers.first().into_iter().chain(victims.first()).map(|row| row.what.clone()).collect();
         let names = self.player_names(rivals).await?;
         let rival = |row: &KillsRow| {
@@ -140,7 +145,8 @@ impl Stats {
             let weapon = weapon_name(&row.weapon);
             WeaponKills { slug: weapon.slug, name: weapon.name, kills: row.kills, headshots: row.headshots }
         });
-        let latest_raw = aliases.first().map_or(id, |alias| alias.name_raw.as_str());
+        let nameless = if id.starts_with(ANONYMOUS_PREFIX) { ANONYMOUS_NAME } else { id };
+        let latest_raw = aliases.first().map_or(nameless, |alias| alias.name_raw.as_str());
         Ok(PlayerAnswer {
             player_id: id.to_owned(),
             player_name: plain_name(latest_raw, id),
@@ -184,11 +190,12 @@ impl Stats {
 
     /// What each weapon did in a player's hands, and to them; most kills first.
     pub async fn player_weapons(&self, question: &PlayerQuestion) -> Result<PlayerWeapons, ApiError> {
-        let id = question.player_id.as_str();
+        let person = self.person(question.player_id.as_str()).await?;
+        let id = person.canonical_id.as_str();
         let selection = &question.selection;
         let (_, rows, with_unassigned_hits) = tokio::try_join!(
-            self.seen(id),
-            self.weapon_rows(id, selection),
+            self.seen(&person.ids),
+            self.weapon_rows(&person.ids, selection),
             self.with_unassigned_hits(selection, vec![id.to_owned()]),
         )?;
         let has_unassigned_hits = with_unassigned_hits.contains(id);
@@ -216,14 +223,15 @@ impl Stats {
         paging: Paging,
     ) -> Result<PlayerMatches, ApiError> {
         let PlayerQuestion { player_id, selection } = question;
-        let id = player_id.as_str();
+        let person = self.person(player_id.as_str()).await?;
+        let id = person.canonical_id.as_str();
         let mut sql = Sql::new(
             "SELECT played.match_id AS match_id, played.server_id AS server_id, map_name, gametype, team, \
              winning_team, is_ended, kills, deaths, headshots, started_at, ended_at, count() OVER () AS total FROM \
              (SELECT match_id, server_id, argMaxMerge(team) AS team, sum(kills) AS kills, sum(deaths) AS deaths, \
-             sum(headshots) AS headshots FROM player_match_totals WHERE player_id = ?",
+             sum(headshots) AS headshots FROM player_match_totals WHERE player_id IN ?",
         )
-        .bind(id)
+        .bind(person.ids.clone())
         .then(selection.player_conditions())
         .text(" GROUP BY match_id, server_id) AS played INNER JOIN (")
         .then(self.outcomes())
@@ -241,7 +249,7 @@ impl Stats {
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
             .bind(i64::from(paging.limit))
             .bind(paging.offset() as i64);
-        let (_, rows) = tokio::try_join!(self.seen(id), self.rows_that_hold(sql, until_silence))?;
+        let (_, rows) = tokio::try_join!(self.seen(&person.ids), self.rows_that_hold(sql, until_silence))?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
         let total = match rows.first() {
             Some(row) => row.total,
@@ -275,16 +283,16 @@ impl Stats {
     }
 
     /// When a player was seen first and last, bots' company or not; 404 for one who never was.
-    async fn seen(&self, id: &str) -> Result<SeenRow, ApiError> {
+    async fn seen(&self, ids: &[String]) -> Result<SeenRow, ApiError> {
         let sql = Sql::new(
             "SELECT count() AS rows, min(player_stats_daily.first_seen) AS first_seen, \
-             max(player_stats_daily.last_seen) AS last_seen FROM player_stats_daily WHERE player_id = ?",
+             max(player_stats_daily.last_seen) AS last_seen FROM player_stats_daily WHERE player_id IN ?",
         );
-        let seen: SeenRow = self.row(sql.bind(id)).await?;
+        let seen: SeenRow = self.row(sql.bind(ids.to_vec())).await?;
         if seen.rows == 0 { Err(unknown_player()) } else { Ok(seen) }
     }
 
-    async fn player_totals(&self, id: &str, selection: &Selection) -> Result<TotalsRow, ApiError> {
+    async fn player_totals(&self, ids: &[String], selection: &Selection) -> Result<TotalsRow, ApiError> {
         let sql = Sql::new(
             "SELECT sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(s) AS suicides, \
              sum(tk) AS team_kills, sum(dmg) AS damage, sum(taken) AS damage_taken, \
@@ -294,20 +302,24 @@ impl Stats {
              sum(team_kills) AS tk, toFloat64(sum(damage)) AS dmg, toFloat64(sum(damage_taken)) AS taken, \
              sum(shots_fired) AS sf, sum(shots_hit) AS sh, sum(summary_shots_fired) AS ssf, \
              sum(summary_shots_hit) AS ssh, toFloat64(sum(distance)) AS dist, sum(jumps) AS j \
-             FROM player_stats_daily WHERE player_id = ?",
+             FROM player_stats_daily WHERE player_id IN ?",
         )
-        .bind(id)
+        .bind(ids.to_vec())
         .then(selection.daily_conditions())
         .text(" GROUP BY server_id)");
         self.row(sql).await
     }
 
-    async fn aliases(&self, id: &str) -> Result<Vec<Alias>, ApiError> {
+    async fn aliases(&self, person: &Person) -> Result<Vec<Alias>, ApiError> {
+        let id = person.canonical_id.as_str();
+        if id.starts_with(ANONYMOUS_PREFIX) {
+            return Ok(Vec::new());
+        }
         let sql = Sql::new(
-            "SELECT player_name, max(player_names.last_seen) AS last_seen FROM player_names WHERE player_id = ? \
+            "SELECT player_name, max(player_names.last_seen) AS last_seen FROM player_names WHERE player_id IN ? \
              GROUP BY player_name ORDER BY last_seen DESC, player_name DESC LIMIT 50",
         );
-        let rows: Vec<AliasRow> = self.rows(sql.bind(id)).await?;
+        let rows: Vec<AliasRow> = self.rows(sql.bind(person.ids.clone())).await?;
         let alias = |row: AliasRow| Alias {
             name: plain_name(&row.player_name, id),
             name_raw: row.player_name,
@@ -316,31 +328,31 @@ impl Stats {
         Ok(rows.into_iter().map(alias).collect())
     }
 
-    /// Kills of a player, or those they fell to, by a column of `player_rivals_daily`; most first.
+    /// Kills of a player, or those they fell to, by an expression over `player_rivals_daily`; most first.
     async fn kills_by(
         &self,
-        id: &str,
+        ids: &[String],
         selection: &Selection,
         whose: &'static str,
-        column: &'static str,
+        expression: &str,
     ) -> Result<Vec<KillsRow>, ApiError> {
-        let sql = Sql::new("SELECT toString(")
-            .text(column)
-            .text(") AS what, sum(kills) AS kills FROM player_rivals_daily WHERE ")
+        let sql = Sql::new("SELECT ")
+            .text(expression)
+            .text(" AS what, sum(kills) AS kills FROM player_rivals_daily WHERE ")
             .text(whose)
-            .bind(id)
+            .bind(ids.to_vec())
             .then(selection.player_conditions())
             .text(" GROUP BY what ORDER BY kills DESC, what ASC LIMIT 100");
         self.rows(sql).await
     }
 
-    async fn weapon_rows(&self, id: &str, selection: &Selection) -> Result<Vec<WeaponRow>, ApiError> {
+    async fn weapon_rows(&self, ids: &[String], selection: &Selection) -> Result<Vec<WeaponRow>, ApiError> {
         let sql = Sql::new(
             "SELECT toString(weapon_stats.weapon) AS weapon, sum(kills) AS kills, sum(deaths) AS deaths, \
              sum(headshots) AS headshots, sum(shots_fired) AS shots_fired, sum(shots_hit) AS shots_hit, \
-             toFloat64(sum(weapon_stats.damage)) AS damage FROM weapon_stats WHERE player_id = ?",
+             toFloat64(sum(weapon_stats.damage)) AS damage FROM weapon_stats WHERE player_id IN ?",
         )
-        .bind(id)
+        .bind(ids.to_vec())
         .then(selection.daily_conditions())
         .text(" GROUP BY weapon ORDER BY kills DESC, shots_fired DESC, weapon ASC LIMIT 200");
         self.rows(sql).await
@@ -349,6 +361,10 @@ impl Stats {
     fn outcomes(&self) -> Sql {
         Sql::new(OUTCOMES).bind_present(self.now())
     }
+}
+
+fn without(rows: Vec<KillsRow>, player_id: &str) -> Vec<KillsRow> {
+    rows.into_iter().filter(|row| row.what != player_id).collect()
 }
 
 fn plain_name(raw: &str, id: &str) -> String {

@@ -10,6 +10,7 @@ use clickhouse::{Client, RowOwned, RowRead};
 
 use super::Stats;
 use super::cache::{FlightError, Holds};
+use super::people::WITH_LINKS;
 use crate::http::ApiError;
 
 /// Longest that ClickHouse may work on one statement.
@@ -122,6 +123,7 @@ impl Stats {
     where
         T: RowOwned + RowRead + Clone + Send + Sync + 'static,
     {
+        let sql = if sql.text.contains("links.1") { Sql::new(WITH_LINKS).then(sql) } else { sql };
         let asking = ask(self.clickhouse.clone(), sql.clone());
         match self.cache.rows(&sql, holds, asking).await {
             Ok(rows) => Ok(Arc::unwrap_or_clone(rows)),

@@ -5,6 +5,7 @@ use mohaa_domain::vocabulary::{GameType, Team};
 use mohaa_domain::weapon::WeaponSlug;
 use uuid::Uuid;
 
+use super::people::canonical;
 use super::query::Sql;
 use crate::http::query::{Parameter, QueryValues};
 
@@ -174,7 +175,10 @@ impl Selection {
 
     /// Leaves out guests, who are valid in one match only, unless they were asked for.
     pub(super) fn guest_condition(&self) -> Sql {
-        Sql::new(if self.guests { "" } else { " AND NOT match(player_id, '^g_[a-z2-7]{16}$')" })
+        if self.guests {
+            return Sql::default();
+        }
+        Sql::new(" AND NOT match(").text(&canonical("player_id")).text(", '^g_[a-z2-7]{16}$')")
     }
 }
 

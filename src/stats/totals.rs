@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Stats;
 use super::answers::{DayTotals, Totals, WeaponName};
 use super::names::weapon_name;
+use super::people::canonical;
 use super::query::Sql;
 use crate::http::ApiError;
 
@@ -43,8 +44,12 @@ impl Stats {
         let today = self.now().date_naive().to_string();
         let matches = "SELECT sum(matches.events) AS events, uniqExact(match_id) AS matches, \
             uniqExact(server_id) AS servers FROM matches";
-        let players = "SELECT uniqExactIf(player_id, NOT bots) AS players, sumIf(player_stats_daily.kills, NOT bots) \
-            AS kills FROM player_stats_daily";
+        let players = format!(
+            "SELECT uniqExactIf({}, NOT bots) AS players, sumIf(player_stats_daily.kills, NOT bots) AS kills \
+             FROM player_stats_daily",
+            canonical("player_id")
+        );
+        let players = players.as_str();
         let (all, everybody, day, todays) = tokio::try_join!(
             self.row::<MatchesRow>(Sql::new(matches)),
             self.row::<PlayersRow>(Sql::new(players)),

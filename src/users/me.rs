@@ -1,11 +1,18 @@
 //! `GET /api/v1/users/me`: who is signed in.
 
-use super::{Role, find, find_player_ids};
-use crate::{auth::SignedInUser, http::ApiError};
+use super::{Role, find, find_player_ids, users_unavailable};
+use crate::{
+    access::{Route, SignedIn, get},
+    http::ApiError,
+};
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![get("/api/v1/users/me", me)]
+}
 
 /// The signed-in user.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -30,14 +37,10 @@ pub struct Me {
     ),
     security(("bearer" = []), ("session" = []))
 )]
-pub async fn me(signed_in: SignedInUser, pool: web::Data<PgPool>) -> Result<web::Json<Me>, ApiError> {
-    let unavailable = |error: sqlx::Error| {
-        ApiError::unavailable("users_unavailable", "users can't be read at the moment: try again", 5)
-            .with_source(error)
-    };
-    let user = find(&pool, signed_in.user_id).await.map_err(unavailable)?;
+pub async fn me(SignedIn(caller): SignedIn, pool: web::Data<PgPool>) -> Result<web::Json<Me>, ApiError> {
+    let user = find(&pool, caller.user_id).await.map_err(users_unavailable)?;
     let user = user.ok_or_else(|| ApiError::unauthorized("unknown_user", "this account no longer exists"))?;
-    let player_ids = find_player_ids(&pool, user.user_id).await.map_err(unavailable)?;
+    let player_ids = find_player_ids(&pool, user.user_id).await.map_err(users_unavailable)?;
     Ok(web::Json(Me {
         user_id: user.user_id,
         display_name: user.display_name,

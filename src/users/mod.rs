@@ -1,13 +1,26 @@
 //! Users: people with an id, a name, a role and linked player ids.
 
+pub mod account;
+mod changes;
 pub mod me;
 mod store;
 
+pub use account::AccountApi;
+pub use changes::{
+    UserChangeError, ban, delete_account, set_role, sign_out_by_admin, unban, users_unavailable,
+};
 pub use me::{Me, me};
 pub use store::{User, add, find, find_player_ids};
 
+use crate::access::Route;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+
+pub fn routes() -> Vec<Route> {
+    let mut routes = me::routes();
+    routes.extend(account::routes());
+    routes
+}
 
 /// What a user may do; each role may do what the ones before it may. Referee is no role of this kind: it holds
 /// within one tournament.

@@ -25,12 +25,14 @@ pub async fn add(pool: &PgPool, name: &DisplayName, role: Role) -> sqlx::Result<
     .await
 }
 
-/// By primary key.
+/// One who was not deleted. By primary key.
 pub async fn find(pool: &PgPool, user_id: i32) -> sqlx::Result<Option<User>> {
-    sqlx::query_as("SELECT id, display_name, role, created_at FROM users WHERE id = $1")
-        .bind(user_id)
-        .fetch_optional(pool)
-        .await
+    sqlx::query_as(
+        "SELECT id, display_name, role, created_at FROM users WHERE id = $1 AND deleted_at IS NULL",
+    )
+    .bind(user_id)
+    .fetch_optional(pool)
+    .await
 }
 
 /// The player ids linked to a user, oldest link first: the first is the canonical one. By `user_identities_by_user`.

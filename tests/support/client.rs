@@ -80,6 +80,35 @@ impl ServiceClient {
         answered(with_headers(request, headers)).await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
+    /// As a user with this access token.
+    pub async fn get_as(&self, access_token: &str, path: &str) -> Reply {
+        self.get_with(path, &[("Authorization", &format!("Bearer {access_token}"))]).await
+    }
+
+    /// A call with a JSON body, as a user with this access token.
+    pub async fn call_as(&self, access_token: &str, method: &str, path: &str, body: Value) -> Reply {
+        let headers = [
+            ("Authorization", format!("Bearer {access_token}")),
+            ("Content-Type", "application/json".to_owned()),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.call(method, path, &headers, body.to_string()).await
+    }
+
+    /// Any call at all, without anything added.
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Reply {
+        let method = method.parse().unwrap();
+        let request = self.http.request(method, format!("{}{path}", self.url)).body(body.into());
+        let answer = answered(with_headers(request, headers)).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     /// Posts events with the token in the header.
     pub async fn send(&self, body: impl Into<Vec<u8>>) -> Reply {
         self.send_with(&[], body).await

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
-use mohaa_stats::postgres;
+use mohaa_stats::auth::{AccessTokens, OpenedSession, Revocations, SessionKind, Sessions};
+use mohaa_stats::config::Secret;
 use mohaa_stats::servers::{NewServer, add_server};
 use mohaa_stats::startup::{Application, Surroundings};
+use mohaa_stats::users::{self, Role};
+use mohaa_stats::{players, postgres};
 use uuid::Uuid;
 
 use super::{JWT_SECRET, ServiceClient, Warehouse, configuration};
@@ -62,6 +65,30 @@ impl Service {
     /// Another game server and its token.
     pub async fn add_server(&self, name: &str) -> (Uuid, String) {
         added_server(&self.application, name).await
+    }
+
+    /// A new user and an access token of theirs.
+    pub async fn add_user(&self, name: &str, role: Role) -> (i32, String) {
+        let (user_id, opened) = self.add_session(name, role).await;
+        (user_id, opened.access_token)
+    }
+
+    /// A new user who signed in with a device.
+    pub async fn add_session(&self, name: &str, role: Role) -> (i32, OpenedSession) {
+        let user = users::add(&self.application.postgres, &name.parse().unwrap(), role).await.unwrap();
+        let opened = self.sessions().open(user.user_id, SessionKind::Device, "a test").await.unwrap();
+        (user.user_id, opened)
+    }
+
+    /// Sessions as another node makes them.
+    pub fn sessions(&self) -> Sessions {
+        let tokens = AccessTokens::new(&Secret::new(JWT_SECRET), None);
+        Sessions::new(self.application.postgres.clone(), tokens, Revocations::default())
+    }
+
+    pub async fn link_player(&self, user_id: i32, player_id: &str) {
+        let mut connection = self.application.postgres.acquire().await.unwrap();
+        players::link(&mut connection, user_id, player_id).await.unwrap();
     }
 
     /// Every file below the data directory.

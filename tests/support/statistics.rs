@@ -10,6 +10,7 @@ use mohaa_domain::row;
 use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
 use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
+use mohaa_stats::access;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::data_version::DataVersion;
@@ -136,10 +137,11 @@ impl StatsUnderTest {
                 .app_data(Data::new(pages))
                 .app_data(Data::new(self.stats.clone()))
                 .app_data(Data::new(self.postgres.clone()))
+                .app_data(pages::error_pages())
                 .configure(http::configure_extractors)
-                .configure(stats::configure)
+                .configure(|service| access::mount(service, &stats::routes()))
                 .configure(|config| self.assets.configure(config))
-                .configure(pages::configure)
+                .configure(|service| access::mount(service, &pages::routes()))
                 .default_service(web::to(error_answers::nothing_here))
                 .wrap(from_fn(security::headers))
                 .wrap(from_fn(error_answers::shape))

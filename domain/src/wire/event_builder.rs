@@ -9,12 +9,14 @@ use super::players::Blocks;
 use super::time::{self, Timestamp};
 use super::values::{Values, parse_member_id, secret, spelling, without_nul};
 use super::{BodyToken, RejectReason, number};
-use crate::event::{Event, Player, Text};
+use crate::event::{Event, Player, SecretText, Text};
 use crate::vocabulary::{self, EventType, GameType, Team};
 
 /// Longest type that is stored as such, in characters. Types fill a dictionary of the store; the whole of a longer
 /// one is in `extra`.
 const MAX_TYPE_LENGTH: usize = 64;
+
+const CLAIM_CODE_KEYS: [&str; 2] = ["code", "claim_code"];
 
 /// Buffers that outlive an event.
 #[derive(Default)]
@@ -35,6 +37,7 @@ pub(super) struct EventBuilder<'s> {
     blocks: &'s mut Blocks,
     values: Values<'s>,
     server_token: Option<BodyToken>,
+    claim_code: Text,
     /// One bit for each known field name that came.
     seen: [u64; field::COUNT.div_ceil(64)],
     /// The field at hand came before.
@@ -64,6 +67,7 @@ impl<'s> EventBuilder<'s> {
             blocks,
             values: Values { extra, unreadable_fields: 0 },
             server_token: None,
+            claim_code: Text::default(),
             seen: [0; field::COUNT.div_ceil(64)],
             repeated: false,
             is_form: false,
@@ -127,6 +131,11 @@ impl<'s> EventBuilder<'s> {
                 if let Some(token) = secret(value) {
                     self.server_token = Some(token);
                 }
+            }
+            Field::ClaimCode => {
+                // Only an identity_claim's is a secret, and the type may come later.
+                self.claim_code = self.values.word(key, value).map(Text::from).unwrap_or_default();
+                self.values.keep(key, value);
             }
             Field::Block(role, part) => self.block_part(key, role, part, value),
             Field::BlockObject(role) => self.block_object(key, role, value),
@@ -300,6 +309,22 @@ impl<'s> EventBuilder<'s> {
             // `distance` beside a total or a step is the total so far; alone it is all that is said of the step.
             let step = self.delta_distance.or(self.distance.filter(|_| self.total_distance.is_none()));
             event.walked = step.and_then(number::to_f32);
+        }
+        match event.event_type {
+            EventType::IdentityClaim => {
+                event.claim_code = SecretText::from(self.claim_code.as_str());
+                for key in CLAIM_CODE_KEYS {
+                    self.values.extra.forget(key);
+                }
+            }
+            EventType::Chat => {
+                if let Some(code) = claimed_in(&event.message) {
+                    event.claim_code = SecretText::from(code);
+                    event.message = Text::const_new("!claim [hidden]");
+                    self.values.extra.forget("message");
+                }
+            }
+            _ => {}
         }
         event.extra = self.values.extra.to_object();
     }
@@ -490,6 +515,12 @@ fn assign_text(slot: &mut Text, value: Option<Cow<'_, str>>, repeated: bool) {
 /// What scripts say as long as they know no id: it stands for every match and so names none.
 fn names_no_match(id: &str) -> bool {
     matches!(id, "no_match" | "match_sess_0.000_0.000")
+}
+
+/// The code of `!claim CODE`.
+fn claimed_in(message: &str) -> Option<&str> {
+    let (command, code) = message.trim().split_once(char::is_whitespace)?;
+    command.eq_ignore_ascii_case("!claim").then(|| code.trim())
 }
 
 /// Sets the player's team where it is unknown, or instead of the one that was sent, which then goes to `extra`.

@@ -61,6 +61,7 @@ pub(super) enum Field {
     Timestamp,
     MatchToken,
     ServerToken,
+    ClaimCode,
     Block(Role, Part),
     /// An object that holds a block (`player: {guid, name, smf_id, team}`).
     BlockObject(Role),
@@ -179,6 +180,8 @@ fields! {
         "timestamp" => Field::Timestamp,
         "match_token" => Field::MatchToken,
         "server_token" => Field::ServerToken,
+        "code" => Field::ClaimCode,
+        "claim_code" => Field::ClaimCode,
         "player" => Field::BlockObject(Role::Player),
         "attacker" => Field::BlockObject(Role::Attacker),
         "killer" => Field::BlockObject(Role::Killer),

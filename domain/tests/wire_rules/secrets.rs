@@ -18,6 +18,23 @@ fn a_json_body_may_hold_the_token_too() {
 }
 
 #[test]
+fn the_code_of_a_claim_is_read_but_neither_kept_nor_shown() {
+    for body in [
+        r#"{"type":"chat","message":" !claim  K7WQ-2MXHT "}"#,
+        "type=chat&player_name=A&message=!CLAIM K7WQ-2MXHT&is_team=0",
+        r#"{"type":"identity_claim","code":"K7WQ-2MXHT","player_name":"A"}"#,
+        r#"{"claim_code":"K7WQ-2MXHT","type":"identity_claim"}"#,
+    ] {
+        let event = only(body);
+        assert_eq!(event.claim_code.as_str(), "K7WQ-2MXHT", "{body}");
+        assert!(!format!("{event:?}").contains("K7WQ"), "{event:?}");
+    }
+    let other = only(r#"{"type":"vote_start","code":"K7WQ-2MXHT","message":"!claims are mine"}"#);
+    assert!(other.claim_code.is_empty() && other.extra.contains("K7WQ-2MXHT"), "{other:?}");
+    assert_eq!(only(r#"{"type":"chat","message":"!claim"}"#).message, "!claim");
+}
+
+#[test]
 fn a_match_token_is_read_but_neither_kept_nor_shown() {
     for body in [r#"{"type":"a","match_token":"s3cret"}"#, "type=a&match_token=s3cret"] {
         let event = only(body);

@@ -1,0 +1,73 @@
+//! The audit log: who changed what, written in the transaction of the change itself. Append-only: nothing here changes or
+//! removes an entry.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{FromRow, PgConnection, PgPool};
+use utoipa::ToSchema;
+
+/// What is written about a change.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// None for the service itself, a game server or an operator at the command line.
+    pub user_id: Option<i32>,
+    /// Which of them.
+    pub actor: &'a str,
+    /// `player.merge`, `server.rotate_token`.
+    pub action: &'a str,
+    pub subject_kind: &'a str,
+    pub subject_id: &'a str,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+}
+
+/// An entry as the log shows it.
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct LoggedEntry {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    pub user_id: Option<i32>,
+    pub user_name: Option<String>,
+    pub actor: String,
+    pub action: String,
+    pub subject_kind: String,
+    pub subject_id: String,
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
+}
+
+/// Adds an entry; it stays only if the transaction does.
+pub async fn record(connection: &mut PgConnection, entry: Entry<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO audit_log (user_id, actor, action, subject_kind, subject_id, before, after)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(entry.user_id)
+    .bind(entry.actor)
+    .bind(entry.action)
+    .bind(entry.subject_kind)
+    .bind(entry.subject_id)
+    .bind(entry.before)
+    .bind(entry.after)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A page of the log, the latest entry first, and how many there are. By primary key.
+pub async fn list(pool: &PgPool, limit: u32, offset: u64) -> sqlx::Result<(Vec<LoggedEntry>, i64)> {
+    let entries = sqlx::query_as(
+        "SELECT audit_log.id, at, user_id, users.display_name AS user_name, actor, action, subject_kind, subject_id,
+                before, after
+         FROM audit_log LEFT JOIN users ON users.id = audit_log.user_id ORDER BY audit_log.id DESC LIMIT $1 OFFSET $2",
+    )
+    .bind(i64::from(limit))
+    .bind(i64::try_from(offset).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    let total = sqlx::query_scalar("SELECT count(*) FROM audit_log").fetch_one(pool).await?;
+    Ok((entries, total))
+}

@@ -1,0 +1,84 @@
+//! Keeps a browser signed in: its access token holds for 15 minutes, its refresh token, in a second cookie, for weeks.
+
+use actix_web::body::MessageBody;
+use actix_web::cookie::Cookie;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+
+use super::{REFRESH_COOKIE, SessionCookies, SessionError, Sessions, identity::session_token};
+
+/// By what a user knows a browser's session again: `Firefox on Windows`. Good enough for that, and for nothing else.
+pub fn browser_label(request: &HttpRequest) -> String {
+    let header = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let named = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| header.contains(mark)).map(|(_, name)| *name)
+    };
+    // In this order: most browsers name others before themselves.
+    let browser = named(&[
+        ("Firefox/", "Firefox"),
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = named(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(name), None) | (None, Some(name)) => name.to_owned(),
+        (None, None) => "a browser".to_owned(),
+    }
+}
+
+/// The access token that a request got by its refresh cookie, in the request's extensions.
+pub(super) struct RenewedAccess(pub(super) String);
+
+/// Middleware: a browser whose access token is gone gets a new one by its refresh token.
+pub async fn keep_signed_in<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let renewed = renew(&request).await;
+    let mut response = next.call(request).await?;
+    for cookie in renewed {
+        // Signing in or out has set its own.
+        let is_set = response.response().cookies().any(|set| set.name() == cookie.name());
+        if !is_set {
+            response.response_mut().add_cookie(&cookie)?;
+        }
+    }
+    Ok(response)
+}
+
+/// The cookies to answer with.
+async fn renew(request: &ServiceRequest) -> Vec<Cookie<'static>> {
+    let (Some(sessions), Some(cookies)) =
+        (request.app_data::<web::Data<Sessions>>(), request.app_data::<web::Data<SessionCookies>>())
+    else {
+        return Vec::new();
+    };
+    let Some(refresh_token) = request.request().cookie(REFRESH_COOKIE) else { return Vec::new() };
+    let holds = session_token(request.request()).is_some_and(|token| sessions.identify(&token).is_ok());
+    if holds || request.headers().contains_key(AUTHORIZATION) || request.path().starts_with("/static/") {
+        return Vec::new();
+    }
+    match sessions.renew_browser(refresh_token.value()).await {
+        Ok(opened) => {
+            request.extensions_mut().insert(RenewedAccess(opened.access_token.clone()));
+            cookies.sign_in(&opened)
+        }
+        Err(SessionError::Store(error)) => {
+            tracing::warn!(%error, "a browser's session can't be renewed at the moment");
+            Vec::new()
+        }
+        Err(_) => cookies.sign_out(),
+    }
+}

@@ -1,0 +1,177 @@
+//! `/account`: what belongs to the signed-in user, and how they leave.
+
+use actix_web::cookie::Cookie;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Form, Pages, see};
+use crate::access::{NoFields, SafeForm, SignedIn};
+use crate::auth::{SessionCookies, Sessions};
+use crate::http::ApiError;
+use crate::players::{self, CODE_LIFETIME, MadeCode, Purpose};
+use crate::users::account::SessionAnswer;
+use crate::users::{delete_account, users_unavailable};
+
+/// Brings a code that was just made to the page that shows it, past the address bar and the history.
+const CODE_COOKIE: &str = "mohaa_code";
+
+pub(super) async fn page(
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    pages: Data<Pages>,
+    pool: Data<PgPool>,
+    sessions: Data<Sessions>,
+) -> Result<HttpResponse, ApiError> {
+    let export = players::export(&pool, &sessions, caller.user_id).await?;
+    let open: Vec<SessionAnswer> =
+        export.sessions.into_iter().map(|session| SessionAnswer::new(session, caller.session_id)).collect();
+    let context = json!({
+        "user": {
+            "user_id": export.user_id,
+            "display_name": export.display_name,
+            "role": export.role,
+            "created_at": export.created_at,
+        },
+        "players": export.players,
+        "sign_ins": export.sign_ins,
+        "sessions": open,
+        "code": shown_code(&request),
+    });
+    let form = Form {
+        request: &request,
+        viewer: Some(caller),
+        template: "account.html",
+        title: "Your account",
+        context,
+    };
+    pages.form(form).await
+}
+
+/// The code that the cookie brings, while it holds.
+fn shown_code(request: &HttpRequest) -> Value {
+    let read = || {
+        let cookie = request.cookie(CODE_COOKIE)?;
+        let mut parts = cookie.value().split('.');
+        let (kind, code, expires) = (parts.next()?, parts.next()?, parts.next()?);
+        let expires_at = DateTime::from_timestamp(expires.parse().ok()?, 0)?;
+        let is_known = matches!(kind, "login" | "claim");
+        let is_sane = code.bytes().all(|byte| byte.is_ascii_alphanumeric()) && code.len() < 32;
+        (is_known && is_sane && expires_at > Utc::now())
+            .then(|| json!({ "kind": kind, "code": code, "expires_at": expires_at }))
+    };
+    read().unwrap_or(Value::Null)
+}
+
+pub(super) async fn make_game_token(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    cookies: Data<SessionCookies>,
+    _: SafeForm<NoFields>,
+) -> Result<HttpResponse, ApiError> {
+    let made = players::make_code(&pool, caller.user_id, Purpose::GameLogin).await;
+    show_code(&cookies, "login", made.map_err(users_unavailable)?)
+}
+
+pub(super) async fn make_claim(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    cookies: Data<SessionCookies>,
+    _: SafeForm<NoFields>,
+) -> Result<HttpResponse, ApiError> {
+    let made = players::make_code(&pool, caller.user_id, Purpose::Claim).await;
+    show_code(&cookies, "claim", made.map_err(users_unavailable)?)
+}
+
+fn show_code(cookies: &SessionCookies, kind: &str, made: MadeCode) -> Result<HttpResponse, ApiError> {
+    let value = format!("{kind}.{}.{}", made.code, made.expires_at.timestamp());
+    let cookie = cookies.cookie(CODE_COOKIE, value, CODE_LIFETIME);
+    with_cookies(see("/account#code"), [cookie])
+}
+
+fn with_cookies(
+    mut response: HttpResponse,
+    cookies: impl IntoIterator<Item = Cookie<'static>>,
+) -> Result<HttpResponse, ApiError> {
+    for cookie in cookies {
+        response.add_cookie(&cookie).map_err(ApiError::internal)?;
+    }
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+pub(super) struct PlayerForm {
+    player_id: String,
+}
+
+pub(super) async fn unlink_player(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    SafeForm(form): SafeForm<PlayerForm>,
+) -> Result<HttpResponse, ApiError> {
+    players::unlink_of(&pool, caller.user_id, &form.player_id).await?;
+    Ok(see("/account#players"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SessionForm {
+    session_id: Uuid,
+}
+
+pub(super) async fn end_session(
+    SignedIn(caller): SignedIn,
+    sessions: Data<Sessions>,
+    SafeForm(form): SafeForm<SessionForm>,
+) -> Result<HttpResponse, ApiError> {
+    // One that has ended meanwhile is what was asked for.
+    sessions.end(caller.user_id, form.session_id).await?;
+    Ok(see("/account#sessions"))
+}
+
+pub(super) async fn sign_out(
+    SignedIn(caller): SignedIn,
+    sessions: Data<Sessions>,
+    cookies: Data<SessionCookies>,
+    _: SafeForm<NoFields>,
+) -> Result<HttpResponse, ApiError> {
+    sessions.end(caller.user_id, caller.session_id).await?;
+    with_cookies(see("/"), cookies.sign_out())
+}
+
+pub(super) async fn sign_out_everywhere(
+    SignedIn(caller): SignedIn,
+    sessions: Data<Sessions>,
+    cookies: Data<SessionCookies>,
+    _: SafeForm<NoFields>,
+) -> Result<HttpResponse, ApiError> {
+    sessions.end_all(caller.user_id).await?;
+    with_cookies(see("/"), cookies.sign_out())
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeletionForm {
+    /// The user's id, typed: nobody deletes their account by a slip.
+    #[serde(default)]
+    confirmation: String,
+    #[serde(default)]
+    anonymise_players: Option<String>,
+}
+
+pub(super) async fn delete(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    sessions: Data<Sessions>,
+    cookies: Data<SessionCookies>,
+    SafeForm(form): SafeForm<DeletionForm>,
+) -> Result<HttpResponse, ApiError> {
+    if form.confirmation.trim() != caller.user_id.to_string() {
+        return Err(ApiError::invalid_field("confirmation", "type your account's number to delete it"));
+    }
+    delete_account(&pool, caller.user_id, form.anonymise_players.is_some()).await?;
+    sessions.access_changed(caller.user_id).await.map_err(users_unavailable)?;
+    with_cookies(see("/"), cookies.sign_out())
+}

@@ -1,0 +1,43 @@
+//! Claims: a player in the game shows a user's code, and is the user's from then on.
+
+use mohaa_actors::batcher::IdentityClaim;
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+
+use super::codes::{CodeError, Purpose, consume_code};
+use super::links::{LinkError, link};
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClaimError {
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("claims can't be taken: {0}")]
+    Store(#[from] sqlx::Error),
+}
+
+/// Links the player to the user of the code; the code is used up only if that is done.
+pub(super) async fn claim(pool: &PgPool, code: &str, player_id: &str) -> Result<i32, ClaimError> {
+    let mut transaction = pool.begin().await?;
+    let user_id = consume_code(&mut transaction, code, Purpose::Claim).await?;
+    link(&mut transaction, user_id, player_id).await?;
+    transaction.commit().await?;
+    tracing::info!(user_id, "a player was claimed");
+    Ok(user_id)
+}
+
+/// Takes the claims that come with events (`!claim CODE` in chat, `identity_claim`), one after the other.
+pub async fn take_claims(mut claims: mpsc::Receiver<IdentityClaim>, pool: PgPool) {
+    while let Some(IdentityClaim { code, player_id, .. }) = claims.recv().await {
+        if player_id.is_empty() {
+            continue;
+        }
+        match claim(&pool, code.as_str(), &player_id).await {
+            Ok(_) => {}
+            // Whoever mistypes sees on their page that nothing was linked.
+            Err(ClaimError::Code(CodeError::Unknown | CodeError::Expired)) => {}
+            Err(error) => tracing::warn!(%error, "a claim in the game came to nothing"),
+        }
+    }
+}

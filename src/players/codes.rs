@@ -1,0 +1,122 @@
+//! Short codes that a signed-in user types in the game: `login CODE`, `!claim CODE`.
+//!
+//! A code is 44 random bits, good once and for ten minutes; guessing is limited where codes are taken. Only its hash is kept.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use std::time::Duration;
+
+use crate::auth::hash_of_code;
+
+pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
+/// Without what looks like something else on a small screen or sounds like it: I, L, O, U, 0, 1.
+const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
+const CODE_CHARS: usize = 9;
+
+/// What a code is for; one of each lives per user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To play under the account.
+    GameLogin,
+    /// To link the player who types it.
+    Claim,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::GameLogin => "game_login",
+            Self::Claim => "claim",
+        }
+    }
+}
+
+pub struct MadeCode {
+    pub code: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// Never made, or used.
+    #[error("this code is not known")]
+    Unknown,
+    #[error("this code has expired")]
+    Expired,
+    #[error("codes can't be looked up: {0}")]
+    Store(#[from] sqlx::Error),
+}
+
+/// A random code of the alphabet.
+fn random_short_code() -> String {
+    (0..CODE_CHARS).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
+}
+
+/// As it was made, whatever case it was typed in.
+fn normal(code: &str) -> String {
+    code.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+/// A new code for this user. An earlier one of the purpose is good for nothing any more.
+pub async fn make_code(pool: &PgPool, user_id: i32, purpose: Purpose) -> sqlx::Result<MadeCode> {
+    let code = random_short_code();
+    let mut transaction = pool.begin().await?;
+    // By `identity_codes_by_expiry` and `identity_codes_by_user`.
+    sqlx::query("DELETE FROM identity_codes WHERE expires_at < now() - interval '1 day'")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("DELETE FROM identity_codes WHERE user_id = $1 AND purpose = $2")
+        .bind(user_id)
+        .bind(purpose.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    let expires_at = sqlx::query_scalar(
+        "INSERT INTO identity_codes (code_hash, purpose, user_id, expires_at)
+         VALUES ($1, $2, $3, now() + make_interval(secs => $4)) RETURNING expires_at",
+    )
+    .bind(hash_of_code(&code).as_slice())
+    .bind(purpose.as_str())
+    .bind(user_id)
+    .bind(CODE_LIFETIME.as_secs_f64())
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(MadeCode { code, expires_at })
+}
+
+/// Uses a code up and tells whose it is. Of two at once one gets it: the row is locked by the first. By primary key.
+pub async fn consume_code(
+    connection: &mut PgConnection,
+    code: &str,
+    purpose: Purpose,
+) -> Result<i32, CodeError> {
+    let found: Option<(i32, bool)> = sqlx::query_as(
+        "UPDATE identity_codes SET used_at = CASE WHEN expires_at > now() THEN now() END FROM users
+         WHERE code_hash = $1 AND purpose = $2 AND used_at IS NULL
+           AND users.id = identity_codes.user_id AND users.banned_at IS NULL AND users.deleted_at IS NULL
+         RETURNING user_id, expires_at > now()",
+    )
+    .bind(hash_of_code(&normal(code)).as_slice())
+    .bind(purpose.as_str())
+    .fetch_optional(connection)
+    .await?;
+    match found {
+        Some((user_id, true)) => Ok(user_id),
+        Some((_, false)) => Err(CodeError::Expired),
+        None => Err(CodeError::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_forty_bits_and_is_read_as_people_type_it() {
+        assert!((ALPHABET.len() as f64).log2() * CODE_CHARS as f64 >= 40.0);
+        let code = random_short_code();
+        assert_eq!(normal(&code), code);
+        let (first, rest) = code.split_at(4);
+        assert_eq!(normal(&format!(" {}-{rest} ", first.to_lowercase())), code);
+    }
+}

@@ -1,0 +1,75 @@
+//! Everything that is stored about a user, for the user.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
+use utoipa::ToSchema;
+
+use super::links::{LinkedPlayer, linked_players};
+use crate::auth::{ListedSession, SessionError, Sessions};
+use crate::users::Role;
+
+/// What is stored about a user. Statistics of the linked players are public and stand at their own addresses.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Export {
+    pub user_id: i32,
+    pub display_name: String,
+    pub role: Role,
+    pub created_at: DateTime<Utc>,
+    pub sign_ins: Vec<ExportedSignIn>,
+    pub sessions: Vec<ListedSession>,
+    pub players: Vec<LinkedPlayer>,
+    pub achievements: Vec<ExportedAchievement>,
+    /// Addresses of the statistics of each player.
+    pub statistics: Vec<String>,
+}
+
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct ExportedSignIn {
+    pub provider: String,
+    pub subject: String,
+    pub display_name: String,
+    pub linked_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+}
+
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct ExportedAchievement {
+    pub player_id: String,
+    pub achievement: String,
+    pub unlocked_at: DateTime<Utc>,
+}
+
+/// # Errors
+/// When PostgreSQL fails; [`SessionError::Invalid`] for a user who is no more.
+pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<Export, SessionError> {
+    let user = crate::users::find(pool, user_id).await?.ok_or(SessionError::Invalid)?;
+    let players = linked_players(pool, user_id).await?;
+    let mut ids: Vec<String> = players.iter().map(|player| player.player_id.clone()).collect();
+    ids.insert(0, user_id.to_string());
+    let sign_ins = sqlx::query_as(
+        "SELECT provider, subject, display_name, linked_at, last_used_at FROM sign_ins
+         WHERE user_id = $1 ORDER BY linked_at",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await?;
+    let achievements = sqlx::query_as(
+        "SELECT player_id, achievement, unlocked_at FROM player_achievements
+         WHERE player_id = ANY($1) ORDER BY unlocked_at, achievement",
+    )
+    .bind(&ids)
+    .fetch_all(pool)
+    .await?;
+    Ok(Export {
+        user_id,
+        display_name: user.display_name,
+        role: user.role,
+        created_at: user.created_at,
+        sign_ins,
+        sessions: sessions.list(user_id).await?,
+        achievements,
+        statistics: ids.iter().map(|id| format!("/api/v1/stats/player/{id}")).collect(),
+        players,
+    })
+}

@@ -1,0 +1,24 @@
+//! Players of the game and whose they are: codes typed in the game, ids linked to users, merges by admins, names taken
+//! away. Events keep the ids under which they came; what is decided here is laid over them when questions are asked
+//! ([`copy`]).
+
+mod anonymity;
+mod claims;
+mod codes;
+mod copy;
+mod export;
+mod handlers;
+mod links;
+mod merges;
+mod resolution;
+
+pub use anonymity::anonymise;
+pub use claims::take_claims;
+pub use codes::{CODE_LIFETIME, CodeError, MadeCode, Purpose, consume_code, make_code};
+pub use copy::PlayerLinksCopy;
+pub use export::{Export, export};
+pub(crate) use handlers::unlink_of;
+pub use handlers::{PlayersApi, routes};
+pub use links::{LinkError, LinkedPlayer, link, linked_players, unlink};
+pub use merges::{ListedMerge, MergeError, list_merges, merge, undo_merge};
+pub use resolution::resolve;

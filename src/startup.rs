@@ -276,8 +276,8 @@ pub struct Application {
     comparisons: Arc<Comparisons>,
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
-    /// They end when dropped.
-    _watchers: [Watcher; 2],
+    /// Ends when dropped.
+    _revocations_watcher: Watcher,
 }
 
 impl Application {
@@ -341,12 +341,11 @@ impl Application {
             ServerTokens::start(postgres.clone(), Some(config.data_dir.join("server-tokens.json"))).await;
         let revocations = Revocations::default();
         let revocations_watcher = revocations.watch(postgres.clone()).await;
-        let links = PlayerLinksCopy::new(postgres.clone(), clickhouse.clone(), data_version.clone());
-        let links_watcher = links.watch().await;
         let secret = config.jwt_secret.as_ref().ok_or(StartError::MissingSetting { name: "JWT_SECRET" })?;
         let access_tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
         let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
+        let links = PlayerLinksCopy::new(postgres.clone(), clickhouse.clone(), data_version.clone());
         let background = vec![
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
@@ -359,6 +358,7 @@ impl Application {
                 pipeline.clone(),
                 config.raw_events_ttl_days,
                 data_version.clone(),
+                links,
                 reconciler,
             )),
         ];
@@ -429,7 +429,7 @@ impl Application {
             comparisons,
             ops_server,
             background,
-            _watchers: [revocations_watcher, links_watcher],
+            _revocations_watcher: revocations_watcher,
         })
     }
 
@@ -592,6 +592,7 @@ async fn prepare_clickhouse(
     pipeline: Pipeline,
     raw_events_ttl_days: u32,
     data_version: DataVersion,
+    links: PlayerLinksCopy,
     reconciler: Reconciler,
 ) {
     let writers_wait = pipeline.gate.clone().write_owned().await;
@@ -615,5 +616,6 @@ async fn prepare_clickhouse(
     }
     data_version.changed();
     drop(writers_wait);
+    let _links_are_copied = links.watch().await;
     reconciler.watch().await;
 }

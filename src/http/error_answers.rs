@@ -1,14 +1,17 @@
 //! Gives every error answer its shape, whoever made it: JSON for programs, a page with navigation for people.
 //!
+//! A page that needs signing in sends people to where they can.
+//!
 //! Handlers answer with [`ApiError`]; the framework answers with bare statuses (404 and 405 of the router, 404 of
 //! static files, 400 of a broken request). Both end here, so a new route needs no thought about its errors.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{ApiError, requests};
 
@@ -55,6 +58,13 @@ fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
     }
     if content_type(&response).starts_with("text/html") {
         return response;
+    }
+    if response.status() == StatusCode::UNAUTHORIZED && request.method() == Method::GET {
+        let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
+        let location = format!("/login?return_to={}", utf8_percent_encode(asked, NON_ALPHANUMERIC));
+        return replace_body(response, |_| {
+            HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+        });
     }
     let bare = ApiError::from_status(response.status());
     let page = request.app_data::<ErrorPage>().and_then(|page| (page.0)(request, known.unwrap_or(&bare)));

@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use super::{Form, Pages, see, view};
 use crate::access::{Admin, SafeForm};
 use crate::admin::{anonymise_player, list_users, merge_players, preview};
+use crate::audit::LoggedEntry;
 use crate::auth::{Identity, Sessions};
 use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, query};
@@ -54,7 +55,7 @@ pub(super) async fn overview(
     let (entries, _) = audit::list(&pool, 5, 0).await.map_err(users_unavailable)?;
     let waiting = listed.iter().filter(|server| !server.approved).count();
     let context = json!({
-        "users": users.total, "servers": listed.len(), "waiting_servers": waiting, "entries": entries,
+        "users": users.total, "servers": listed.len(), "waiting_servers": waiting, "entries": shown(entries)?,
     });
     admin_page(&pages, &request, admin, "admin/index.html", "Administration", context).await
 }
@@ -186,6 +187,18 @@ pub(super) async fn anonymise(
     Ok(see("/admin/players"))
 }
 
+/// Entries of the log with what was changed as text.
+fn shown(entries: Vec<LoggedEntry>) -> Result<Vec<Value>, ApiError> {
+    let entry = |entry: LoggedEntry| {
+        let (before, after) = (entry.before.clone(), entry.after.clone());
+        let mut shown = serde_json::to_value(entry)?;
+        shown["before"] = before.map(|value| value.to_string()).into();
+        shown["after"] = after.map(|value| value.to_string()).into();
+        Ok(shown)
+    };
+    entries.into_iter().map(entry).collect::<Result<_, serde_json::Error>>().map_err(ApiError::internal)
+}
+
 pub(super) async fn audit_log(
     Admin(admin): Admin,
     request: HttpRequest,
@@ -199,7 +212,7 @@ pub(super) async fn audit_log(
         audit::list(&pool, paging.limit, paging.offset()).await.map_err(users_unavailable)?;
     let total = u64::try_from(total).unwrap_or(0);
     let context = json!({
-        "entries": entries,
+        "entries": shown(entries)?,
         "list": { "page": paging.page, "limit": paging.limit, "total": total },
         "pages": view::page_links("/admin/audit", request.query_string(), paging, total),
     });

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::codes::{CodeError, Purpose, consume_code};
 use super::links::{LinkError, link};
+use crate::audit::{self, Entry};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClaimError {
@@ -22,6 +23,16 @@ pub(super) async fn claim(pool: &PgPool, code: &str, player_id: &str) -> Result<
     let mut transaction = pool.begin().await?;
     let user_id = consume_code(&mut transaction, code, Purpose::Claim).await?;
     link(&mut transaction, user_id, player_id).await?;
+    let entry = Entry {
+        user_id: Some(user_id),
+        actor: "game server",
+        action: "player.claim",
+        subject_kind: "player",
+        subject_id: player_id,
+        before: None,
+        after: Some(serde_json::json!({ "user_id": user_id })),
+    };
+    audit::record(&mut transaction, entry).await?;
     transaction.commit().await?;
     tracing::info!(user_id, "a player was claimed");
     Ok(user_id)

@@ -1,0 +1,303 @@
+//! Every route with every kind of caller. A route that is not in the table fails the test: whoever adds one says here, a
+//! second time, whom it is open to.
+
+use std::collections::BTreeMap;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use mohaa_stats::access::Access;
+use mohaa_stats::auth::AccessTokens;
+use mohaa_stats::config::Secret;
+use mohaa_stats::routes;
+use mohaa_stats::users::Role;
+
+use crate::support::{JWT_SECRET, Reply, Service};
+
+const ANYONE: Access = Access::Anyone;
+const SERVER: Access = Access::GameServer;
+const PLAYER: Access = Access::Role(Role::Player);
+const ADMIN: Access = Access::Role(Role::Admin);
+
+/// A route, whom it is open to, and a request that harms nobody with its answer to those who may make it: mostly one that
+/// names nothing, or lacks something. Whoever may not make it must be told so before that.
+struct Case {
+    method: &'static str,
+    path: &'static str,
+    access: Access,
+    url: &'static str,
+    body: Option<&'static str>,
+    answer: u16,
+}
+
+const fn get(path: &'static str, access: Access, url: &'static str, answer: u16) -> Case {
+    Case { method: "GET", path, access, url, body: None, answer }
+}
+
+const fn post(path: &'static str, access: Access, body: &'static str, answer: u16) -> Case {
+    Case { method: "POST", path, access, url: path, body: Some(body), answer }
+}
+
+const fn at(url: &'static str, case: Case) -> Case {
+    Case { url, ..case }
+}
+
+const fn delete(path: &'static str, access: Access, url: &'static str, answer: u16) -> Case {
+    Case { method: "DELETE", path, access, url, body: None, answer }
+}
+
+/// A form without its token: nobody's browser sends that.
+const fn form(path: &'static str, access: Access) -> Case {
+    post(path, access, "", 403)
+}
+
+const NOBODY: &str = "/players/nobody-at-all";
+
+fn table() -> Vec<Case> {
+    vec![
+        get("/health", ANYONE, "/health", 200),
+        get("/ready", ANYONE, "/ready", 200),
+        get("/metrics", ANYONE, "/metrics", 200),
+        post("/api/v1/ingest/events", SERVER, "[]", 400),
+        post("/api/v1/servers/register", ANYONE, "{}", 403),
+        get("/api/v1/ops/actors", ADMIN, "/api/v1/ops/actors", 200),
+        get("/api/v1/stats/leaderboard", ANYONE, "/api/v1/stats/leaderboard", 200),
+        get("/api/v1/stats/leaderboard/weekly", ANYONE, "/api/v1/stats/leaderboard/weekly", 200),
+        get(
+            "/api/v1/stats/leaderboard/weapon/{weapon}",
+            ANYONE,
+            "/api/v1/stats/leaderboard/weapon/none",
+            404,
+        ),
+        get("/api/v1/stats/leaderboard/map/{map:.+}", ANYONE, "/api/v1/stats/leaderboard/map/dm/none", 404),
+        get("/api/v1/stats/player/{guid}", ANYONE, "/api/v1/stats/player/nobody", 404),
+        get("/api/v1/stats/player/{guid}/weapons", ANYONE, "/api/v1/stats/player/nobody/weapons", 404),
+        get("/api/v1/stats/player/{guid}/matches", ANYONE, "/api/v1/stats/player/nobody/matches", 404),
+        get("/api/v1/stats/matches", ANYONE, "/api/v1/stats/matches", 200),
+        get("/api/v1/stats/match/{matchId}", ANYONE, "/api/v1/stats/match/none", 404),
+        get("/api/v1/stats/live", ANYONE, "/api/v1/stats/live", 200),
+        get("/api/v1/stats/live/matches", ANYONE, "/api/v1/stats/live/matches", 200),
+        get("/api/v1/stats/totals", ANYONE, "/api/v1/stats/totals", 200),
+        post("/api/v1/auth/refresh", ANYONE, "{}", 422),
+        post("/api/v1/auth/game-token", PLAYER, "", 201),
+        post("/api/v1/auth/verify", ANYONE, "{}", 401),
+        post("/api/v1/auth/claim/init", PLAYER, "", 201),
+        post("/api/v1/auth/claim/verify", SERVER, "{}", 422),
+        get("/api/v1/users/me", PLAYER, "/api/v1/users/me", 200),
+        get("/api/v1/users/me/sessions", PLAYER, "/api/v1/users/me/sessions", 200),
+        delete("/api/v1/users/me/sessions/{id}", PLAYER, "/api/v1/users/me/sessions/no-uuid", 404),
+        get("/api/v1/users/me/export", PLAYER, "/api/v1/users/me/export", 200),
+        get("/api/v1/users/me/players", PLAYER, "/api/v1/users/me/players", 200),
+        delete("/api/v1/users/me/players/{id}", PLAYER, "/api/v1/users/me/players/nobody", 404),
+        get("/api/v1/admin/users", ADMIN, "/api/v1/admin/users?limit=0", 422),
+        at(
+            "/api/v1/admin/users/7/role",
+            post("/api/v1/admin/users/{id}/role", ADMIN, r#"{"role":"admin"}"#, 404),
+        ),
+        at("/api/v1/admin/users/7/ban", post("/api/v1/admin/users/{id}/ban", ADMIN, "{}", 404)),
+        delete("/api/v1/admin/users/{id}/ban", ADMIN, "/api/v1/admin/users/7/ban", 404),
+        at("/api/v1/admin/users/7/sign-out", post("/api/v1/admin/users/{id}/sign-out", ADMIN, "", 404)),
+        get("/api/v1/admin/merges", ADMIN, "/api/v1/admin/merges", 200),
+        post("/api/v1/admin/merges", ADMIN, "{}", 422),
+        get("/api/v1/admin/merges/preview", ADMIN, "/api/v1/admin/merges/preview", 422),
+        delete("/api/v1/admin/merges/{id}", ADMIN, "/api/v1/admin/merges/7", 404),
+        at(
+            "/api/v1/admin/players/%20/anonymise",
+            post("/api/v1/admin/players/{id}/anonymise", ADMIN, "", 404),
+        ),
+        get("/api/v1/admin/audit", ADMIN, "/api/v1/admin/audit", 200),
+        get("/", ANYONE, "/", 200),
+        get("/leaderboard", ANYONE, "/leaderboard", 200),
+        get("/players/{id}", ANYONE, NOBODY, 404),
+        get("/matches", ANYONE, "/matches", 200),
+        get("/matches/{id}", ANYONE, "/matches/none", 404),
+        get("/account", PLAYER, "/account", 200),
+        form("/account/game-token", PLAYER),
+        form("/account/claim", PLAYER),
+        form("/account/players/unlink", PLAYER),
+        form("/account/sessions/end", PLAYER),
+        form("/account/sign-out", PLAYER),
+        form("/account/sign-out-everywhere", PLAYER),
+        form("/account/delete", PLAYER),
+        get("/admin", ADMIN, "/admin", 200),
+        get("/admin/users", ADMIN, "/admin/users", 200),
+        at("/admin/users/7", form("/admin/users/{id}", ADMIN)),
+        get("/admin/players", ADMIN, "/admin/players", 200),
+        form("/admin/players/merge", ADMIN),
+        form("/admin/players/undo-merge", ADMIN),
+        form("/admin/players/anonymise", ADMIN),
+        get("/admin/audit", ADMIN, "/admin/audit", 200),
+        get("/api/docs", ANYONE, "/api/docs", 200),
+        get("/api/openapi.json", ANYONE, "/api/openapi.json", 200),
+        get("/login/link/{code}", ANYONE, "/login/link/none", 410),
+        at("/login/link/none", form("/login/link/{code}", ANYONE)),
+    ]
+}
+
+/// Routes whose one call changes who the caller is; tests of their own go through them with every caller.
+const APART: [(&str, &str); 3] = [
+    ("POST", "/api/v1/auth/logout"),
+    ("POST", "/api/v1/auth/logout-everywhere"),
+    ("DELETE", "/api/v1/users/me"),
+];
+
+#[test]
+fn every_route_states_whom_it_is_open_to_and_is_in_the_table_of_the_tests() {
+    let stated: BTreeMap<(String, &str), Access> = routes::all()
+        .into_iter()
+        .map(|route| ((route.method.to_string(), route.path), route.access))
+        .collect();
+    let expected: BTreeMap<(String, &str), Access> =
+        table().into_iter().map(|case| ((case.method.to_owned(), case.path), case.access)).collect();
+    for (route, access) in &stated {
+        let is_apart = APART.contains(&(route.0.as_str(), route.1));
+        match expected.get(route) {
+            Some(known) => assert_eq!(known, access, "{route:?}"),
+            None => assert!(is_apart, "{route:?} is not in the table"),
+        }
+    }
+    for route in expected.keys() {
+        assert!(stated.contains_key(route), "there is no {route:?} any more");
+    }
+}
+
+/// Who calls, by which header.
+struct Caller {
+    name: &'static str,
+    header: Option<(&'static str, String)>,
+}
+
+impl Caller {
+    fn user(name: &'static str, token: &str) -> Self {
+        Self { name, header: Some(("Authorization", format!("Bearer {token}"))) }
+    }
+
+    /// The answer to this caller.
+    fn expected(&self, case: &Case) -> u16 {
+        match (case.access, self.name) {
+            (Access::Anyone, _) | (Access::GameServer, "server") => case.answer,
+            (Access::GameServer, _) => 401,
+            (Access::Role(_), "nobody" | "expired" | "revoked" | "server" | "forged") => 401,
+            (Access::Role(_), "banned") => 403,
+            (Access::Role(Role::Player), _) => case.answer,
+            (Access::Role(Role::Organizer), "organizer" | "admin") => case.answer,
+            (Access::Role(Role::Admin), "admin") => case.answer,
+            (Access::Role(_), _) => 403,
+        }
+    }
+
+    async fn send(&self, service: &Service, case: &Case) -> Reply {
+        let mut headers: Vec<(&str, &str)> =
+            self.header.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let is_form = !case.path.starts_with("/api/");
+        match case.body {
+            Some(_) if is_form => headers.push(("Content-Type", "application/x-www-form-urlencoded")),
+            Some(_) => headers.push(("Content-Type", "application/json")),
+            None => {}
+        }
+        service.client.call(case.method, case.url, &headers, case.body.unwrap_or_default()).await
+    }
+}
+
+/// A token like this one, with other times.
+fn expired(token: &str) -> String {
+    let tokens = AccessTokens::new(&Secret::new(JWT_SECRET), None);
+    let mut claims = tokens.verify(token).unwrap();
+    (claims.iat, claims.nbf, claims.exp) = (claims.iat - 2_000, claims.nbf - 2_000, claims.exp - 2_000);
+    let header = jsonwebtoken::decode_header(token).unwrap();
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes())).unwrap()
+}
+
+/// A token that makes its user an admin, signed by somebody else.
+fn forged(token: &str) -> String {
+    let tokens = AccessTokens::new(&Secret::new(JWT_SECRET), None);
+    let mut claims = tokens.verify(token).unwrap();
+    claims.role = Role::Admin;
+    let header = Header { alg: Algorithm::HS256, ..jsonwebtoken::decode_header(token).unwrap() };
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(b"another secret of thirty-two bytes!"))
+        .unwrap()
+}
+
+#[actix_web::test]
+async fn every_route_answers_every_caller_as_the_table_says() {
+    let service = Service::start("access").await;
+    let (_, player) = service.add_user("Player", Role::Player).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let (admin_id, admin) = service.add_user("Admin", Role::Admin).await;
+    let (banned_id, banned) = service.add_user("Banned", Role::Admin).await;
+    let ban = format!("/api/v1/admin/users/{banned_id}/ban");
+    assert_eq!(service.client.call_as(&admin, "POST", &ban, serde_json::json!({})).await.status, 204);
+    let (_, revoked) = service.add_user("Revoked", Role::Admin).await;
+    let reply = service.client.call_as(&revoked, "POST", "/api/v1/auth/logout", serde_json::json!({})).await;
+    assert_eq!(reply.status, 204);
+    assert_ne!(admin_id, banned_id);
+    let callers = [
+        Caller { name: "nobody", header: None },
+        Caller { name: "server", header: Some(("X-Server-Token", service.client.token.clone())) },
+        Caller::user("player", &player),
+        Caller::user("organizer", &organizer),
+        Caller::user("admin", &admin),
+        Caller::user("banned", &banned),
+        Caller::user("expired", &expired(&admin)),
+        Caller::user("revoked", &revoked),
+        Caller::user("forged", &forged(&player)),
+    ];
+    let mut wrong = Vec::new();
+    for case in table() {
+        for caller in &callers {
+            let reply = caller.send(&service, &case).await;
+            let status = reply.status.as_u16();
+            // A person who opens a page is led to where they can sign in.
+            let is_page = case.method == "GET" && !case.path.starts_with("/api/");
+            let expected = match caller.expected(&case) {
+                401 if is_page => 303,
+                expected => expected,
+            };
+            if status != expected {
+                wrong.push(format!(
+                    "{} {} as {}: {status}, not {expected}: {}",
+                    case.method,
+                    case.url,
+                    caller.name,
+                    reply.text.chars().take(120).collect::<String>()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn signing_out_and_leaving_are_for_those_who_are_signed_in() {
+    let service = Service::start("leaving").await;
+    for (method, path) in APART {
+        service.client.call(method, path, &[], "").await.assert_refused(401, "not_signed_in");
+        let server = [("X-Server-Token", service.client.token.as_str())];
+        service.client.call(method, path, &server, "").await.assert_refused(401, "not_signed_in");
+        for role in [Role::Player, Role::Organizer] {
+            let (_, token) = service.add_user("Leaving", role).await;
+            let reply = service.client.call_as(&token, method, path, serde_json::json!({})).await;
+            assert_eq!(reply.status, 204, "{path}: {}", reply.text);
+            service.client.get_as(&token, "/api/v1/users/me").await.assert_refused(401, "token_revoked");
+        }
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_reaches_what_belongs_to_somebody_else() {
+    let service = Service::start("tenants").await;
+    let (owner, owners_session) = service.add_session("Owner", Role::Player).await;
+    service.link_player(owner, "4711").await;
+    for role in [Role::Player, Role::Organizer, Role::Admin] {
+        let (_, stranger) = service.add_user("Stranger", role).await;
+        let session = format!("/api/v1/users/me/sessions/{}", owners_session.session_id);
+        let reply = service.client.call_as(&stranger, "DELETE", &session, serde_json::json!(null)).await;
+        reply.assert_refused(404, "unknown_session");
+        let player = "/api/v1/users/me/players/4711";
+        let reply = service.client.call_as(&stranger, "DELETE", player, serde_json::json!(null)).await;
+        reply.assert_refused(404, "unknown_player");
+    }
+    let me = service.client.get_as(&owners_session.access_token, "/api/v1/users/me").await.json();
+    assert_eq!(me["player_ids"], serde_json::json!(["4711"]));
+    service.stop().await;
+}

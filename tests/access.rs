@@ -10,7 +10,7 @@ use mohaa_stats::config::Secret;
 use mohaa_stats::routes;
 use mohaa_stats::users::Role;
 
-use crate::support::{JWT_SECRET, Reply, Service};
+use crate::support::{JWT_SECRET, Reply, Service, eventually};
 
 const ANYONE: Access = Access::Anyone;
 const SERVER: Access = Access::GameServer;
@@ -240,6 +240,10 @@ async fn every_route_answers_every_caller_as_the_table_says() {
         Caller::user("revoked", &revoked),
         Caller::user("forged", &forged(&player)),
     ];
+    eventually("statistics can be read", async || {
+        (service.client.get("/api/v1/stats/totals").await.status == 200).then_some(())
+    })
+    .await;
     let mut wrong = Vec::new();
     for case in table() {
         for caller in &callers {

@@ -1,0 +1,230 @@
+//! Sessions: tokens that renew each other, and what ends them.
+
+use mohaa_stats::users::Role;
+use serde_json::{Value, json};
+
+use crate::support::{Reply, Service, eventually};
+
+async fn refresh(service: &Service, refresh_token: &str) -> Reply {
+    let body = json!({ "refresh_token": refresh_token }).to_string();
+    let headers = [("Content-Type", "application/json")];
+    service.client.post("/api/v1/auth/refresh", &headers, body).await.unwrap()
+}
+
+fn text<'a>(body: &'a Value, name: &str) -> &'a str {
+    body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}"))
+}
+
+#[actix_web::test]
+async fn a_refresh_token_is_good_once_and_shown_again_it_ends_its_session() {
+    let service = Service::start("refresh").await;
+    let (_, opened) = service.add_session("Anna", Role::Player).await;
+    let first = opened.refresh_token.unwrap();
+    let renewed = refresh(&service, &first).await.json();
+    assert_eq!((&renewed["token_type"], &renewed["expires_in"]), (&"Bearer".into(), &900.into()));
+    let (access, second) = (text(&renewed, "access_token"), text(&renewed, "refresh_token"));
+    assert_ne!(second, first);
+    assert_eq!(service.client.get_as(access, "/api/v1/users/me").await.status, 200);
+
+    let third = refresh(&service, second).await.json();
+    refresh(&service, second).await.assert_refused(401, "invalid_refresh_token");
+    // The thief's and the owner's tokens alike.
+    refresh(&service, text(&third, "refresh_token")).await.assert_refused(401, "invalid_refresh_token");
+    service
+        .client
+        .get_as(text(&third, "access_token"), "/api/v1/users/me")
+        .await
+        .assert_refused(401, "token_revoked");
+    refresh(&service, "nonsense").await.assert_refused(401, "invalid_refresh_token");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn of_two_who_show_one_refresh_token_at_once_at_most_one_gets_on() {
+    let service = Service::start("race").await;
+    let (_, opened) = service.add_session("Anna", Role::Player).await;
+    let token = opened.refresh_token.unwrap();
+    let (one, other) = tokio::join!(refresh(&service, &token), refresh(&service, &token));
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401]);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_session_that_ends_on_one_node_opens_nothing_on_another() {
+    let urls = mohaa_embedded::testing::TestStores::shared().await.database("two_nodes").await;
+    let one = Service::start_on(&urls, &[], Default::default()).await;
+    let other = Service::start_on(&urls, &[], Default::default()).await;
+    let (user_id, opened) = one.add_session("Anna", Role::Admin).await;
+    let token = opened.access_token;
+    assert_eq!(other.client.get_as(&token, "/api/v1/users/me").await.status, 200);
+    let (_, admin) = one.add_user("Admin", Role::Admin).await;
+
+    let listed = one.client.get_as(&token, "/api/v1/users/me/sessions").await.json();
+    assert_eq!((&listed[0]["kind"], &listed[0]["current"]), (&"device".into(), &true.into()), "{listed}");
+    assert_eq!(
+        one.client.call_as(&token, "POST", "/api/v1/auth/logout-everywhere", json!({})).await.status,
+        204
+    );
+    one.client.get_as(&token, "/api/v1/users/me").await.assert_refused(401, "token_revoked");
+    eventually("the other node hears of it", async || {
+        (other.client.get_as(&token, "/api/v1/users/me").await.status == 401).then_some(())
+    })
+    .await;
+
+    // A ban too, and an access token made before it never comes back to life.
+    let again = one.sessions().open(user_id, mohaa_stats::auth::SessionKind::Device, "again").await.unwrap();
+    assert_eq!(other.client.get_as(&again.access_token, "/api/v1/users/me").await.status, 200);
+    let ban = format!("/api/v1/admin/users/{user_id}/ban");
+    assert_eq!(one.client.call_as(&admin, "POST", &ban, json!({"reason": "aimbot"})).await.status, 204);
+    eventually("the other node hears of the ban", async || {
+        (other.client.get_as(&again.access_token, "/api/v1/users/me").await.status == 403).then_some(())
+    })
+    .await;
+    refresh(&other, &again.refresh_token.unwrap()).await.assert_refused(403, "banned");
+    assert_eq!(one.client.call_as(&admin, "DELETE", &ban, json!(null)).await.status, 204);
+    one.client.get_as(&again.access_token, "/api/v1/users/me").await.assert_refused(401, "token_revoked");
+    one.stop().await;
+    other.stop().await;
+}
+
+#[actix_web::test]
+async fn another_role_ends_access_tokens_and_comes_with_the_next() {
+    let service = Service::start("roles").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (user_id, opened) = service.add_session("Anna", Role::Player).await;
+    let role = format!("/api/v1/admin/users/{user_id}/role");
+    assert_eq!(service.client.call_as(&admin, "POST", &role, json!({"role": "admin"})).await.status, 204);
+    service
+        .client
+        .get_as(&opened.access_token, "/api/v1/users/me")
+        .await
+        .assert_refused(401, "token_revoked");
+    let renewed = refresh(&service, &opened.refresh_token.unwrap()).await.json();
+    let audit = service.client.get_as(text(&renewed, "access_token"), "/api/v1/admin/audit").await.json();
+    assert_eq!(audit["entries"][0]["action"], "user.set_role", "{audit}");
+    assert_eq!(audit["entries"][0]["before"]["role"], "player");
+    service
+        .client
+        .call_as(&admin, "POST", &role, json!({"role": "emperor"}))
+        .await
+        .assert_refused(422, "validation_failed");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn there_is_always_an_admin() {
+    let service = Service::start("last_admin").await;
+    let (admin_id, admin) = service.add_user("Admin", Role::Admin).await;
+    let role = format!("/api/v1/admin/users/{admin_id}/role");
+    service
+        .client
+        .call_as(&admin, "POST", &role, json!({"role": "player"}))
+        .await
+        .assert_refused(409, "last_admin");
+    let ban = format!("/api/v1/admin/users/{admin_id}/ban");
+    service.client.call_as(&admin, "POST", &ban, json!({})).await.assert_refused(409, "last_admin");
+    service
+        .client
+        .call_as(&admin, "DELETE", "/api/v1/users/me", json!({}))
+        .await
+        .assert_refused(409, "last_admin");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_browser_stays_signed_in_by_its_refresh_cookie_and_requests_side_by_side_do_it_no_harm() {
+    let service = Service::start("cookies").await;
+    let user = service.add_user("Anna", Role::Player).await.0;
+    let opened = service
+        .sessions()
+        .open(user, mohaa_stats::auth::SessionKind::Browser, "Firefox on Linux")
+        .await
+        .unwrap();
+    let cookie = format!("mohaa_refresh={}", opened.refresh_token.unwrap());
+    let account = async || service.client.get_with("/account", &[("Cookie", cookie.as_str())]).await;
+    let (one, other) = tokio::join!(account(), account());
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200), "{}", other.text);
+    let set = |reply: &Reply, name: &str| {
+        let all = reply.headers.get_all("set-cookie").into_iter().filter_map(|value| value.to_str().ok());
+        all.filter(|cookie| cookie.starts_with(name)).map(str::to_owned).next()
+    };
+    for reply in [&one, &other] {
+        let session = set(reply, "mohaa_session=").unwrap();
+        assert!(session.contains("HttpOnly") && session.contains("SameSite=Lax"), "{session}");
+    }
+    let renewed = [&one, &other].iter().filter(|reply| set(reply, "mohaa_refresh=").is_some()).count();
+    assert_eq!(renewed, 1, "one of them got the next refresh token");
+
+    // The same token at the API, where programs are on their own, is stolen.
+    let stolen = cookie.strip_prefix("mohaa_refresh=").unwrap();
+    refresh(&service, stolen).await.assert_refused(401, "invalid_refresh_token");
+    assert_eq!(account().await.status, 303);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn requests_of_other_sites_get_nothing_done_by_a_cookie() {
+    let service = Service::start("cross_site").await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    let cookie = format!("mohaa_session={token}");
+    let game_token = async |headers: &[(&str, &str)]| {
+        let mut all = vec![("Cookie", cookie.as_str())];
+        all.extend_from_slice(headers);
+        service.client.post("/api/v1/auth/game-token", &all, "").await.unwrap()
+    };
+    assert_eq!(game_token(&[]).await.status, 201);
+    assert_eq!(game_token(&[("Origin", &service.client.url)]).await.status, 201);
+    assert_eq!(game_token(&[("Sec-Fetch-Site", "same-origin")]).await.status, 201);
+    for hostile in [
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
+        game_token(&[hostile]).await.assert_refused(403, "cross_site");
+    }
+    // Looking is harmless: no other site can read the answer.
+    let looked = service
+        .client
+        .get_with("/api/v1/users/me", &[("Cookie", &cookie), ("Sec-Fetch-Site", "cross-site")])
+        .await;
+    assert_eq!(looked.status, 200);
+    let allowed = looked.header("access-control-allow-origin");
+    assert_eq!(allowed, None);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
+    let service = Service::start("deleted").await;
+    let (user_id, opened) = service.add_session("Anna ^1Red", Role::Player).await;
+    service.link_player(user_id, "4711").await;
+    let token = opened.access_token;
+    let export = service.client.get_as(&token, "/api/v1/users/me/export").await;
+    assert!(export.header("content-disposition").is_some_and(|value| value.starts_with("attachment")));
+    let export = export.json();
+    assert_eq!(
+        (&export["display_name"], &export["players"][0]["player_id"]),
+        (&"Anna ^1Red".into(), &"4711".into())
+    );
+
+    let body = json!({"anonymise_players": true});
+    assert_eq!(service.client.call_as(&token, "DELETE", "/api/v1/users/me", body).await.status, 204);
+    service.client.get_as(&token, "/api/v1/users/me").await.assert_refused(401, "token_revoked");
+    refresh(&service, &opened.refresh_token.unwrap()).await.assert_refused(401, "invalid_refresh_token");
+    let pool = &service.application.postgres;
+    let left: (String, i64, i64, i64) = sqlx::query_as(
+        "SELECT display_name, (SELECT count(*) FROM user_identities), (SELECT count(*) FROM sign_ins),
+                (SELECT count(*) FROM anonymous_players) FROM users WHERE id = $1",
+    )
+    .bind(user_id)
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    assert_eq!(left, ("deleted user".to_owned(), 0, 0, 2));
+    let (next, _) = service.add_user("Next", Role::Player).await;
+    assert!(next > user_id, "an id is never given twice");
+    service.stop().await;
+}

@@ -55,6 +55,8 @@ pub enum CliCommand {
     /// Make users
     #[command(subcommand)]
     User(UserCommand),
+    /// Sign in to a running service with a browser; prints the tokens
+    Login(LoginArguments),
     /// Bring the schemas of PostgreSQL and ClickHouse up to date, and end
     Migrate {
         #[command(flatten)]
@@ -147,6 +149,16 @@ pub enum ServerCommand {
         #[command(flatten)]
         settings: SettingFlags,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct LoginArguments {
+    /// Address of the service
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// What this device is called where it is approved
+    #[arg(long, value_name = "NAME", default_value = "mohaa-stats at a command line")]
+    pub name: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,6 +19,7 @@ pub mod postgres;
 pub mod redis;
 pub mod routes;
 pub mod servers;
+pub mod sign_in;
 pub mod simulate;
 pub mod startup;
 pub mod stats;

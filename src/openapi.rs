@@ -8,7 +8,7 @@ use utoipa::openapi::{Header, Info, RefOr, Required, Response};
 
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{Parameter, QueryShape};
-use crate::{admin, auth, ingest, ops, players, stats, users};
+use crate::{admin, auth, ingest, ops, players, sign_in, stats, users};
 
 /// What is not statistics.
 #[derive(OpenApi)]
@@ -35,6 +35,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = CommonApi::openapi();
     document.merge(stats::StatsApi::openapi());
     document.merge(auth::AuthApi::openapi());
+    document.merge(sign_in::SignInApi::openapi());
     document.merge(users::AccountApi::openapi());
     document.merge(admin::AdminApi::openapi());
     document.merge(players::PlayersApi::openapi());

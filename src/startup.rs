@@ -33,8 +33,9 @@ use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
 use crate::clickhouse::{self as clickhouse_store, schema};
-use crate::config::{ClickHouseUrl, Config, SpoolFsync, StoreUrl, StoreUrls, kept};
+use crate::config::{ClickHouseUrl, Config, SpoolFsync, StoreUrl, StoreUrls, kept, local_url};
 use crate::data_version::DataVersion;
+use crate::http::BaseUrl;
 use crate::http::assets::Assets;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
@@ -47,6 +48,7 @@ use crate::players::{self, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
 use crate::redis::{self as redis_store, SharedDataVersion, TrackerStates};
 use crate::servers::ServerTokens;
+use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::{postgres, routes, simulate};
 
@@ -96,6 +98,8 @@ pub enum StartError {
     HttpMetrics(#[from] http::metrics::MetricsError),
     #[error(transparent)]
     Assets(#[from] http::assets::AssetsError),
+    #[error(transparent)]
+    SignIn(#[from] crate::sign_in::SetupError),
     #[error(transparent)]
     Pages(#[from] pages::PagesError),
     #[error("{path}: {source}", path = .path.display())]
@@ -367,6 +371,7 @@ impl Application {
         let address = listener
             .local_addr()
             .map_err(|source| StartError::Listen { address: config.listen(), source })?;
+        let base_url = BaseUrl::new(config.public_url.clone().unwrap_or_else(|| local_url(address)));
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
         let answer_cache = AnswerCache::new(data_version, &registry)?;
         let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
@@ -393,6 +398,9 @@ impl Application {
             postgres: Data::new(postgres.clone()),
             server_tokens: Data::new(server_tokens),
             sessions: Data::new(sessions),
+            sign_in: Data::new(SignIn::new(&config, base_url.as_str())?),
+            devices: Data::new(Devices::new(postgres.clone())),
+            base_url: Data::new(base_url),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::new(GuessLimits::default()),
             metrics_are_elsewhere: config.ops_listen.is_some(),
@@ -484,6 +492,9 @@ struct State {
     server_tokens: Data<ServerTokens>,
     sessions: Data<Sessions>,
     session_cookies: Data<SessionCookies>,
+    sign_in: Data<SignIn>,
+    devices: Data<Devices>,
+    base_url: Data<BaseUrl>,
     guess_limits: Data<GuessLimits>,
     metrics_are_elsewhere: bool,
 }
@@ -497,6 +508,9 @@ impl State {
             .app_data(self.ops.clone())
             .app_data(self.postgres.clone())
             .app_data(self.session_cookies.clone())
+            .app_data(self.sign_in.clone())
+            .app_data(self.devices.clone())
+            .app_data(self.base_url.clone())
             .app_data(self.guess_limits.clone())
             .app_data(self.server_tokens.clone())
             .app_data(self.sessions.clone())

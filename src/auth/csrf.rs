@@ -4,8 +4,8 @@
 //! unawares with somebody else's link.
 
 use super::{SessionCookies, random_code};
-use crate::http::ApiError;
-use actix_web::{HttpRequest, cookie::Cookie};
+use crate::http::{ApiError, BaseUrl};
+use actix_web::{HttpRequest, cookie::Cookie, web::Data};
 use std::time::Duration;
 
 pub const CSRF_COOKIE: &str = "mohaa_csrf";
@@ -57,13 +57,18 @@ impl CsrfToken {
     }
 }
 
-/// By the browser's own word: `Sec-Fetch-Site`, and `Origin`, whose host must be the one that was asked.
-pub(super) fn is_cross_site(request: &HttpRequest) -> bool {
+/// By the browser's own word: `Sec-Fetch-Site`, and `Origin`, which must be ours as configured, or have the host that was asked.
+pub fn is_cross_site(request: &HttpRequest) -> bool {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     if header("Sec-Fetch-Site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return true;
     }
     let Some(origin) = header("Origin") else { return false };
+    let is_configured =
+        request.app_data::<Data<BaseUrl>>().is_some_and(|base| origin.eq_ignore_ascii_case(base.as_str()));
+    if is_configured {
+        return false;
+    }
     let host = request.connection_info().host().to_owned();
     origin.split_once("://").is_none_or(|(_, origin_host)| !origin_host.eq_ignore_ascii_case(&host))
 }

@@ -14,9 +14,9 @@ mod sessions;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
 pub use browser::{browser_label, keep_signed_in};
-pub use csrf::{CSRF_COOKIE, CsrfToken};
+pub use csrf::{CSRF_COOKIE, CsrfToken, is_cross_site};
 pub use guesses::GuessLimits;
-pub use handlers::{AuthApi, routes};
+pub use handlers::{AuthApi, TokenPair, routes};
 pub use identity::{Identity, identify};
 pub use login_link::{LoginLinkError, consume_login_link, find_login_link, make_login_link};
 pub use revocations::Revocations;

@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod logging;
+mod login;
 mod serve;
 mod servers;
 mod show;
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> ExitCode {
         CliCommand::Simulate(arguments) => simulate::simulate(arguments),
         CliCommand::Server(command) => servers::server(command),
         CliCommand::User(command) => users::user(command),
+        CliCommand::Login(arguments) => login::login(&arguments),
         CliCommand::Migrate { settings } => serve::migrate(settings),
         CliCommand::DeadLetters(command) => dead_letters::dead_letters(command),
         CliCommand::Config { settings } => show::config(settings),

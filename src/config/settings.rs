@@ -115,7 +115,7 @@ fn set_some<T>(field: &mut Option<T>, value: Result<T, Problem>) -> Result<(), P
     Ok(())
 }
 
-/// Our own origin as browsers see it, without a trailing slash.
+/// An origin as browsers see it, without a trailing slash.
 fn public_url(text: &str) -> Result<String, Problem> {
     let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -131,10 +131,12 @@ fn not_empty(text: &str) -> Result<Secret, Problem> {
     Ok(Secret::new(text))
 }
 
+const HTTP_ADDRESS: &str = "http:// or https:// with a host and perhaps a port";
+
 const DURATION: &str = "a duration (500ms, 2s, 10m, 12h, 7d; a bare number counts seconds)";
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [Setting; 34] = [
+pub static SETTINGS: [Setting; 37] = [
     Setting::new("PORT", Preset::Value("8080"), "0 to 65535, 0 for any free port", "TCP port to listen on", |config, text| {
         set(&mut config.port, parse::whole_number(text, 0..=65_535))
     }),
@@ -153,7 +155,7 @@ pub static SETTINGS: [Setting; 34] = [
     Setting::new(
         "PUBLIC_URL",
         Preset::Unset,
-        "http:// or https:// with a host and perhaps a port",
+        HTTP_ADDRESS,
         "Address at which browsers reach the service; cookies are Secure when it is https",
         |config, text| set_some(&mut config.public_url, public_url(text)),
     ),
@@ -315,6 +317,27 @@ pub static SETTINGS: [Setting; 34] = [
         set_some(&mut config.steam_api_key, not_empty(text))
     })
     .hidden(),
+    Setting::new(
+        "DISCORD_URL",
+        Preset::Value("https://discord.com"),
+        HTTP_ADDRESS,
+        "Where Discord is",
+        |config, text| set(&mut config.discord_url, public_url(text)),
+    ),
+    Setting::new(
+        "STEAM_URL",
+        Preset::Value("https://steamcommunity.com"),
+        HTTP_ADDRESS,
+        "Where people sign in with Steam",
+        |config, text| set(&mut config.steam_url, public_url(text)),
+    ),
+    Setting::new(
+        "STEAM_API_URL",
+        Preset::Value("https://api.steampowered.com"),
+        HTTP_ADDRESS,
+        "Where names of Steam accounts are asked for",
+        |config, text| set(&mut config.steam_api_url, public_url(text)),
+    ),
     Setting::new(
         "REGISTRATION_POLICY",
         Preset::Value("closed"),

@@ -7,7 +7,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
@@ -31,6 +31,14 @@ fn is_for_programs(path: &str) -> bool {
     is_api || matches!(path, "/api" | "/health" | "/ready" | "/metrics")
 }
 
+/// Addresses of the API to which browsers are sent, by us and by providers: who looks at them wants to read.
+fn is_where_people_sign_in(request: &HttpRequest) -> bool {
+    let path = request.path();
+    let is_such = path.starts_with("/api/v1/auth/discord") || path.starts_with("/api/v1/auth/steam");
+    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    is_such && accepted.contains("text/html")
+}
+
 /// Middleware that shapes error answers.
 pub async fn shape<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -48,8 +56,9 @@ pub async fn shape<B: MessageBody + 'static>(
 
 fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
     requests::keep_cause(request, &response);
+    let for_programs = is_for_programs(request.path()) && !is_where_people_sign_in(request);
     let known = response.error().and_then(|error| error.as_error::<ApiError>());
-    if is_for_programs(request.path()) {
+    if for_programs {
         if has_shape(&response) {
             return response;
         }

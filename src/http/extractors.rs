@@ -4,6 +4,8 @@ use actix_web::error::{JsonPayloadError, PathError, UrlencodedError};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
+use serde::de::DeserializeOwned;
+
 use super::ApiError;
 
 /// Bodies that people and programs send to the API; ingest has its own, larger cap.
@@ -15,6 +17,12 @@ pub fn configure_extractors(config: &mut web::ServiceConfig) {
         .app_data(web::JsonConfig::default().limit(MAX_JSON_BYTES).error_handler(json_error))
         .app_data(web::PathConfig::default().error_handler(path_error))
         .app_data(web::FormConfig::default().limit(MAX_JSON_BYTES).error_handler(form_error));
+}
+
+/// What a body holds as JSON or as a form, whatever it is labelled as: scripts and devices label it wrongly.
+pub fn json_or_form<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let form = || std::str::from_utf8(body).ok().and_then(|text| serde_qs::from_str(text).ok());
+    serde_json::from_slice(body).ok().or_else(form)
 }
 
 fn json_error(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {

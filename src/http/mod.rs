@@ -16,6 +16,7 @@
 //! so that an error body is shaped before it is compressed, and the log line and the metrics see what was sent.
 
 pub mod assets;
+mod base_url;
 pub mod caching;
 pub mod client_address;
 mod error;
@@ -26,5 +27,6 @@ pub mod query;
 pub mod requests;
 pub mod security;
 
+pub use base_url::BaseUrl;
 pub use error::{ApiError, ErrorBody};
-pub use extractors::configure_extractors;
+pub use extractors::{configure_extractors, json_or_form};

@@ -14,6 +14,7 @@ use crate::access::{NoFields, SafeForm, SignedIn};
 use crate::auth::{SessionCookies, Sessions};
 use crate::http::ApiError;
 use crate::players::{self, CODE_LIFETIME, MadeCode, Purpose};
+use crate::sign_in::{self, SignIn};
 use crate::users::account::SessionAnswer;
 use crate::users::{delete_account, users_unavailable};
 
@@ -26,6 +27,7 @@ pub(super) async fn page(
     pages: Data<Pages>,
     pool: Data<PgPool>,
     sessions: Data<Sessions>,
+    providers: Data<SignIn>,
 ) -> Result<HttpResponse, ApiError> {
     let export = players::export(&pool, &sessions, caller.user_id).await?;
     let open: Vec<SessionAnswer> =
@@ -40,6 +42,7 @@ pub(super) async fn page(
         "players": export.players,
         "sign_ins": export.sign_ins,
         "sessions": open,
+        "providers": providers.offered(),
         "code": shown_code(&request),
     });
     let form = Form {
@@ -115,6 +118,21 @@ pub(super) async fn unlink_player(
 ) -> Result<HttpResponse, ApiError> {
     players::unlink_of(&pool, caller.user_id, &form.player_id).await?;
     Ok(see("/account#players"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SignInForm {
+    provider: String,
+    subject: String,
+}
+
+pub(super) async fn unlink_sign_in(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    SafeForm(form): SafeForm<SignInForm>,
+) -> Result<HttpResponse, ApiError> {
+    sign_in::unlink_sign_in(&pool, caller.user_id, &form.provider, &form.subject).await?;
+    Ok(see("/account#sign-ins"))
 }
 
 #[derive(Deserialize)]

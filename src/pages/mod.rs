@@ -10,6 +10,7 @@ mod api_docs;
 mod filters;
 mod login_link;
 mod routes;
+mod sign_in;
 mod text;
 mod view;
 
@@ -177,7 +178,11 @@ pub fn routes() -> Vec<Route> {
         get("/players/{id}", routes::player),
         get("/matches", routes::matches),
         get("/matches/{id}", routes::match_detail),
+        get("/login", sign_in::login),
+        get("/device", sign_in::device),
+        post("/device", sign_in::answer_device),
         get("/account", account::page),
+        post("/account/sign-ins/unlink", account::unlink_sign_in),
         post("/account/game-token", account::make_game_token),
         post("/account/claim", account::make_claim),
         post("/account/players/unlink", account::unlink_player),

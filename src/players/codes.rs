@@ -48,12 +48,12 @@ pub enum CodeError {
 }
 
 /// A random code of the alphabet.
-fn random_short_code() -> String {
+pub(crate) fn random_short_code() -> String {
     (0..CODE_CHARS).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
 }
 
 /// As it was made, whatever case it was typed in.
-fn normal(code: &str) -> String {
+pub(crate) fn normal_code(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
 }
 
@@ -96,7 +96,7 @@ pub async fn consume_code(
            AND users.id = identity_codes.user_id AND users.banned_at IS NULL AND users.deleted_at IS NULL
          RETURNING user_id, expires_at > now()",
     )
-    .bind(hash_of_code(&normal(code)).as_slice())
+    .bind(hash_of_code(&normal_code(code)).as_slice())
     .bind(purpose.as_str())
     .fetch_optional(connection)
     .await?;
@@ -115,8 +115,8 @@ mod tests {
     fn a_code_has_forty_bits_and_is_read_as_people_type_it() {
         assert!((ALPHABET.len() as f64).log2() * CODE_CHARS as f64 >= 40.0);
         let code = random_short_code();
-        assert_eq!(normal(&code), code);
+        assert_eq!(normal_code(&code), code);
         let (first, rest) = code.split_at(4);
-        assert_eq!(normal(&format!(" {}-{rest} ", first.to_lowercase())), code);
+        assert_eq!(normal_code(&format!(" {}-{rest} ", first.to_lowercase())), code);
     }
 }

@@ -20,7 +20,7 @@ use super::links::{LinkError, LinkedPlayer, linked_players, unlink};
 use crate::access::{Anyone, GameServer, Route, SignedIn, delete, get, post};
 use crate::audit::{self, Entry};
 use crate::auth::{GuessLimits, Sessions};
-use crate::http::{ApiError, ErrorBody};
+use crate::http::{ApiError, ErrorBody, json_or_form};
 use crate::ingest::Ingest;
 use crate::users::{self, users_unavailable};
 
@@ -164,10 +164,7 @@ pub async fn verify(
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     guesses.check(&request)?;
-    let body: VerifyBody = serde_json::from_slice(&body)
-        .ok()
-        .or_else(|| std::str::from_utf8(&body).ok().and_then(|text| serde_qs::from_str(text).ok()))
-        .unwrap_or_default();
+    let body: VerifyBody = json_or_form(&body).unwrap_or_default();
     let token = body.token.trim();
     if token.is_empty() || token.len() > LONGEST_TOKEN_BYTES {
         return Ok(not_verified("missing_token", "send the code that the player typed as `token`"));

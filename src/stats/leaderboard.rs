@@ -74,6 +74,7 @@ struct CountedRow {
     shots_hit: u64,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
     last_active: chrono::DateTime<chrono::Utc>,
+    total: u64,
 }
 
 #[derive(Clone, Row, Deserialize)]
@@ -265,13 +266,21 @@ impl Stats {
             return Err(ApiError::invalid_field("stat", why));
         }
         let Paging { page, limit } = question.paging;
-        let total = Sql::new("SELECT count() AS total FROM (").then(ranked(question)).text(")");
-        let page_of_rows = ranked(question)
-            .text(" ORDER BY value DESC, kills DESC, player_id ASC LIMIT ? OFFSET ?")
+        let page_of_rows = Sql::new("SELECT *, count() OVER () AS total FROM (")
+            .then(ranked(question))
+            .text(") ORDER BY value DESC, kills DESC, player_id ASC LIMIT ? OFFSET ?")
             .bind(i64::from(limit))
             .bind(question.paging.offset() as i64);
-        let (total, rows) =
-            tokio::try_join!(self.row::<CountRow>(total), self.rows::<CountedRow>(page_of_rows))?;
+        let rows: Vec<CountedRow> = self.rows(page_of_rows).await?;
+        let total = match rows.first() {
+            Some(row) => row.total,
+            // Behind the last page there is no row that could say how many there are.
+            None if page > 1 => {
+                let total = Sql::new("SELECT count() AS total FROM (").then(ranked(question)).text(")");
+                self.row::<CountRow>(total).await?.total
+            }
+            None => 0,
+        };
 
         let player_ids: Vec<String> = rows.iter().map(|row| row.player_id.clone()).collect();
         let of_a_weapon = question.selection.weapon.is_some();
@@ -322,7 +331,7 @@ impl Stats {
             min_sample: question.statistic.ranking().sample.map(|(_, minimum)| minimum),
             page,
             limit,
-            total: total.total,
+            total,
             players: players.collect(),
         })
     }

@@ -1,15 +1,19 @@
 //! What the end-to-end tests stand on: the whole service in this process or as a child, its HTTP interface, and
 //! ClickHouse beside it.
 
+mod browser;
 mod client;
 mod metrics;
+mod providers;
 mod service;
 pub mod statistics;
 mod warehouse;
 
+pub use browser::Browser;
 pub use client::{Reply, ServiceClient};
 pub use metrics::Metrics;
 pub use mohaa_faults::process::JWT_SECRET;
+pub use providers::Providers;
 pub use service::Service;
 pub use warehouse::Warehouse;
 

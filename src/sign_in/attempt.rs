@@ -1,0 +1,83 @@
+//! What a browser that was sent to a provider has to bring back: a signed cookie, good for ten minutes and for one answer.
+
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::time::Duration;
+
+pub(super) const ATTEMPT_COOKIE: &str = "mohaa_sign_in";
+pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
+const AUDIENCE: &str = "mohaa-stats sign-in";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    aud: String,
+    exp: u64,
+    pub(super) provider: String,
+    /// The provider sends it back as it was.
+    pub(super) state: String,
+    /// Of PKCE; empty for providers without it. The provider knows its hash.
+    pub(super) verifier: String,
+    /// Where on our site the person was.
+    pub(super) return_to: String,
+    /// The signed-in user that the provider's account is to be linked to.
+    pub(super) link_to: Option<i32>,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        provider: &str,
+        state: String,
+        verifier: String,
+        return_to: String,
+        link_to: Option<i32>,
+    ) -> Self {
+        let exp = jsonwebtoken::get_current_timestamp() + ATTEMPT_LIFETIME.as_secs();
+        Self {
+            aud: AUDIENCE.to_owned(),
+            exp,
+            provider: provider.to_owned(),
+            state,
+            verifier,
+            return_to,
+            link_to,
+        }
+    }
+}
+
+/// Signs attempts and knows them again.
+pub(super) struct Attempts {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl Attempts {
+    /// With a key of their own: no attempt is ever taken for an access token, or the other way round.
+    pub(super) fn new(secret: &str) -> Self {
+        #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).expect("a key of any length");
+        mac.update(b"mohaa-stats sign-in attempts");
+        let key = mac.finalize().into_bytes();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "aud"]);
+        validation.leeway = 0;
+        Self {
+            encoding: EncodingKey::from_secret(&key),
+            decoding: DecodingKey::from_secret(&key),
+            validation,
+        }
+    }
+
+    pub(super) fn sign(&self, attempt: &Attempt) -> Result<String, jsonwebtoken::errors::Error> {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), attempt, &self.encoding)
+    }
+
+    /// The attempt that a cookie holds, if it is ours and still good.
+    pub(super) fn read(&self, cookie: &str) -> Option<Attempt> {
+        jsonwebtoken::decode(cookie, &self.decoding, &self.validation).ok().map(|data| data.claims)
+    }
+}

@@ -1,0 +1,157 @@
+//! Devices without a browser (RFC 8628): the device shows a short code, somebody types it at `/device` and approves, and
+//! the device, which has been asking meanwhile, gets its tokens once.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgPool};
+use std::time::Duration;
+
+use crate::auth::{hash_of_code, random_code};
+use crate::players::{normal_code, random_short_code};
+
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
+/// Seconds between two questions of a device.
+pub(super) const INTERVAL_SECONDS: i32 = 5;
+/// What a device that asks too often has to wait longer (RFC 8628, 3.5).
+const SLOW_DOWN_SECONDS: i32 = 5;
+const DEVICE_CODE_BYTES: usize = 32;
+const LONGEST_NAME_CHARS: usize = 100;
+
+/// Asks and answers for devices. Cheap to clone.
+#[derive(Clone)]
+pub struct Devices {
+    pool: PgPool,
+}
+
+pub(super) struct Begun {
+    pub(super) device_code: String,
+    /// As people type it: `K7WQ-2MXHT`.
+    pub(super) user_code: String,
+}
+
+/// Why a device gets no tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotYet {
+    Pending,
+    SlowDown,
+    /// Or used.
+    Expired,
+    /// Never made: somebody guesses.
+    Unknown,
+    Denied,
+}
+
+/// A device as it asks whoever was given its code.
+#[derive(Clone, Debug, FromRow)]
+pub struct AskedDevice {
+    pub client_name: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(FromRow)]
+struct DeviceRow {
+    is_good: bool,
+    is_used: bool,
+    is_too_early: bool,
+    approved: Option<bool>,
+    user_id: Option<i32>,
+}
+
+impl Devices {
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    pub(super) async fn begin(&self, client_name: &str) -> sqlx::Result<Begun> {
+        let begun = Begun { device_code: random_code(DEVICE_CODE_BYTES), user_code: random_short_code() };
+        let name: String = client_name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME_CHARS).collect();
+        let name = if name.trim().is_empty() { "a device" } else { name.trim() };
+        // By `device_codes_by_expiry`.
+        sqlx::query("DELETE FROM device_codes WHERE expires_at < now() - interval '1 hour'")
+            .execute(&self.pool)
+            .await?;
+        sqlx::query(
+            "INSERT INTO device_codes (device_code_hash, user_code_hash, client_name, interval_seconds, expires_at)
+             VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))",
+        )
+        .bind(hash_of_code(&begun.device_code).as_slice())
+        .bind(hash_of_code(&begun.user_code).as_slice())
+        .bind(name)
+        .bind(INTERVAL_SECONDS)
+        .bind(LIFETIME.as_secs_f64())
+        .execute(&self.pool)
+        .await?;
+        Ok(Begun { user_code: dashed(&begun.user_code), ..begun })
+    }
+
+    /// The user and the device's name once it is approved, to the first who asks then.
+    pub(super) async fn poll(&self, device_code: &str) -> sqlx::Result<Result<(i32, String), NotYet>> {
+        let hash = hash_of_code(device_code);
+        let mut transaction = self.pool.begin().await?;
+        let row: Option<DeviceRow> = sqlx::query_as(
+            "SELECT expires_at > now() AS is_good, used_at IS NOT NULL AS is_used, approved, user_id,
+                    coalesce(last_polled_at > now() - make_interval(secs => interval_seconds), false) AS is_too_early
+             FROM device_codes WHERE device_code_hash = $1 FOR UPDATE",
+        )
+        .bind(hash.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let answer = match row {
+            None => Err(NotYet::Unknown),
+            Some(row) if row.is_used || !row.is_good => Err(NotYet::Expired),
+            Some(DeviceRow { approved: Some(false), .. }) => Err(NotYet::Denied),
+            Some(DeviceRow { approved: Some(true), user_id: Some(user_id), .. }) => {
+                let name = sqlx::query_scalar(
+                    "UPDATE device_codes SET used_at = now() WHERE device_code_hash = $1 RETURNING client_name",
+                )
+                .bind(hash.as_slice())
+                .fetch_one(&mut *transaction)
+                .await?;
+                Ok((user_id, name))
+            }
+            Some(row) => {
+                sqlx::query(
+                    "UPDATE device_codes SET last_polled_at = now(), interval_seconds = interval_seconds + $2
+                     WHERE device_code_hash = $1",
+                )
+                .bind(hash.as_slice())
+                .bind(if row.is_too_early { SLOW_DOWN_SECONDS } else { 0 })
+                .execute(&mut *transaction)
+                .await?;
+                Err(if row.is_too_early { NotYet::SlowDown } else { NotYet::Pending })
+            }
+        };
+        transaction.commit().await?;
+        Ok(answer)
+    }
+
+    /// The device that shows this code and waits for an answer.
+    pub async fn asked(&self, user_code: &str) -> sqlx::Result<Option<AskedDevice>> {
+        sqlx::query_as(
+            "SELECT client_name, expires_at FROM device_codes
+             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now()",
+        )
+        .bind(hash_of_code(&normal_code(user_code)).as_slice())
+        .fetch_optional(&self.pool)
+        .await
+    }
+
+    /// What a user says to the device that shows this code; whether there is one that waits.
+    pub async fn answer(&self, user_id: i32, user_code: &str, approved: bool) -> sqlx::Result<bool> {
+        let answered = sqlx::query(
+            "UPDATE device_codes SET approved = $3, user_id = $2
+             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now()",
+        )
+        .bind(hash_of_code(&normal_code(user_code)).as_slice())
+        .bind(user_id)
+        .bind(approved)
+        .execute(&self.pool)
+        .await?;
+        Ok(answered.rows_affected() > 0)
+    }
+}
+
+/// Easier to read out.
+fn dashed(code: &str) -> String {
+    let (first, rest) = code.split_at(4);
+    format!("{first}-{rest}")
+}

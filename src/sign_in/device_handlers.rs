@@ -1,0 +1,131 @@
+//! `/api/v1/auth/device/…`: what a device calls.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::device::{Devices, INTERVAL_SECONDS, LIFETIME, NotYet};
+use crate::access::Anyone;
+use crate::auth::{GuessLimits, SessionKind, Sessions, TokenPair};
+use crate::http::{ApiError, BaseUrl, ErrorBody, json_or_form};
+use crate::users::users_unavailable;
+
+#[derive(Default, Deserialize, ToSchema)]
+pub struct DeviceInitBody {
+    /// What the person who approves reads.
+    #[serde(default)]
+    #[schema(example = "mohaa-stats on kitchen-pc")]
+    pub client_name: String,
+}
+
+/// RFC 8628, 3.2.
+#[derive(Serialize, ToSchema)]
+pub struct DeviceInit {
+    pub device_code: String,
+    /// To be typed at `verification_uri`.
+    #[schema(example = "K7WQ-2MXHT")]
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: String,
+    /// Seconds that the codes hold.
+    pub expires_in: u64,
+    /// Seconds between two polls.
+    pub interval: i32,
+}
+
+/// Sign a device in, the beginning
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/device/init",
+    tag = "Signing in",
+    request_body(content = DeviceInitBody, content_type = "*/*"),
+    responses(
+        (status = 200, description = "The codes", body = DeviceInit),
+        (status = 429, description = "Too many wrong codes came from this address", body = ErrorBody),
+        (status = 503, description = "Nobody can sign in at the moment", body = ErrorBody),
+    )
+)]
+pub async fn init_device(
+    _: Anyone,
+    request: HttpRequest,
+    devices: Data<Devices>,
+    guesses: Data<GuessLimits>,
+    base_url: Data<BaseUrl>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    guesses.check(&request)?;
+    let body: DeviceInitBody = json_or_form(&body).unwrap_or_default();
+    let begun = devices.begin(&body.client_name).await.map_err(users_unavailable)?;
+    let verification_uri = format!("{}/device", base_url.as_str());
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(DeviceInit {
+        verification_uri_complete: format!("{verification_uri}?user_code={}", begun.user_code),
+        device_code: begun.device_code,
+        user_code: begun.user_code,
+        verification_uri,
+        expires_in: LIFETIME.as_secs(),
+        interval: INTERVAL_SECONDS,
+    }))
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+pub struct DevicePollBody {
+    #[serde(default)]
+    pub device_code: String,
+}
+
+/// Why there are no tokens (RFC 8628, 3.5).
+#[derive(Serialize, ToSchema)]
+pub struct DeviceError {
+    /// `authorization_pending`, `slow_down`, `expired_token` or `access_denied`.
+    pub error: &'static str,
+    pub error_description: &'static str,
+    /// The same as `error`.
+    pub code: &'static str,
+}
+
+/// Sign a device in, the end
+///
+/// To be asked every `interval` seconds; `slow_down` makes that five seconds longer.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/device/poll",
+    tag = "Signing in",
+    request_body(content = DevicePollBody, content_type = "*/*"),
+    responses(
+        (status = 200, description = "Approved; told once", body = TokenPair),
+        (status = 400, description = "Not yet, or not at all", body = DeviceError),
+        (status = 403, description = "The account is banned", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes came from this address", body = ErrorBody),
+        (status = 503, description = "Nobody can sign in at the moment", body = ErrorBody),
+    )
+)]
+pub async fn poll_device(
+    _: Anyone,
+    request: HttpRequest,
+    devices: Data<Devices>,
+    guesses: Data<GuessLimits>,
+    sessions: Data<Sessions>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    guesses.check(&request)?;
+    let body: DevicePollBody = json_or_form(&body).unwrap_or_default();
+    let (error, error_description) = match devices.poll(&body.device_code).await.map_err(users_unavailable)? {
+        Ok((user_id, name)) => {
+            let opened = sessions.open(user_id, SessionKind::Device, &name).await?;
+            let tokens = TokenPair::from(opened);
+            return Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(tokens));
+        }
+        Err(NotYet::Pending) => ("authorization_pending", "nobody has approved this device yet"),
+        Err(NotYet::SlowDown) => ("slow_down", "ask less often: five seconds longer from here on"),
+        Err(NotYet::Denied) => ("access_denied", "the person who was asked said no"),
+        Err(NotYet::Expired) => ("expired_token", "this code has expired or was used: begin again"),
+        Err(NotYet::Unknown) => {
+            guesses.count_wrong(&request);
+            ("expired_token", "this code has expired or was used: begin again")
+        }
+    };
+    let answer = DeviceError { error, error_description, code: error };
+    Ok(HttpResponse::BadRequest().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}

@@ -115,7 +115,7 @@ fn table() -> Vec<Case> {
         get("/players/{id}", ANYONE, NOBODY, 404),
         get("/matches", ANYONE, "/matches", 200),
         get("/matches/{id}", ANYONE, "/matches/none", 404),
-        get("/login", ANYONE, "/login", 200),
+        get("/login", ANYONE, "/login?unknown=1", 422),
         get("/device", PLAYER, "/device", 200),
         form("/device", PLAYER),
         get("/account", PLAYER, "/account", 200),

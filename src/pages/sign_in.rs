@@ -27,7 +27,9 @@ pub(super) async fn login(
     pages: Data<Pages>,
     sign_in: Data<SignIn>,
 ) -> Result<HttpResponse, ApiError> {
-    let asked = LOGIN.read(request.query_string()).parameter("return_to").unwrap_or_default();
+    let mut values = LOGIN.read(request.query_string());
+    let asked = values.parameter("return_to").unwrap_or_default();
+    values.finish()?;
     let return_to = safe_return(&asked);
     if viewer.is_some() {
         return Ok(see(return_to));

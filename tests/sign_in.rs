@@ -101,13 +101,16 @@ async fn an_answer_is_taken_only_from_the_browser_that_was_sent_for_it_and_once(
     stop(service, providers).await;
 }
 
+/// Makes another callback of a true one.
+type Forge = Box<dyn Fn(&str) -> String>;
+
 #[actix_web::test]
 async fn a_forged_assertion_signs_nobody_in() {
     let (service, providers) = start("forged").await;
     providers.sign_in(STEAM_ID, "Mallory");
     let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let own = encoded(&format!("{}/openid/id/{STEAM_ID}", providers.url));
-    let forgeries: Vec<(&str, Box<dyn Fn(&str) -> String>)> = vec![
+    let forgeries: Vec<(&str, Forge)> = vec![
         ("another account", Box::new(|callback| callback.replace(STEAM_ID, "76561198000000002"))),
         (
             "another host",

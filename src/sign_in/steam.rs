@@ -132,7 +132,7 @@ impl Steam {
             return Err(ProviderError::Forged("it claims no account of this provider"));
         }
         let sent_at = field("response_nonce").get(..20).and_then(|time| time.parse::<DateTime<Utc>>().ok());
-        if !sent_at.is_some_and(|sent_at| (now - sent_at).abs() <= FRESH_FOR) {
+        if sent_at.is_none_or(|sent_at| (now - sent_at).abs() > FRESH_FOR) {
             return Err(ProviderError::Forged("it is too old"));
         }
         Ok(digits.to_owned())

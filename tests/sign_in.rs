@@ -102,7 +102,7 @@ async fn an_answer_is_taken_only_from_the_browser_that_was_sent_for_it_and_once(
 }
 
 /// Makes another callback of a true one.
-type Forge = Box<dyn Fn(&str) -> String>;
+type Forge<'a> = Box<dyn Fn(&str) -> String + 'a>;
 
 #[actix_web::test]
 async fn a_forged_assertion_signs_nobody_in() {

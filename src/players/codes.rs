@@ -3,16 +3,13 @@
 //! A code is 44 random bits, good once and for ten minutes; guessing is limited where codes are taken. Only its hash is kept.
 
 use chrono::{DateTime, Utc};
+use mohaa_domain::claim::{CODE_ALPHABET, CODE_CHARS, normal_code};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 
 use crate::auth::hash_of_code;
 
 pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
-/// Without what looks like something else on a small screen or sounds like it: I, L, O, U, 0, 1.
-const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
-const CODE_CHARS: usize = 9;
-
 /// What a code is for; one of each lives per user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -49,12 +46,7 @@ pub enum CodeError {
 
 /// A random code of the alphabet.
 pub(crate) fn random_short_code() -> String {
-    (0..CODE_CHARS).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
-}
-
-/// As it was made, whatever case it was typed in.
-pub(crate) fn normal_code(code: &str) -> String {
-    code.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
+    (0..CODE_CHARS).map(|_| char::from(CODE_ALPHABET[rand::random_range(0..CODE_ALPHABET.len())])).collect()
 }
 
 /// A new code for this user. An earlier one of the purpose is good for nothing any more.
@@ -110,12 +102,14 @@ pub async fn consume_code(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mohaa_domain::claim::is_code;
 
     #[test]
     fn a_code_has_forty_bits_and_is_read_as_people_type_it() {
-        assert!((ALPHABET.len() as f64).log2() * CODE_CHARS as f64 >= 40.0);
+        assert!((CODE_ALPHABET.len() as f64).log2() * CODE_CHARS as f64 >= 40.0);
         let code = random_short_code();
         assert_eq!(normal_code(&code), code);
+        assert!(is_code(&code), "{code}");
         let (first, rest) = code.split_at(4);
         assert_eq!(normal_code(&format!(" {}-{rest} ", first.to_lowercase())), code);
     }

@@ -14,8 +14,8 @@ mod resolution;
 
 pub use anonymity::anonymise;
 pub use claims::take_claims;
+pub(crate) use codes::random_short_code;
 pub use codes::{CODE_LIFETIME, CodeError, MadeCode, Purpose, consume_code, make_code};
-pub(crate) use codes::{normal_code, random_short_code};
 pub use copy::PlayerLinksCopy;
 pub use export::{Export, export};
 pub(crate) use handlers::unlink_of;

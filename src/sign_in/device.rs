@@ -6,7 +6,8 @@ use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 
 use crate::auth::{hash_of_code, random_code};
-use crate::players::{normal_code, random_short_code};
+use crate::players::random_short_code;
+use mohaa_domain::claim::normal_code;
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// Seconds between two questions of a device.

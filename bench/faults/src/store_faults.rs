@@ -209,10 +209,13 @@ impl Theatre {
         self.harm(harm).await?;
         let harmed_at = Instant::now();
         let memory = Memory::watch(&self.process, async {
-            eventually_within(FULL_PATIENCE, "a full spool", async || {
+            eventually_within(FULL_PATIENCE, "a full spool and an insert that was tried again", async || {
                 let refused = "mohaa_events_rejected_total{reason=\"spool_full\"}";
-                let is_full = metrics(self.address()).await?.series(refused)? > before.series(refused)?;
-                Ok(is_full.then_some(()))
+                let now = metrics(self.address()).await?;
+                let is_full = now.series(refused)? > before.series(refused)?;
+                // After some errors the writers wait longer than it takes to fill a small spool.
+                let was_retried = matches!(harm, Harm::Hang) || retries(&now) > retries(&before);
+                Ok((is_full && was_retried).then_some(()))
             })
             .await?;
             // As long again, with nothing but refusals.
@@ -285,11 +288,9 @@ impl Theatre {
         }
         let spool = during.value("mohaa_spool_bytes")?;
         verdict.expect(spool <= self.spool_bytes as f64, || format!("the spool has grown to {spool} bytes"));
-        let retries = "mohaa_batch_insert_retries_total";
-        let count = |metrics: &Metrics| metrics.value(retries).unwrap_or(0.0);
         // Without an answer it takes two minutes until an insert is tried again.
         if self.length == Length::Full || !matches!(harm, Harm::Hang) {
-            verdict.expect(count(during) > count(before), || "no insert was tried again".to_owned());
+            verdict.expect(retries(during) > retries(before), || "no insert was tried again".to_owned());
         }
         Ok(())
     }
@@ -404,4 +405,8 @@ impl std::fmt::Display for Memory {
         let mib = f64::from(1 << 20);
         write!(formatter, "{:.0} then {:.0} MiB", first / mib, second / mib)
     }
+}
+
+fn retries(metrics: &Metrics) -> f64 {
+    metrics.value("mohaa_batch_insert_retries_total").unwrap_or(0.0)
 }

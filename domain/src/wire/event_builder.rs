@@ -9,6 +9,7 @@ use super::players::Blocks;
 use super::time::{self, Timestamp};
 use super::values::{Values, parse_member_id, secret, spelling, without_nul};
 use super::{BodyToken, RejectReason, number};
+use crate::claim;
 use crate::event::{Event, Player, SecretText, Text};
 use crate::vocabulary::{self, EventType, GameType, Team};
 
@@ -311,7 +312,7 @@ impl<'s> EventBuilder<'s> {
             event.walked = step.and_then(number::to_f32);
         }
         match event.event_type {
-            EventType::IdentityClaim => {
+            EventType::IdentityClaim if claim::is_code(&self.claim_code) => {
                 event.claim_code = SecretText::from(self.claim_code.as_str());
                 for key in CLAIM_CODE_KEYS {
                     self.values.extra.forget(key);
@@ -517,10 +518,10 @@ fn names_no_match(id: &str) -> bool {
     matches!(id, "no_match" | "match_sess_0.000_0.000")
 }
 
-/// The code of `!claim CODE`.
+/// The code of `!claim CODE`; other words are no secret.
 fn claimed_in(message: &str) -> Option<&str> {
     let (command, code) = message.trim().split_once(char::is_whitespace)?;
-    command.eq_ignore_ascii_case("!claim").then(|| code.trim())
+    (command.eq_ignore_ascii_case("!claim") && claim::is_code(code)).then(|| code.trim())
 }
 
 /// Sets the player's team where it is unknown, or instead of the one that was sent, which then goes to `extra`.

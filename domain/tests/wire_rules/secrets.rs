@@ -32,7 +32,7 @@ fn the_code_of_a_claim_is_read_but_neither_kept_nor_shown() {
     let other = only(r#"{"type":"vote_start","code":"K7WQ-2MXHT","message":"!claims are mine"}"#);
     assert!(other.claim_code.is_empty() && other.extra.contains("K7WQ-2MXHT"), "{other:?}");
     for no_code in ["!claim", "!claim MOH-9921", "!claim what you like"] {
-        let event = only(&format!(r#"{{"type":"chat","message":"{no_code}"}}"#));
+        let event = only(format!(r#"{{"type":"chat","message":"{no_code}"}}"#));
         assert!(event.claim_code.is_empty() && event.message == no_code, "{event:?}");
     }
 }

@@ -5,9 +5,9 @@
 //! and moves the number; it also moves it when another node left a token there. While Redis can't be asked, the
 //! number moves once in [`SHORTEST_LIFE`] whether or not anything was stored, as others may have stored something.
 //!
-//! How long a change stays unseen: here at most `SHORTEST_LIFE + LOOK_INTERVAL` (1.25 s), on another node a further
-//! `LOOK_INTERVAL` and Redis' patience (1.75 s), without Redis `SHORTEST_LIFE + LOOK_INTERVAL` and that patience
-//! (1.5 s). For [`GRACE`] after a move answers of the version before still serve, so that nobody waits while they are
+//! How long a change stays unseen: here at most `SHORTEST_LIFE + LOOK_INTERVAL` (1.1 s), on another node a further
+//! `LOOK_INTERVAL` and Redis' patience (1.45 s), without Redis `SHORTEST_LIFE + LOOK_INTERVAL` and that patience
+//! (1.35 s). For [`GRACE`] after a move answers of the version before still serve, so that nobody waits while they are
 //! asked for anew. All together is below the two seconds that are promised of answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use crate::redis::SharedDataVersion;
 
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Each move costs every question one more query.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
-/// About as long as the front page's questions take on a busy machine, and what the two seconds have to spare.
-const GRACE: Duration = Duration::from_millis(200);
+/// Longer than the front page's questions take on a busy machine, and what the two seconds have to spare.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Cheap to clone; clones are one version.
 #[derive(Clone, Debug, Default)]

@@ -39,7 +39,7 @@ pub(super) enum Holds {
 }
 
 /// See [`Holds::Briefly`].
-const BRIEFLY: Duration = Duration::from_millis(1_500);
+const BRIEFLY: Duration = Duration::from_millis(1_600);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct StatementKey {

@@ -7,13 +7,40 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection, PgPool};
 use utoipa::ToSchema;
 
+/// Who changes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    User(i32),
+    /// At the command line.
+    Operator,
+    /// A game server in whose word a user's code came, or one that registers itself.
+    GameServer {
+        of_user: Option<i32>,
+    },
+}
+
+impl By {
+    pub fn user_id(self) -> Option<i32> {
+        match self {
+            Self::User(user_id) => Some(user_id),
+            Self::Operator => None,
+            Self::GameServer { of_user } => of_user,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Operator => "operator",
+            Self::GameServer { .. } => "game server",
+        }
+    }
+}
+
 /// What is written about a change.
 #[derive(Debug)]
 pub struct Entry<'a> {
-    /// None for the service itself, a game server or an operator at the command line.
-    pub user_id: Option<i32>,
-    /// Which of them.
-    pub actor: &'a str,
+    pub by: By,
     /// `player.merge`, `server.rotate_token`.
     pub action: &'a str,
     pub subject_kind: &'a str,
@@ -45,8 +72,8 @@ pub async fn record(connection: &mut PgConnection, entry: Entry<'_>) -> sqlx::Re
         "INSERT INTO audit_log (user_id, actor, action, subject_kind, subject_id, before, after)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(entry.user_id)
-    .bind(entry.actor)
+    .bind(entry.by.user_id())
+    .bind(entry.by.as_str())
     .bind(entry.action)
     .bind(entry.subject_kind)
     .bind(entry.subject_id)

@@ -11,6 +11,7 @@ pub mod config;
 pub mod data_version;
 pub mod http;
 pub mod ingest;
+pub mod limits;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

@@ -8,14 +8,13 @@ use utoipa::openapi::{Header, Info, RefOr, Required, Response};
 
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{Parameter, QueryShape};
-use crate::{admin, auth, ingest, ops, players, sign_in, stats, users};
+use crate::{admin, auth, ingest, ops, players, servers, sign_in, stats, users};
 
 /// What is not statistics.
 #[derive(OpenApi)]
 #[openapi(
     paths(
         ingest::events::ingest_events,
-        ingest::register::register_server,
         users::me::me,
         ops::handlers::health,
         ops::handlers::ready,
@@ -39,6 +38,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(users::AccountApi::openapi());
     document.merge(admin::AdminApi::openapi());
     document.merge(players::PlayersApi::openapi());
+    document.merge(servers::ServersApi::openapi());
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
     info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
     document.info = info;
@@ -57,7 +57,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
             document_common_answers(path, operation);
         }
     }
-    for (path, shape) in stats::QUERY_SHAPES.iter().chain(admin::QUERY_SHAPES) {
+    for (path, shape) in stats::QUERY_SHAPES.iter().chain(admin::QUERY_SHAPES).chain(servers::QUERY_SHAPES) {
         let item = document.paths.paths.get_mut(*path);
         if let Some(operation) = item.and_then(|item| item.get.as_mut()) {
             document_query(operation, shape);

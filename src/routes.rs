@@ -1,11 +1,13 @@
 //! Every call that the service answers, in the order in which they are looked for.
 
 use crate::access::Route;
-use crate::{admin, auth, ingest, ops, pages, players, sign_in, stats, users};
+use crate::{admin, auth, ingest, ops, pages, players, servers, sign_in, stats, users};
 
 /// What game servers call.
 pub fn of_game_servers() -> Vec<Route> {
-    ingest::routes()
+    let mut routes = ingest::routes();
+    routes.extend(servers::of_game_servers());
+    routes
 }
 
 /// What people, their browsers and programs call; and operators, where they have no address of their own.
@@ -20,6 +22,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
     routes.extend(sign_in::routes());
     routes.extend(users::routes());
     routes.extend(players::routes());
+    routes.extend(servers::routes());
     routes.extend(admin::routes());
     routes.extend(pages::routes());
     routes

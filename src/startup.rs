@@ -28,26 +28,31 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::access;
+use crate::audit::By;
 use crate::auth::{self, AccessTokens, GuessLimits, Revocations, SessionCookies, Sessions};
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
 use crate::clickhouse::{self as clickhouse_store, schema};
-use crate::config::{ClickHouseUrl, Config, SpoolFsync, StoreUrl, StoreUrls, kept, local_url};
+use crate::config::{
+    ClickHouseUrl, Config, RegistrationPolicy, SpoolFsync, StoreUrl, StoreUrls, kept, local_url,
+};
 use crate::data_version::DataVersion;
 use crate::http::BaseUrl;
 use crate::http::assets::Assets;
+use crate::http::client_address::TrustedProxies;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::{Ingest, IngestLimits};
+use crate::limits::{self, Limits};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics};
 use crate::pages::{self, Pages};
 use crate::players::{self, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
-use crate::redis::{self as redis_store, SharedDataVersion, TrackerStates};
-use crate::servers::ServerTokens;
+use crate::redis::{self as redis_store, SharedDataVersion, SharedLimits, TrackerStates};
+use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::{postgres, routes, simulate};
@@ -240,11 +245,13 @@ async fn demo_tokens(postgres: &PgPool) -> Result<Vec<String>, StartError> {
     const NAMES: [&str; 4] =
         ["Omaha Beach 24/7", "Stalingrad Freeforall", "The Bridge Objective", "Old Guard TDM"];
     postgres::migrate(postgres).await?;
-    let known = crate::servers::list_servers(postgres).await?;
+    let known = crate::servers::list_servers(postgres, None).await?;
     let mut tokens = Vec::new();
     for name in NAMES {
         let token = match known.iter().find(|server| server.name == name) {
-            Some(server) => crate::servers::rotate_server_token(postgres, server.server_id).await?,
+            Some(server) => {
+                crate::servers::rotate_server_token(postgres, By::Operator, server.server_id).await?
+            }
             None => {
                 let new = crate::servers::NewServer { name: name.to_owned(), ..Default::default() };
                 crate::servers::add_server(postgres, &new).await?.token
@@ -349,11 +356,16 @@ impl Application {
         let access_tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
         let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
+        let limits = Arc::new(Limits::new(&config.rate_limits, &registry)?);
+        let last_seen = LastSeen::default();
         let links = PlayerLinksCopy::new(postgres.clone(), clickhouse.clone(), data_version.clone());
         let background = vec![
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
-            actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis))),
+            actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
+            actix_web::rt::spawn(limits::share_limits(limits.clone(), SharedLimits::new(redis))),
+            actix_web::rt::spawn(last_seen.clone().keep(postgres.clone())),
+            actix_web::rt::spawn(servers::release_held(pipeline.clone(), postgres.clone())),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
             actix_web::rt::spawn(players::take_claims(claimed, postgres.clone())),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
@@ -384,6 +396,7 @@ impl Application {
                 tracker_states,
                 clock,
                 metrics: IngestMetrics::new(&registry)?,
+                last_seen,
                 limits: IngestLimits {
                     max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
                     max_events: config.ingest_max_events,
@@ -403,6 +416,9 @@ impl Application {
             base_url: Data::new(base_url),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::new(GuessLimits::default()),
+            limits: Data::from(limits),
+            trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
+            registration_policy: Data::new(config.registration_policy),
             metrics_are_elsewhere: config.ops_listen.is_some(),
         };
         let ops_server = match config.ops_listen {
@@ -412,6 +428,7 @@ impl Application {
         let server = HttpServer::new(move || {
             App::new()
                 .configure(|service| state.configure(service))
+                .wrap(from_fn(limits::limit))
                 .wrap(from_fn(error_answers::shape))
                 .wrap(http_metrics.clone())
                 .wrap(from_fn(requests::trace))
@@ -496,6 +513,9 @@ struct State {
     devices: Data<Devices>,
     base_url: Data<BaseUrl>,
     guess_limits: Data<GuessLimits>,
+    limits: Data<Limits>,
+    trusted_proxies: Data<TrustedProxies>,
+    registration_policy: Data<RegistrationPolicy>,
     metrics_are_elsewhere: bool,
 }
 
@@ -512,6 +532,9 @@ impl State {
             .app_data(self.devices.clone())
             .app_data(self.base_url.clone())
             .app_data(self.guess_limits.clone())
+            .app_data(self.limits.clone())
+            .app_data(self.trusted_proxies.clone())
+            .app_data(self.registration_policy.clone())
             .app_data(self.server_tokens.clone())
             .app_data(self.sessions.clone())
             .app_data(pages::error_pages())

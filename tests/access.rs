@@ -15,6 +15,7 @@ use crate::support::{JWT_SECRET, Reply, Service, eventually};
 const ANYONE: Access = Access::Anyone;
 const SERVER: Access = Access::GameServer;
 const PLAYER: Access = Access::Role(Role::Player);
+const ORGANIZER: Access = Access::Role(Role::Organizer);
 const ADMIN: Access = Access::Role(Role::Admin);
 
 /// A route, whom it is open to, and a request that harms nobody with its answer to those who may make it: mostly one that
@@ -49,6 +50,12 @@ const fn form(path: &'static str, access: Access) -> Case {
     post(path, access, "", 403)
 }
 
+const NO_SERVER: &str = "/api/v1/servers/00000000-0000-0000-0000-000000000000";
+const NO_SERVER_ROTATES: &str = "/api/v1/servers/00000000-0000-0000-0000-000000000000/rotate-token";
+const NO_SERVER_PAGE_APPROVE: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/approve";
+const NO_SERVER_PAGE_ROTATE: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/rotate";
+const NO_SERVER_PAGE_OWNER: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/owner";
+const NO_SERVER_PAGE_REMOVE: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/remove";
 const NOBODY: &str = "/players/nobody-at-all";
 
 fn table() -> Vec<Case> {
@@ -58,6 +65,20 @@ fn table() -> Vec<Case> {
         get("/metrics", ANYONE, "/metrics", 200),
         post("/api/v1/ingest/events", SERVER, "[]", 400),
         post("/api/v1/servers/register", ANYONE, "{}", 403),
+        get("/api/v1/servers", ANYONE, "/api/v1/servers", 200),
+        post("/api/v1/servers", ORGANIZER, "{}", 422),
+        post("/api/v1/servers/keys", ORGANIZER, "", 201),
+        at(NO_SERVER_ROTATES, post("/api/v1/servers/{id}/rotate-token", ORGANIZER, "", 404)),
+        delete("/api/v1/servers/{id}", ORGANIZER, NO_SERVER, 404),
+        get("/api/v1/admin/servers", ADMIN, "/api/v1/admin/servers", 200),
+        at(
+            "/api/v1/admin/servers/00000000-0000-0000-0000-000000000000/approve",
+            post("/api/v1/admin/servers/{id}/approve", ADMIN, "", 404),
+        ),
+        at(
+            "/api/v1/admin/servers/00000000-0000-0000-0000-000000000000/owner",
+            post("/api/v1/admin/servers/{id}/owner", ADMIN, "{}", 422),
+        ),
         get("/api/v1/ops/actors", ADMIN, "/api/v1/ops/actors", 200),
         get("/api/v1/stats/leaderboard", ANYONE, "/api/v1/stats/leaderboard", 200),
         get("/api/v1/stats/leaderboard/weekly", ANYONE, "/api/v1/stats/leaderboard/weekly", 200),
@@ -128,6 +149,13 @@ fn table() -> Vec<Case> {
         form("/account/sign-out-everywhere", PLAYER),
         form("/account/delete", PLAYER),
         get("/admin", ADMIN, "/admin", 200),
+        get("/admin/servers", ORGANIZER, "/admin/servers", 200),
+        form("/admin/servers", ORGANIZER),
+        form("/admin/servers/keys", ORGANIZER),
+        at(NO_SERVER_PAGE_APPROVE, form("/admin/servers/{id}/approve", ADMIN)),
+        at(NO_SERVER_PAGE_ROTATE, form("/admin/servers/{id}/rotate", ORGANIZER)),
+        at(NO_SERVER_PAGE_OWNER, form("/admin/servers/{id}/owner", ADMIN)),
+        at(NO_SERVER_PAGE_REMOVE, form("/admin/servers/{id}/remove", ORGANIZER)),
         get("/admin/users", ADMIN, "/admin/users", 200),
         at("/admin/users/7", form("/admin/users/{id}", ADMIN)),
         get("/admin/players", ADMIN, "/admin/players", 200),

@@ -4,6 +4,7 @@ use crate::database::fresh_database;
 use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::{
+    audit::By,
     config::StoreUrl,
     postgres,
     servers::{
@@ -105,18 +106,21 @@ async fn a_revocation_wins_at_once_and_a_rotation_brings_one_new_token() {
     let tokens = ServerTokens::start(database.pool.clone(), None).await;
     assert!(tokens.identify(added.token.expose()).await.is_ok());
 
-    let rotated = rotate_server_token(&database.pool, added.server_id).await.unwrap();
+    let rotated = rotate_server_token(&database.pool, By::Operator, added.server_id).await.unwrap();
     becomes(&tokens, &added.token, Err(TokenError::Unknown)).await;
     becomes(&tokens, &rotated, Ok(())).await;
 
-    assert_eq!(revoke_server_tokens(&database.pool, added.server_id).await.unwrap(), 1);
+    assert_eq!(revoke_server_tokens(&database.pool, By::Operator, added.server_id).await.unwrap(), 1);
     becomes(&tokens, &rotated, Err(TokenError::Unknown)).await;
-    assert_eq!(revoke_server_tokens(&database.pool, added.server_id).await.unwrap(), 0);
+    assert_eq!(revoke_server_tokens(&database.pool, By::Operator, added.server_id).await.unwrap(), 0);
     let nobody = Uuid::nil();
     assert!(
-        matches!(revoke_server_tokens(&database.pool, nobody).await, Err(ServerError::Unknown(id)) if id == nobody)
+        matches!(revoke_server_tokens(&database.pool, By::Operator, nobody).await, Err(ServerError::Unknown(id)) if id == nobody)
     );
-    assert!(matches!(rotate_server_token(&database.pool, nobody).await, Err(ServerError::Unknown(_))));
+    assert!(matches!(
+        rotate_server_token(&database.pool, By::Operator, nobody).await,
+        Err(ServerError::Unknown(_))
+    ));
 }
 
 #[tokio::test]
@@ -175,7 +179,7 @@ async fn a_revocation_missed_in_an_outage_is_made_up_for() {
     let (pool, proxy) = through_proxy(&database.url).await;
     let tokens = ServerTokens::start(pool, None).await;
     proxy.cut().await;
-    revoke_server_tokens(&database.pool, added.server_id).await.unwrap();
+    revoke_server_tokens(&database.pool, By::Operator, added.server_id).await.unwrap();
     assert!(tokens.identify(added.token.expose()).await.is_ok(), "nobody could tell yet");
     proxy.mend().await.unwrap();
     becomes(&tokens, &added.token, Err(TokenError::Unknown)).await;
@@ -192,7 +196,7 @@ async fn a_restart_in_an_outage_still_knows_the_servers() {
     let kept_file = directory.path().join("server_tokens.json");
 
     let tokens = ServerTokens::start(pool.clone(), Some(kept_file.clone())).await;
-    revoke_server_tokens(&database.pool, revoked.server_id).await.unwrap();
+    revoke_server_tokens(&database.pool, By::Operator, revoked.server_id).await.unwrap();
     becomes(&tokens, &revoked.token, Err(TokenError::Unknown)).await;
     let revoked_hash = TokenHash::of(revoked.token.expose()).to_hex();
     let kept = async {
@@ -281,12 +285,12 @@ async fn servers_are_listed_by_name_with_their_live_tokens() {
         let new = NewServer { port: Some(12_203), region: Some("eu".to_owned()), ..named(name) };
         add_server(&database.pool, &new).await.unwrap();
     }
-    let listed = list_servers(&database.pool).await.unwrap();
+    let listed = list_servers(&database.pool, None).await.unwrap();
     let names: Vec<&str> = listed.iter().map(|server| server.name.as_str()).collect();
     assert_eq!(names, ["Alpha", "beta"]);
     assert_eq!((listed[0].live_tokens, listed[0].port, listed[0].approved), (1, Some(12_203), true));
     assert!(
-        list_servers(&database.pool)
+        list_servers(&database.pool, None)
             .await
             .unwrap()
             .iter()

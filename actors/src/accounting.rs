@@ -4,8 +4,8 @@
 //! received + recovered = stored + rejected(reason) + dead-lettered + held + in flight
 //! ```
 //!
-//! Events enter through [`Ledger::receive`] or [`Ledger::recover`], which wrap whatever carries them in an
-//! [`Accounted`]. From there on they can only be moved, split, joined, or ended in one of the ways named above.
+//! Events enter through [`Ledger::receive`] or [`Ledger::recover`], and come back from being held through
+//! [`Ledger::release`]; each wraps whatever carries them in an [`Accounted`]. From there on they can only be moved, split, joined, or ended in one of the ways named above.
 //! An [`Accounted`] that is dropped instead is counted as `unaccounted` and logged: that is a bug, and an alert.
 
 use std::sync::Arc;
@@ -29,8 +29,14 @@ pub enum RejectReason {
     IdempotentReplay,
     /// The request uses the key of an accepted request for other content.
     IdempotencyMismatch,
+    /// Their server sends more than RATE_LIMITS lets it.
+    RateLimited,
     /// The service is shutting down.
     Draining,
+    /// Their server waits for approval, and as much of it is held as may be.
+    HeldFull,
+    /// Held for a server that was removed instead of approved.
+    ServerRemoved,
     /// Accepted, and then lost with the part of the disk that held them.
     SpoolDamaged,
     /// A defect of ours lost the message.
@@ -38,7 +44,7 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    pub const ALL: [RejectReason; 10] = [
+    pub const ALL: [RejectReason; 13] = [
         RejectReason::Unreadable,
         RejectReason::MailboxFull,
         RejectReason::SpoolFull,
@@ -46,7 +52,10 @@ impl RejectReason {
         RejectReason::TooLarge,
         RejectReason::IdempotentReplay,
         RejectReason::IdempotencyMismatch,
+        RejectReason::RateLimited,
         RejectReason::Draining,
+        RejectReason::HeldFull,
+        RejectReason::ServerRemoved,
         RejectReason::SpoolDamaged,
         RejectReason::Internal,
     ];
@@ -61,7 +70,10 @@ impl RejectReason {
             RejectReason::TooLarge => "body_too_large",
             RejectReason::IdempotentReplay => "idempotent_replay",
             RejectReason::IdempotencyMismatch => "idempotency_mismatch",
+            RejectReason::RateLimited => "rate_limited",
             RejectReason::Draining => "draining",
+            RejectReason::HeldFull => "held_full",
+            RejectReason::ServerRemoved => "server_removed",
             RejectReason::SpoolDamaged => "spool_damaged",
             RejectReason::Internal => "internal",
         }
@@ -181,6 +193,17 @@ impl Ledger {
         self.open(value, events)
     }
 
+    /// Takes in `events` events that an earlier process, or an earlier try to send them on, left held.
+    pub fn recover_held(&self, events: u64) {
+        self.recover((), events).hold();
+    }
+
+    /// Takes `events` events on that were held, carried by `value`.
+    pub fn release<T>(&self, value: T, events: u64) -> Accounted<T> {
+        self.inner.held.sub(events as i64);
+        self.open(value, events)
+    }
+
     fn open<T>(&self, value: T, events: u64) -> Accounted<T> {
         self.inner.in_flight.add(events as i64);
         Accounted { value: Some(value), events, ledger: self.clone() }
@@ -263,6 +286,12 @@ impl<T> Accounted<T> {
     /// The events are in the dead letters.
     pub fn dead_letter(mut self) {
         self.ledger.inner.dead_lettered.inc_by(self.events);
+        self.close();
+    }
+
+    /// The events are kept until their server is approved; see [`Ledger::release`].
+    pub fn hold(mut self) {
+        self.ledger.inner.held.add(self.events as i64);
         self.close();
     }
 

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mohaa_domain::event::{Event, Millis, Stamp};
+use mohaa_domain::event::{Event, Millis};
 use mohaa_domain::row;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::record::{RecordBuilder, RecordError, RecordKey, RecordView};
+use crate::parked::park;
+use crate::record::{RecordError, RecordKey, RecordView};
 use crate::store::RowName;
 
 /// One thing that could not be stored.
@@ -50,7 +51,7 @@ pub enum DeadLetterContent {
         column_count: usize,
         row: String,
     },
-    /// An accepted request that was never stamped, as a spool record without stamps.
+    /// An accepted request that was never stamped, as [`crate::parked`] keeps it.
     Request { events: u64, record: String },
     /// A spool record, whole, that this version can't read.
     Record { spool_id: Uuid, spool_seq: u64, events: u64, record: String },
@@ -107,10 +108,7 @@ impl DeadLetter {
         events: &[Event],
         reason: &str,
     ) -> Self {
-        let mut record = RecordBuilder::new(server_id, received_at, key, events.len());
-        let stamp = Stamp { received_at, event_at: received_at, server_id, ..Stamp::default() };
-        events.iter().for_each(|event| record.push(event, &stamp));
-        let record = STANDARD.encode(record.finish());
+        let record = STANDARD.encode(park(server_id, received_at, key, events));
         Self {
             id: format!("request-{}", Uuid::now_v7().simple()),
             received_at,

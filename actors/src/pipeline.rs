@@ -21,6 +21,7 @@ use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, Ident
 use crate::batches::{Batches, RecoveredBatch};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
+use crate::held::HeldRequests;
 use crate::idempotency::IdempotencyKeys;
 use crate::metrics::MailboxMetricFamilies;
 use crate::port::{Capacity, Port, Post};
@@ -64,6 +65,8 @@ pub struct Pipeline {
     pub ledger: Ledger,
     pub spool: SpoolReader,
     pub dead_letters: DeadLetters,
+    /// What waits for the approval of its server.
+    pub held: HeldRequests,
     /// Whoever holds it for writing has the store to himself.
     pub gate: Arc<RwLock<()>>,
     /// See [`WriterEnvironment::doubtful_inserts`].
@@ -94,6 +97,7 @@ impl Pipeline {
         metrics.note_damage(&recovered.damage);
         let ledger = Ledger::new(registry)?;
         let dead_letters = DeadLetters::open(&directory)?;
+        let held = HeldRequests::open(&directory, ledger.clone(), clock.clone()).map_err(in_directory)?;
         let mut keys = IdempotencyKeys::open(&directory, clock.now()).map_err(in_directory)?;
         let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows)?;
 
@@ -168,6 +172,7 @@ impl Pipeline {
             ledger,
             spool: spool_reader,
             dead_letters,
+            held,
             gate,
             doubtful_inserts,
             spool_id,

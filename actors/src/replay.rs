@@ -9,16 +9,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mohaa_domain::event::Text;
-use tokio::sync::oneshot;
 
 use crate::accounting::{Accounted, Ledger, RejectReason};
 use crate::batch::{Piece, SealedRange, StoredRecord, pieces_of};
-use crate::batcher::{Batcher, IngestOutcome, IngestRequest};
+use crate::batcher::Batcher;
 use crate::dead_letters::{DeadLetter, DeadLetterContent, DeadLetterError, DeadLetters};
-use crate::idempotency::{BodyHash, IngestAnswer};
-use crate::port::{Port, Weight};
-use crate::record::RecordView;
+use crate::parked::{SentAgain, send_again};
+use crate::port::Port;
 use crate::writer::{PieceEnd, WriteError, WriterEnvironment, write_piece};
 
 /// An operator who has asked for a replay looks again after a few seconds.
@@ -128,42 +125,15 @@ impl Replayer {
     }
 
     async fn replay_request(&self, letter: &DeadLetter) -> Result<(), ReplayError> {
-        let DeadLetterContent::Request { record, .. } = &letter.content else { return Ok(()) };
+        let DeadLetterContent::Request { events, record } = &letter.content else { return Ok(()) };
         let record = STANDARD.decode(record).map_err(DeadLetterError::from)?;
-        let view = RecordView::parse(&record).map_err(DeadLetterError::from)?;
-        let stamped = view.events().map_err(DeadLetterError::from)?;
-        let events: Vec<_> = stamped.into_iter().map(|(event, _)| event).collect();
-        let count = events.len() as u64;
-        let (idempotency, answer) = match view.key {
-            Some(key) => ((Text::from(key.key), key.body_hash), key.answer),
-            None => {
-                let answer = IngestAnswer { processed: count as u32, ..IngestAnswer::default() };
-                ((Text::from(letter.id.as_str()), BodyHash::default()), answer)
-            }
-        };
-        let (reply, outcome) = oneshot::channel();
-        let request = IngestRequest {
-            server_id: letter.server_id,
-            received_at: letter.received_at,
-            events: self.ledger.recover(Arc::new(events), count),
-            idempotency: Some(idempotency),
-            answer,
-            tracker_state: None,
-            bot_names: None,
-            reply,
-        };
-        let weight = Weight { events: count, bytes: record.len() as u64 };
-        if let Err((request, _)) = self.batcher.offer(request, weight) {
-            request.events.reject(RejectReason::MailboxFull);
-            return Err(ReplayError::Refused(RejectReason::MailboxFull));
-        }
-        match outcome.await.unwrap_or(IngestOutcome::Rejected(RejectReason::Internal)) {
-            IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {
-                tracing::info!(id = letter.id, "dead letter taken in again");
-            }
-            // It panicked again, which made a new letter of it.
-            IngestOutcome::Rejected(RejectReason::Internal) => {}
-            IngestOutcome::Rejected(reason) => return Err(ReplayError::Refused(reason)),
+        // It was dead-lettered in some life of the service; in this one it has come back.
+        let account = |carried| self.ledger.recover(carried, *events);
+        match send_again(&self.batcher, &record, &letter.id, account).await.map_err(DeadLetterError::from)? {
+            SentAgain::Accepted => tracing::info!(id = letter.id, "dead letter taken in again"),
+            // That made a new letter of it.
+            SentAgain::Panicked => {}
+            SentAgain::Refused(reason) => return Err(ReplayError::Refused(reason)),
         }
         Ok(self.letters().replayed(&letter.id)?)
     }

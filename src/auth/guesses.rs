@@ -1,7 +1,7 @@
 //! Guessing codes is slow: from one address few wrong ones are listened to.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 
 use crate::http::ApiError;
-use crate::http::client_address::client_address;
+use crate::http::client_address::client_network;
 
 /// Wrong codes of any kind that one address may send within [`PERIOD`].
 const MOST_WRONG: usize = 20;
@@ -32,7 +32,7 @@ impl GuessLimits {
     pub fn check(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let now = Instant::now();
         let mut wrong = self.wrong();
-        let Some(times) = wrong.get_mut(&network_of(client_address(request))) else { return Ok(()) };
+        let Some(times) = wrong.get_mut(&client_network(request)) else { return Ok(()) };
         times.retain(|at| now.duration_since(*at) < PERIOD);
         let Some(first) = times.front().filter(|_| times.len() >= MOST_WRONG) else { return Ok(()) };
         let seconds = (PERIOD - now.duration_since(*first)).as_secs() + 1;
@@ -48,7 +48,7 @@ impl GuessLimits {
         if wrong.len() >= MOST_ADDRESSES {
             wrong.retain(|_, times| times.back().is_some_and(|at| now.duration_since(*at) < PERIOD));
         }
-        let address = network_of(client_address(request));
+        let address = client_network(request);
         if wrong.len() < MOST_ADDRESSES || wrong.contains_key(&address) {
             let times = wrong.entry(address).or_default();
             times.push_back(now);
@@ -60,16 +60,5 @@ impl GuessLimits {
 
     fn wrong(&self) -> MutexGuard<'_, HashMap<IpAddr, VecDeque<Instant>>> {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whoever has an IPv6 address has a whole /64 of them.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }

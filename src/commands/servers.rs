@@ -2,6 +2,7 @@
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
+    audit::By,
     cli::{ServerCommand, SettingFlags},
     config::Purpose,
     servers::{NewServer, add_server, list_servers, revoke_server_tokens, set_bot_names},
@@ -25,12 +26,15 @@ pub fn server(command: ServerCommand) -> Result<(), CommandError> {
                 print_json(&json!({ "server_id": server_id, "bot_names": bot_names }))
             }
             ServerCommand::List { settings } => {
-                let servers = list_servers(&open(settings).await?).await.map_err(CommandError::failed)?;
+                let servers =
+                    list_servers(&open(settings).await?, None).await.map_err(CommandError::failed)?;
                 print_json(&json!({ "servers": servers }))
             }
             ServerCommand::Revoke { server_id, settings } => {
                 let pool = open(settings).await?;
-                let revoked = revoke_server_tokens(&pool, server_id).await.map_err(CommandError::failed)?;
+                let revoked = revoke_server_tokens(&pool, By::Operator, server_id)
+                    .await
+                    .map_err(CommandError::failed)?;
                 print_json(&json!({ "server_id": server_id, "revoked_tokens": revoked }))
             }
         }

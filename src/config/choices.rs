@@ -59,12 +59,30 @@ impl RegistrationPolicy {
 }
 
 /// What a caller's requests are counted under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LimitedCalls {
+    /// Requests of events, of a game server.
     Ingest,
+    /// Their events.
+    Events,
+    /// Pages and calls that are none of the others.
     Api,
+    /// Signing in, and codes.
     Auth,
+    /// Game servers that register, of an address.
     Register,
+}
+
+impl LimitedCalls {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Events => "events",
+            Self::Api => "api",
+            Self::Auth => "auth",
+            Self::Register => "register",
+        }
+    }
 }
 
 /// So many requests in so long.
@@ -74,12 +92,12 @@ pub struct Rate {
     pub per: Duration,
 }
 
-/// Requests one client address may make (`RATE_LIMITS`); a kind that is absent is not limited.
+/// How much one game server, user or else client address may do (`RATE_LIMITS`); a kind that is absent is not limited.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RateLimits(pub BTreeMap<LimitedCalls, Rate>);
 
 impl RateLimits {
-    /// `off`, or `ingest=200/s,api=20/s,auth=30/m,register=10/h`.
+    /// `off`, or `ingest=200/s,events=2000/s,api=20/s,auth=30/m,register=10/h`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         if text == "off" {
             return Ok(Self::default());
@@ -89,6 +107,7 @@ impl RateLimits {
             let (kind, rate) = part.split_once('=').ok_or_else(|| format!("has {part:?} without a rate"))?;
             let calls = match kind.trim() {
                 "ingest" => LimitedCalls::Ingest,
+                "events" => LimitedCalls::Events,
                 "api" => LimitedCalls::Api,
                 "auth" => LimitedCalls::Auth,
                 "register" => LimitedCalls::Register,

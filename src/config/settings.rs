@@ -356,10 +356,10 @@ pub static SETTINGS: [Setting; 37] = [
         "RATE_LIMITS",
         Preset::Depends {
             with_own_stores: "off",
-            otherwise: "ingest=200/s,api=50/s,auth=60/m,register=30/h",
+            otherwise: "ingest=200/s,events=2000/s,api=50/s,auth=60/m,register=30/h",
         },
-        "off, or a list of ingest, api, auth, register such as api=20/s,auth=30/m",
-        "Requests one client address may make",
+        "off, or a list of ingest, events, api, auth, register such as api=20/s,auth=30/m",
+        "Requests and events of one game server (ingest, events); requests of one user, or else one address (api, auth, register)",
         |config, text| set(&mut config.rate_limits, RateLimits::parse(text)),
     ),
     Setting::new("SERVER_QUERY", Preset::Value("off"), "on or off", "Ask game servers for their map over UDP", |config, text| {

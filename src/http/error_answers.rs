@@ -7,7 +7,9 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
@@ -15,10 +17,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{ApiError, requests};
 
-/// Renders an error for people: the whole page, or `None` when even that fails. Pages put it into the application's
+/// Answers an error for people: with a page, or with the way back to the form that they sent; `None` when even that
+/// fails. Pages put it into the application's
 /// data; without it people get JSON too.
 #[derive(Clone, Copy)]
-pub struct ErrorPage(pub fn(&HttpRequest, &ApiError) -> Option<String>);
+pub struct ErrorPage(pub fn(&HttpRequest, &ApiError) -> Option<HttpResponse>);
 
 /// Answers for paths that no route matches.
 pub async fn nothing_here() -> Result<HttpResponse, ApiError> {
@@ -78,9 +81,7 @@ fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
     let bare = ApiError::from_status(response.status());
     let page = request.app_data::<ErrorPage>().and_then(|page| (page.0)(request, known.unwrap_or(&bare)));
     match page {
-        Some(page) => replace_body(response, |status| {
-            HttpResponse::build(status).content_type("text/html; charset=utf-8").body(page)
-        }),
+        Some(page) => replace_body(response, |_| page),
         None if has_shape(&response) => response,
         None => replace_body(response, |_| bare.error_response()),
     }
@@ -100,7 +101,7 @@ fn replace_body(response: HttpResponse, make: impl FnOnce(StatusCode) -> HttpRes
     let kept: HeaderMap = response.headers().clone();
     let mut replaced = make(status);
     for (name, value) in kept {
-        if name != CONTENT_TYPE && !replaced.headers().contains_key(&name) {
+        if name == SET_COOKIE || (name != CONTENT_TYPE && !replaced.headers().contains_key(&name)) {
             replaced.headers_mut().append(name, value);
         }
     }

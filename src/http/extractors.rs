@@ -19,10 +19,12 @@ pub fn configure_extractors(config: &mut web::ServiceConfig) {
         .app_data(web::FormConfig::default().limit(MAX_JSON_BYTES).error_handler(form_error));
 }
 
-/// What a body holds as JSON or as a form, whatever it is labelled as: scripts and devices label it wrongly.
+/// What a body holds as JSON or as a form, whatever it is labelled as and however it is encoded: scripts and devices
+/// label it wrongly. NUL bytes and white space around it are residue of C strings.
 pub fn json_or_form<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
-    let form = || std::str::from_utf8(body).ok().and_then(|text| serde_qs::from_str(text).ok());
-    serde_json::from_slice(body).ok().or_else(form)
+    let text = mohaa_domain::wire::to_text(body);
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    serde_json::from_str(text).ok().or_else(|| serde_qs::from_str(text).ok())
 }
 
 fn json_error(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {

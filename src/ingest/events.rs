@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Data, Payload, block};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::{IngestOutcome, IngestRequest};
+use mohaa_actors::held::HeldRequest;
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_actors::port::{Refusal, Weight};
 use mohaa_domain::event::Text;
-use mohaa_domain::wire::{self, DecodeError, Limits, Rejected};
+use mohaa_domain::wire::{self, DecodeError, Rejected};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use utoipa::ToSchema;
 use super::{Ingest, body};
 use crate::access::GameServer;
 use crate::http::ApiError;
+use crate::limits::Limits;
 
 /// At most so many errors are named in an answer.
 const NAMED_ERRORS: usize = 20;
@@ -73,7 +75,7 @@ pub struct EventError {
         (status = 413, description = "too many bytes or events", body = crate::http::ErrorBody),
         (status = 415, description = "unknown content encoding", body = crate::http::ErrorBody),
         (status = 422, description = "idempotency key malformed or used for other content", body = crate::http::ErrorBody),
-        (status = 429, description = "mailbox or spool full; see Retry-After", body = crate::http::ErrorBody),
+        (status = 429, description = "mailbox or spool full, or too much held of a server that waits for approval; see Retry-After", body = crate::http::ErrorBody),
         (status = 503, description = "not able to at the moment; see Retry-After", body = crate::http::ErrorBody),
     ),
     security(("server_token" = []), ("bearer" = []))
@@ -82,6 +84,7 @@ pub async fn ingest_events(
     caller: GameServer,
     request: HttpRequest,
     ingest: Data<Ingest>,
+    limits_of_callers: Data<Limits>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let known_server = caller.of_headers(request.headers()).await?;
@@ -89,7 +92,7 @@ pub async fn ingest_events(
     let body = body::read(request.headers(), payload, limits.max_body_bytes, limits.chunk_timeout).await?;
     // Without a header nobody knows yet who speaks: too large a body is 413 and not 401, which would cost a script
     // whose token stands in the body its identity.
-    let decoded = wire::decode(&body.bytes, Limits { max_events: limits.max_events }).map_err(
+    let decoded = wire::decode(&body.bytes, wire::Limits { max_events: limits.max_events }).map_err(
         |DecodeError::TooManyEvents { limit }| {
             let message = format!("the request holds more than {limit} events; send fewer a request");
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message)
@@ -102,6 +105,12 @@ pub async fn ingest_events(
             caller.identify(body_token).await?
         }
     };
+    ingest.last_seen.note(server.server_id);
+    let arrived = decoded.events.len() + decoded.rejected.len();
+    if let Err(refused) = limits_of_callers.take_of_server(&request, server.server_id, arrived) {
+        ingest.pipeline.ledger.receive((), arrived as u64).reject(RejectReason::RateLimited);
+        return Err(refused);
+    }
     let idempotency = idempotency_key(request.headers())?.map(|key| (key, hash(&body.bytes)));
     if body.is_damaged && idempotency.is_some() {
         // Whoever has a key can send it again, and must be able to do so under that key.
@@ -131,6 +140,19 @@ pub async fn ingest_events(
     let event_count = decoded.events.len();
     let answer =
         IngestAnswer { processed: event_count as u32, rejected: rejected as u32, errors: errors_json };
+    let held = &ingest.pipeline.held;
+    if !server.approved || held.is_holding(server.server_id) {
+        let request = HeldRequest {
+            server_id: server.server_id,
+            received_at: ingest.clock.now(),
+            events: ledger.receive(Arc::new(decoded.events), event_count as u64),
+            idempotency,
+            answer,
+        };
+        let held = held.clone();
+        let outcome = block(move || held.hold(request)).await.map_err(|_| refusal(RejectReason::Draining))?;
+        return answered(outcome);
+    }
     // Before the events are received: a sender that goes away while this waits takes none of them along.
     let tracker_state = ingest.tracker_states.of_unmet_server(server.server_id).await;
     let events = Arc::new(decoded.events);
@@ -159,9 +181,14 @@ pub async fn ingest_events(
     let outcome = outcome.await;
     // The Batcher has let go of its share, so they are freed by the thread that made them.
     drop(events);
+    // Without an outcome the handler of the message panicked: it is counted and logged there.
+    answered(outcome.unwrap_or(IngestOutcome::Rejected(RejectReason::Internal)))
+}
+
+fn answered(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {
     match outcome {
-        Ok(IngestOutcome::Accepted(answer)) => Ok(accepted(&answer)),
-        Ok(IngestOutcome::Replayed(answer)) => {
+        IngestOutcome::Accepted(answer) => Ok(accepted(&answer)),
+        IngestOutcome::Replayed(answer) => {
             let mut response = accepted(&answer);
             response.headers_mut().insert(
                 actix_web::http::header::HeaderName::from_static("idempotent-replayed"),
@@ -169,9 +196,7 @@ pub async fn ingest_events(
             );
             Ok(response)
         }
-        Ok(IngestOutcome::Rejected(reason)) => Err(refusal(reason)),
-        // The handler of the message panicked: it is counted and logged there.
-        Err(_) => Err(refusal(RejectReason::Internal)),
+        IngestOutcome::Rejected(reason) => Err(refusal(reason)),
     }
 }
 
@@ -224,6 +249,12 @@ fn refusal(reason: RejectReason) -> ApiError {
             "the store does not take events and the space to keep them is used up; try again later",
         )
         .with_retry_after(10),
+        RejectReason::HeldFull => ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            code,
+            "this server waits for an admin's approval, and no more of its events are kept until then",
+        )
+        .with_retry_after(600),
         RejectReason::IdempotencyMismatch => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             code,
@@ -241,6 +272,8 @@ fn refusal(reason: RejectReason) -> ApiError {
         RejectReason::Unreadable
         | RejectReason::IdempotentReplay
         | RejectReason::SpoolDamaged
+        | RejectReason::RateLimited
+        | RejectReason::ServerRemoved
         | RejectReason::Internal => {
             ApiError::unavailable(code, "something went wrong on our side; try again", 1)
         }

@@ -7,7 +7,6 @@
 pub mod body;
 pub mod events;
 pub mod metrics;
-pub mod register;
 
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use mohaa_actors::pipeline::Pipeline;
 use self::metrics::IngestMetrics;
 use crate::access::{Route, post};
 use crate::redis::TrackerStates;
+use crate::servers::LastSeen;
 
 /// What the ingest handlers need, the same for every worker.
 pub struct Ingest {
@@ -24,6 +24,8 @@ pub struct Ingest {
     pub tracker_states: TrackerStates,
     pub clock: Clock,
     pub metrics: IngestMetrics,
+    /// Notes who was heard of.
+    pub last_seen: LastSeen,
     pub limits: IngestLimits,
 }
 
@@ -37,8 +39,5 @@ pub struct IngestLimits {
 }
 
 pub fn routes() -> Vec<Route> {
-    vec![
-        post("/api/v1/ingest/events", events::ingest_events),
-        post("/api/v1/servers/register", register::register_server),
-    ]
+    vec![post("/api/v1/ingest/events", events::ingest_events)]
 }

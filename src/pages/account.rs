@@ -1,6 +1,5 @@
 //! `/account`: what belongs to the signed-in user, and how they leave.
 
-use actix_web::cookie::Cookie;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Form, Pages, see};
+use super::{Form, Pages, see, with_cookies};
 use crate::access::{NoFields, SafeForm, SignedIn};
 use crate::auth::{SessionCookies, Sessions};
 use crate::http::ApiError;
@@ -94,16 +93,6 @@ fn show_code(cookies: &SessionCookies, kind: &str, made: MadeCode) -> Result<Htt
     let value = format!("{kind}.{}.{}", made.code, made.expires_at.timestamp());
     let cookie = cookies.cookie(CODE_COOKIE, value, CODE_LIFETIME);
     with_cookies(see("/account#code"), [cookie])
-}
-
-fn with_cookies(
-    mut response: HttpResponse,
-    cookies: impl IntoIterator<Item = Cookie<'static>>,
-) -> Result<HttpResponse, ApiError> {
-    for cookie in cookies {
-        response.add_cookie(&cookie).map_err(ApiError::internal)?;
-    }
-    Ok(response)
 }
 
 #[derive(Deserialize)]

@@ -48,10 +48,7 @@ pub(super) async fn overview(
 ) -> Result<HttpResponse, ApiError> {
     let users =
         list_users(&pool, "", query::Paging { page: 1, limit: 1 }).await.map_err(users_unavailable)?;
-    let listed = servers::list_servers(&pool).await.map_err(|error| {
-        ApiError::unavailable("servers_unavailable", "servers can't be read at the moment: try again", 5)
-            .with_source(error)
-    })?;
+    let listed = servers::list_servers(&pool, None).await?;
     let (entries, _) = audit::list(&pool, 5, 0).await.map_err(users_unavailable)?;
     let waiting = listed.iter().filter(|server| !server.approved).count();
     let context = json!({

@@ -9,11 +9,14 @@ mod admin;
 mod api_docs;
 mod filters;
 mod login_link;
+mod notice;
 mod routes;
+mod servers;
 mod sign_in;
 mod text;
 mod view;
 
+use actix_web::cookie::Cookie;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -119,12 +122,15 @@ impl Pages {
         let cookies = cookies.ok_or_else(|| ApiError::internal("no cookies can be made here"))?;
         let csrf = CsrfToken::for_page(request, ***cookies);
         context["csrf"] = Value::String(csrf.value);
+        let notice = notice::read(request);
+        let notice_was_read = notice.as_ref().map(|_| notice::gone(***cookies));
+        context["notice"] = notice.into();
         let head =
             PageHead { user: viewer_of(request, Anyone(viewer)).await, ..PageHead::of(request, title) };
         let body = self.render(template, &head, &context)?;
         let mut response = HttpResponse::Ok();
         response.insert_header((CACHE_CONTROL, "no-store")).content_type("text/html; charset=utf-8");
-        if let Some(cookie) = csrf.cookie {
+        for cookie in csrf.cookie.into_iter().chain(notice_was_read) {
             response.cookie(cookie);
         }
         Ok(response.body(body))
@@ -137,6 +143,16 @@ fn see(location: &str) -> HttpResponse {
         .insert_header((LOCATION, location))
         .insert_header((CACHE_CONTROL, "no-store"))
         .finish()
+}
+
+fn with_cookies(
+    mut response: HttpResponse,
+    cookies: impl IntoIterator<Item = Cookie<'static>>,
+) -> Result<HttpResponse, ApiError> {
+    for cookie in cookies {
+        response.add_cookie(&cookie).map_err(ApiError::internal)?;
+    }
+    Ok(response)
 }
 
 impl PageHead {
@@ -191,6 +207,13 @@ pub fn routes() -> Vec<Route> {
         post("/account/sign-out-everywhere", account::sign_out_everywhere),
         post("/account/delete", account::delete),
         get("/admin", admin::overview),
+        get("/admin/servers", servers::page),
+        post("/admin/servers", servers::add),
+        post("/admin/servers/keys", servers::make_key),
+        post("/admin/servers/{id}/approve", servers::approve),
+        post("/admin/servers/{id}/rotate", servers::rotate),
+        post("/admin/servers/{id}/owner", servers::give),
+        post("/admin/servers/{id}/remove", servers::remove),
         get("/admin/users", admin::users),
         post("/admin/users/{id}", admin::change_user),
         get("/admin/players", admin::players),
@@ -210,12 +233,17 @@ pub fn error_pages() -> ErrorPage {
     ErrorPage(error_page)
 }
 
-fn error_page(request: &HttpRequest, error: &ApiError) -> Option<String> {
+fn error_page(request: &HttpRequest, error: &ApiError) -> Option<HttpResponse> {
+    if let Some(back) = notice::back_to_form(request, error) {
+        return Some(back);
+    }
     let pages = request.app_data::<Data<Pages>>()?;
     let view = view::error(error, RequestId::of(request));
     let head = PageHead::of(request, view["title"].as_str().unwrap_or_default());
     match pages.render("error.html", &head, &view) {
-        Ok(page) => Some(page),
+        Ok(page) => {
+            Some(HttpResponse::build(error.status()).content_type("text/html; charset=utf-8").body(page))
+        }
         Err(failure) => {
             tracing::error!(cause = ?failure.cause(), "the error page can't be rendered");
             None

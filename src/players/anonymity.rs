@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::audit::{self, Entry};
+use crate::audit::{self, By, Entry};
 use crate::auth::random_code;
 use crate::stats::ANONYMOUS_PREFIX;
 
@@ -23,8 +23,7 @@ pub async fn anonymise(connection: &mut PgConnection, by: i32, player_id: &str) 
         return Ok(());
     }
     let entry = Entry {
-        user_id: Some(by),
-        actor: "user",
+        by: By::User(by),
         action: "player.anonymise",
         subject_kind: "player",
         subject_id: player_id,

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::codes::{CodeError, Purpose, consume_code};
 use super::links::{LinkError, link};
-use crate::audit::{self, Entry};
+use crate::audit::{self, By, Entry};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClaimError {
@@ -24,8 +24,7 @@ pub(super) async fn claim(pool: &PgPool, code: &str, player_id: &str) -> Result<
     let user_id = consume_code(&mut transaction, code, Purpose::Claim).await?;
     link(&mut transaction, user_id, player_id).await?;
     let entry = Entry {
-        user_id: Some(user_id),
-        actor: "game server",
+        by: By::GameServer { of_user: Some(user_id) },
         action: "player.claim",
         subject_kind: "player",
         subject_id: player_id,

@@ -18,7 +18,7 @@ use super::claims::{ClaimError, claim};
 use super::codes::{CodeError, MadeCode, Purpose, consume_code, make_code};
 use super::links::{LinkError, LinkedPlayer, linked_players, unlink};
 use crate::access::{Anyone, GameServer, Route, SignedIn, delete, get, post};
-use crate::audit::{self, Entry};
+use crate::audit::{self, By, Entry};
 use crate::auth::{GuessLimits, Sessions};
 use crate::http::{ApiError, ErrorBody, json_or_form};
 use crate::ingest::Ingest;
@@ -229,6 +229,7 @@ pub struct ClaimAnswer {
     responses(
         (status = 200, description = "Linked", body = ClaimAnswer),
         (status = 401, description = "The server's token is missing, unknown or revoked", body = ErrorBody),
+        (status = 403, description = "The server waits for approval", body = ErrorBody),
         (status = 404, description = "The code is unknown or was used, or nobody plays under this guid", body = ErrorBody),
         (status = 409, description = "The player belongs to another account", body = ErrorBody),
         (status = 410, description = "The code has expired", body = ErrorBody),
@@ -247,6 +248,9 @@ pub async fn verify_claim(
     body: Result<Json<ClaimBody>, actix_web::Error>,
 ) -> Result<HttpResponse, actix_web::Error> {
     let server = caller.by_headers(request.headers()).await?;
+    if !server.approved {
+        return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval").into());
+    }
     guesses.check(&request)?;
     let Json(body) = body?;
     let player_id = player_of(&ingest, server.server_id, &body).await?;
@@ -357,8 +361,7 @@ pub(crate) async fn unlink_of(pool: &PgPool, user_id: i32, player_id: &str) -> R
         let unlinked = unlink(&mut transaction, user_id, player_id).await?;
         if unlinked {
             let entry = Entry {
-                user_id: Some(user_id),
-                actor: "user",
+                by: By::User(user_id),
                 action: "player.unlink",
                 subject_kind: "player",
                 subject_id: player_id,

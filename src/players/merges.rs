@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgPool};
 use std::collections::BTreeMap;
 
 use super::links::is_id_of_a_user;
-use crate::audit::{self, Entry};
+use crate::audit::{self, By, Entry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
@@ -77,8 +77,7 @@ pub async fn merge(pool: &PgPool, admin: i32, from: &str, into: &str) -> Result<
     .fetch_one(&mut *transaction)
     .await?;
     let entry = Entry {
-        user_id: Some(admin),
-        actor: "admin",
+        by: By::User(admin),
         action: "player.merge",
         subject_kind: "player",
         subject_id: from,
@@ -103,8 +102,7 @@ pub async fn undo_merge(pool: &PgPool, admin: i32, merge_id: i64) -> Result<(), 
     .await?
     .ok_or(MergeError::Unknown)?;
     let entry = Entry {
-        user_id: Some(admin),
-        actor: "admin",
+        by: By::User(admin),
         action: "player.undo_merge",
         subject_kind: "player",
         subject_id: &from,

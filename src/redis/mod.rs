@@ -164,3 +164,57 @@ impl SharedDataVersion {
 fn key(server_id: Uuid) -> String {
     format!("track:{server_id}")
 }
+
+/// What one caller used of one kind of call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub key: String,
+    pub count: u32,
+    /// So many in so long.
+    pub limit: u32,
+    pub per: Duration,
+}
+
+/// What callers used at all nodes, `limit:<calls>:<caller>`: the time at which the caller's bucket is full again (the
+/// generic cell rate algorithm).
+#[derive(Clone)]
+pub struct SharedLimits {
+    pool: Pool,
+}
+
+impl SharedLimits {
+    /// Adds what was used, also beyond the limit, and answers with the milliseconds until the caller is within it. Owing
+    /// more than a bucket is forgiven: a node that let too much through must not shut a caller out for long.
+    const ADD: &str = "\
+        local time = redis.call('TIME') \
+        local now = time[1] * 1000000 + time[2] \
+        local bucket = tonumber(ARGV[1]) \
+        local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + tonumber(ARGV[2]) \
+        full_at = math.min(full_at, now + 2 * bucket) \
+        redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1) \
+        return math.max(0, math.ceil((full_at - now - bucket) / 1000))";
+
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Adds what callers used, and says for each how long it has to wait, in their order.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn add(&self, used: &[Usage]) -> Result<Vec<Duration>, RedisError> {
+        let mut pipeline = deadpool_redis::redis::pipe();
+        for Usage { key, count, limit, per } in used {
+            let microseconds = per.as_micros();
+            let spent = microseconds * u128::from(*count) / u128::from((*limit).max(1));
+            pipeline.cmd("EVAL").arg(Self::ADD).arg(1).arg(key);
+            pipeline.arg(microseconds.to_string()).arg(spent.to_string());
+        }
+        let waits: Vec<u64> = within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(pipeline.query_async(&mut connection).await?)
+        })
+        .await?;
+        Ok(waits.into_iter().map(Duration::from_millis).collect())
+    }
+}

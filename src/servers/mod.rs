@@ -1,14 +1,26 @@
-//! Game servers and their tokens: made and revoked by operators, asked for with each batch of events.
+//! Game servers and their tokens: made by organizers and operators or registered by the servers themselves, asked for
+//! with each batch of events, rotated and revoked.
 
+mod handlers;
 mod identify;
 mod kept_answers;
+mod keys;
+mod last_seen;
+mod registration;
+mod release;
 mod store;
 mod token;
 mod watch;
 
+pub use handlers::{AdminServer, NewServerBody, QUERY_SHAPES, ServersApi, of_game_servers, routes};
+pub(crate) use handlers::{new_server, servers_unavailable};
 pub use identify::{Clock, ServerIdentity, ServerTokens, TokenError};
+pub use keys::{MadeKey, make_server_key};
+pub use last_seen::LastSeen;
+pub use registration::{RegisterError, Registration, register};
+pub use release::release_held;
 pub use store::{
-    AddedServer, ListedServer, NewServer, ServerError, add_server, list_servers, revoke_server_tokens,
-    rotate_server_token, set_bot_names,
+    AddedServer, ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
+    remove_server, require_owner, revoke_server_tokens, rotate_server_token, set_bot_names,
 };
 pub use token::{ServerToken, TokenHash};

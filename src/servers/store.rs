@@ -1,18 +1,26 @@
-//! Servers and their tokens in PostgreSQL. A change tells every node by the triggers' notifications.
+//! Servers and their tokens in PostgreSQL. A change tells every node by the triggers' notifications, and stands in the
+//! audit log.
 
 use super::{
     identify::ServerIdentity,
     token::{ServerToken, TokenHash},
 };
+use crate::audit::{self, By, Entry};
 use chrono::{DateTime, Utc};
 use mohaa_domain::tracker::BotName;
 use serde::Serialize;
-use sqlx::{FromRow, PgExecutor, PgPool};
+use serde_json::{Value, json};
+use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A token lives until it is revoked, or its server is removed.
 const MOST_LIVE_TOKENS: i64 = 200_000;
-const LONGEST_NAME_CHARS: usize = 200;
+pub(super) const LONGEST_NAME_CHARS: usize = 200;
+/// A host name has at most 253 bytes.
+const LONGEST_ADDRESS_CHARS: usize = 253;
+const LONGEST_REGION_CHARS: usize = 40;
+const LONGEST_DESCRIPTION_CHARS: usize = 500;
 /// Each name that a server's events bring is compared with all of them.
 const MOST_BOT_NAMES: usize = 32;
 /// The engine cuts names at 32 bytes; what is longer marks nobody.
@@ -22,6 +30,8 @@ const LONGEST_BOT_NAME_CHARS: usize = 64;
 pub enum ServerError {
     #[error("a server's name has 1 to {LONGEST_NAME_CHARS} characters and no control characters")]
     Name,
+    #[error("{field} has 1 to {most} characters and no control characters")]
+    Text { field: &'static str, most: usize },
     #[error(
         "{0:?} can't mark bots: it has to say something beside *, in at most {LONGEST_BOT_NAME_CHARS} characters"
     )]
@@ -30,6 +40,10 @@ pub enum ServerError {
     TooManyBotNames,
     #[error("there is no server {0}")]
     Unknown(Uuid),
+    #[error("the server belongs to somebody else")]
+    NotYours,
+    #[error("there is no user {0} who may have servers")]
+    Owner(i32),
     #[error("servers can't be read or changed: {0}")]
     Store(#[from] sqlx::Error),
 }
@@ -56,7 +70,7 @@ pub struct AddedServer {
 }
 
 /// A server as an operator sees it in a list.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 pub struct ListedServer {
     #[sqlx(rename = "id")]
     pub server_id: Uuid,
@@ -66,16 +80,31 @@ pub struct ListedServer {
     pub region: Option<String>,
     pub description: Option<String>,
     pub created_at: DateTime<Utc>,
+    /// Null for a server without an owner.
+    pub owner_id: Option<i32>,
+    pub owner_name: Option<String>,
+    /// Its events are held until it is.
     pub approved: bool,
     pub bot_names: Vec<String>,
     pub live_tokens: i64,
+    /// To about ten seconds; null for one that never sent anything.
+    pub last_seen_at: Option<DateTime<Utc>>,
 }
 
 /// Makes an approved server with one token.
 pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, ServerError> {
     let name = new.name.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME_CHARS || name.chars().any(char::is_control) {
+    if !is_text(name, LONGEST_NAME_CHARS) {
         return Err(ServerError::Name);
+    }
+    for (field, text, most) in [
+        ("address", &new.address, LONGEST_ADDRESS_CHARS),
+        ("region", &new.region, LONGEST_REGION_CHARS),
+        ("description", &new.description, LONGEST_DESCRIPTION_CHARS),
+    ] {
+        if text.as_ref().is_some_and(|text| !is_text(text, most)) {
+            return Err(ServerError::Text { field, most });
+        }
     }
     let bot_names = readable_bot_names(&new.bot_names)?;
     let server_id = Uuid::new_v4();
@@ -95,8 +124,100 @@ pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, S
     .execute(&mut *transaction)
     .await?;
     let token = add_token(&mut *transaction, server_id).await?;
+    let by = new.created_by.map_or(By::Operator, By::User);
+    log(&mut transaction, by, "server.add", server_id, None, Some(json!({ "name": name }))).await?;
     transaction.commit().await?;
     Ok(AddedServer { server_id, token })
+}
+
+fn is_text(text: &str, most: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
+}
+
+async fn log(
+    connection: &mut PgConnection,
+    by: By,
+    action: &str,
+    server_id: Uuid,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> sqlx::Result<()> {
+    let subject_id = server_id.to_string();
+    let entry = Entry { by, action, subject_kind: "server", subject_id: &subject_id, before, after };
+    audit::record(connection, entry).await
+}
+
+/// Lets a server's events count; those that are held are sent on by the nodes that hold them.
+pub async fn approve_server(pool: &PgPool, by: By, server_id: Uuid) -> Result<(), ServerError> {
+    let mut transaction = pool.begin().await?;
+    let before = lock(&mut transaction, server_id).await?;
+    if !before.approved {
+        sqlx::query("UPDATE servers SET approved_at = now() WHERE id = $1")
+            .bind(server_id)
+            .execute(&mut *transaction)
+            .await?;
+        log(&mut transaction, by, "server.approve", server_id, None, None).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Gives a server to an organizer or admin, who may rotate its token and remove it.
+pub async fn give_server(pool: &PgPool, by: By, server_id: Uuid, owner_id: i32) -> Result<(), ServerError> {
+    let mut transaction = pool.begin().await?;
+    let before = lock(&mut transaction, server_id).await?;
+    let may_have_servers: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND role <> 'player' AND banned_at IS NULL AND deleted_at IS NULL)",
+    )
+    .bind(owner_id)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if !may_have_servers {
+        return Err(ServerError::Owner(owner_id));
+    }
+    sqlx::query("UPDATE servers SET created_by = $2 WHERE id = $1")
+        .bind(server_id)
+        .bind(owner_id)
+        .execute(&mut *transaction)
+        .await?;
+    let (before, after) = (json!({ "owner": before.owner_id }), json!({ "owner": owner_id }));
+    log(&mut transaction, by, "server.give", server_id, Some(before), Some(after)).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Removes a server and ends its tokens; what is stored of it stays under its name, what is held is thrown away.
+pub async fn remove_server(pool: &PgPool, by: By, server_id: Uuid) -> Result<(), ServerError> {
+    let mut transaction = pool.begin().await?;
+    let before = lock(&mut transaction, server_id).await?;
+    revoke_all(&mut transaction, server_id).await?;
+    sqlx::query("UPDATE servers SET removed_at = now() WHERE id = $1")
+        .bind(server_id)
+        .execute(&mut *transaction)
+        .await?;
+    let before = json!({ "name": before.name });
+    log(&mut transaction, by, "server.remove", server_id, Some(before), None).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Refuses whoever is neither the server's owner nor an admin.
+pub async fn require_owner(
+    pool: &PgPool,
+    server_id: Uuid,
+    user_id: i32,
+    is_admin: bool,
+) -> Result<(), ServerError> {
+    let owner: Option<Option<i32>> =
+        sqlx::query_scalar("SELECT created_by FROM servers WHERE id = $1 AND removed_at IS NULL")
+            .bind(server_id)
+            .fetch_optional(pool)
+            .await?;
+    match owner.ok_or(ServerError::Unknown(server_id))? {
+        Some(owner) if owner == user_id => Ok(()),
+        _ if is_admin => Ok(()),
+        _ => Err(ServerError::NotYours),
+    }
 }
 
 /// Sets the names that mark bots on a server from its next events on, on every node; returns them as they are compared.
@@ -127,52 +248,76 @@ fn readable_bot_names(patterns: &[String]) -> Result<Vec<String>, ServerError> {
     patterns.iter().map(read).collect()
 }
 
-/// Servers that were not removed, by name. Tokens are counted by `server_tokens_live`.
-pub async fn list_servers(pool: &PgPool) -> Result<Vec<ListedServer>, ServerError> {
+/// Servers that were not removed, of one owner or all: those that wait for approval, then by name. Tokens are counted by
+/// `server_tokens_live`.
+pub async fn list_servers(pool: &PgPool, owner_id: Option<i32>) -> Result<Vec<ListedServer>, ServerError> {
     Ok(sqlx::query_as(
-        "SELECT id, name, address, port, region, description, created_at, approved_at IS NOT NULL AS approved,
-                bot_names, (SELECT count(*) FROM server_tokens WHERE server_id = servers.id AND revoked_at IS NULL) AS live_tokens
-         FROM servers WHERE removed_at IS NULL ORDER BY lower(name), created_at",
+        "SELECT servers.id, name, address, port, region, description, servers.created_at, servers.created_by AS owner_id,
+                users.display_name AS owner_name, approved_at IS NOT NULL AS approved, bot_names,
+                (SELECT count(*) FROM server_tokens WHERE server_id = servers.id AND revoked_at IS NULL) AS live_tokens,
+                last_seen_at
+         FROM servers LEFT JOIN users ON users.id = servers.created_by
+         WHERE removed_at IS NULL AND ($1 IS NULL OR servers.created_by = $1)
+         ORDER BY approved_at IS NOT NULL, lower(name), servers.created_at",
     )
+    .bind(owner_id)
     .fetch_all(pool)
     .await?)
 }
 
 /// Revokes every token of a server at once on every node, and tells how many there were.
-pub async fn revoke_server_tokens(pool: &PgPool, server_id: Uuid) -> Result<u64, ServerError> {
+pub async fn revoke_server_tokens(pool: &PgPool, by: By, server_id: Uuid) -> Result<u64, ServerError> {
     let mut transaction = pool.begin().await?;
+    lock(&mut transaction, server_id).await?;
     let revoked = revoke_all(&mut transaction, server_id).await?;
+    let after = json!({ "revoked_tokens": revoked });
+    log(&mut transaction, by, "server.revoke_tokens", server_id, None, Some(after)).await?;
     transaction.commit().await?;
     Ok(revoked)
 }
 
 /// Revokes every token of a server and makes a new one.
-pub async fn rotate_server_token(pool: &PgPool, server_id: Uuid) -> Result<ServerToken, ServerError> {
+pub async fn rotate_server_token(pool: &PgPool, by: By, server_id: Uuid) -> Result<ServerToken, ServerError> {
     let mut transaction = pool.begin().await?;
+    lock(&mut transaction, server_id).await?;
     revoke_all(&mut transaction, server_id).await?;
     let token = add_token(&mut *transaction, server_id).await?;
+    log(&mut transaction, by, "server.rotate_token", server_id, None, None).await?;
     transaction.commit().await?;
     Ok(token)
 }
 
-/// The server's row is locked first: of two rotations at once, the second revokes the token of the first.
-async fn revoke_all(connection: &mut sqlx::PgConnection, server_id: Uuid) -> Result<u64, ServerError> {
-    sqlx::query("SELECT 1 FROM servers WHERE id = $1 AND removed_at IS NULL FOR UPDATE")
-        .bind(server_id)
-        .fetch_optional(&mut *connection)
-        .await?
-        .ok_or(ServerError::Unknown(server_id))?;
-    // By `server_tokens_live`.
+#[derive(FromRow)]
+struct LockedServer {
+    name: String,
+    owner_id: Option<i32>,
+    approved: bool,
+}
+
+/// A server's row, locked until the transaction ends: of two rotations at once, the second revokes the token of the first.
+async fn lock(connection: &mut PgConnection, server_id: Uuid) -> Result<LockedServer, ServerError> {
+    let server = sqlx::query_as(
+        "SELECT name, created_by AS owner_id, approved_at IS NOT NULL AS approved
+         FROM servers WHERE id = $1 AND removed_at IS NULL FOR UPDATE",
+    )
+    .bind(server_id)
+    .fetch_optional(connection)
+    .await?;
+    server.ok_or(ServerError::Unknown(server_id))
+}
+
+/// By `server_tokens_live`.
+async fn revoke_all(connection: &mut PgConnection, server_id: Uuid) -> sqlx::Result<u64> {
     let revoked = sqlx::query(
         "UPDATE server_tokens SET revoked_at = now() WHERE server_id = $1 AND revoked_at IS NULL",
     )
     .bind(server_id)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
     Ok(revoked.rows_affected())
 }
 
-async fn add_token(executor: impl PgExecutor<'_>, server_id: Uuid) -> sqlx::Result<ServerToken> {
+pub(super) async fn add_token(executor: impl PgExecutor<'_>, server_id: Uuid) -> sqlx::Result<ServerToken> {
     let token = ServerToken::random();
     sqlx::query("INSERT INTO server_tokens (server_id, token_hash) VALUES ($1, $2)")
         .bind(server_id)

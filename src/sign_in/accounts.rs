@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use super::ProvidersAccount;
-use crate::audit::{self, Entry};
+use crate::audit::{self, By, Entry};
 use crate::users::{DisplayName, Role};
 
 const LONGEST_NAME_CHARS: usize = 64;
@@ -136,8 +136,7 @@ pub async fn unlink_sign_in(
 
 fn entry<'a>(user_id: i32, action: &'a str, subject_id: &'a str, after: serde_json::Value) -> Entry<'a> {
     Entry {
-        user_id: Some(user_id),
-        actor: "user",
+        by: By::User(user_id),
         action,
         subject_kind: "user",
         subject_id,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use super::Role;
-use crate::audit::{self, Entry};
+use crate::audit::{self, By, Entry};
 use crate::auth::Sessions;
 use crate::http::ApiError;
 use crate::players;
@@ -80,8 +80,7 @@ async fn log(
     after: Value,
 ) -> sqlx::Result<()> {
     let entry = Entry {
-        user_id: Some(by),
-        actor: "user",
+        by: By::User(by),
         action,
         subject_kind: "user",
         subject_id: &user_id.to_string(),

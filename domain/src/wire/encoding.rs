@@ -10,8 +10,8 @@ const WINDOWS_1252_HIGH: [char; 32] = [
     '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// The text of a body.
-pub(super) fn to_text(bytes: &[u8]) -> Cow<'_, str> {
+/// The text of a body: valid UTF-8 as that, each other byte as Windows-1252.
+pub fn to_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

@@ -22,6 +22,7 @@ mod time;
 mod values;
 
 use crate::event::{Event, SecretText};
+pub use encoding::to_text;
 use event_builder::{EventBuilder, Scratch};
 
 /// Bounds of one request, beyond the size of its body.

@@ -1,0 +1,126 @@
+//! Limits of everything but events, by route and caller, and what answers say about them.
+
+use std::time::Duration;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpRequest};
+use uuid::Uuid;
+
+use super::{Allowance, Exhausted, LimitedCaller, Limits};
+use crate::auth;
+use crate::config::LimitedCalls;
+use crate::http::ApiError;
+use crate::http::client_address::client_network;
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Middleware that limits calls. The application holds `web::Data<Limits>`.
+pub async fn limit<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let limits = request.app_data::<Data<Limits>>().filter(|limits| !limits.are_off());
+    let Some(limits) = limits.cloned() else { return Ok(next.call(request).await?.map_into_left_body()) };
+    if let Some(calls) = kind_of(request.method(), request.path()) {
+        let caller = caller_of(calls, request.request());
+        if let Err(refused) = note(request.request(), limits.take(calls, caller, 1)) {
+            return Ok(request.error_response(refused).map_into_right_body());
+        }
+    }
+    let mut response = next.call(request).await?.map_into_left_body();
+    let allowance = response.request().extensions_mut().remove::<Allowance>();
+    if let Some(allowance) = allowance {
+        state(response.headers_mut(), allowance);
+    }
+    Ok(response)
+}
+
+impl Limits {
+    /// Counts a game server's request and its events.
+    ///
+    /// # Errors
+    /// 429 `rate_limited`.
+    pub fn take_of_server(
+        &self,
+        request: &HttpRequest,
+        server_id: Uuid,
+        events: usize,
+    ) -> Result<(), ApiError> {
+        if self.are_off() {
+            return Ok(());
+        }
+        let server = LimitedCaller::Server(server_id);
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        note(request, self.take(LimitedCalls::Ingest, server, 1))?;
+        if let Some(Err(exhausted)) = self.take(LimitedCalls::Events, server, events) {
+            return Err(refusal(exhausted));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps what is left for the answer's headers.
+fn note(request: &HttpRequest, taken: Option<Result<Allowance, Exhausted>>) -> Result<(), ApiError> {
+    match taken {
+        None => {}
+        Some(Ok(allowance)) => drop(request.extensions_mut().insert(allowance)),
+        Some(Err(exhausted)) => return Err(refusal(exhausted)),
+    }
+    Ok(())
+}
+
+fn refusal(exhausted: Exhausted) -> ApiError {
+    let seconds = whole_seconds(exhausted.wait).max(1);
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited",
+        "too many requests: wait before the next one",
+    )
+    .with_retry_after(seconds)
+    .with_header(LIMIT, exhausted.limit)
+    .with_header(REMAINING, 0)
+    .with_header(RESET, seconds)
+}
+
+fn state(headers: &mut HeaderMap, allowance: Allowance) {
+    headers.insert(LIMIT, HeaderValue::from(allowance.limit));
+    headers.insert(REMAINING, HeaderValue::from(allowance.remaining));
+    headers.insert(RESET, HeaderValue::from(whole_seconds(allowance.reset)));
+}
+
+/// Rounded up: who comes back then does not come too early.
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
+}
+
+/// What a request counts as. Probes and files don't count, and events are counted where their server is known.
+fn kind_of(method: &Method, path: &str) -> Option<LimitedCalls> {
+    let is_change = !method.is_safe();
+    match path {
+        "/health" | "/ready" | "/metrics" => None,
+        "/api/v1/servers/register" => Some(LimitedCalls::Register),
+        "/device" | "/account" if is_change => Some(LimitedCalls::Auth),
+        path if path.starts_with("/api/v1/ingest/") || path.starts_with("/static/") => None,
+        path if path.starts_with("/api/v1/auth/") || path.starts_with("/login/") => Some(LimitedCalls::Auth),
+        path if path.starts_with("/account/") && is_change => Some(LimitedCalls::Auth),
+        _ => Some(LimitedCalls::Api),
+    }
+}
+
+/// A signed-in user wherever they are; else, and where servers register, an address.
+fn caller_of(calls: LimitedCalls, request: &HttpRequest) -> LimitedCaller {
+    match calls {
+        LimitedCalls::Register => LimitedCaller::Address(client_network(request)),
+        _ => auth::identify(request).map_or_else(
+            |_| LimitedCaller::Address(client_network(request)),
+            |identity| LimitedCaller::User(identity.user_id),
+        ),
+    }
+}

@@ -1,0 +1,222 @@
+//! How many requests a caller may make (RATE_LIMITS).
+//!
+//! Each kind of call has a rate, and each caller of it a bucket of so many: a signed-in user, a game server, or else an
+//! address. `governor` counts on this node and answers without waiting for anybody. What was used is told to Redis a
+//! moment later, which adds up all nodes and says who has to wait ([`shared`]); while Redis is away each node counts
+//! alone. Answers say how much is left (`RateLimit-Limit`, `-Remaining`, `-Reset`); who has used up everything gets 429
+//! `rate_limited` with `Retry-After`.
+//!
+//! Game servers are limited as such, by requests and by events, never by their address: several may share one, and
+//! what is refused is lost. Wrong codes are counted apart, and always ([`crate::auth::GuessLimits`]).
+
+mod middleware;
+mod shared;
+
+pub use middleware::limit;
+pub use shared::share_limits;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use prometheus::{IntCounterVec, Opts, Registry};
+use uuid::Uuid;
+
+use crate::config::{LimitedCalls, Rate, RateLimits};
+
+/// Beyond so many callers in memory, those whose buckets are full again are forgotten.
+const MANY_CALLERS: usize = 10_000;
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitedCaller {
+    /// Of IPv6 a whole /64.
+    Address(IpAddr),
+    User(i32),
+    Server(Uuid),
+}
+
+impl fmt::Display for LimitedCaller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(formatter, "a:{address}"),
+            Self::User(user_id) => write!(formatter, "u:{user_id}"),
+            Self::Server(server_id) => write!(formatter, "s:{server_id}"),
+        }
+    }
+}
+
+/// What a caller has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    pub limit: u32,
+    pub remaining: u32,
+    /// Until the bucket is full again.
+    pub reset: Duration,
+}
+
+/// A caller has nothing left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    pub limit: u32,
+    /// Until another request is taken.
+    pub wait: Duration,
+}
+
+type Key = (LimitedCalls, LimitedCaller);
+
+/// All limits of this node.
+pub struct Limits {
+    rates: BTreeMap<LimitedCalls, RateOfCalls>,
+    clock: DefaultClock,
+    /// What was used and not yet told to the other nodes.
+    used: Mutex<HashMap<Key, u32>>,
+    /// Who has to wait because of what they did at other nodes, and until when.
+    waiting: Mutex<HashMap<Key, Instant>>,
+    refused: IntCounterVec,
+}
+
+struct RateOfCalls {
+    rate: Rate,
+    limiter: DefaultKeyedRateLimiter<LimitedCaller, StateInformationMiddleware>,
+}
+
+impl Limits {
+    /// # Errors
+    /// When `registry` already holds a metric of this name.
+    pub fn new(limits: &RateLimits, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let refused = IntCounterVec::new(
+            Opts::new("mohaa_requests_limited_total", "Requests refused by RATE_LIMITS, by kind of call."),
+            &["calls"],
+        )?;
+        registry.register(Box::new(refused.clone()))?;
+        let mut rates = BTreeMap::new();
+        for (calls, rate) in &limits.0 {
+            refused.with_label_values(&[calls.as_str()]);
+            if let Some(quota) = quota(*rate) {
+                let limiter = RateLimiter::keyed(quota).with_middleware();
+                rates.insert(*calls, RateOfCalls { rate: *rate, limiter });
+            }
+        }
+        Ok(Self {
+            rates,
+            clock: DefaultClock::default(),
+            used: Mutex::default(),
+            waiting: Mutex::default(),
+            refused,
+        })
+    }
+
+    /// Whether anything is limited at all.
+    pub fn are_off(&self) -> bool {
+        self.rates.is_empty()
+    }
+
+    /// Takes `count` out of a caller's bucket: never more than it holds, so that a call that is larger than any bucket can
+    /// be made at all. None where these calls are not limited.
+    pub fn take(
+        &self,
+        calls: LimitedCalls,
+        caller: LimitedCaller,
+        count: u32,
+    ) -> Option<Result<Allowance, Exhausted>> {
+        let RateOfCalls { rate, limiter } = self.rates.get(&calls)?;
+        let limit = rate.requests;
+        let key = (calls, caller);
+        let exhausted = |wait| {
+            self.refused.with_label_values(&[calls.as_str()]).inc();
+            Some(Err(Exhausted { limit, wait }))
+        };
+        if let Some(wait) = self.wait_for_others(&key) {
+            return exhausted(wait);
+        }
+        let count = NonZeroU32::new(count.clamp(1, limit))?;
+        match limiter.check_key_n(&caller, count) {
+            Ok(Ok(state)) => {
+                *lock(&self.used).entry(key).or_default() += count.get();
+                let remaining = state.remaining_burst_capacity();
+                let reset = rate.per.mul_f64(f64::from(limit - remaining.min(limit)) / f64::from(limit));
+                Some(Ok(Allowance { limit, remaining, reset }))
+            }
+            Ok(Err(not_until)) => exhausted(not_until.wait_time_from(self.clock.now())),
+            // More than the bucket holds, which was ruled out.
+            Err(_) => None,
+        }
+    }
+
+    fn wait_for_others(&self, key: &Key) -> Option<Duration> {
+        let waiting = lock(&self.waiting);
+        let left = waiting.get(key)?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Forgets callers who have not called for so long that it makes no difference.
+    fn forget_idle(&self) {
+        let now = Instant::now();
+        lock(&self.waiting).retain(|_, until| *until > now);
+        for RateOfCalls { limiter, .. } in self.rates.values() {
+            if limiter.len() > MANY_CALLERS {
+                limiter.retain_recent();
+            }
+        }
+    }
+}
+
+fn quota(rate: Rate) -> Option<Quota> {
+    let burst = NonZeroU32::new(rate.requests)?;
+    Quota::with_period(rate.per / rate.requests).map(|quota| quota.allow_burst(burst))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn limits(text: &str) -> Limits {
+        Limits::new(&RateLimits::parse(text).unwrap(), &Registry::new()).unwrap()
+    }
+
+    const ONE: LimitedCaller = LimitedCaller::User(1);
+    const OTHER: LimitedCaller = LimitedCaller::User(2);
+
+    #[test]
+    fn a_caller_gets_what_the_rate_says_and_then_has_to_wait() {
+        let limits = limits("auth=3/h");
+        let left: Vec<u32> =
+            (0..3).map(|_| limits.take(LimitedCalls::Auth, ONE, 1).unwrap().unwrap().remaining).collect();
+        assert_eq!(left, [2, 1, 0]);
+        let exhausted = limits.take(LimitedCalls::Auth, ONE, 1).unwrap().unwrap_err();
+        assert!(exhausted.limit == 3 && exhausted.wait > Duration::from_secs(1_100), "{exhausted:?}");
+        assert!(
+            limits.take(LimitedCalls::Auth, OTHER, 1).unwrap().is_ok(),
+            "others have buckets of their own"
+        );
+        assert!(limits.take(LimitedCalls::Api, ONE, 1).is_none(), "what has no rate is not limited");
+    }
+
+    #[test]
+    fn a_call_larger_than_the_bucket_takes_all_of_it() {
+        let limits = limits("events=100/h");
+        assert_eq!(limits.take(LimitedCalls::Events, ONE, 5_000).unwrap().unwrap().remaining, 0);
+        assert!(limits.take(LimitedCalls::Events, ONE, 1).unwrap().is_err());
+    }
+
+    #[test]
+    fn who_has_to_wait_for_what_they_did_elsewhere_waits_here() {
+        let limits = limits("api=10/s");
+        let until = Instant::now() + Duration::from_secs(60);
+        lock(&limits.waiting).insert((LimitedCalls::Api, ONE), until);
+        assert!(limits.take(LimitedCalls::Api, ONE, 1).unwrap().is_err());
+        assert!(limits.take(LimitedCalls::Api, OTHER, 1).unwrap().is_ok());
+    }
+}

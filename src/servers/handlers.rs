@@ -1,0 +1,551 @@
+//! `/api/v1/servers…`: the public list, servers of organizers and admins, and what a game script calls that has no token.
+
+use std::collections::HashMap;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Bytes, Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
+
+use super::keys::make_server_key;
+use super::registration::{RegisterError, Registration, register};
+use super::store::{
+    ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
+    remove_server, require_owner, rotate_server_token,
+};
+use crate::access::{Admin, Anyone, Organizer, Route, delete, get, post};
+use crate::audit::By;
+use crate::auth::{GuessLimits, Identity};
+use crate::config::RegistrationPolicy;
+use crate::http::client_address::ClientAddress;
+use crate::http::query::{Paging, QueryShape};
+use crate::http::{ApiError, ErrorBody, json_or_form};
+use crate::ingest::Ingest;
+use crate::stats::Stats;
+use crate::stats::answers::MatchSummary;
+use crate::users::Role;
+
+/// A server is online that was heard of so lately: an empty one sends a heartbeat a minute.
+const ONLINE_FOR: TimeDelta = TimeDelta::minutes(3);
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        servers, add, rotate_token, remove, make_key, register_server, admin_servers, approve, give
+    ),
+    tags((name = "Servers", description = "Game servers and their tokens."))
+)]
+pub struct ServersApi;
+
+const LIST: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
+
+/// The query parameters of each path, for the OpenAPI document.
+pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[("/api/v1/servers", LIST)];
+
+/// What game scripts call.
+pub fn of_game_servers() -> Vec<Route> {
+    vec![post("/api/v1/servers/register", register_server)]
+}
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/servers", servers),
+        post("/api/v1/servers", add),
+        post("/api/v1/servers/keys", make_key),
+        post("/api/v1/servers/{id}/rotate-token", rotate_token),
+        delete("/api/v1/servers/{id}", remove),
+        get("/api/v1/admin/servers", admin_servers),
+        post("/api/v1/admin/servers/{id}/approve", approve),
+        post("/api/v1/admin/servers/{id}/owner", give),
+    ]
+}
+
+/// While PostgreSQL can't be asked.
+pub(crate) fn servers_unavailable(cause: sqlx::Error) -> ApiError {
+    let message = "servers can't be read or changed at the moment: try again";
+    ApiError::unavailable("servers_unavailable", message, 5).with_source(cause)
+}
+
+impl From<ServerError> for ApiError {
+    fn from(error: ServerError) -> Self {
+        let message = error.to_string();
+        match error {
+            ServerError::Name => Self::invalid_field("name", message),
+            ServerError::Text { field, .. } => Self::invalid_field(field, message),
+            ServerError::BotName(_) | ServerError::TooManyBotNames => {
+                Self::invalid_field("bot_names", message)
+            }
+            ServerError::Owner(_) => Self::invalid_field("user_id", message),
+            ServerError::Unknown(_) => Self::not_found("unknown_server", "there is no such server"),
+            ServerError::NotYours => Self::forbidden("not_your_server", message),
+            ServerError::Store(cause) => servers_unavailable(cause),
+        }
+    }
+}
+
+/// A server as everybody sees it.
+#[derive(Serialize, ToSchema)]
+pub struct PublicServer {
+    pub server_id: Uuid,
+    pub name: String,
+    pub address: Option<String>,
+    pub port: Option<i32>,
+    pub region: Option<String>,
+    pub description: Option<String>,
+    /// Heard of within the last three minutes.
+    pub online: bool,
+    /// To about ten seconds; null for one that never sent anything.
+    pub last_seen: Option<DateTime<Utc>>,
+    /// Of the match that is being played; null where there is none.
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    pub player_count: Option<u64>,
+    pub max_players: Option<i32>,
+    pub match_id: Option<Uuid>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ServerList {
+    pub page: u32,
+    pub limit: u32,
+    pub total: usize,
+    pub servers: Vec<PublicServer>,
+}
+
+/// Game servers that report here, by name
+#[utoipa::path(
+    get,
+    path = "/api/v1/servers",
+    tag = "Servers",
+    responses(
+        (status = 200, body = ServerList),
+        (status = 422, description = "A parameter can't be used", body = ErrorBody),
+        (status = 503, description = "Servers can't be read at the moment", body = ErrorBody),
+    )
+)]
+pub async fn servers(
+    _: Anyone,
+    request: HttpRequest,
+    pool: Data<PgPool>,
+    stats: Data<Stats>,
+) -> Result<HttpResponse, ApiError> {
+    let mut values = LIST.read(request.query_string());
+    let paging = values.paging();
+    values.finish()?;
+    let list = public_list(&pool, &stats, paging).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "max-age=0, must-revalidate")).json(list))
+}
+
+async fn public_list(pool: &PgPool, stats: &Stats, paging: Paging) -> Result<ServerList, ApiError> {
+    let mut approved = list_servers(pool, None).await?;
+    approved.retain(|server| server.approved);
+    let total = approved.len();
+    // Servers are listed without them while ClickHouse is away.
+    let live = stats.live_matches().await.unwrap_or_default();
+    let mut playing: HashMap<Uuid, MatchSummary> =
+        live.into_iter().map(|summary| (summary.server_id, summary)).collect();
+    let now = Utc::now();
+    let offset = usize::try_from(paging.offset()).unwrap_or(usize::MAX);
+    let servers = approved
+        .into_iter()
+        .skip(offset)
+        .take(paging.limit as usize)
+        .map(|server| {
+            let playing = playing.remove(&server.server_id);
+            PublicServer {
+                server_id: server.server_id,
+                online: server.last_seen_at.is_some_and(|at| now - at < ONLINE_FOR),
+                last_seen: server.last_seen_at,
+                name: server.name,
+                address: server.address,
+                port: server.port,
+                region: server.region,
+                description: server.description,
+                map_name: playing.as_ref().and_then(|playing| playing.map_name.clone()),
+                gametype: playing.as_ref().and_then(|playing| playing.gametype.clone()),
+                player_count: playing.as_ref().map(|playing| playing.player_count),
+                max_players: playing.as_ref().and_then(|playing| playing.max_players),
+                match_id: playing.map(|playing| playing.match_id),
+            }
+        })
+        .collect();
+    Ok(ServerList { page: paging.page, limit: paging.limit, total, servers })
+}
+
+/// A server that its owner adds.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct NewServerBody {
+    #[schema(example = "Omaha Beach 24/7")]
+    pub name: String,
+    /// Host name or address at which players join.
+    #[serde(default)]
+    pub address: Option<String>,
+    #[serde(default)]
+    #[schema(example = 12203)]
+    pub port: Option<u16>,
+    #[serde(default)]
+    pub region: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+impl NewServerBody {
+    /// Texts without white space around them; empty ones are none.
+    pub(crate) fn of_user(self, user_id: i32) -> NewServer {
+        let tidy =
+            |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        NewServer {
+            name: self.name,
+            address: tidy(self.address),
+            port: self.port.filter(|port| *port > 0),
+            region: tidy(self.region),
+            description: tidy(self.description),
+            created_by: Some(user_id),
+            bot_names: Vec::new(),
+        }
+    }
+}
+
+/// A server's token, shown this once.
+#[derive(Serialize, ToSchema)]
+pub struct ServerTokenAnswer {
+    pub server_id: Uuid,
+    pub token: String,
+}
+
+/// Add a game server
+///
+/// Its token is shown in this answer and never again; its owner is the signed-in user.
+#[utoipa::path(
+    post,
+    path = "/api/v1/servers",
+    tag = "Servers",
+    request_body = NewServerBody,
+    responses(
+        (status = 201, description = "The server and its token", body = ServerTokenAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The signed-in user is no organizer", body = ErrorBody),
+        (status = 422, description = "A field can't be used", body = ErrorBody),
+        (status = 503, description = "Servers can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn add(
+    Organizer(caller): Organizer,
+    pool: Data<PgPool>,
+    body: Json<NewServerBody>,
+) -> Result<HttpResponse, ApiError> {
+    let added = new_server(&pool, caller, body.into_inner()).await?;
+    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(added))
+}
+
+pub(crate) async fn new_server(
+    pool: &PgPool,
+    caller: Identity,
+    body: NewServerBody,
+) -> Result<ServerTokenAnswer, ApiError> {
+    let added = add_server(pool, &body.of_user(caller.user_id)).await?;
+    Ok(ServerTokenAnswer { server_id: added.server_id, token: added.token.expose().to_owned() })
+}
+
+/// A new token for a server
+///
+/// Every earlier one is refused from here on, on every node.
+#[utoipa::path(
+    post,
+    path = "/api/v1/servers/{id}/rotate-token",
+    tag = "Servers",
+    params(("id" = Uuid, Path, description = "the server")),
+    responses(
+        (status = 200, description = "The token", body = ServerTokenAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The server belongs to somebody else", body = ErrorBody),
+        (status = 404, description = "There is no such server", body = ErrorBody),
+        (status = 503, description = "Servers can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn rotate_token(
+    Organizer(caller): Organizer,
+    pool: Data<PgPool>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    require_owner(&pool, *id, caller.user_id, caller.role == Role::Admin).await?;
+    let token = rotate_server_token(&pool, By::User(caller.user_id), *id).await?;
+    let answer = ServerTokenAnswer { server_id: *id, token: token.expose().to_owned() };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// Remove a server
+///
+/// Its tokens end. What is stored of it stays under its name.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/servers/{id}",
+    tag = "Servers",
+    params(("id" = Uuid, Path, description = "the server")),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The server belongs to somebody else", body = ErrorBody),
+        (status = 404, description = "There is no such server", body = ErrorBody),
+        (status = 503, description = "Servers can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn remove(
+    Organizer(caller): Organizer,
+    pool: Data<PgPool>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    require_owner(&pool, *id, caller.user_id, caller.role == Role::Admin).await?;
+    remove_server(&pool, By::User(caller.user_id), *id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A key with which a game script registers a server.
+#[derive(Serialize, ToSchema)]
+pub struct ServerKeyAnswer {
+    #[schema(example = "K7WQ-2MXH")]
+    pub key: String,
+    pub expires_at: DateTime<Utc>,
+    /// What to do with it.
+    pub message: String,
+}
+
+/// A key that registers one server
+///
+/// Good once and for 24 hours: it stands at the end of the server's name as ` [key:XXXX-XXXX]` when its script registers.
+#[utoipa::path(
+    post,
+    path = "/api/v1/servers/keys",
+    tag = "Servers",
+    responses(
+        (status = 201, description = "The key", body = ServerKeyAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The signed-in user is no organizer", body = ErrorBody),
+        (status = 503, description = "Keys can't be made at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn make_key(Organizer(caller): Organizer, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
+    let made = make_server_key(&pool, By::User(caller.user_id)).await.map_err(servers_unavailable)?;
+    let message = format!("put it at the end of the server's name, as: My server [key:{}]", made.key);
+    let answer = ServerKeyAnswer { key: made.key, expires_at: made.expires_at, message };
+    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// What a game script says that has no token.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct RegisterBody {
+    /// What the server is called, perhaps with a key at its end: `Omaha [key:K7WQ-2MXH]`.
+    #[serde(default)]
+    pub name: TextOrNumber,
+    #[serde(default)]
+    pub ip_address: TextOrNumber,
+    /// As text or as a number.
+    #[serde(default)]
+    pub port: TextOrNumber,
+}
+
+/// Scripts write numbers as text, and texts that look like one as numbers.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum TextOrNumber {
+    Text(String),
+    Number(f64),
+}
+
+impl Default for TextOrNumber {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl TextOrNumber {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text.trim().to_owned(),
+            // Rust writes a whole one without its point.
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+impl RegisterBody {
+    fn read(self, source: std::net::IpAddr) -> Result<Registration, ApiError> {
+        let address = self.ip_address.into_text();
+        if address.chars().count() > LONGEST_ADDRESS_CHARS || address.chars().any(char::is_control) {
+            return Err(ApiError::invalid_field("ip_address", "is no address"));
+        }
+        let port = match self.port.into_text().as_str() {
+            "" | "0" => None,
+            port => Some(port.parse().map_err(|_| ApiError::invalid_field("port", "must be 1 to 65535"))?),
+        };
+        let address = (!address.is_empty()).then_some(address);
+        Ok(Registration { source, name: self.name.into_text(), address, port })
+    }
+}
+
+/// A host name has at most 253 bytes.
+const LONGEST_ADDRESS_CHARS: usize = 253;
+
+/// Register a game server by itself
+///
+/// By REGISTRATION_POLICY. `closed`: with a one-time key at the end of the name only. `approval`: its events are held until an
+/// admin has approved it. `open`: at once. A server that registers again from the same address gets a further token.
+#[utoipa::path(
+    post,
+    path = "/api/v1/servers/register",
+    tag = "Servers",
+    request_body(content = RegisterBody, content_type = "*/*", description = "as JSON or as a form, whatever it is labelled as"),
+    responses(
+        (status = 200, description = "The server and its token", body = ServerTokenAnswer),
+        (status = 403, description = "`registration_closed`: not without a key that is good", body = ErrorBody),
+        (status = 422, description = "A field can't be used", body = ErrorBody),
+        (status = 429, description = "Too many wrong keys or registrations, or too many servers wait for approval", body = ErrorBody),
+        (status = 503, description = "Servers can't be registered at the moment", body = ErrorBody),
+    )
+)]
+pub async fn register_server(
+    _: Anyone,
+    request: HttpRequest,
+    client: ClientAddress,
+    pool: Data<PgPool>,
+    policy: Data<RegistrationPolicy>,
+    guesses: Data<GuessLimits>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    guesses.check(&request)?;
+    let body: RegisterBody = json_or_form(&body).unwrap_or_default();
+    let registration = body.read(client.0)?;
+    let added = register(&pool, **policy, &registration).await.map_err(|error| match error {
+        RegisterError::Closed => ApiError::forbidden(
+            "registration_closed",
+            "servers can't register by themselves here: ask the operator to add yours and set its token in the script",
+        ),
+        RegisterError::Key => {
+            guesses.count_wrong(&request);
+            ApiError::forbidden(
+                "registration_closed",
+                "the key at the end of the server's name is unknown, was used or has expired: get a new one",
+            )
+        }
+        RegisterError::TooManyWaiting => ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_waiting",
+            "too many servers wait for an admin's approval: try again later",
+        )
+        .with_retry_after(3_600),
+        RegisterError::Store(cause) => servers_unavailable(cause),
+    })?;
+    let answer = ServerTokenAnswer { server_id: added.server_id, token: added.token.expose().to_owned() };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// A server as admins see it.
+#[derive(Serialize, ToSchema)]
+pub struct AdminServer {
+    #[serde(flatten)]
+    pub server: ListedServer,
+    /// Events that this node holds until it is approved.
+    pub held_events: u64,
+    /// When the first of them was received.
+    pub held_since: Option<DateTime<Utc>>,
+}
+
+impl AdminServer {
+    pub(crate) fn of(server: ListedServer, ingest: &Ingest) -> Self {
+        let holding = ingest.pipeline.held.of_server(server.server_id);
+        Self {
+            held_events: holding.map_or(0, |holding| holding.events),
+            held_since: holding.and_then(|holding| DateTime::from_timestamp_millis(holding.since.0)),
+            server,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct AdminServers {
+    pub servers: Vec<AdminServer>,
+}
+
+/// Every server, those that wait for approval first
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/servers",
+    tag = "Administration",
+    responses((status = 200, body = AdminServers), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn admin_servers(
+    _: Admin,
+    pool: Data<PgPool>,
+    ingest: Data<Ingest>,
+) -> Result<HttpResponse, ApiError> {
+    let servers = list_servers(&pool, None).await?;
+    let servers = servers.into_iter().map(|server| AdminServer::of(server, &ingest)).collect();
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(AdminServers { servers }))
+}
+
+/// Let a server's events count
+///
+/// Those that are held are stored with their times of receipt.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/servers/{id}/approve",
+    tag = "Administration",
+    params(("id" = Uuid, Path, description = "the server")),
+    responses(
+        (status = 204, description = "Approved"),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn approve(
+    Admin(admin): Admin,
+    pool: Data<PgPool>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    approve_server(&pool, By::User(admin.user_id), *id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize, ToSchema)]
+pub struct OwnerBody {
+    /// An organizer or admin.
+    pub user_id: i32,
+}
+
+/// Give a server to another owner
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/servers/{id}/owner",
+    tag = "Administration",
+    params(("id" = Uuid, Path, description = "the server")),
+    request_body = OwnerBody,
+    responses(
+        (status = 204, description = "Done"),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 422, description = "The user may not have servers", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn give(
+    Admin(admin): Admin,
+    pool: Data<PgPool>,
+    id: Path<Uuid>,
+    body: Json<OwnerBody>,
+) -> Result<HttpResponse, ApiError> {
+    give_server(&pool, By::User(admin.user_id), *id, body.user_id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,200 @@
+//! Game servers that register by themselves: what their scripts call that have no token.
+//!
+//! Whoever registers again from the same source address, with the same address and port, is the same server and gets
+//! a further token; of a server's tokens that were got so, three live at most. From elsewhere it is another server:
+//! what a caller says about itself makes it nobody's heir.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::keys::{consume_server_key, note_server_of_key, split_key};
+use super::store::{AddedServer, LONGEST_NAME_CHARS, add_token};
+use crate::audit::{self, By, Entry};
+use crate::config::RegistrationPolicy;
+
+/// Servers that may wait for approval at once: each may have events held.
+const MOST_WAITING: i64 = 100;
+/// Tokens of a server that registers again and again.
+const MOST_LIVE_TOKENS: i64 = 3;
+
+/// What a script says, and where it says it from.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    pub source: IpAddr,
+    /// With a key at its end, if there is one.
+    pub name: String,
+    pub address: Option<String>,
+    pub port: Option<u16>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// No server registers here without a key.
+    #[error("servers register here with a key only")]
+    Closed,
+    /// As `Closed`, but the caller sent a key.
+    #[error("the key is unknown, was used or has expired")]
+    Key,
+    #[error("too many servers wait for approval")]
+    TooManyWaiting,
+    #[error("servers can't be registered: {0}")]
+    Store(#[from] sqlx::Error),
+}
+
+/// Registers a server, or gives a registered one a further token.
+pub async fn register(
+    pool: &PgPool,
+    policy: RegistrationPolicy,
+    registration: &Registration,
+) -> Result<AddedServer, RegisterError> {
+    let (name, key) = split_key(&registration.name);
+    let mut transaction = pool.begin().await?;
+    let owner = match key {
+        Some(key) => consume_server_key(&mut transaction, key).await?,
+        None => None,
+    };
+    let has_key = owner.is_some();
+    if policy == RegistrationPolicy::Closed && !has_key {
+        return Err(if key.is_some() { RegisterError::Key } else { RegisterError::Closed });
+    }
+    let admission =
+        Admission { owner: owner.flatten(), is_approved: has_key || policy == RegistrationPolicy::Open };
+    let name = server_name(name, registration);
+    let server_id = match find_earlier(&mut transaction, registration).await? {
+        Some(server_id) => {
+            admit_again(&mut transaction, server_id, &name, &admission).await?;
+            server_id
+        }
+        None => insert(&mut transaction, registration, &name, &admission).await?,
+    };
+    if let (true, Some(key)) = (has_key, key) {
+        note_server_of_key(&mut transaction, key, server_id).await?;
+    }
+    let token = add_token(&mut *transaction, server_id).await?;
+    revoke_oldest(&mut transaction, server_id).await?;
+    let server = server_id.to_string();
+    let entry = Entry {
+        by: By::GameServer { of_user: admission.owner },
+        action: "server.register",
+        subject_kind: "server",
+        subject_id: &server,
+        before: None,
+        after: Some(json!({ "name": name, "approved": admission.is_approved, "by_key": has_key })),
+    };
+    audit::record(&mut transaction, entry).await?;
+    transaction.commit().await?;
+    Ok(AddedServer { server_id, token })
+}
+
+struct Admission {
+    owner: Option<i32>,
+    is_approved: bool,
+}
+
+/// A name that can be shown. Scripts send what their server is called and can't be told to call it otherwise.
+fn server_name(sent: &str, registration: &Registration) -> String {
+    let name: String = sent.chars().filter(|c| !c.is_control()).take(LONGEST_NAME_CHARS).collect();
+    let name = name.trim();
+    match (name.is_empty(), &registration.address, registration.port) {
+        (false, _, _) => name.to_owned(),
+        (true, Some(address), Some(port)) => format!("{address}:{port}"),
+        (true, _, _) => "Unnamed server".to_owned(),
+    }
+}
+
+/// The server that registered from there before, locked until the transaction ends. Of two registrations of one server
+/// at once the second waits for the first. By `servers_by_registration`.
+async fn find_earlier(
+    connection: &mut PgConnection,
+    registration: &Registration,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let source = registration.source.to_string();
+    let port = registration.port.map(i32::from);
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('|', $1, $2, $3), 0))")
+        .bind(&source)
+        .bind(&registration.address)
+        .bind(port)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query_scalar(
+        "SELECT id FROM servers
+         WHERE registered_from = $1 AND address IS NOT DISTINCT FROM $2 AND port IS NOT DISTINCT FROM $3
+           AND removed_at IS NULL
+         ORDER BY created_at LIMIT 1 FOR UPDATE",
+    )
+    .bind(source)
+    .bind(&registration.address)
+    .bind(port)
+    .fetch_optional(connection)
+    .await
+}
+
+async fn admit_again(
+    connection: &mut PgConnection,
+    server_id: Uuid,
+    name: &str,
+    admission: &Admission,
+) -> Result<(), RegisterError> {
+    sqlx::query(
+        "UPDATE servers SET name = $2, created_by = coalesce(created_by, $3),
+                approved_at = CASE WHEN $4 THEN coalesce(approved_at, now()) ELSE approved_at END
+         WHERE id = $1",
+    )
+    .bind(server_id)
+    .bind(name)
+    .bind(admission.owner)
+    .bind(admission.is_approved)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    registration: &Registration,
+    name: &str,
+    admission: &Admission,
+) -> Result<Uuid, RegisterError> {
+    if !admission.is_approved {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM servers WHERE approved_at IS NULL AND removed_at IS NULL",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        if waiting >= MOST_WAITING {
+            return Err(RegisterError::TooManyWaiting);
+        }
+    }
+    let server_id = Uuid::new_v4();
+    sqlx::query(
+        "INSERT INTO servers (id, name, address, port, registered_from, created_by, approved_at)
+         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN now() END)",
+    )
+    .bind(server_id)
+    .bind(name)
+    .bind(&registration.address)
+    .bind(registration.port.map(i32::from))
+    .bind(registration.source.to_string())
+    .bind(admission.owner)
+    .bind(admission.is_approved)
+    .execute(connection)
+    .await?;
+    Ok(server_id)
+}
+
+/// By `server_tokens_live`.
+async fn revoke_oldest(connection: &mut PgConnection, server_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE server_tokens SET revoked_at = now() WHERE revoked_at IS NULL AND id IN
+           (SELECT id FROM server_tokens WHERE server_id = $1 AND revoked_at IS NULL
+            ORDER BY created_at DESC, id DESC OFFSET $2)",
+    )
+    .bind(server_id)
+    .bind(MOST_LIVE_TOKENS)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

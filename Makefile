@@ -24,7 +24,8 @@ dev: setup ## Rebuild and restart whenever a file changes
 	@ops/dev.sh
 
 .PHONY: test
-test: setup ## Pass all tests
+test: ## Pass all tests
+	@ops/setup.sh tests
 	@ops/test.sh
 
 .PHONY: lint

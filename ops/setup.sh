@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine.
+# `ops/setup.sh tests` gets the browser of the tests as well.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
 # `ops/setup.sh fuzz` gets what `make fuzz` needs instead.
 set -euo pipefail
@@ -142,6 +143,12 @@ fetch_engine() {
 }
 if [ ! -f "$engine_dir/libchdb.so" ] && ! has_clickhouse_binary; then
   fetch_engine
+fi
+
+# The browser and its driver have to be of one version, so both are Debian's.
+if [ "${1:-}" = tests ] && ! { have chromium && have chromedriver; }; then
+  can_apt || fail "Chromium and its driver are needed for the tests; install chromium and chromium-driver"
+  apt_install chromium chromium-driver
 fi
 
 say "everything is there"

@@ -9,6 +9,7 @@ pub mod clickhouse;
 pub mod commands;
 pub mod config;
 pub mod data_version;
+pub mod demo;
 pub mod http;
 pub mod ingest;
 pub mod limits;

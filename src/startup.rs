@@ -28,7 +28,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::access;
-use crate::audit::By;
 use crate::auth::{self, AccessTokens, GuessLimits, Revocations, SessionCookies, Sessions};
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
@@ -55,7 +54,7 @@ use crate::redis::{self as redis_store, SharedDataVersion, SharedLimits, Tracker
 use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
-use crate::{postgres, routes, simulate};
+use crate::{demo, postgres, routes};
 
 /// Claims of players that wait to be looked up; further ones are not heard.
 const MOST_WAITING_CLAIMS: usize = 1_000;
@@ -111,8 +110,6 @@ pub enum StartError {
     Files { path: PathBuf, source: std::io::Error },
     #[error("the service ended: {0}")]
     Server(#[source] std::io::Error),
-    #[error(transparent)]
-    Demo(#[from] crate::servers::ServerError),
 }
 
 /// How `serve` and `demo` differ from a plain service.
@@ -150,7 +147,7 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
     let mut stop_signals = StopSignals::listen();
     announce(&url);
     if options.demo {
-        actix_web::rt::spawn(run_demo(application.postgres.clone(), url));
+        actix_web::rt::spawn(demo::run(application.postgres.clone(), url));
     }
     let first = stop_signals.next().await;
     let taken_down = async {
@@ -224,42 +221,6 @@ impl StopSignals {
             }
         }
     }
-}
-
-/// Servers that play for ever, so that a newcomer sees life.
-async fn run_demo(postgres: PgPool, url: String) {
-    let tokens = loop {
-        match demo_tokens(&postgres).await {
-            Ok(tokens) => break tokens,
-            Err(error) => tracing::warn!(%error, "demo servers can't be added yet"),
-        }
-        tokio::time::sleep(SCHEMA_RETRY).await;
-    };
-    if let Err(error) = simulate::demo(url, tokens, std::future::pending()).await {
-        tracing::error!(%error, "the demo ended");
-    }
-}
-
-/// A fresh token for each demo server; the servers themselves stay the same over restarts.
-async fn demo_tokens(postgres: &PgPool) -> Result<Vec<String>, StartError> {
-    const NAMES: [&str; 4] =
-        ["Omaha Beach 24/7", "Stalingrad Freeforall", "The Bridge Objective", "Old Guard TDM"];
-    postgres::migrate(postgres).await?;
-    let known = crate::servers::list_servers(postgres, None).await?;
-    let mut tokens = Vec::new();
-    for name in NAMES {
-        let token = match known.iter().find(|server| server.name == name) {
-            Some(server) => {
-                crate::servers::rotate_server_token(postgres, By::Operator, server.server_id).await?
-            }
-            None => {
-                let new = crate::servers::NewServer { name: name.to_owned(), ..Default::default() };
-                crate::servers::add_server(postgres, &new).await?.token
-            }
-        };
-        tokens.push(token.expose().to_owned());
-    }
-    Ok(tokens)
 }
 
 /// What a service takes from the machine it runs on, besides what its configuration names. Tests bring a disk that
@@ -356,7 +317,7 @@ impl Application {
         let access_tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
         let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
-        let limits = Arc::new(Limits::new(&config.rate_limits, &registry)?);
+        let limits = Arc::new(Limits::new(&config.rate_limits, secret, &registry)?);
         let last_seen = LastSeen::default();
         let links = PlayerLinksCopy::new(postgres.clone(), clickhouse.clone(), data_version.clone());
         let background = vec![

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod attacks;
 mod bots;
+mod browser;
 mod caching;
 mod commands;
 mod database;
@@ -21,6 +23,7 @@ mod players;
 mod registration;
 mod replies;
 mod samples;
+mod secrets;
 mod servers;
 mod sessions;
 mod sign_in;

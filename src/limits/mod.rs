@@ -25,10 +25,12 @@ use std::time::{Duration, Instant};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use hmac::{Hmac, KeyInit, Mac as _};
 use prometheus::{IntCounterVec, Opts, Registry};
+use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::config::{LimitedCalls, Rate, RateLimits};
+use crate::config::{LimitedCalls, Rate, RateLimits, Secret};
 
 /// Beyond so many callers in memory, those whose buckets are full again are forgotten.
 const MANY_CALLERS: usize = 10_000;
@@ -42,6 +44,7 @@ pub enum LimitedCaller {
     Server(Uuid),
 }
 
+/// For the names of callers in Redis, which shall not tell addresses.
 impl fmt::Display for LimitedCaller {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,6 +78,7 @@ type Key = (LimitedCalls, LimitedCaller);
 pub struct Limits {
     rates: BTreeMap<LimitedCalls, RateOfCalls>,
     clock: DefaultClock,
+    names_key: Hmac<Sha256>,
     /// What was used and not yet told to the other nodes.
     used: Mutex<HashMap<Key, u32>>,
     /// Who has to wait because of what they did at other nodes, and until when.
@@ -88,9 +92,11 @@ struct RateOfCalls {
 }
 
 impl Limits {
+    /// `secret` is one that all nodes share.
+    ///
     /// # Errors
     /// When `registry` already holds a metric of this name.
-    pub fn new(limits: &RateLimits, registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(limits: &RateLimits, secret: &Secret, registry: &Registry) -> Result<Self, prometheus::Error> {
         let refused = IntCounterVec::new(
             Opts::new("mohaa_requests_limited_total", "Requests refused by RATE_LIMITS, by kind of call."),
             &["calls"],
@@ -107,6 +113,7 @@ impl Limits {
         Ok(Self {
             rates,
             clock: DefaultClock::default(),
+            names_key: names_key(secret),
             used: Mutex::default(),
             waiting: Mutex::default(),
             refused,
@@ -156,6 +163,13 @@ impl Limits {
         (!left.is_zero()).then_some(left)
     }
 
+    /// What a caller is called in Redis: the same at every node, and telling nobody who it is.
+    fn name_of(&self, caller: LimitedCaller) -> String {
+        let mut name = self.names_key.clone();
+        name.update(caller.to_string().as_bytes());
+        name.finalize().into_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Forgets callers who have not called for so long that it makes no difference.
     fn forget_idle(&self) {
         let now = Instant::now();
@@ -173,6 +187,14 @@ fn quota(rate: Rate) -> Option<Quota> {
     Quota::with_period(rate.per / rate.requests).map(|quota| quota.allow_burst(burst))
 }
 
+#[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+fn names_key(secret: &Secret) -> Hmac<Sha256> {
+    let mut key =
+        <Hmac<Sha256> as KeyInit>::new_from_slice(secret.expose().as_bytes()).expect("a key of any length");
+    key.update(b"mohaa-stats callers with limits");
+    key
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -183,7 +205,8 @@ mod tests {
     use super::*;
 
     fn limits(text: &str) -> Limits {
-        Limits::new(&RateLimits::parse(text).unwrap(), &Registry::new()).unwrap()
+        let secret = Secret::new("0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e");
+        Limits::new(&RateLimits::parse(text).unwrap(), &secret, &Registry::new()).unwrap()
     }
 
     const ONE: LimitedCaller = LimitedCaller::User(1);

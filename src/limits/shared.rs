@@ -65,7 +65,7 @@ fn some_of_used(limits: &Limits) -> Vec<(Key, u32)> {
 fn usages(limits: &Limits, used: &[(Key, u32)]) -> Vec<Usage> {
     let usage = |((calls, caller), count): &(Key, u32)| {
         let rate = limits.rates.get(calls)?.rate;
-        let key = format!("limit:{}:{caller}", calls.as_str());
+        let key = format!("limit:{}:{}", calls.as_str(), limits.name_of(*caller));
         Some(Usage { key, count: *count, limit: rate.requests, per: rate.per })
     };
     used.iter().filter_map(usage).collect()

@@ -134,8 +134,12 @@ impl ServiceClient {
         answered(with_headers(request, headers)).await
     }
 
+    pub async fn metrics_text(&self) -> String {
+        self.get("/metrics").await.text
+    }
+
     pub async fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.get("/metrics").await.text)
+        Metrics::parse(&self.metrics_text().await)
     }
 
     /// Returns when all events that came in have ended, and gives the books then.

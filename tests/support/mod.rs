@@ -2,6 +2,7 @@
 //! ClickHouse beside it.
 
 mod browser;
+mod chromium;
 mod client;
 mod metrics;
 mod providers;
@@ -10,6 +11,7 @@ pub mod statistics;
 mod warehouse;
 
 pub use browser::Browser;
+pub use chromium::{Chromium, DESKTOP, PHONE};
 pub use client::{Reply, ServiceClient};
 pub use metrics::Metrics;
 pub use mohaa_faults::process::JWT_SECRET;

@@ -1,0 +1,177 @@
+//! A real browser: headless Chromium, driven by its WebDriver.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::eventually;
+
+/// Width and height of the window.
+#[derive(Clone, Copy)]
+pub struct Screen(pub u32, pub u32);
+
+pub const PHONE: Screen = Screen(390, 844);
+pub const DESKTOP: Screen = Screen(1280, 900);
+
+/// Narrower ones are a phone's, which a window is not.
+const NARROWEST_WINDOW: u32 = 500;
+
+/// A browser with a profile of its own that nobody used before.
+pub struct Chromium {
+    client: Client,
+    origin: String,
+    name: &'static str,
+    // Ends with the test, whatever becomes of that.
+    driver: Child,
+}
+
+impl Chromium {
+    /// Opens a browser for the service at `origin`; `name` is that of its pictures.
+    pub async fn open(origin: &str, name: &'static str, Screen(width, height): Screen) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver is there: ops/setup.sh gets it");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().expect("chromedriver says where it listens");
+            if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // Or it stops at a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ];
+        let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
+        arguments.push(format!("--window-size={width},{height}"));
+        let mut options = json!({ "args": arguments });
+        if width < NARROWEST_WINDOW {
+            options["mobileEmulation"] = json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true } });
+        }
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!() };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("Chromium starts");
+        Self { client, origin: origin.to_owned(), name, driver }
+    }
+
+    /// Opens a path of the service.
+    pub async fn go(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.origin)).await.unwrap();
+    }
+
+    /// Path and query of what is shown.
+    pub async fn path(&self) -> String {
+        let url = self.client.current_url().await.unwrap();
+        url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+    }
+
+    /// Everything that can be read.
+    pub async fn text(&self) -> String {
+        // An element is gone when its page is, which may be at this very moment.
+        eventually("the page can be read", async || {
+            self.client.find(Locator::Css("body")).await.ok()?.text().await.ok()
+        })
+        .await
+    }
+
+    pub async fn text_of(&self, selector: &str) -> String {
+        self.find(selector).await.text().await.unwrap()
+    }
+
+    async fn find(&self, selector: &str) -> Element {
+        let found = self.client.find(Locator::Css(selector)).await;
+        found.unwrap_or_else(|error| panic!("nothing is {selector}: {error}"))
+    }
+
+    /// Waits until this path is shown: a click is over before the page that it leads to is there.
+    pub async fn arrives_at(&self, path: &str) {
+        eventually(&format!("{path} is shown"), async || (self.path().await == path).then_some(())).await;
+    }
+
+    /// Waits until the page says this.
+    pub async fn comes_to_say(&self, says: &str) {
+        eventually(&format!("the page says {says:?}"), async || {
+            self.text().await.contains(says).then_some(())
+        })
+        .await;
+    }
+
+    /// Clicks on the link or button in the page that says this.
+    pub async fn click(&self, says: &str) {
+        let path = format!(
+            "//main//*[self::a or self::button or self::summary][contains(normalize-space(.), {says:?})]"
+        );
+        let found = self.client.find(Locator::XPath(&path)).await;
+        let element = found.unwrap_or_else(|error| panic!("nothing to click on says {says:?}: {error}"));
+        element.click().await.unwrap();
+    }
+
+    pub async fn type_into(&self, selector: &str, text: &str) {
+        self.find(selector).await.send_keys(text).await.unwrap();
+    }
+
+    /// Loads the page again until it says this.
+    pub async fn reload_until(&self, says: &str) {
+        eventually("the page says so", async || {
+            self.client.refresh().await.unwrap();
+            self.text().await.contains(says).then_some(())
+        })
+        .await;
+    }
+
+    /// What a script of the page's own sees.
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Names of the cookies that scripts of the page can read.
+    pub async fn readable_cookies(&self) -> String {
+        self.run("return document.cookie").await.as_str().unwrap().to_owned()
+    }
+
+    /// Keeps a picture for people to look at, below the build's folder for tests' files.
+    pub async fn picture(&self, of: &str) {
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+        std::fs::create_dir_all(&directory).unwrap();
+        let picture = self.client.screenshot().await.unwrap();
+        std::fs::write(directory.join(format!("{}-{of}.png", self.name)), picture).unwrap();
+    }
+
+    /// Nothing stands beside the window's edge: a page that has to be pushed to and fro on a phone is broken.
+    pub async fn assert_fits(&self) {
+        let fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        assert_eq!(self.run(fits).await, true, "{} is wider than the window", self.path().await);
+    }
+
+    pub async fn close(mut self) {
+        self.client.close().await.unwrap();
+        self.driver.kill().await.unwrap();
+    }
+}

@@ -141,6 +141,19 @@ pub enum ServerCommand {
         #[command(flatten)]
         settings: SettingFlags,
     },
+    /// Make a key with which a game script registers one server within 24 hours
+    Key {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Approve a server that registered by itself: its events count from then on, those held until then included
+    Approve {
+        /// The server's id
+        #[arg(value_name = "ID")]
+        server_id: Uuid,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
     /// Revoke the tokens of a server at once
     Revoke {
         /// The server's id

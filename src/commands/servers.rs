@@ -1,11 +1,14 @@
-//! `server add`, `server bot-names`, `server list`, `server revoke`.
+//! `server add`, `server bot-names`, `server list`, `server key`, `server approve`, `server revoke`.
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
     audit::By,
     cli::{ServerCommand, SettingFlags},
     config::Purpose,
-    servers::{NewServer, add_server, list_servers, revoke_server_tokens, set_bot_names},
+    servers::{
+        NewServer, add_server, approve_server, list_servers, make_server_key, revoke_server_tokens,
+        set_bot_names,
+    },
 };
 use serde_json::json;
 use sqlx::PgPool;
@@ -29,6 +32,16 @@ pub fn server(command: ServerCommand) -> Result<(), CommandError> {
                 let servers =
                     list_servers(&open(settings).await?, None).await.map_err(CommandError::failed)?;
                 print_json(&json!({ "servers": servers }))
+            }
+            ServerCommand::Key { settings } => {
+                let made = make_server_key(&open(settings).await?, By::Operator).await;
+                let made = made.map_err(CommandError::failed)?;
+                print_json(&json!({ "key": made.key, "expires_at": made.expires_at }))
+            }
+            ServerCommand::Approve { server_id, settings } => {
+                let pool = open(settings).await?;
+                approve_server(&pool, By::Operator, server_id).await.map_err(CommandError::failed)?;
+                print_json(&json!({ "server_id": server_id, "approved": true }))
             }
             ServerCommand::Revoke { server_id, settings } => {
                 let pool = open(settings).await?;

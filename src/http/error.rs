@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,7 +20,6 @@ pub struct ApiError {
     fields: BTreeMap<String, String>,
     details: serde_json::Map<String, serde_json::Value>,
     retry_after_seconds: Option<u32>,
-    headers: Vec<(HeaderName, HeaderValue)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -50,7 +49,6 @@ impl ApiError {
             fields: BTreeMap::new(),
             details: serde_json::Map::new(),
             retry_after_seconds: None,
-            headers: Vec::new(),
             source: None,
         }
     }
@@ -105,13 +103,6 @@ impl ApiError {
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
-        self
-    }
-
-    /// A further header of the answer.
-    #[must_use]
-    pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.headers.push((name, value.into()));
         self
     }
 
@@ -201,9 +192,6 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status);
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
-        }
-        for header in &self.headers {
-            response.insert_header(header.clone());
         }
         response.json(ErrorBody {
             error: self.message.clone(),

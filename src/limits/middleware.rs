@@ -28,13 +28,14 @@ pub async fn limit<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let limits = request.app_data::<Data<Limits>>().filter(|limits| !limits.are_off());
     let Some(limits) = limits.cloned() else { return Ok(next.call(request).await?.map_into_left_body()) };
-    if let Some(calls) = kind_of(request.method(), request.path()) {
+    let taken = kind_of(request.method(), request.path()).map(|calls| {
         let caller = caller_of(calls, request.request());
-        if let Err(refused) = note(request.request(), limits.take(calls, caller, 1)) {
-            return Ok(request.error_response(refused).map_into_right_body());
-        }
-    }
-    let mut response = next.call(request).await?.map_into_left_body();
+        note(request.request(), limits.take(calls, caller, 1))
+    });
+    let mut response = match taken {
+        Some(Err(refused)) => request.error_response(refused).map_into_right_body(),
+        _ => next.call(request).await?.map_into_left_body(),
+    };
     let allowance = response.request().extensions_mut().remove::<Allowance>();
     if let Some(allowance) = allowance {
         state(response.headers_mut(), allowance);
@@ -59,34 +60,29 @@ impl Limits {
         let server = LimitedCaller::Server(server_id);
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         note(request, self.take(LimitedCalls::Ingest, server, 1))?;
-        if let Some(Err(exhausted)) = self.take(LimitedCalls::Events, server, events) {
-            return Err(refusal(exhausted));
+        match self.take(LimitedCalls::Events, server, events) {
+            refused @ Some(Err(_)) => note(request, refused),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
 /// Keeps what is left for the answer's headers.
 fn note(request: &HttpRequest, taken: Option<Result<Allowance, Exhausted>>) -> Result<(), ApiError> {
+    let Some(taken) = taken else { return Ok(()) };
+    let allowance =
+        taken.unwrap_or_else(|Exhausted { limit, wait }| Allowance { limit, remaining: 0, reset: wait });
+    request.extensions_mut().insert(allowance);
     match taken {
-        None => {}
-        Some(Ok(allowance)) => drop(request.extensions_mut().insert(allowance)),
-        Some(Err(exhausted)) => return Err(refusal(exhausted)),
+        Ok(_) => Ok(()),
+        Err(exhausted) => Err(refusal(exhausted)),
     }
-    Ok(())
 }
 
 fn refusal(exhausted: Exhausted) -> ApiError {
-    let seconds = whole_seconds(exhausted.wait).max(1);
-    ApiError::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "rate_limited",
-        "too many requests: wait before the next one",
-    )
-    .with_retry_after(seconds)
-    .with_header(LIMIT, exhausted.limit)
-    .with_header(REMAINING, 0)
-    .with_header(RESET, seconds)
+    let message = "too many requests: wait before the next one";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        .with_retry_after(whole_seconds(exhausted.wait).max(1))
 }
 
 fn state(headers: &mut HeaderMap, allowance: Allowance) {

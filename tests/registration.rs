@@ -325,6 +325,17 @@ async fn a_server_belongs_to_its_owner_and_to_admins() {
 }
 
 #[actix_web::test]
+async fn nothing_changes_an_entry_of_the_audit_log() {
+    let service = started("audit", &[]).await;
+    let pool = &service.application.postgres;
+    for change in ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
+        let refused = sqlx::query(change).execute(pool).await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{change}: {refused}");
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn everybody_sees_which_servers_play_what() {
     let service = started("public_list", &[]).await;
     service

@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod event;
+pub mod live;
 pub mod name;
 pub mod player;
 pub mod row;

@@ -1,0 +1,440 @@
+//! What is to be seen of a match: a fold of its moments in their order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::{Moment, Who};
+use crate::event::{Millis, Text};
+use crate::player::is_guest_id;
+use crate::vocabulary::{EventType, GameType, KillKind, Team};
+
+/// Further players count as if they were not there: no server has so many slots.
+const MAX_PLAYERS: usize = 256;
+const MAX_WEAPONS: usize = 128;
+const MAX_ROUNDS: usize = 200;
+/// Lines that are remembered of each feed.
+const FEED_LINES: usize = 40;
+/// Kills of one player within this are one multi-kill.
+pub const MULTI_KILL_MS: i64 = 4_000;
+/// Width of one step of the momentum line.
+pub const MOMENTUM_STEP_MS: i64 = 15_000;
+const MOMENTUM_STEPS: usize = 480;
+
+/// One player, now and in sum.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlayerLine {
+    /// As last sent, with its colour codes.
+    pub name: Text,
+    pub team: Team,
+    pub bot: bool,
+    pub guest: bool,
+    /// Seen, and not gone since.
+    pub present: bool,
+    /// Spawned, or did something, since the last death.
+    pub alive: bool,
+    pub kills: u32,
+    pub deaths: u32,
+    pub headshots: u32,
+    pub suicides: u32,
+    pub team_kills: u32,
+    /// Thousandths of a point.
+    pub damage: i64,
+    pub shots_fired: u64,
+    pub shots_hit: u64,
+    pub summary_shots_fired: u64,
+    pub summary_shots_hit: u64,
+    /// Kills since the last death.
+    pub streak: u32,
+    pub best_streak: u32,
+    /// Kills within [`MULTI_KILL_MS`] of each other, the last one's included.
+    pub multi: u32,
+    pub best_multi: u32,
+    last_kill_ms: Option<i64>,
+}
+
+impl PlayerLine {
+    /// Percent of shots, as the match statistics have it: of the shots themselves, else of summaries.
+    pub fn accuracy(&self) -> Option<f64> {
+        let (fired, hit) = match self.shots_fired {
+            0 => (self.summary_shots_fired, self.summary_shots_hit),
+            fired => (fired, self.shots_hit),
+        };
+        (fired > 0).then(|| hit as f64 * 100.0 / fired as f64)
+    }
+}
+
+/// A line of the kill feed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KillLine {
+    pub at_ms: i64,
+    pub event_at: Millis,
+    pub actor: Who,
+    pub target: Who,
+    pub weapon: Text,
+    pub means_of_death: Text,
+    pub hitloc: Text,
+    pub kind: KillKind,
+    pub headshot: bool,
+    /// The killer's run after it.
+    pub streak: u32,
+    /// The killer's kills of this moment.
+    pub multi: u32,
+    pub first_blood: bool,
+}
+
+/// A line of chat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChatLine {
+    pub at_ms: i64,
+    pub event_at: Millis,
+    pub who: Who,
+    pub text: Text,
+    pub team_only: bool,
+}
+
+/// Something that was captured or destroyed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectiveLine {
+    pub at_ms: i64,
+    pub event_at: Millis,
+    pub who: Who,
+    pub text: Text,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundLine {
+    pub round_number: i32,
+    pub winning_team: Team,
+    pub started_at: Option<Millis>,
+    pub ended_at: Option<Millis>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WeaponLine {
+    pub kills: u32,
+    pub headshots: u32,
+}
+
+/// Scores as they were last said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    pub allies: i32,
+    pub axis: i32,
+}
+
+/// A heartbeat's count of players, and who came and went since.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct CountedPlayers {
+    counted: i64,
+    since: i64,
+}
+
+/// What is to be seen of a match.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Board {
+    pub map_name: Text,
+    pub game_type: GameType,
+    pub started_at: Option<Millis>,
+    pub updated_at: Millis,
+    /// Newest moment of the level's clock.
+    pub clock_ms: i64,
+    pub scores: Scores,
+    pub max_players: Option<i32>,
+    pub players: BTreeMap<Text, PlayerLine>,
+    pub round_number: i32,
+    pub rounds: Vec<RoundLine>,
+    /// The oldest first.
+    pub kills: VecDeque<KillLine>,
+    pub chat: VecDeque<ChatLine>,
+    pub objectives: VecDeque<ObjectiveLine>,
+    pub weapons: BTreeMap<Text, WeaponLine>,
+    /// Kills of allies less kills of axis, a step each [`MOMENTUM_STEP_MS`].
+    pub momentum: Vec<i32>,
+    pub winning_team: Team,
+    /// Whether match_end came.
+    pub has_ended: bool,
+    first_blood_drawn: bool,
+    counted: Option<CountedPlayers>,
+}
+
+/// What a moment has brought that viewers are told of by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    Kill(Box<KillLine>),
+    Chat(ChatLine),
+    Objective(ObjectiveLine),
+    Round(RoundLine),
+    End,
+}
+
+impl Board {
+    /// Players who are on.
+    pub fn player_count(&self) -> u64 {
+        let present = || self.players.values().filter(|player| player.present).count() as i64;
+        let count = self.counted.map_or_else(present, |counted| counted.counted + counted.since);
+        u64::try_from(count).unwrap_or_default()
+    }
+
+    /// Adds a moment that is not older than those before it.
+    pub(super) fn apply(&mut self, moment: &Moment) -> Option<Happening> {
+        self.count(moment);
+        self.clock_ms = self.clock_ms.max(moment.at_ms);
+        match moment.event_type {
+            EventType::Kill => Some(Happening::Kill(Box::new(self.add_kill(moment)))),
+            EventType::Spawn => {
+                self.with_player(&moment.player, |player| player.alive = true);
+                None
+            }
+            EventType::Death => {
+                self.with_player(&moment.player, |player| player.alive = false);
+                None
+            }
+            EventType::Chat => Some(Happening::Chat(self.add_chat(moment))),
+            EventType::ObjectiveCapture | EventType::ObjectiveUpdate => {
+                Some(Happening::Objective(self.add_objective(moment)))
+            }
+            EventType::RoundStart | EventType::RoundEnd => self.add_round(moment).map(Happening::Round),
+            EventType::MatchEnd => {
+                self.has_ended = true;
+                Some(Happening::End)
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds what is true of a moment whatever its order: what a late one still corrects.
+    pub(super) fn count(&mut self, moment: &Moment) {
+        self.started_at =
+            Some(self.started_at.map_or(moment.event_at, |started_at| started_at.min(moment.event_at)));
+        let is_newest = moment.event_at >= self.updated_at;
+        self.updated_at = self.updated_at.max(moment.event_at);
+        if !moment.map_name.is_empty() {
+            self.map_name = moment.map_name.clone();
+        }
+        if moment.game_type != GameType::Unknown {
+            self.game_type = moment.game_type;
+        }
+        if let Some(max_clients) = moment.max_clients {
+            self.max_players = Some(max_clients);
+        }
+        if is_newest {
+            self.scores.allies = moment.allies_score.unwrap_or(self.scores.allies);
+            self.scores.axis = moment.axis_score.unwrap_or(self.scores.axis);
+            if moment.event_type == EventType::Heartbeat {
+                self.round_number = moment.round_number.unwrap_or(self.round_number);
+            }
+            if matches!(moment.event_type, EventType::MatchEnd | EventType::TeamWin)
+                && moment.winning_team != Team::Unknown
+            {
+                self.winning_team = moment.winning_team;
+            }
+        }
+        self.count_presence(moment);
+        self.count_player(moment);
+        self.count_target(moment);
+        if let (EventType::Heartbeat, Some(counted)) = (moment.event_type, moment.player_count) {
+            self.counted = Some(CountedPlayers { counted: i64::from(counted), since: 0 });
+        }
+        if moment.kill_kind == KillKind::Kill {
+            if !moment.weapon.is_empty()
+                && (self.weapons.len() < MAX_WEAPONS || self.weapons.contains_key(&moment.weapon))
+            {
+                let weapon = self.weapons.entry(moment.weapon.clone()).or_default();
+                weapon.kills += 1;
+                weapon.headshots += u32::from(moment.headshot);
+            }
+            self.count_momentum(moment);
+        }
+    }
+
+    fn count_presence(&mut self, moment: &Moment) {
+        let leaves = moment.event_type == EventType::Disconnect;
+        let mut changes = 0;
+        for who in [&moment.player, &moment.target] {
+            self.with_player(who, |player| {
+                let is_present = !leaves;
+                changes += i64::from(is_present) - i64::from(player.present);
+                player.present = is_present;
+                player.alive &= is_present;
+            });
+        }
+        if let Some(counted) = &mut self.counted {
+            counted.since += changes;
+        }
+    }
+
+    fn count_player(&mut self, moment: &Moment) {
+        self.with_player(&moment.player, |player| {
+            player.kills += u32::from(moment.kill_kind == KillKind::Kill);
+            player.headshots += u32::from(moment.headshot);
+            player.team_kills += u32::from(moment.kill_kind == KillKind::TeamKill);
+            match moment.event_type {
+                EventType::Damage if moment.hostile => player.damage += moment.damage,
+                EventType::WeaponFire => player.shots_fired += 1,
+                EventType::WeaponHit => player.shots_hit += 1,
+                EventType::AccuracySummary => {
+                    player.summary_shots_fired += moment.shots_fired;
+                    player.summary_shots_hit += moment.shots_hit;
+                }
+                _ => {}
+            }
+        });
+    }
+
+    fn count_target(&mut self, moment: &Moment) {
+        if moment.kill_kind == KillKind::None {
+            return;
+        }
+        self.with_player(&moment.target, |target| {
+            target.deaths += 1;
+            target.suicides += u32::from(moment.kill_kind == KillKind::Suicide);
+        });
+    }
+
+    fn count_momentum(&mut self, moment: &Moment) {
+        let weight = match moment.player.team {
+            Team::Allies => 1,
+            Team::Axis => -1,
+            _ => return,
+        };
+        let step = usize::try_from(moment.at_ms / MOMENTUM_STEP_MS).unwrap_or_default();
+        if step >= MOMENTUM_STEPS {
+            return;
+        }
+        if self.momentum.len() <= step {
+            self.momentum.resize(step + 1, 0);
+        }
+        self.momentum[step] += weight;
+    }
+
+    fn add_kill(&mut self, moment: &Moment) -> KillLine {
+        let is_scoring = moment.kill_kind == KillKind::Kill;
+        let first_blood = is_scoring && !self.first_blood_drawn;
+        self.first_blood_drawn |= is_scoring;
+        self.with_player(&moment.target, |target| {
+            target.alive = false;
+            target.streak = 0;
+            target.multi = 0;
+            target.last_kill_ms = None;
+        });
+        let (mut streak, mut multi) = (0, 0);
+        if is_scoring {
+            self.with_player(&moment.player, |player| {
+                let goes_on = player.last_kill_ms.is_some_and(|last| moment.at_ms - last <= MULTI_KILL_MS);
+                player.multi = if goes_on { player.multi + 1 } else { 1 };
+                player.streak += 1;
+                player.best_streak = player.best_streak.max(player.streak);
+                player.best_multi = player.best_multi.max(player.multi);
+                player.last_kill_ms = Some(moment.at_ms);
+                player.alive = true;
+                (streak, multi) = (player.streak, player.multi);
+            });
+        }
+        let line = KillLine {
+            at_ms: moment.at_ms,
+            event_at: moment.event_at,
+            actor: self.named(&moment.player),
+            target: self.named(&moment.target),
+            weapon: moment.weapon.clone(),
+            means_of_death: moment.means_of_death.clone(),
+            hitloc: moment.hitloc.clone(),
+            kind: moment.kill_kind,
+            headshot: moment.headshot,
+            streak,
+            multi,
+            first_blood,
+        };
+        remember(&mut self.kills, line.clone());
+        line
+    }
+
+    fn add_chat(&mut self, moment: &Moment) -> ChatLine {
+        let line = ChatLine {
+            at_ms: moment.at_ms,
+            event_at: moment.event_at,
+            who: self.named(&moment.player),
+            text: moment.text.clone(),
+            team_only: moment.team_only,
+        };
+        remember(&mut self.chat, line.clone());
+        line
+    }
+
+    fn add_objective(&mut self, moment: &Moment) -> ObjectiveLine {
+        let line = ObjectiveLine {
+            at_ms: moment.at_ms,
+            event_at: moment.event_at,
+            who: self.named(&moment.player),
+            text: moment.text.clone(),
+        };
+        remember(&mut self.objectives, line.clone());
+        line
+    }
+
+    fn add_round(&mut self, moment: &Moment) -> Option<RoundLine> {
+        let round_number = moment.round_number?;
+        let at = match self.rounds.iter().position(|round| round.round_number == round_number) {
+            Some(at) => at,
+            None if self.rounds.len() >= MAX_ROUNDS => return None,
+            None => {
+                self.rounds.push(RoundLine { round_number, ..RoundLine::default() });
+                self.rounds.len() - 1
+            }
+        };
+        let round = &mut self.rounds[at];
+        if moment.event_type == EventType::RoundStart {
+            self.round_number = round_number;
+            round.started_at = round.started_at.or(Some(moment.event_at));
+        } else {
+            round.ended_at = Some(moment.event_at);
+            round.winning_team = moment.winning_team;
+        }
+        let line = round.clone();
+        if moment.event_type == EventType::RoundStart {
+            // Everybody plays again.
+            self.players.values_mut().for_each(|player| player.alive = player.present);
+        }
+        Some(line)
+    }
+
+    /// Somebody as they are called now: kills often name nobody.
+    fn named(&self, who: &Who) -> Who {
+        let mut named = who.clone();
+        if let Some(player) = self.players.get(&who.player_id) {
+            if named.name.is_empty() {
+                named.name = player.name.clone();
+            }
+            if named.team == Team::Unknown {
+                named.team = player.team;
+            }
+        }
+        named
+    }
+
+    /// Changes a player's line; the environment has none.
+    fn with_player(&mut self, who: &Who, change: impl FnOnce(&mut PlayerLine)) {
+        if who.is_nobody()
+            || (self.players.len() >= MAX_PLAYERS && !self.players.contains_key(&who.player_id))
+        {
+            return;
+        }
+        let player = self.players.entry(who.player_id.clone()).or_default();
+        if !who.name.is_empty() {
+            player.name = who.name.clone();
+        }
+        if who.team != Team::Unknown {
+            player.team = who.team;
+        }
+        player.bot |= who.bot;
+        player.guest = is_guest_id(&who.player_id);
+        change(player);
+    }
+}
+
+fn remember<T>(lines: &mut VecDeque<T>, line: T) {
+    if lines.len() == FEED_LINES {
+        lines.pop_front();
+    }
+    lines.push_back(line);
+}

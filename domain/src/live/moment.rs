@@ -1,0 +1,126 @@
+//! What live state keeps of an event until it is settled.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Millis, Stamp, Text};
+use crate::vocabulary::{EventType, GameType, KillKind, Team};
+
+/// No text of the state is longer, whatever a server sends.
+const MAX_TEXT_CHARS: usize = 200;
+
+/// Whom an event names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Who {
+    /// Canonical id; `""` for the environment.
+    pub player_id: Text,
+    /// As sent, `""` when not.
+    pub name: Text,
+    pub team: Team,
+    pub bot: bool,
+}
+
+impl Who {
+    pub fn is_nobody(&self) -> bool {
+        self.player_id.is_empty()
+    }
+}
+
+/// One event, as far as live state is concerned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Where it stands among the others, in milliseconds of the level's clock.
+    pub at_ms: i64,
+    pub event_at: Millis,
+    pub event_type: EventType,
+    pub player: Who,
+    pub target: Who,
+    /// Slug.
+    pub weapon: Text,
+    pub kill_kind: KillKind,
+    pub headshot: bool,
+    pub hostile: bool,
+    pub hitloc: Text,
+    pub means_of_death: Text,
+    /// Thousandths of a point.
+    pub damage: i64,
+    pub text: Text,
+    pub team_only: bool,
+    pub round_number: Option<i32>,
+    pub allies_score: Option<i32>,
+    pub axis_score: Option<i32>,
+    pub winning_team: Team,
+    pub player_count: Option<i32>,
+    pub max_clients: Option<i32>,
+    pub shots_fired: u64,
+    pub shots_hit: u64,
+    pub map_name: Text,
+    pub game_type: GameType,
+}
+
+impl Moment {
+    /// `at_ms` is where an event stands that has no usable level.time.
+    pub fn of(event: &Event, stamp: &Stamp, at_ms: i64) -> Self {
+        Self {
+            at_ms: level_ms(event).unwrap_or(at_ms),
+            event_at: stamp.event_at,
+            event_type: event.event_type,
+            player: Who {
+                player_id: stamp.player_id.clone(),
+                name: short(&event.player.name),
+                team: stamp.player_team,
+                bot: stamp.player_bot,
+            },
+            target: Who {
+                player_id: stamp.target_id.clone(),
+                name: short(&event.target.name),
+                team: stamp.target_team,
+                bot: stamp.target_bot,
+            },
+            weapon: short(&stamp.weapon),
+            kill_kind: stamp.kill_kind,
+            headshot: stamp.headshot,
+            hostile: stamp.hostile,
+            hitloc: short(&event.hitloc),
+            means_of_death: short(&event.means_of_death),
+            damage: thousandths(event.damage),
+            text: match event.event_type {
+                EventType::Chat => short(&event.message),
+                _ => short(&event.item),
+            },
+            team_only: event.team_only.unwrap_or_default(),
+            round_number: event.round_number,
+            allies_score: event.allies_score,
+            axis_score: event.axis_score,
+            winning_team: event.winning_team,
+            player_count: event.player_count,
+            max_clients: event.max_clients,
+            shots_fired: count(event.shots_fired),
+            shots_hit: count(event.shots_hit),
+            map_name: stamp.map_name.clone(),
+            game_type: stamp.game_type,
+        }
+    }
+}
+
+/// Milliseconds since the level was loaded, where an event says so.
+pub(super) fn level_ms(event: &Event) -> Option<i64> {
+    let seconds = event.level_time.filter(|seconds| (0.0..=2_147_483.647).contains(seconds))?;
+    Some((seconds * 1000.0).round() as i64)
+}
+
+fn short(text: &Text) -> Text {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => Text::from(&text[..end]),
+        None => text.clone(),
+    }
+}
+
+/// As the roll-ups add damage up: cut off behind three digits, absurd values clamped.
+fn thousandths(damage: Option<f32>) -> i64 {
+    let damage = f64::from(damage.unwrap_or_default()).clamp(-1_000_000.0, 1_000_000.0);
+    (damage * 1000.0).trunc() as i64
+}
+
+fn count(number: Option<i32>) -> u64 {
+    u64::try_from(number.unwrap_or_default()).unwrap_or_default()
+}

@@ -168,7 +168,7 @@ async fn by_tls_browsers_are_told_to_stay_with_it() {
     let settings = [("PUBLIC_URL", "https://stats.example.org")];
     let service = Service::start_with("tls", &settings, Default::default()).await;
     let page = service.client.get("/login").await;
-    assert_eq!(page.header("strict-transport-security"), Some("max-age=31536000"));
+    assert_eq!(page.header("strict-transport-security"), Some("max-age=31536000; includeSubDomains"));
     let form = service.client.get("/login/link/none").await;
     for cookie in form.headers.get_all("set-cookie") {
         assert!(cookie.to_str().unwrap().contains("; Secure"), "{cookie:?}");

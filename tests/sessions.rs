@@ -3,7 +3,7 @@
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Service, eventually};
+use crate::support::{Browser, Reply, Service, eventually};
 
 async fn refresh(service: &Service, refresh_token: &str) -> Reply {
     let body = json!({ "refresh_token": refresh_token }).to_string();
@@ -193,6 +193,42 @@ async fn requests_of_other_sites_get_nothing_done_by_a_cookie() {
     assert_eq!(looked.status, 200);
     let allowed = looked.header("access-control-allow-origin");
     assert_eq!(allowed, None);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_browser_that_signs_in_as_somebody_else_is_signed_out_before() {
+    let service = Service::start("other_user").await;
+    let browser = Browser::new(&service.client);
+    let mut tokens = Vec::new();
+    for name in ["Anna", "Bert"] {
+        let pool = &service.application.postgres;
+        let user = mohaa_stats::users::add(pool, &name.parse().unwrap(), Role::Player).await.unwrap();
+        let link = mohaa_stats::auth::make_login_link(pool, user.user_id, "").await.unwrap();
+        browser.get(&link).await;
+        assert_eq!(browser.post(&link, &[]).await.status, 303);
+        tokens.push(browser.cookie("mohaa_session").unwrap());
+    }
+    service.client.get_as(&tokens[0], "/api/v1/users/me").await.assert_refused(401, "token_revoked");
+    assert_eq!(service.client.get_as(&tokens[1], "/api/v1/users/me").await.json()["display_name"], "Bert");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_session_that_is_used_all_the_time_ends_all_the_same() {
+    let service = Service::start("long_session").await;
+    let (_, opened) = service.add_session("Anna", Role::Player).await;
+    sqlx::query("UPDATE sessions SET created_at = now() - interval '180 days' + interval '1 hour'")
+        .execute(&service.application.postgres)
+        .await
+        .unwrap();
+    let refreshed = refresh(&service, &opened.refresh_token.unwrap()).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text);
+    let left: bool = sqlx::query_scalar("SELECT max(expires_at) <= now() + interval '1 hour' FROM sessions")
+        .fetch_one(&service.application.postgres)
+        .await
+        .unwrap();
+    assert!(left, "it lives for the hour that is left of half a year");
     service.stop().await;
 }
 

@@ -7,10 +7,11 @@ use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 
-use super::{REFRESH_COOKIE, SessionCookies, SessionError, Sessions, identity::session_token};
+use super::identity::{identify, session_token};
+use super::{REFRESH_COOKIE, SessionCookies, SessionError, SessionKind, Sessions};
 
 /// By what a user knows a browser's session again: `Firefox on Windows`. Good enough for that, and for nothing else.
-pub fn browser_label(request: &HttpRequest) -> String {
+fn browser_label(request: &HttpRequest) -> String {
     let header = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let named = |names: &[(&str, &'static str)]| {
         names.iter().find(|(mark, _)| header.contains(mark)).map(|(_, name)| *name)
@@ -40,6 +41,23 @@ pub fn browser_label(request: &HttpRequest) -> String {
 
 /// The access token that a request got by its refresh cookie, in the request's extensions.
 pub(super) struct RenewedAccess(pub(super) String);
+
+/// Signs a browser in; whoever it was before is signed out there. Gives the cookies to answer with.
+///
+/// # Errors
+/// See [`SessionError`].
+pub async fn sign_browser_in(
+    sessions: &Sessions,
+    cookies: SessionCookies,
+    request: &HttpRequest,
+    user_id: i32,
+) -> Result<Vec<Cookie<'static>>, SessionError> {
+    let opened = sessions.open(user_id, SessionKind::Browser, &browser_label(request)).await?;
+    if let Ok(earlier) = identify(request) {
+        sessions.end(earlier.user_id, earlier.session_id).await?;
+    }
+    Ok(cookies.sign_in(&opened))
+}
 
 /// Middleware: a browser whose access token is gone gets a new one by its refresh token.
 pub async fn keep_signed_in<B: MessageBody>(

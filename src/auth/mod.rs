@@ -13,7 +13,7 @@ mod session;
 mod sessions;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
-pub use browser::{browser_label, keep_signed_in};
+pub use browser::{keep_signed_in, sign_browser_in};
 pub use csrf::{CSRF_COOKIE, CsrfToken, is_cross_site};
 pub use guesses::GuessLimits;
 pub use handlers::{AuthApi, TokenPair, routes};

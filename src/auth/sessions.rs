@@ -14,6 +14,8 @@ use crate::users::Role;
 
 /// How long a session lives that nobody uses.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// However it is used, it ends then, and its user signs in again.
+const LONGEST_SESSION: Duration = Duration::from_secs(180 * 24 * 3600);
 const REFRESH_TOKEN_BYTES: usize = 32;
 /// How long a browser's last refresh token still helps requests that were under way.
 const BROWSER_GRACE_SECONDS: f64 = 30.0;
@@ -159,6 +161,7 @@ impl Sessions {
             }
         };
         transaction.commit().await?;
+        tracing::info!(user_id, %session_id, kind = kind.as_str(), "signed in");
         let role = role.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let access_token = self.tokens.issue(&Subject { user_id, role, session_id, generation })?;
         Ok(OpenedSession { session_id, access_token, refresh_token })
@@ -214,11 +217,13 @@ impl Sessions {
                     .execute(&mut *transaction)
                     .await?;
                 sqlx::query(
-                    "UPDATE sessions SET last_used_at = now(), expires_at = now() + make_interval(secs => $2)
+                    "UPDATE sessions SET last_used_at = now(), expires_at =
+                         least(now() + make_interval(secs => $2), created_at + make_interval(secs => $3))
                      WHERE id = $1",
                 )
                 .bind(row.session_id)
                 .bind(SESSION_LIFETIME.as_secs_f64())
+                .bind(LONGEST_SESSION.as_secs_f64())
                 .execute(&mut *transaction)
                 .await?;
                 Some(add_refresh_token(&mut transaction, row.session_id).await?)
@@ -254,6 +259,7 @@ impl Sessions {
         .rows_affected()
             > 0;
         if ended {
+            tracing::info!(user_id, %session_id, "signed out");
             self.revocations.session_ended(session_id);
         }
         Ok(ended)
@@ -282,6 +288,7 @@ impl Sessions {
         .bind(user_id)
         .fetch_all(&self.pool)
         .await?;
+        tracing::info!(user_id, sessions = ended.len(), "signed out everywhere");
         for session_id in &ended {
             self.revocations.session_ended(*session_id);
         }

@@ -13,7 +13,7 @@ use actix_web::web::Data;
 use super::BaseUrl;
 
 /// Where the site is reached by TLS, browsers shall never reach it otherwise.
-const ONE_YEAR_OF_TLS: &str = "max-age=31536000";
+const ONE_YEAR_OF_TLS: &str = "max-age=31536000; includeSubDomains";
 
 /// Everything a page uses is our own file; nothing inline, nothing from elsewhere, no framing.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

@@ -5,10 +5,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{Form, Pages, see};
+use super::{Form, Pages, see, with_cookies};
 use crate::access::{Anyone, NoFields, SafeForm};
 use crate::auth::{
-    self, LoginLinkError, SessionCookies, SessionKind, Sessions, consume_login_link, find_login_link,
+    LoginLinkError, SessionCookies, Sessions, consume_login_link, find_login_link, sign_browser_in,
 };
 use crate::http::ApiError;
 
@@ -42,12 +42,8 @@ pub(super) async fn sign_in(
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
     let user = consume_login_link(&postgres, &code).await.map_err(link_error)?;
-    let opened = sessions.open(user.user_id, SessionKind::Browser, &auth::browser_label(&request)).await?;
-    let mut response = see("/");
-    for cookie in cookies.sign_in(&opened) {
-        response.add_cookie(&cookie).map_err(ApiError::internal)?;
-    }
-    Ok(response)
+    let cookies = sign_browser_in(&sessions, **cookies, &request, user.user_id).await?;
+    with_cookies(see("/"), cookies)
 }
 
 fn link_error(error: LoginLinkError) -> ApiError {

@@ -15,7 +15,7 @@ use super::device_handlers as device_api;
 use super::device_handlers::{init_device, poll_device};
 use super::{ProviderError, ProvidersAccount, SignIn, SignInError, accounts, discord, steam};
 use crate::access::{Anyone, Route, get, post};
-use crate::auth::{SessionCookies, SessionKind, Sessions, browser_label, is_cross_site, random_code};
+use crate::auth::{SessionCookies, Sessions, is_cross_site, random_code, sign_browser_in};
 use crate::http::{ApiError, ErrorBody};
 use crate::users::users_unavailable;
 
@@ -263,9 +263,7 @@ impl Arrival {
         match attempt.link_to {
             None => {
                 let user_id = accounts::user_of(&self.pool, &account).await?;
-                let opened =
-                    self.sessions.open(user_id, SessionKind::Browser, &browser_label(request)).await?;
-                cookies.extend(self.cookies.sign_in(&opened));
+                cookies.extend(sign_browser_in(&self.sessions, **self.cookies, request, user_id).await?);
             }
             // Whoever signed in as somebody else meanwhile would link their account to the earlier one's.
             Some(user_id) if caller.0.is_none_or(|identity| identity.user_id != user_id) => {

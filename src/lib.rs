@@ -13,6 +13,7 @@ pub mod demo;
 pub mod http;
 pub mod ingest;
 pub mod limits;
+pub mod live;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

@@ -44,13 +44,14 @@ use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, Limits};
+use crate::live::Live;
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics};
 use crate::pages::{self, Pages};
-use crate::players::{self, PlayerLinksCopy};
+use crate::players::{self, CanonicalIds, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
-use crate::redis::{self as redis_store, SharedDataVersion, SharedLimits, TrackerStates};
+use crate::redis::{self as redis_store, LiveSnapshots, SharedDataVersion, SharedLimits, TrackerStates};
 use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
@@ -242,6 +243,7 @@ pub struct Application {
     pub address: SocketAddr,
     pub postgres: PgPool,
     pub pipeline: Pipeline,
+    live: Live,
     health: Arc<HealthMonitor>,
     server: ServerHandle,
     touched_days: Arc<TouchedDays>,
@@ -296,6 +298,7 @@ impl Application {
             clock.clone(),
             changed_trackers,
             claims,
+            Arc::new(LiveSnapshots::new(redis.clone())),
         )?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
@@ -319,8 +322,16 @@ impl Application {
 
         let limits = Arc::new(Limits::new(&config.rate_limits, secret, &registry)?);
         let last_seen = LastSeen::default();
-        let links = PlayerLinksCopy::new(postgres.clone(), clickhouse.clone(), data_version.clone());
-        let background = vec![
+        let canonical_ids = CanonicalIds::default();
+        let links = PlayerLinksCopy::new(
+            postgres.clone(),
+            clickhouse.clone(),
+            data_version.clone(),
+            canonical_ids.clone(),
+        );
+        links.read().await;
+        let live = Live::new(pipeline.live.clone(), canonical_ids);
+        let mut background = vec![
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
@@ -348,6 +359,7 @@ impl Application {
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
         let answer_cache = AnswerCache::new(data_version, &registry)?;
         let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
+        background.push(actix_web::rt::spawn(live.clone().keep_list(stats.clone())));
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone())?),
             assets,
@@ -377,6 +389,7 @@ impl Application {
             base_url: Data::new(base_url),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::new(GuessLimits::default()),
+            live: Data::new(live.clone()),
             limits: Data::from(limits),
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
             registration_policy: Data::new(config.registration_policy),
@@ -409,6 +422,7 @@ impl Application {
             address,
             postgres,
             pipeline,
+            live,
             health,
             server: handle,
             touched_days,
@@ -433,6 +447,7 @@ impl Application {
     pub async fn stop(self, patience: Duration) {
         let deadline = Instant::now() + patience;
         self.withdraw();
+        self.live.end();
         let requests_end = self.server.stop(true);
         if tokio::time::timeout(patience - patience / FLUSH_SHARE, requests_end).await.is_err() {
             tracing::warn!("open requests don't end; they get no answer");
@@ -474,6 +489,7 @@ struct State {
     devices: Data<Devices>,
     base_url: Data<BaseUrl>,
     guess_limits: Data<GuessLimits>,
+    live: Data<Live>,
     limits: Data<Limits>,
     trusted_proxies: Data<TrustedProxies>,
     registration_policy: Data<RegistrationPolicy>,
@@ -493,6 +509,7 @@ impl State {
             .app_data(self.devices.clone())
             .app_data(self.base_url.clone())
             .app_data(self.guess_limits.clone())
+            .app_data(self.live.clone())
             .app_data(self.limits.clone())
             .app_data(self.trusted_proxies.clone())
             .app_data(self.registration_policy.clone())

@@ -14,6 +14,7 @@ mod fleet;
 mod hostile;
 mod limits;
 mod live;
+mod live_streams;
 mod migration;
 mod operations;
 mod outages;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{ActorContext, AsyncContext, Context};
-use mohaa_domain::event::{Event, Millis, SecretText, Text};
+use mohaa_domain::event::{Event, Millis, SecretText, Stamp, Text};
 use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
 use mohaa_spool::crash_point::{self, CrashPoint};
 use mohaa_spool::{MAX_PAYLOAD_BYTES, Spool};
@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::idempotency::{BodyHash, IdempotencyKeys, IngestAnswer, Lookup};
 use crate::kernel::{Kernel, Worker};
+use crate::live::LiveDesk;
 use crate::port::{Admitted, Port};
 use crate::record::{RecordBuilder, RecordKey};
 
@@ -101,6 +102,8 @@ pub enum BatcherSignal {
         writer: usize,
         range: SealedRange,
     },
+    /// Have live matches leave snapshots; answered when they have, or can't.
+    SaveLive(oneshot::Sender<()>),
     /// Seal and write everything; answered when nothing is open any more.
     Drain(oneshot::Sender<()>),
     /// End; answered when the spool is closed. What is not stored stays in it.
@@ -117,6 +120,7 @@ pub struct BatcherEstate {
     clock: Clock,
     tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
     claims: mpsc::Sender<IdentityClaim>,
+    live: LiveDesk,
     dead_letters: DeadLetters,
     draining: Option<oneshot::Sender<()>>,
     /// Behind the spool, hence dropped after it was closed.
@@ -135,6 +139,8 @@ pub struct BatcherParts {
     pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
     /// Where claims of players go.
     pub claims: mpsc::Sender<IdentityClaim>,
+    /// Where stamped events go at once.
+    pub live: LiveDesk,
     pub dead_letters: DeadLetters,
 }
 
@@ -149,6 +155,7 @@ impl From<BatcherParts> for BatcherEstate {
             clock,
             tracker_states,
             claims,
+            live,
             dead_letters,
         } = parts;
         Self {
@@ -160,6 +167,7 @@ impl From<BatcherParts> for BatcherEstate {
             clock,
             tracker_states,
             claims,
+            live,
             dead_letters,
             draining: None,
             closed: None,
@@ -239,7 +247,8 @@ impl Batcher {
             self.rotate();
         }
         let seq = self.estate.spool.next_seq();
-        let payload = Arc::new(self.stamp(request, seq));
+        let (payload, stamps) = self.stamp(request, seq);
+        let payload = Arc::new(payload);
         if payload.len() > MAX_PAYLOAD_BYTES {
             self.release_key(server_id, key, RejectReason::TooLarge);
             refuse(slot, RejectReason::TooLarge);
@@ -249,6 +258,10 @@ impl Batcher {
         let IngestRequest { received_at, events, answer, reply, .. } = request;
         let rows = events.events() as usize;
         self.append(server_id, received_at, seq, rows, payload.clone(), key, answer, reply, admitted);
+        if let Some(shared) = events.get() {
+            let matches = self.estate.trackers.get(server_id).map(|tracker| tracker.matches(received_at));
+            self.estate.live.deliver(shared, stamps, payload.len() as u64, matches.into_iter().flatten());
+        }
         let record = StoredRecord { seq, events: rows as u32, payload };
         if self.estate.batches.add(record, events.map(drop)) {
             self.dispatch();
@@ -279,14 +292,22 @@ impl Batcher {
         }
     }
 
-    /// The spool record of a request.
-    fn stamp(&mut self, request: &IngestRequest, seq: u64) -> Vec<u8> {
+    /// The spool record of a request, and what its events were stamped with.
+    fn stamp(&mut self, request: &IngestRequest, seq: u64) -> (Vec<u8>, Vec<Stamp>) {
         let IngestRequest { server_id, received_at, .. } = *request;
         if let Some(state) = &request.tracker_state
             && !self.estate.trackers.knows(server_id)
-            && let Err(error) = self.estate.trackers.restore_server(server_id, state)
         {
-            tracing::warn!(%error, %server_id, "another node's tracker state can't be read, beginning anew");
+            match self.estate.trackers.restore_server(server_id, state) {
+                Ok(()) => {
+                    let known =
+                        self.estate.trackers.get(server_id).map(|tracker| tracker.matches(received_at));
+                    self.estate.live.meet(server_id, known.into_iter().flatten(), seq - 1);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, %server_id, "another node's tracker state can't be read, beginning anew");
+                }
+            }
         }
         if let Some(bot_names) = &request.bot_names {
             self.estate.trackers.of_server(server_id).set_bot_names(bot_names);
@@ -299,6 +320,7 @@ impl Batcher {
         });
         let events = request.events.get().map_or(&[][..], |events| events.as_slice());
         let mut record = RecordBuilder::new(server_id, received_at, key.as_ref(), events.len());
+        let mut stamps = Vec::with_capacity(events.len());
         let window = &self.estate.options.event_window;
         for (index, event) in events.iter().enumerate() {
             let mut stamp = self.estate.trackers.stamp(server_id, event, received_at, window);
@@ -318,8 +340,9 @@ impl Batcher {
                 let _ = self.estate.claims.try_send(claim);
             }
             record.push(event, &stamp);
+            stamps.push(stamp);
         }
-        record.finish()
+        (record.finish(), stamps)
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is a part of the one request that is appended")]
@@ -432,8 +455,19 @@ impl Worker for Batcher {
                 if self.estate.spool.wants_rotation() {
                     self.rotate();
                 }
+                if let Some(retained_from) = self.estate.live.tick(self.estate.spool.next_seq() - 1) {
+                    self.estate.spool.retain_from(retained_from);
+                }
                 self.dispatch();
                 self.finish_drain_if_empty();
+            }
+            BatcherSignal::SaveLive(done) => {
+                let saves = self.estate.live.save_all();
+                context.spawn(actix::fut::wrap_future(async move {
+                    futures_util::future::join_all(saves).await;
+                    // Whoever asked may have given up waiting.
+                    let _ = done.send(());
+                }));
             }
             BatcherSignal::AppendFailed { seq, rows } => self.estate.batches.forget_failed(seq, rows),
             BatcherSignal::KeyedAppendEnded { server_id, key, at, outcome } => {

@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub mod held;
 pub mod idempotency;
 pub mod kernel;
+pub mod live;
 pub mod metrics;
 pub mod parked;
 pub mod pipeline;

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
 use crate::held::HeldRequests;
 use crate::idempotency::IdempotencyKeys;
+use crate::live::{LiveDesk, LiveFeeds, LiveParts, Snapshots};
 use crate::metrics::MailboxMetricFamilies;
 use crate::port::{Capacity, Port, Post};
 use crate::record::RecordView;
@@ -33,6 +34,9 @@ use crate::writer::{ClickHouseWriter, WriterEnvironment, WriterMetrics};
 
 /// An event in the mailbox takes about a kilobyte once decoded; requests of huge events are bounded by bytes.
 const MAILBOX_BYTES_PER_EVENT: u64 = 8 * 1024;
+
+/// Snapshots are one write each.
+const SAVE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Closing the spool is one write and one sync.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
@@ -67,6 +71,8 @@ pub struct Pipeline {
     pub dead_letters: DeadLetters,
     /// What waits for the approval of its server.
     pub held: HeldRequests,
+    /// What viewers of live matches are told.
+    pub live: LiveFeeds,
     /// Whoever holds it for writing has the store to himself.
     pub gate: Arc<RwLock<()>>,
     /// See [`WriterEnvironment::doubtful_inserts`].
@@ -89,6 +95,7 @@ impl Pipeline {
         clock: Clock,
         tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
         claims: mpsc::Sender<IdentityClaim>,
+        snapshots: Arc<dyn Snapshots>,
     ) -> Result<Self, PipelineError> {
         let directory = options.spool.dir.clone();
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
@@ -135,6 +142,20 @@ impl Pipeline {
                 })
             })
             .collect();
+        let feeds = LiveFeeds::default();
+        let mut live = LiveDesk::new(LiveParts {
+            feeds: feeds.clone(),
+            snapshots,
+            spool_id,
+            spool: spool_reader.clone(),
+            clock: clock.clone(),
+            metrics: families.of_kind("match"),
+            directory: actors.clone(),
+        });
+        let delivered_through = spool.next_seq() - 1;
+        for tracker in earlier.trackers.iter() {
+            live.meet(tracker.server_id(), tracker.matches(clock.now()), delivered_through);
+        }
         let metrics = families.of_kind("batcher");
         let batches = Batches::new(
             options.batcher,
@@ -152,6 +173,7 @@ impl Pipeline {
             clock: clock.clone(),
             tracker_states,
             claims,
+            live,
             dead_letters: dead_letters.clone(),
         };
         let post = Post {
@@ -173,6 +195,7 @@ impl Pipeline {
             spool: spool_reader,
             dead_letters,
             held,
+            live: feeds,
             gate,
             doubtful_inserts,
             spool_id,
@@ -194,6 +217,13 @@ impl Pipeline {
     /// Writes what it can until `deadline` and closes the spool; says whether everything is stored.
     pub async fn shut_down(&self, deadline: Duration) -> bool {
         let drained = self.drain(deadline).await;
+        let (saved, done) = oneshot::channel();
+        self.batcher.tell(BatcherSignal::SaveLive(saved));
+        if tokio::time::timeout(SAVE_DEADLINE, done).await.is_err() {
+            tracing::warn!(
+                "snapshots of live matches were not all kept; those matches may be stale after the start"
+            );
+        }
         let (closed, done) = oneshot::channel();
         self.batcher.tell(BatcherSignal::Close(closed));
         if tokio::time::timeout(CLOSE_DEADLINE, done).await.is_err() {

@@ -15,6 +15,7 @@ use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
 use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
+use mohaa_actors::live::Snapshots;
 use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
@@ -54,6 +55,19 @@ struct StoreState {
     down: bool,
     /// Refuses rows of players of this name.
     refused_name: Option<&'static str>,
+}
+
+/// Keeps nothing for the next process.
+struct NoSnapshots;
+
+impl Snapshots for NoSnapshots {
+    fn load(&self, _: Uuid) -> BoxFuture<'_, Option<Vec<u8>>> {
+        async { None }.boxed()
+    }
+
+    fn save(&self, _: Uuid, _: Vec<u8>) -> BoxFuture<'_, bool> {
+        async { false }.boxed()
+    }
 }
 
 /// A store with ClickHouse's deduplication by token.
@@ -188,8 +202,16 @@ fn start_at(
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
     let (claims, _heard) = tokio::sync::mpsc::channel(1);
-    let pipeline =
-        Pipeline::start(options, Arc::new(store.clone()), &registry, clock.clone(), changed, claims).unwrap();
+    let pipeline = Pipeline::start(
+        options,
+        Arc::new(store.clone()),
+        &registry,
+        clock.clone(),
+        changed,
+        claims,
+        Arc::new(NoSnapshots),
+    )
+    .unwrap();
     Running { pipeline, registry, clock }
 }
 

@@ -58,6 +58,12 @@ impl SpoolReader {
         Ok(Records::over(&self.shared, segments.list.iter(), wanted))
     }
 
+    /// The lowest number that can still be on disk: what lies below was deleted.
+    #[must_use]
+    pub fn oldest_seq(&self) -> u64 {
+        lock(&self.shared.segments).list.front().map_or(u64::MAX, |segment| segment.first_seq)
+    }
+
     /// As [`Self::read`], but reads around bytes that became unreadable since they were written or
     /// recovered, and tells what it left out. For the caller whose read ended in [`ReadError::Damaged`].
     pub fn salvage(&self, first_seq: u64, last_seq: u64) -> Result<(Vec<Record>, Vec<Damage>), ReadError> {

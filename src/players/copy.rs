@@ -13,6 +13,7 @@ use std::{
 };
 use tokio::time::Instant;
 
+use super::CanonicalIds;
 use super::resolution::{Decisions, resolve};
 use crate::data_version::DataVersion;
 use crate::postgres::watch::{self, LONGEST_READ, Progress, WatchError, Watcher};
@@ -32,6 +33,7 @@ pub struct PlayerLinksCopy {
     postgres: PgPool,
     clickhouse: Client,
     data_version: DataVersion,
+    canonical_ids: CanonicalIds,
 }
 
 #[derive(Row, Deserialize)]
@@ -41,8 +43,23 @@ struct LinkRow {
 }
 
 impl PlayerLinksCopy {
-    pub fn new(postgres: PgPool, clickhouse: Client, data_version: DataVersion) -> Self {
-        Self { postgres, clickhouse, data_version }
+    /// `canonical_ids` are kept true as well.
+    pub fn new(
+        postgres: PgPool,
+        clickhouse: Client,
+        data_version: DataVersion,
+        canonical_ids: CanonicalIds,
+    ) -> Self {
+        Self { postgres, clickhouse, data_version, canonical_ids }
+    }
+
+    /// Reads what is decided, before anybody is shown: ClickHouse's copy may take its time.
+    pub async fn read(&self) {
+        match tokio::time::timeout(LONGEST_READ, self.decisions()).await {
+            Ok(Ok(decisions)) => self.canonical_ids.replace(&resolve(&decisions)),
+            Ok(Err(error)) => tracing::warn!(%error, "links of players can't be read yet"),
+            Err(_) => tracing::warn!("links of players can't be read yet"),
+        }
     }
 
     /// Keeps the copy true until the watcher is dropped.
@@ -62,7 +79,9 @@ impl PlayerLinksCopy {
                 }
                 () = tokio::time::sleep_until(copy_at) => {
                     let decisions = tokio::time::timeout(LONGEST_READ, self.decisions()).await??;
-                    copy_at = match self.copy(&resolve(&decisions)).await {
+                    let canonical = resolve(&decisions);
+                    self.canonical_ids.replace(&canonical);
+                    copy_at = match self.copy(&canonical).await {
                         Ok(()) => {
                             progress.watching();
                             Instant::now() + COMPARE_EVERY

@@ -3,6 +3,7 @@
 //! ([`copy`]).
 
 mod anonymity;
+mod canonical;
 mod claims;
 mod codes;
 mod copy;
@@ -13,6 +14,7 @@ mod merges;
 mod resolution;
 
 pub use anonymity::anonymise;
+pub use canonical::CanonicalIds;
 pub use claims::take_claims;
 pub(crate) use codes::random_short_code;
 pub use codes::{CODE_LIFETIME, CodeError, MadeCode, Purpose, consume_code, make_code};

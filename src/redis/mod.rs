@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use deadpool_redis::redis::cmd;
 use deadpool_redis::{Config, Pool, Runtime};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mohaa_actors::live::Snapshots;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -216,5 +219,53 @@ impl SharedLimits {
         })
         .await?;
         Ok(waits.into_iter().map(Duration::from_millis).collect())
+    }
+}
+
+/// Snapshots of live matches, `live:<match>`.
+#[derive(Clone)]
+pub struct LiveSnapshots {
+    pool: Pool,
+}
+
+impl LiveSnapshots {
+    /// Longer than a match may be silent and still go on.
+    const EXPIRES_SECONDS: u64 = 60 * 60;
+
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+}
+
+impl Snapshots for LiveSnapshots {
+    fn load(&self, match_id: Uuid) -> BoxFuture<'_, Option<Vec<u8>>> {
+        let loading = within_patience(async move {
+            let mut connection = self.pool.get().await?;
+            let key = format!("live:{match_id}");
+            Ok(cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await?)
+        });
+        async move {
+            loading.await.unwrap_or_else(|error| {
+                tracing::warn!(%error, %match_id, "the snapshot of a live match can't be read");
+                None
+            })
+        }
+        .boxed()
+    }
+
+    fn save(&self, match_id: Uuid, state: Vec<u8>) -> BoxFuture<'_, bool> {
+        let saving = within_patience(async move {
+            let mut connection = self.pool.get().await?;
+            cmd("SET")
+                .arg(format!("live:{match_id}"))
+                .arg(state)
+                .arg("EX")
+                .arg(Self::EXPIRES_SECONDS)
+                .query_async::<()>(&mut connection)
+                .await?;
+            Ok(())
+        });
+        // Said once a minute by the health check, not by every match.
+        async move { saving.await.is_ok() }.boxed()
     }
 }

@@ -4,6 +4,7 @@
 mod browser;
 mod chromium;
 mod client;
+mod events;
 mod metrics;
 mod providers;
 mod service;
@@ -13,6 +14,7 @@ mod warehouse;
 pub use browser::Browser;
 pub use chromium::{Chromium, DESKTOP, PHONE};
 pub use client::{Reply, ServiceClient};
+pub use events::{EventStream, StreamEvent};
 pub use metrics::Metrics;
 pub use mohaa_faults::process::JWT_SECRET;
 pub use providers::Providers;

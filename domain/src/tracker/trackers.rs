@@ -71,6 +71,10 @@ impl Trackers {
         self.by_server.contains_key(&server_id)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Tracker> {
+        self.by_server.values()
+    }
+
     pub fn get(&self, server_id: Uuid) -> Option<&Tracker> {
         self.by_server.get(&server_id)
     }

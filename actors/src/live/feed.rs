@@ -1,0 +1,254 @@
+//! What viewers are told, numbered and remembered for a while.
+//!
+//! Each update of a match has the next number, without gaps, and belongs to the feed's epoch, which changes whenever the
+//! state was rebuilt. The last [`REMEMBERED`] are kept; viewers read them from the number that they have, and get the
+//! whole state where that is too old. Nothing is kept for a viewer, so none can make anybody wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use mohaa_domain::event::Millis;
+use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, RoundLine};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Updates that are remembered of a match.
+const REMEMBERED: usize = 256;
+
+/// The forms in which an update is sent, each made once, by whoever sends it first.
+#[derive(Debug, Default)]
+pub struct Renditions {
+    pub json: OnceLock<Arc<str>>,
+    pub html: OnceLock<Arc<str>>,
+}
+
+/// A match as it is to be seen at one moment.
+#[derive(Debug)]
+pub struct Seen {
+    pub match_id: Uuid,
+    pub server_id: Uuid,
+    pub source_match_id: String,
+    pub board: Board,
+    /// Something is missing that happened: it is being read, or can't be.
+    pub stale: bool,
+    pub ended_at: Option<Millis>,
+    /// As the whole state.
+    pub renditions: Renditions,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum What {
+    State(Arc<Seen>),
+    Kill(Box<KillLine>),
+    Chat(ChatLine),
+    Objective(ObjectiveLine),
+    Round(RoundLine),
+    /// The match is over, with its last state.
+    End(Arc<Seen>),
+}
+
+#[derive(Debug)]
+pub struct Update {
+    pub number: u64,
+    pub what: What,
+    pub renditions: Renditions,
+}
+
+/// What a viewer has to be sent.
+pub enum Since {
+    /// The whole state, and the number that it has.
+    Snapshot { epoch: u64, number: u64, seen: Arc<Seen> },
+    /// These, in order; none while there is nothing new.
+    Updates { epoch: u64, updates: Vec<Arc<Update>> },
+}
+
+/// The feed of one match.
+pub struct LiveFeed {
+    pub match_id: Uuid,
+    pub server_id: Uuid,
+    state: Mutex<FeedState>,
+    newest: watch::Sender<(u64, u64)>,
+}
+
+struct FeedState {
+    epoch: u64,
+    number: u64,
+    updates: VecDeque<Arc<Update>>,
+    seen: Arc<Seen>,
+    /// The number of `seen`.
+    seen_number: u64,
+}
+
+impl LiveFeed {
+    fn new(seen: Seen) -> Self {
+        let epoch = rand::random::<u32>().into();
+        Self {
+            match_id: seen.match_id,
+            server_id: seen.server_id,
+            state: Mutex::new(FeedState {
+                epoch,
+                number: 0,
+                updates: VecDeque::new(),
+                seen: Arc::new(seen),
+                seen_number: 0,
+            }),
+            newest: watch::Sender::new((epoch, 0)),
+        }
+    }
+
+    /// The match as it was told last.
+    pub fn seen(&self) -> Arc<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// Changes whenever there is something new.
+    pub fn newest(&self) -> watch::Receiver<(u64, u64)> {
+        self.newest.subscribe()
+    }
+
+    /// What a viewer has to be sent who has seen this number of this epoch, or nothing yet.
+    pub fn since(&self, position: Option<(u64, u64)>) -> Since {
+        let state = self.state();
+        let snapshot =
+            || Since::Snapshot { epoch: state.epoch, number: state.seen_number, seen: state.seen.clone() };
+        let Some((epoch, number)) = position else { return snapshot() };
+        let oldest = state.updates.front().map_or(state.number + 1, |update| update.number);
+        if epoch != state.epoch || number > state.number || number + 1 < oldest {
+            return snapshot();
+        }
+        let updates = state.updates.iter().filter(|update| update.number > number).cloned().collect();
+        Since::Updates { epoch, updates }
+    }
+
+    pub(super) fn publish(&self, what: What) {
+        let mut state = self.state();
+        state.number += 1;
+        let number = state.number;
+        if let What::State(seen) | What::End(seen) = &what {
+            (state.seen, state.seen_number) = (seen.clone(), number);
+        }
+        if state.updates.len() == REMEMBERED {
+            state.updates.pop_front();
+        }
+        state.updates.push_back(Arc::new(Update { number, what, renditions: Renditions::default() }));
+        let newest = (state.epoch, number);
+        drop(state);
+        self.newest.send_replace(newest);
+    }
+
+    /// The state was rebuilt: what was told before is not continued.
+    pub(super) fn begin_epoch(&self, seen: Seen) {
+        let mut state = self.state();
+        state.epoch = state.epoch.wrapping_add(1);
+        state.number = 0;
+        state.seen_number = 0;
+        state.updates.clear();
+        state.seen = Arc::new(seen);
+        let newest = (state.epoch, 0);
+        drop(state);
+        self.newest.send_replace(newest);
+    }
+
+    fn state(&self) -> MutexGuard<'_, FeedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The feeds of all matches that this node follows. Clones are one.
+#[derive(Clone)]
+pub struct LiveFeeds {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    feeds: Mutex<HashMap<Uuid, Arc<LiveFeed>>>,
+    /// Grows when a match begins, ends or is told anew.
+    changes: watch::Sender<u64>,
+}
+
+impl Default for LiveFeeds {
+    fn default() -> Self {
+        Self { inner: Arc::new(Inner { feeds: Mutex::default(), changes: watch::Sender::new(0) }) }
+    }
+}
+
+impl LiveFeeds {
+    pub fn of(&self, match_id: Uuid) -> Option<Arc<LiveFeed>> {
+        self.feeds().get(&match_id).cloned()
+    }
+
+    /// All feeds, those of matches that have just ended among them.
+    pub fn all(&self) -> Vec<Arc<LiveFeed>> {
+        self.feeds().values().cloned().collect()
+    }
+
+    /// Changes when the list of matches, or what it says of them, may have changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    pub(super) fn open(&self, seen: Seen) -> Arc<LiveFeed> {
+        let feed = Arc::new(LiveFeed::new(seen));
+        self.feeds().insert(feed.match_id, feed.clone());
+        self.changed();
+        feed
+    }
+
+    pub(super) fn close(&self, match_id: Uuid) {
+        self.feeds().remove(&match_id);
+        self.changed();
+    }
+
+    pub(super) fn changed(&self) {
+        self.inner.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn feeds(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<LiveFeed>>> {
+        self.inner.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen() -> Seen {
+        Seen {
+            match_id: Uuid::nil(),
+            server_id: Uuid::nil(),
+            source_match_id: String::new(),
+            board: Board::default(),
+            stale: false,
+            ended_at: None,
+            renditions: Renditions::default(),
+        }
+    }
+
+    fn numbers(since: &Since) -> Option<Vec<u64>> {
+        match since {
+            Since::Snapshot { .. } => None,
+            Since::Updates { updates, .. } => Some(updates.iter().map(|update| update.number).collect()),
+        }
+    }
+
+    #[test]
+    fn who_is_up_to_date_gets_what_comes_and_who_is_not_the_whole_state() {
+        let feed = LiveFeed::new(seen());
+        let Since::Snapshot { epoch, number: 0, .. } = feed.since(None) else { panic!("a snapshot") };
+        assert_eq!(numbers(&feed.since(Some((epoch, 0)))), Some(vec![]));
+        for _ in 0..300 {
+            feed.publish(What::State(Arc::new(seen())));
+        }
+        assert_eq!(numbers(&feed.since(Some((epoch, 298)))), Some(vec![299, 300]));
+        assert_eq!(numbers(&feed.since(Some((epoch, 44)))).map(|numbers| numbers.len()), Some(256));
+        for gone in [(epoch, 43), (epoch, 0), (epoch, 301), (epoch + 1, 299)] {
+            assert_eq!(numbers(&feed.since(Some(gone))), None, "{gone:?}");
+        }
+        feed.begin_epoch(seen());
+        let Since::Snapshot { epoch: next, number: 0, .. } = feed.since(Some((epoch, 300))) else {
+            panic!("a snapshot")
+        };
+        assert_ne!(next, epoch);
+    }
+}

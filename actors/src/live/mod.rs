@@ -1,0 +1,41 @@
+//! Live matches: an actor for each, which folds the stamped events and tells viewers.
+//!
+//! The Batcher's [`LiveDesk`] hands every stamped request to the actors of its matches, in mailbox order, past the spool
+//! and without waiting. A [`MatchActor`] folds it ([`mohaa_domain::live`]) and publishes what has changed on the match's
+//! [`LiveFeed`], where viewers read at their own pace.
+//!
+//! What each choice survives:
+//! - **A full mailbox of a match** costs viewers a moment, never a sender an answer: the actor reads what it missed from
+//!   the spool, and says `stale` until it has.
+//! - **The end of the process**: each actor leaves a snapshot every [`SAVE_EVERY`] with the number through which it knows
+//!   all records; the spool keeps what is younger. The next process goes on from the snapshot and what the spool holds
+//!   since. Where one of the two is missing, the state stays `stale` to the match's end.
+//! - **A panic** costs one request: the successor begins with the last snapshot, and reads the rest from the spool.
+//! - **A slow viewer** is never waited for: who asks for updates that are gone gets the whole state.
+
+mod desk;
+mod feed;
+mod match_actor;
+
+pub use desk::{LiveDesk, LiveParts};
+pub use feed::{LiveFeed, LiveFeeds, Renditions, Seen, Since, Update, What};
+pub use match_actor::{Delivery, MatchActor};
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+/// Changes of state are told together, five times a second.
+pub const TELL_EVERY: Duration = Duration::from_millis(200);
+/// A snapshot is at most so old.
+pub const SAVE_EVERY: Duration = Duration::from_secs(2);
+
+/// Where snapshots are kept for the next process; it may lose them.
+pub trait Snapshots: Send + Sync + 'static {
+    /// The last one of a match; none where there is none, or nobody can say.
+    fn load(&self, match_id: Uuid) -> BoxFuture<'_, Option<Vec<u8>>>;
+
+    /// Keeps one; whether it is kept.
+    fn save(&self, match_id: Uuid, state: Vec<u8>) -> BoxFuture<'_, bool>;
+}

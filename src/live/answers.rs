@@ -1,0 +1,424 @@
+//! The shapes of live streams.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use mohaa_actors::live::{Seen, Update, What};
+use mohaa_domain::event::{Millis, Text};
+use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, PlayerLine, RoundLine, Who};
+use mohaa_domain::name::strip_colors;
+use mohaa_domain::vocabulary::{GameType, Team};
+use mohaa_domain::weapon;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Live;
+use crate::players::CanonicalIds;
+use crate::stats::ANONYMOUS_PREFIX;
+
+const TOP_WEAPONS: usize = 10;
+/// Kills that a snapshot brings along.
+const SNAPSHOT_KILLS: usize = 20;
+const ANONYMOUS_NAME: &str = "Anonymous";
+
+/// A match in the list of live ones.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ListedLiveMatch {
+    pub match_id: Uuid,
+    pub server_id: Uuid,
+    pub server_name: String,
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    pub allies_score: i32,
+    pub axis_score: i32,
+    pub player_count: u64,
+    pub max_players: Option<i32>,
+    pub round_number: i32,
+    pub started_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    pub tournament_id: Option<Uuid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct LiveList {
+    pub matches: Vec<ListedLiveMatch>,
+}
+
+/// A match as it stands.
+#[derive(Serialize, ToSchema)]
+pub struct LiveState {
+    pub match_id: Uuid,
+    pub source_match_id: Option<String>,
+    pub server_id: Uuid,
+    pub server_name: String,
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    /// live or ended.
+    pub status: &'static str,
+    /// Something is missing that happened before.
+    pub stale: bool,
+    pub started_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Seconds of the level's clock.
+    pub clock_seconds: i64,
+    pub allies_score: i32,
+    pub axis_score: i32,
+    pub winning_team: Option<&'static str>,
+    pub player_count: u64,
+    pub max_players: Option<i32>,
+    pub round_number: i32,
+    pub rounds: Vec<LiveRound>,
+    /// Most kills first.
+    pub players: Vec<LivePlayer>,
+    pub top_weapons: Vec<LiveWeapon>,
+    /// Kills of allies less kills of axis, a number for each 15 seconds.
+    pub momentum: Vec<i32>,
+    /// In a snapshot: the last ones, the oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub kills: Option<Vec<LiveKill>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LivePlayer {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub guest: bool,
+    pub bot: bool,
+    pub team: Option<&'static str>,
+    /// On the server now.
+    pub present: bool,
+    pub alive: bool,
+    pub kills: u32,
+    pub deaths: u32,
+    pub headshots: u32,
+    pub damage: f64,
+    pub accuracy: Option<f64>,
+    pub suicides: u32,
+    pub team_kills: u32,
+    /// Kills since the last death.
+    pub streak: u32,
+    pub best_killstreak: u32,
+    /// Most kills within four seconds of each other.
+    pub best_multi_kill: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LiveWeapon {
+    pub slug: String,
+    pub name: String,
+    pub kills: u32,
+    pub headshots: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LiveRound {
+    pub round_number: i32,
+    pub winning_team: Option<&'static str>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// Somebody in a line.
+#[derive(Serialize, ToSchema)]
+pub struct LiveWho {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub team: Option<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LiveKill {
+    /// Seconds into the match.
+    pub t: f64,
+    pub at: DateTime<Utc>,
+    /// Null for the environment.
+    pub actor: Option<LiveWho>,
+    pub target: Option<LiveWho>,
+    pub weapon: Option<LiveWeaponName>,
+    /// kill, suicide, team_kill or world.
+    pub kind: &'static str,
+    pub headshot: bool,
+    pub hitloc: Option<String>,
+    pub means_of_death: Option<String>,
+    /// The killer's run.
+    pub streak: u32,
+    /// Kills within four seconds of each other.
+    pub multi: u32,
+    pub first_blood: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LiveWeaponName {
+    pub slug: String,
+    pub name: String,
+}
+
+#[derive(Serialize)]
+struct LiveLine<'a> {
+    t: f64,
+    at: DateTime<Utc>,
+    who: Option<LiveWho>,
+    text: &'a str,
+}
+
+/// What a stream sends: its event's name and its data.
+pub(super) struct Rendered {
+    pub event: &'static str,
+    pub json: Arc<str>,
+}
+
+fn json(value: &impl Serialize) -> Arc<str> {
+    // Shapes of our own have text for keys.
+    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned()).into()
+}
+
+impl Live {
+    /// The whole state, put into its form once.
+    pub(super) fn snapshot(&self, seen: &Seen) -> Arc<str> {
+        seen.renditions.json.get_or_init(|| json(&self.state(seen, true))).clone()
+    }
+
+    /// An update, put into its form once; none for what isn't told.
+    pub(super) fn render(&self, update: &Update) -> Option<Rendered> {
+        let event = match &update.what {
+            What::State(_) => "state",
+            What::Kill(_) => "kill",
+            What::Chat(_) => "chat",
+            What::Objective(_) => "objective",
+            What::Round(_) => "round",
+            What::End(_) => "end",
+        };
+        let rendition = || match &update.what {
+            What::State(seen) | What::End(seen) => json(&self.state(seen, false)),
+            What::Kill(kill) => json(&self.kill(kill)),
+            // What a side says to itself is nobody else's business while it plays: the number is told, not the words.
+            What::Chat(line) if line.team_only => json(&serde_json::json!({ "team_only": true })),
+            What::Chat(line) => json(&self.chat(line)),
+            What::Objective(line) => json(&self.objective(line)),
+            What::Round(line) => json(&round(line)),
+        };
+        Some(Rendered { event, json: update.renditions.json.get_or_init(rendition).clone() })
+    }
+
+    /// A match as it stands.
+    pub fn state(&self, seen: &Seen, with_kills: bool) -> LiveState {
+        let board = &seen.board;
+        LiveState {
+            match_id: seen.match_id,
+            source_match_id: (!seen.source_match_id.is_empty()).then(|| seen.source_match_id.clone()),
+            server_id: seen.server_id,
+            server_name: self.server_name(seen.server_id),
+            map_name: word(&board.map_name),
+            gametype: game_type(board.game_type),
+            status: if seen.ended_at.is_some() { "ended" } else { "live" },
+            stale: seen.stale,
+            started_at: board.started_at.and_then(time),
+            updated_at: time(board.updated_at).unwrap_or_default(),
+            ended_at: seen.ended_at.and_then(time),
+            clock_seconds: board.clock_ms / 1000,
+            allies_score: board.scores.allies,
+            axis_score: board.scores.axis,
+            winning_team: team(board.winning_team),
+            player_count: board.player_count(),
+            max_players: board.max_players,
+            round_number: board.round_number,
+            rounds: board.rounds.iter().map(round).collect(),
+            players: self.players(board),
+            top_weapons: top_weapons(board),
+            momentum: board.momentum.clone(),
+            kills: with_kills.then(|| {
+                let from = board.kills.len().saturating_sub(SNAPSHOT_KILLS);
+                board.kills.iter().skip(from).map(|kill| self.kill(kill)).collect()
+            }),
+        }
+    }
+
+    pub(super) fn listed(&self, seen: &Seen) -> ListedLiveMatch {
+        let board = &seen.board;
+        ListedLiveMatch {
+            match_id: seen.match_id,
+            server_id: seen.server_id,
+            server_name: self.server_name(seen.server_id),
+            map_name: word(&board.map_name),
+            gametype: game_type(board.game_type),
+            allies_score: board.scores.allies,
+            axis_score: board.scores.axis,
+            player_count: board.player_count(),
+            max_players: board.max_players,
+            round_number: board.round_number,
+            started_at: board.started_at.and_then(time),
+            updated_at: time(board.updated_at).unwrap_or_default(),
+            tournament_id: None,
+        }
+    }
+
+    fn players(&self, board: &Board) -> Vec<LivePlayer> {
+        let mut by_person: BTreeMap<String, LivePlayer> = BTreeMap::new();
+        for (player_id, line) in &board.players {
+            let player = live_player(&self.players, player_id, line);
+            match by_person.get_mut(&player.player_id) {
+                // One person under two ids, as who logs in in the middle of a match.
+                Some(known) => join(known, player),
+                None => drop(by_person.insert(player.player_id.clone(), player)),
+            }
+        }
+        let mut players: Vec<LivePlayer> = by_person.into_values().collect();
+        players.sort_by(|one, other| {
+            (other.kills, one.deaths, &one.player_id).cmp(&(one.kills, other.deaths, &other.player_id))
+        });
+        players
+    }
+
+    fn kill(&self, kill: &KillLine) -> LiveKill {
+        LiveKill {
+            t: seconds(kill.at_ms),
+            at: time(kill.event_at).unwrap_or_default(),
+            actor: self.who(&kill.actor),
+            target: self.who(&kill.target),
+            weapon: (!kill.weapon.is_empty()).then(|| weapon_name(&kill.weapon)),
+            kind: kill.kind.as_str(),
+            headshot: kill.headshot,
+            hitloc: word(&kill.hitloc),
+            means_of_death: word(&kill.means_of_death),
+            streak: kill.streak,
+            multi: kill.multi,
+            first_blood: kill.first_blood,
+        }
+    }
+
+    fn chat<'a>(&self, line: &'a ChatLine) -> LiveLine<'a> {
+        LiveLine {
+            t: seconds(line.at_ms),
+            at: time(line.event_at).unwrap_or_default(),
+            who: self.who(&line.who),
+            text: &line.text,
+        }
+    }
+
+    fn objective<'a>(&self, line: &'a ObjectiveLine) -> LiveLine<'a> {
+        LiveLine {
+            t: seconds(line.at_ms),
+            at: time(line.event_at).unwrap_or_default(),
+            who: self.who(&line.who),
+            text: &line.text,
+        }
+    }
+
+    fn who(&self, who: &Who) -> Option<LiveWho> {
+        if who.is_nobody() {
+            return None;
+        }
+        let Named { player_id, plain, raw } = named(&self.players, &who.player_id, &who.name);
+        Some(LiveWho { player_id, player_name: plain, player_name_raw: raw, team: team(who.team) })
+    }
+}
+
+struct Named {
+    player_id: String,
+    plain: String,
+    raw: String,
+}
+
+/// Whom an id stands for, and what they may be called.
+fn named(players: &CanonicalIds, player_id: &str, name: &str) -> Named {
+    let player_id = players.of(player_id);
+    let raw = match player_id.starts_with(ANONYMOUS_PREFIX) {
+        true => ANONYMOUS_NAME.to_owned(),
+        false if name.is_empty() => player_id.clone(),
+        false => name.to_owned(),
+    };
+    let plain = strip_colors(&raw).trim().to_owned();
+    Named { plain: if plain.is_empty() { player_id.clone() } else { plain }, raw, player_id }
+}
+
+fn live_player(players: &CanonicalIds, player_id: &str, line: &PlayerLine) -> LivePlayer {
+    let Named { player_id, plain, raw } = named(players, player_id, &line.name);
+    LivePlayer {
+        player_id,
+        player_name: plain,
+        player_name_raw: raw,
+        guest: line.guest,
+        bot: line.bot,
+        team: team(line.team),
+        present: line.present,
+        alive: line.alive,
+        kills: line.kills,
+        deaths: line.deaths,
+        headshots: line.headshots,
+        damage: line.damage as f64 / 1000.0,
+        accuracy: line.accuracy().map(|percent| (percent * 10.0).round() / 10.0),
+        suicides: line.suicides,
+        team_kills: line.team_kills,
+        streak: line.streak,
+        best_killstreak: line.best_streak,
+        best_multi_kill: line.best_multi,
+    }
+}
+
+fn join(known: &mut LivePlayer, more: LivePlayer) {
+    known.kills += more.kills;
+    known.deaths += more.deaths;
+    known.headshots += more.headshots;
+    known.damage += more.damage;
+    known.suicides += more.suicides;
+    known.team_kills += more.team_kills;
+    known.best_killstreak = known.best_killstreak.max(more.best_killstreak);
+    known.best_multi_kill = known.best_multi_kill.max(more.best_multi_kill);
+    if more.present && !known.present {
+        (known.present, known.alive, known.team, known.streak) = (true, more.alive, more.team, more.streak);
+    }
+}
+
+fn top_weapons(board: &Board) -> Vec<LiveWeapon> {
+    let mut weapons: Vec<LiveWeapon> = board
+        .weapons
+        .iter()
+        .map(|(slug, line)| {
+            let LiveWeaponName { slug, name } = weapon_name(slug);
+            LiveWeapon { slug, name, kills: line.kills, headshots: line.headshots }
+        })
+        .collect();
+    weapons.sort_by(|one, other| other.kills.cmp(&one.kills).then_with(|| one.slug.cmp(&other.slug)));
+    weapons.truncate(TOP_WEAPONS);
+    weapons
+}
+
+fn weapon_name(slug: &str) -> LiveWeaponName {
+    let name = weapon::by_slug(slug).map_or(slug, |weapon| weapon.name);
+    LiveWeaponName { slug: slug.to_owned(), name: name.to_owned() }
+}
+
+fn round(line: &RoundLine) -> LiveRound {
+    LiveRound {
+        round_number: line.round_number,
+        winning_team: team(line.winning_team),
+        started_at: line.started_at.and_then(time),
+        ended_at: line.ended_at.and_then(time),
+    }
+}
+
+fn word(text: &Text) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_string())
+}
+
+fn game_type(game_type: GameType) -> Option<String> {
+    (game_type != GameType::Unknown).then(|| game_type.as_str().to_owned())
+}
+
+fn team(team: Team) -> Option<&'static str> {
+    matches!(team, Team::Allies | Team::Axis | Team::FreeForAll | Team::Spectator).then(|| team.as_str())
+}
+
+fn time(millis: Millis) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis.0)
+}
+
+fn seconds(at_ms: i64) -> f64 {
+    at_ms as f64 / 1000.0
+}

@@ -1,0 +1,60 @@
+//! The list of live matches: made by one task whenever a match begins, ends or is told anew, at most once a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Live;
+use super::answers::LiveList;
+use crate::stats::Stats;
+
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The list as it was last.
+#[derive(Debug)]
+pub(super) struct ListUpdate {
+    pub epoch: u64,
+    pub number: u64,
+    pub list: LiveList,
+    pub json: Arc<str>,
+}
+
+impl ListUpdate {
+    pub fn first() -> Self {
+        Self {
+            epoch: rand::random::<u32>().into(),
+            number: 0,
+            list: LiveList { matches: Vec::new() },
+            json: r#"{"matches":[]}"#.into(),
+        }
+    }
+}
+
+pub(super) async fn keep(live: Live, stats: Stats) {
+    let mut changes = live.feeds.changes();
+    loop {
+        let seen: Vec<_> = live.feeds.all().iter().map(|feed| feed.seen()).collect();
+        let names = stats.server_names(seen.iter().map(|seen| seen.server_id)).await;
+        live.learn(names);
+        let mut matches: Vec<_> = seen
+            .iter()
+            .filter(|seen| seen.ended_at.is_none() && seen.board.started_at.is_some())
+            .map(|seen| live.listed(seen))
+            .collect();
+        matches.sort_by(|one, other| {
+            other.player_count.cmp(&one.player_count).then_with(|| one.match_id.cmp(&other.match_id))
+        });
+        let list = LiveList { matches };
+        live.list.send_if_modified(|last| {
+            if last.list == list {
+                return false;
+            }
+            let json = serde_json::to_string(&list).unwrap_or_default().into();
+            *last = Arc::new(ListUpdate { epoch: last.epoch, number: last.number + 1, list, json });
+            true
+        });
+        tokio::time::sleep(AT_MOST_EVERY).await;
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Live matches for viewers: what the actors tell ([`mohaa_actors::live`]), as Server-Sent Events.
+//!
+//! Each update is put into its form once a node, by whoever sends it first ([`answers`]), and sent to every viewer as it
+//! is ([`stream`]). The list of matches is made by one task, at most once a second ([`list`]).
+
+mod answers;
+mod handlers;
+mod list;
+mod stream;
+
+pub use answers::{ListedLiveMatch, LiveKill, LiveList, LivePlayer, LiveState};
+pub use handlers::{LiveApi, routes};
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mohaa_actors::live::LiveFeeds;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::players::CanonicalIds;
+use crate::stats::Stats;
+
+/// What live pages and streams are made of. Cheap to clone.
+#[derive(Clone)]
+pub struct Live {
+    feeds: LiveFeeds,
+    players: CanonicalIds,
+    server_names: Arc<RwLock<HashMap<Uuid, String>>>,
+    list: watch::Sender<Arc<list::ListUpdate>>,
+    /// Turns true when the service ends: a stream would go on for ever.
+    ends: watch::Sender<bool>,
+}
+
+impl Live {
+    pub fn new(feeds: LiveFeeds, players: CanonicalIds) -> Self {
+        Self {
+            feeds,
+            players,
+            server_names: Arc::default(),
+            list: watch::Sender::new(Arc::new(list::ListUpdate::first())),
+            ends: watch::Sender::new(false),
+        }
+    }
+
+    /// Keeps the list of live matches, for ever.
+    pub async fn keep_list(self, stats: Stats) {
+        list::keep(self, stats).await;
+    }
+
+    /// Ends every stream.
+    pub fn end(&self) {
+        self.ends.send_replace(true);
+    }
+
+    /// Asks for a server's name, if nobody did: what is told is put into its form without waiting for one.
+    pub async fn learn_server(&self, stats: &Stats, server_id: Uuid) {
+        let is_known =
+            self.server_names.read().unwrap_or_else(PoisonError::into_inner).contains_key(&server_id);
+        if !is_known {
+            self.learn(stats.server_names([server_id]).await);
+        }
+    }
+
+    fn learn(&self, names: HashMap<Uuid, String>) {
+        self.server_names.write().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+
+    fn server_name(&self, server_id: Uuid) -> String {
+        let names = self.server_names.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(&server_id).cloned().unwrap_or_else(|| format!("server {}", &server_id.to_string()[..8]))
+    }
+}

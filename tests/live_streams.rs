@@ -1,0 +1,254 @@
+//! Live matches as viewers follow them.
+
+use std::time::Duration;
+
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::startup::Surroundings;
+use mohaa_stats::users::Role;
+use serde_json::{Value, json};
+
+use crate::support::{EventStream, Service, StreamEvent, eventually};
+
+fn kill(at: f64, killer: &str, victim: &str) -> Value {
+    json!({
+        "type": "player_kill", "match_id": "evening", "timestamp": at, "weapon": "M1 Garand", "hitloc": "head",
+        "attacker_name": format!("^1{killer}"), "attacker_guid": killer, "attacker_team": "allies",
+        "victim_name": victim, "victim_guid": victim, "victim_team": "axis",
+    })
+}
+
+async fn send(service: &Service, events: Value) {
+    let count = events.as_array().unwrap().len() as u64;
+    service.client.send(events.to_string()).await.assert_batch(202, count, &[]);
+}
+
+async fn follow(service: &Service, last: Option<&StreamEvent>) -> EventStream {
+    let url = format!("{}/api/v1/live/evening", service.client.url);
+    eventually("the match is live", async || (reqwest_status(&url).await == 200).then_some(())).await;
+    EventStream::open(&url, last.map(StreamEvent::id).as_deref()).await
+}
+
+async fn reqwest_status(url: &str) -> u16 {
+    mohaa_stats::simulate::courier::client().unwrap().get(url).send().await.unwrap().status().as_u16()
+}
+
+#[actix_web::test]
+async fn a_viewer_sees_kills_as_they_fall_and_the_match_to_its_end() {
+    let service = Service::start("live_stream").await;
+    service.client.get("/api/v1/live/evening").await.assert_refused(404, "match_not_live");
+    let start = json!({"type": "match_start", "match_id": "evening", "timestamp": 1.0, "map_name": "dm/mohdm1", "gametype": 2, "maxclients": 20});
+    send(&service, json!([start, kill(10.0, "1001", "1002")])).await;
+    let mut viewer = follow(&service, None).await;
+    let first = viewer.state_where(|state| state["players"].as_array().is_some_and(|it| it.len() == 2)).await;
+    assert_eq!(first.data["map_name"], "dm/mohdm1");
+    assert_eq!((&first.data["max_players"], &first.data["player_count"]), (&json!(20), &json!(2)));
+    assert_eq!(first.data["server_name"], "Omaha Beach");
+    let hero = &first.data["players"][0];
+    assert_eq!(
+        (&hero["player_id"], &hero["player_name"], &hero["player_name_raw"], &hero["kills"], &hero["team"]),
+        (&json!("1001"), &json!("1001"), &json!("^11001"), &json!(1), &json!("allies"))
+    );
+
+    send(&service, json!([kill(12.0, "1001", "1002"), kill(14.0, "1001", "1002")])).await;
+    let (second, third) = (viewer.next_of("kill").await, viewer.next_of("kill").await);
+    assert_eq!(
+        (&second.data["actor"]["player_id"], &second.data["target"]["player_id"]),
+        (&json!("1001"), &json!("1002"))
+    );
+    assert_eq!(
+        (&third.data["streak"], &third.data["multi"], &third.data["headshot"], &third.data["weapon"]["name"]),
+        (&json!(3), &json!(3), &json!(true), &json!("M1 Garand"))
+    );
+    viewer.state_where(|state| state["players"][0]["kills"] == 3).await;
+
+    let chat = |text: &str, team_only: bool| json!({"type": "chat", "match_id": "evening", "timestamp": 20.0, "player_name": "A", "player_guid": "1001", "message": text, "team_only": team_only});
+    send(&service, json!([chat("to my side: flank left", true), chat("gg <b>all</b>", false)])).await;
+    let (secret, open) = (viewer.next_of("chat").await, viewer.next_of("chat").await);
+    assert!(!secret.data.to_string().contains("flank"), "{}", secret.data);
+    assert_eq!(open.data["text"], "gg <b>all</b>");
+
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 60.0, "winning_team": "allies", "allies_score": 3, "axis_score": 0});
+    send(&service, json!([end])).await;
+    let end = viewer.next_of("end").await;
+    assert_eq!(
+        (&end.data["status"], &end.data["winning_team"], &end.data["allies_score"]),
+        (&json!("ended"), &json!("allies"), &json!(3))
+    );
+    assert!(viewer.next().await.is_none(), "the stream ends with the match");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn numbers_have_no_gaps_and_who_comes_back_gets_what_was_missed() {
+    let service = Service::start("live_resume").await;
+    send(&service, json!([kill(1.0, "1001", "1002")])).await;
+    let mut viewer = follow(&service, None).await;
+    let mut last = viewer.next_of("snapshot").await;
+    for number in 0..20 {
+        send(&service, json!([kill(2.0 + f64::from(number), "1001", "1002")])).await;
+    }
+    let mut kills = 0;
+    while kills < 20 {
+        let event = viewer.next().await.unwrap();
+        assert_eq!((event.epoch, event.number), (last.epoch, last.number + 1), "{event:?} after {last:?}");
+        kills += u32::from(event.event == "kill");
+        last = event;
+    }
+    drop(viewer);
+    send(&service, json!([kill(40.0, "1001", "1002"), kill(41.0, "1001", "1002")])).await;
+    let mut again = follow(&service, Some(&last)).await;
+    let next = again.next().await.unwrap();
+    assert_eq!((next.epoch, next.number), (last.epoch, last.number + 1));
+
+    // Of another epoch, or of nothing, there is nothing to go on from.
+    for strange in [format!("{}-3", last.epoch + 1), format!("{}-999999", last.epoch), "nonsense".to_owned()]
+    {
+        let url = format!("{}/api/v1/live/evening", service.client.url);
+        let mut stranger = EventStream::open(&url, Some(&strange)).await;
+        assert_eq!(stranger.next().await.unwrap().event, "snapshot", "{strange}");
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn the_list_tells_which_matches_begin_and_end() {
+    let service = Service::start("live_list").await;
+    let url = format!("{}/api/v1/live", service.client.url);
+    let mut viewer = EventStream::open(&url, None).await;
+    assert_eq!(viewer.next_of("snapshot").await.data, json!({ "matches": [] }));
+    send(&service, json!([kill(1.0, "1001", "1002")])).await;
+    let listed = viewer.state_where(|list| list["matches"].as_array().is_some_and(|it| it.len() == 1)).await;
+    let listed = &listed.data["matches"][0];
+    assert_eq!((&listed["server_name"], &listed["player_count"]), (&json!("Omaha Beach"), &json!(2)));
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 60.0});
+    send(&service, json!([end])).await;
+    viewer.state_where(|list| list["matches"] == json!([])).await;
+    // The service ends though somebody watches.
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_match_goes_on_over_a_restart_as_if_nothing_had_been() {
+    let urls = TestStores::shared().await.database("live_restart").await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let token = service.client.token.clone();
+    send(&service, json!([kill(1.0, "1001", "1002"), kill(3.0, "1001", "1002"), kill(5.0, "1002", "1001")]))
+        .await;
+    let mut viewer = follow(&service, None).await;
+    let before = viewer.state_where(|state| state["players"][0]["kills"] == 2).await;
+    drop(viewer);
+    service.application.stop(Duration::from_secs(30)).await;
+
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let client = service.client.with_token(&token);
+    let mut viewer = follow(&service, Some(&before)).await;
+    let after = viewer.state_where(|state| state["stale"] == false).await;
+    assert_ne!(after.epoch, before.epoch, "it was rebuilt");
+    assert_eq!((&after.data["players"], &after.data["stale"]), (&before.data["players"], &json!(false)));
+    client.send(json!([kill(8.0, "1001", "1002")]).to_string()).await.assert_batch(202, 1, &[]);
+    let kill = viewer.next_of("kill").await;
+    assert_eq!(kill.data["streak"], 1, "the death before the restart ended the run");
+    viewer.state_where(|state| state["players"][0]["kills"] == 3).await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn linked_and_anonymous_players_are_who_they_are_elsewhere() {
+    let service = Service::start("live_people").await;
+    let (user_id, _) = service.add_user("Anna", Role::Player).await;
+    service.link_player(user_id, "1001").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let path = "/api/v1/admin/players/1002/anonymise";
+    assert_eq!(service.client.call_as(&admin, "POST", path, json!({})).await.status, 204);
+    send(&service, json!([kill(1.0, "1001", "1002")])).await;
+    follow(&service, None).await;
+    eventually("the links are known", async || {
+        let url = format!("{}/api/v1/live/evening", service.client.url);
+        let snapshot = EventStream::open(&url, None).await.next().await?;
+        let ids: Vec<&str> = snapshot.data["players"]
+            .as_array()?
+            .iter()
+            .filter_map(|player| player["player_id"].as_str())
+            .collect();
+        let is_known =
+            ids.contains(&user_id.to_string().as_str()) && ids.iter().any(|id| id.starts_with("anon_"));
+        // What was put into its form before is not changed: something has to happen.
+        if !is_known {
+            send(&service, json!([kill(2.0, "1001", "1002")])).await;
+        }
+        is_known.then_some(())
+    })
+    .await;
+    let mut viewer = follow(&service, None).await;
+    viewer.next_of("snapshot").await;
+    send(&service, json!([kill(90.0, "1001", "1002")])).await;
+    let kill = viewer.kill_at(90.0).await;
+    assert_eq!(kill["actor"]["player_id"], user_id.to_string());
+    assert_eq!(kill["target"]["player_name"], "Anonymous");
+    assert!(!kill.to_string().contains("1002"), "{kill}");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn the_last_live_scoreboard_is_that_of_the_match_statistics() {
+    let service = Service::start("live_equals").await;
+    let mut events = Vec::new();
+    for number in 0..200_u32 {
+        let at = f64::from(number) * 0.7 + 1.0;
+        let (one, other) = (format!("{}", 1001 + number * 7 % 11), format!("{}", 1001 + number * 5 % 13));
+        events.push(kill(at, &one, &other));
+        events.push(json!({"type": "weapon_fire", "match_id": "evening", "timestamp": at, "player_guid": one, "player_name": one, "weapon": "M1 Garand"}));
+        if number % 3 == 0 {
+            events.push(json!({"type": "weapon_hit", "match_id": "evening", "timestamp": at, "player_guid": one, "player_name": one, "target_guid": other, "target_name": other}));
+            events.push(json!({"type": "damage", "match_id": "evening", "timestamp": at, "attacker_guid": one, "attacker_name": one, "victim_guid": other, "victim_name": other, "damage": 33.37}));
+        }
+    }
+    for part in events.chunks(20) {
+        send(&service, json!(part)).await;
+    }
+    let mut viewer = follow(&service, None).await;
+    let live = viewer
+        .state_where(|state| {
+            let players = state["players"].as_array().unwrap();
+            players.iter().map(|player| player["deaths"].as_u64().unwrap()).sum::<u64>() == 200
+        })
+        .await;
+    service.client.settled().await;
+    let stored = eventually("the match is in the statistics", async || {
+        let reply = service.client.get("/api/v1/stats/match/evening").await;
+        let deaths = |player: &Value| player["deaths"].as_u64().unwrap_or_default();
+        (reply.status == 200).then(|| reply.json()).filter(|answer| {
+            answer["scoreboard"].as_array().is_some_and(|rows| rows.iter().map(deaths).sum::<u64>() == 200)
+        })
+    })
+    .await;
+    let fields = [
+        "player_id",
+        "player_name",
+        "kills",
+        "deaths",
+        "headshots",
+        "damage",
+        "suicides",
+        "team_kills",
+        "best_killstreak",
+    ];
+    let rows = |rows: &Value| -> Vec<Vec<Value>> {
+        let row = |row: &Value| fields.iter().map(|field| row[field].clone()).collect();
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    assert_eq!(rows(&live.data["players"]), rows(&stored["scoreboard"]));
+    assert_eq!(live.data["top_weapons"][0]["kills"], stored["top_weapons"][0]["kills"]);
+    for (player, row) in
+        live.data["players"].as_array().unwrap().iter().zip(stored["scoreboard"].as_array().unwrap())
+    {
+        assert_eq!(
+            player["accuracy"].as_f64().unwrap_or_default(),
+            row["accuracy"].as_f64().unwrap(),
+            "{player}"
+        );
+    }
+    service.stop().await;
+}

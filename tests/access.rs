@@ -135,6 +135,9 @@ fn table() -> Vec<Case> {
         get("/", ANYONE, "/", 200),
         get("/leaderboard", ANYONE, "/leaderboard", 200),
         get("/players/{id}", ANYONE, NOBODY, 404),
+        get("/live", ANYONE, "/live", 200),
+        get("/live/{id}", ANYONE, "/live/none", 303),
+        get("/live/{id}/stream", ANYONE, "/live/none/stream", 404),
         get("/matches", ANYONE, "/matches", 200),
         get("/matches/{id}", ANYONE, "/matches/none", 404),
         get("/login", ANYONE, "/login?unknown=1", 422),
@@ -179,7 +182,7 @@ const APART: [(&str, &str); 3] = [
 ];
 
 /// Routes whose answer does not end.
-const STREAMS: [(&str, &str); 1] = [("GET", "/api/v1/live")];
+const STREAMS: [(&str, &str); 2] = [("GET", "/api/v1/live"), ("GET", "/live/stream")];
 
 #[test]
 fn every_route_states_whom_it_is_open_to_and_is_in_the_table_of_the_tests() {

@@ -190,3 +190,56 @@ async fn an_admin_adds_and_approves_servers() {
     browser.close().await;
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_spectator_follows_a_match_to_its_end_without_loading_a_page_again() {
+    let service = Service::start("browser_live").await;
+    let kill = |at: f64, killer: &str, victim: &str| {
+        json!({
+            "type": "player_kill", "match_id": "evening", "timestamp": at, "weapon": "M1 Garand", "hitloc": "head",
+            "attacker_name": format!("^2Hero {killer}"), "attacker_guid": killer, "attacker_team": "allies",
+            "victim_name": format!("<b>{victim}"), "victim_guid": victim, "victim_team": "axis",
+        })
+    };
+    let score = |at: f64, allies: i32| json!({"type": "heartbeat", "match_id": "evening", "timestamp": at, "allies_score": allies, "axis_score": 1, "player_count": 2, "round_number": 2});
+    let send = async |events: serde_json::Value| {
+        let count = events.as_array().unwrap().len() as u64;
+        service.client.send(events.to_string()).await.assert_batch(202, count, &[]);
+    };
+    let browser = Chromium::open(&service.client.url, "live", PHONE).await;
+    browser.go("/live").await;
+    browser.comes_to_say("All quiet").await;
+    let start = json!({"type": "match_start", "match_id": "evening", "timestamp": 1.0, "map_name": "dm/mohdm1", "gametype": 2});
+    send(json!([start, kill(5.0, "1001", "1002"), score(6.0, 3)])).await;
+    // It appears by itself.
+    browser.comes_to_say("mohdm1").await;
+    browser.picture("1-list").await;
+    browser.assert_fits().await;
+    browser.click("mohdm1").await;
+    browser.comes_to_say("Hero 1001").await;
+    browser.run("window.loadedOnce = true").await;
+    browser.assert_fits().await;
+
+    send(json!([kill(8.0, "1001", "1002"), kill(9.0, "1001", "1002"), score(10.0, 7)])).await;
+    browser.comes_to_say("2 at a stroke").await;
+    eventually("the score is announced", async || {
+        let said = browser.run("return document.querySelector('[data-live-announcer]').textContent").await;
+        (said == "Allies 7, axis 1").then_some(())
+    })
+    .await;
+    let feed = browser.text_of(".kills").await;
+    assert!(feed.contains("<b>1002"), "names are text: {feed}");
+    assert_eq!(browser.run("return window.loadedOnce").await, true, "nothing was loaded again");
+    browser.picture("2-match").await;
+
+    let end =
+        json!({"type": "match_end", "match_id": "evening", "timestamp": 60.0, "winning_team": "allies"});
+    send(json!([end])).await;
+    eventually("the page of the match follows", async || {
+        browser.path().await.starts_with("/matches/").then_some(())
+    })
+    .await;
+    browser.picture("3-after").await;
+    browser.close().await;
+    service.stop().await;
+}

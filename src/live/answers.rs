@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mohaa_actors::live::{Seen, Update, What};
+use mohaa_actors::live::{Renditions, Seen, Update, What};
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, PlayerLine, RoundLine, Who};
 use mohaa_domain::name::strip_colors;
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Live;
+use super::stream::{Form, Message};
 use crate::players::CanonicalIds;
 use crate::stats::ANONYMOUS_PREFIX;
 
@@ -167,25 +168,21 @@ struct LiveLine<'a> {
     text: &'a str,
 }
 
-/// What a stream sends: its event's name and its data.
-pub(super) struct Rendered {
-    pub event: &'static str,
-    pub json: Arc<str>,
-}
-
 fn json(value: &impl Serialize) -> Arc<str> {
     // Shapes of our own have text for keys.
     serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned()).into()
 }
 
-impl Live {
-    /// The whole state, put into its form once.
-    pub(super) fn snapshot(&self, seen: &Seen) -> Arc<str> {
-        seen.renditions.json.get_or_init(|| json(&self.state(seen, true))).clone()
+/// For programs.
+pub(super) struct Json;
+
+impl Form for Json {
+    fn snapshot(&self, live: &Live, seen: &Seen) -> Vec<Message> {
+        let data = seen.renditions.json.get_or_init(|| json(&live.state(seen, true))).clone();
+        vec![Message { event: "snapshot", data }]
     }
 
-    /// An update, put into its form once; none for what isn't told.
-    pub(super) fn render(&self, update: &Update) -> Option<Rendered> {
+    fn update(&self, live: &Live, update: &Update) -> Vec<Message> {
         let event = match &update.what {
             What::State(_) => "state",
             What::Kill(_) => "kill",
@@ -195,17 +192,24 @@ impl Live {
             What::End(_) => "end",
         };
         let rendition = || match &update.what {
-            What::State(seen) | What::End(seen) => json(&self.state(seen, false)),
-            What::Kill(kill) => json(&self.kill(kill)),
+            What::State(seen) | What::End(seen) => json(&live.state(seen, false)),
+            What::Kill(kill) => json(&live.kill(kill)),
             // What a side says to itself is nobody else's business while it plays: the number is told, not the words.
             What::Chat(line) if line.team_only => json(&serde_json::json!({ "team_only": true })),
-            What::Chat(line) => json(&self.chat(line)),
-            What::Objective(line) => json(&self.objective(line)),
+            What::Chat(line) => json(&live.chat(line)),
+            What::Objective(line) => json(&live.objective(line)),
             What::Round(line) => json(&round(line)),
         };
-        Some(Rendered { event, json: update.renditions.json.get_or_init(rendition).clone() })
+        vec![Message { event, data: update.renditions.json.get_or_init(rendition).clone() }]
     }
 
+    fn list(&self, list: &LiveList, renditions: &Renditions) -> Message {
+        let data = renditions.json.get_or_init(|| json(list)).clone();
+        Message { event: "snapshot", data }
+    }
+}
+
+impl Live {
     /// A match as it stands.
     pub fn state(&self, seen: &Seen, with_kills: bool) -> LiveState {
         let board = &seen.board;
@@ -275,7 +279,8 @@ impl Live {
         players
     }
 
-    fn kill(&self, kill: &KillLine) -> LiveKill {
+    /// A line of the kill feed.
+    pub fn kill(&self, kill: &KillLine) -> LiveKill {
         LiveKill {
             t: seconds(kill.at_ms),
             at: time(kill.event_at).unwrap_or_default(),

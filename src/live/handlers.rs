@@ -8,8 +8,8 @@ use mohaa_actors::live::LiveFeed;
 use utoipa::OpenApi;
 use uuid::Uuid;
 
-use super::answers::{LiveKill, LiveList, LiveState};
-use super::{Live, stream};
+use super::Live;
+use super::answers::{Json, LiveKill, LiveList, LiveState};
 use crate::access::{Anyone, Route, get};
 use crate::http::{ApiError, ErrorBody};
 use crate::stats::Stats;
@@ -26,11 +26,6 @@ pub fn routes() -> Vec<Route> {
     vec![get("/api/v1/live", list), get("/api/v1/live/{matchId}", of_match)]
 }
 
-/// Where a stream goes on that was broken off.
-fn position(request: &HttpRequest) -> Option<(u64, u64)> {
-    request.headers().get("Last-Event-ID")?.to_str().ok().and_then(stream::parse_id)
-}
-
 /// The list of live matches
 ///
 /// A stream of Server-Sent Events: `snapshot` with the whole list, whenever it has changed. `id` is `<epoch>-<n>`.
@@ -42,7 +37,7 @@ fn position(request: &HttpRequest) -> Option<(u64, u64)> {
     responses((status = 200, description = "The stream", body = LiveList, content_type = "text/event-stream"))
 )]
 pub async fn list(_: Anyone, request: HttpRequest, live: Data<Live>) -> HttpResponse {
-    stream::answer(stream::of_list(&live, position(&request)))
+    live.stream_list(&request, Arc::new(Json))
 }
 
 /// A match as it is played
@@ -73,7 +68,7 @@ pub async fn of_match(
 ) -> Result<HttpResponse, ApiError> {
     let feed = live.find(&id)?;
     live.learn_server(&stats, feed.server_id).await;
-    Ok(stream::answer(stream::of_match(Live::clone(&live), feed, position(&request))))
+    Ok(live.stream_match(&request, feed, Arc::new(Json)))
 }
 
 impl Live {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mohaa_actors::live::Renditions;
+
 use super::Live;
 use super::answers::LiveList;
 use crate::stats::Stats;
@@ -15,7 +17,7 @@ pub(super) struct ListUpdate {
     pub epoch: u64,
     pub number: u64,
     pub list: LiveList,
-    pub json: Arc<str>,
+    pub renditions: Renditions,
 }
 
 impl ListUpdate {
@@ -24,7 +26,7 @@ impl ListUpdate {
             epoch: rand::random::<u32>().into(),
             number: 0,
             list: LiveList { matches: Vec::new() },
-            json: r#"{"matches":[]}"#.into(),
+            renditions: Renditions::default(),
         }
     }
 }
@@ -48,8 +50,8 @@ pub(super) async fn keep(live: Live, stats: Stats) {
             if last.list == list {
                 return false;
             }
-            let json = serde_json::to_string(&list).unwrap_or_default().into();
-            *last = Arc::new(ListUpdate { epoch: last.epoch, number: last.number + 1, list, json });
+            let (epoch, number, renditions) = (last.epoch, last.number + 1, Renditions::default());
+            *last = Arc::new(ListUpdate { epoch, number, list, renditions });
             true
         });
         tokio::time::sleep(AT_MOST_EVERY).await;

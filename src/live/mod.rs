@@ -10,6 +10,7 @@ mod stream;
 
 pub use answers::{ListedLiveMatch, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
+pub use stream::{Form, Message};
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -46,6 +47,11 @@ impl Live {
     /// Keeps the list of live matches, for ever.
     pub async fn keep_list(self, stats: Stats) {
         list::keep(self, stats).await;
+    }
+
+    /// The matches that are being played.
+    pub fn list_now(&self) -> LiveList {
+        self.list.borrow().list.clone()
     }
 
     /// Ends every stream.

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, ContentEncoding};
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{Stream, unfold};
-use mohaa_actors::live::{LiveFeed, Since};
+use mohaa_actors::live::{LiveFeed, Renditions, Seen, Since, Update, What};
 use tokio::sync::watch;
 
 use super::Live;
+use super::answers::LiveList;
 
 /// Whoever hears nothing for longer is cut off: proxies wait for a minute.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
@@ -20,14 +21,53 @@ const HEARTBEAT: &str = ": still here\n\n";
 /// How long a browser waits before it comes back.
 const RETRY: &str = "retry: 2000\n\n";
 
+/// One message of a stream.
+pub struct Message {
+    pub event: &'static str,
+    pub data: Arc<str>,
+}
+
+/// How updates are written: as JSON for programs, as parts of pages for browsers. What is the same for all viewers is made
+/// once ([`Renditions`]).
+pub trait Form: 'static {
+    /// The whole state.
+    fn snapshot(&self, live: &Live, seen: &Seen) -> Vec<Message>;
+
+    /// Nothing for what isn't shown.
+    fn update(&self, live: &Live, update: &Update) -> Vec<Message>;
+
+    fn list(&self, list: &LiveList, renditions: &Renditions) -> Message;
+}
+
 /// `<epoch>-<n>`, as it was sent.
-pub(super) fn parse_id(text: &str) -> Option<(u64, u64)> {
+fn parse_id(text: &str) -> Option<(u64, u64)> {
     let (epoch, number) = text.trim().split_once('-')?;
     Some((epoch.parse().ok()?, number.parse().ok()?))
 }
 
-/// An answer that goes on.
-pub(super) fn answer(events: impl Stream<Item = Result<Bytes, Infallible>> + 'static) -> HttpResponse {
+/// Where a stream goes on that was broken off.
+fn position(request: &HttpRequest) -> Option<(u64, u64)> {
+    request.headers().get("Last-Event-ID")?.to_str().ok().and_then(parse_id)
+}
+
+impl Live {
+    /// A match as an answer that goes on until its end.
+    pub fn stream_match(
+        &self,
+        request: &HttpRequest,
+        feed: Arc<LiveFeed>,
+        form: Arc<dyn Form>,
+    ) -> HttpResponse {
+        answer(of_match(self.clone(), feed, form, position(request)))
+    }
+
+    /// The list of matches as an answer that goes on.
+    pub fn stream_list(&self, request: &HttpRequest, form: Arc<dyn Form>) -> HttpResponse {
+        answer(of_list(self, form, position(request)))
+    }
+}
+
+fn answer(events: impl Stream<Item = Result<Bytes, Infallible>> + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -37,9 +77,13 @@ pub(super) fn answer(events: impl Stream<Item = Result<Bytes, Infallible>> + 'st
         .streaming(events)
 }
 
-fn message(out: &mut String, event: &str, (epoch, number): (u64, u64), data: &str) {
+fn write(out: &mut String, (epoch, number): (u64, u64), message: &Message) {
     // Writing to a text can't fail.
-    let _ = write!(out, "id: {epoch}-{number}\nevent: {event}\ndata: {data}\n\n");
+    let _ = write!(out, "id: {epoch}-{number}\nevent: {}\n", message.event);
+    for line in message.data.split('\n') {
+        let _ = writeln!(out, "data: {line}");
+    }
+    out.push('\n');
 }
 
 /// Waits for news; false when the stream is to end.
@@ -54,6 +98,7 @@ async fn wait<T>(news: &mut watch::Receiver<T>, ends: &mut watch::Receiver<bool>
 struct MatchViewer {
     live: Live,
     feed: Arc<LiveFeed>,
+    form: Arc<dyn Form>,
     position: Option<(u64, u64)>,
     news: watch::Receiver<(u64, u64)>,
     ends: watch::Receiver<bool>,
@@ -62,13 +107,14 @@ struct MatchViewer {
 }
 
 /// The updates of one match, from behind this position; it ends behind `end`.
-pub(super) fn of_match(
+fn of_match(
     live: Live,
     feed: Arc<LiveFeed>,
+    form: Arc<dyn Form>,
     position: Option<(u64, u64)>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let (news, ends) = (feed.newest(), live.ends.subscribe());
-    let viewer = MatchViewer { live, feed, position, news, ends, begins: true, is_over: false };
+    let viewer = MatchViewer { live, feed, form, position, news, ends, begins: true, is_over: false };
     unfold(viewer, |mut viewer| async move {
         if viewer.is_over {
             return None;
@@ -86,7 +132,7 @@ pub(super) fn of_match(
             match wait(&mut viewer.news, &mut viewer.ends).await {
                 None => return None,
                 Some(true) => {}
-                Some(false) => return Some((Ok(Bytes::from_static(HEARTBEAT.as_bytes())), viewer)),
+                Some(false) => out.push_str(HEARTBEAT),
             }
         }
     })
@@ -98,18 +144,18 @@ impl MatchViewer {
         match self.feed.since(self.position) {
             Since::Snapshot { epoch, number, seen } => {
                 self.position = Some((epoch, number));
-                message(out, "snapshot", (epoch, number), &self.live.snapshot(&seen));
-                if seen.ended_at.is_some() {
-                    self.is_over = true;
+                for message in self.form.snapshot(&self.live, &seen) {
+                    write(out, (epoch, number), &message);
                 }
+                self.is_over = seen.ended_at.is_some();
             }
             Since::Updates { epoch, updates } => {
                 for update in updates {
                     self.position = Some((epoch, update.number));
-                    if let Some(rendered) = self.live.render(&update) {
-                        message(out, rendered.event, (epoch, update.number), &rendered.json);
-                        self.is_over |= rendered.event == "end";
+                    for message in self.form.update(&self.live, &update) {
+                        write(out, (epoch, update.number), &message);
                     }
+                    self.is_over |= matches!(update.what, What::End(_));
                 }
             }
         }
@@ -117,12 +163,13 @@ impl MatchViewer {
 }
 
 /// The list of live matches, whole whenever it has changed.
-pub(super) fn of_list(
+fn of_list(
     live: &Live,
+    form: Arc<dyn Form>,
     position: Option<(u64, u64)>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
-    let state = (live.list.subscribe(), live.ends.subscribe(), position, true);
-    unfold(state, |(mut news, mut ends, mut position, mut begins)| async move {
+    let state = (live.list.subscribe(), live.ends.subscribe(), form, position, true);
+    unfold(state, |(mut news, mut ends, form, mut position, mut begins)| async move {
         let mut out = String::new();
         if std::mem::take(&mut begins) {
             out.push_str(RETRY);
@@ -131,18 +178,16 @@ pub(super) fn of_list(
             let update = news.borrow_and_update().clone();
             if position != Some((update.epoch, update.number)) {
                 position = Some((update.epoch, update.number));
-                message(&mut out, "snapshot", (update.epoch, update.number), &update.json);
+                let message = form.list(&update.list, &update.renditions);
+                write(&mut out, (update.epoch, update.number), &message);
             }
             if !out.is_empty() {
-                return Some((Ok(Bytes::from(out)), (news, ends, position, begins)));
+                return Some((Ok(Bytes::from(out)), (news, ends, form, position, begins)));
             }
             match wait(&mut news, &mut ends).await {
                 None => return None,
                 Some(true) => {}
-                Some(false) => {
-                    let heartbeat = Bytes::from_static(HEARTBEAT.as_bytes());
-                    return Some((Ok(heartbeat), (news, ends, position, begins)));
-                }
+                Some(false) => out.push_str(HEARTBEAT),
             }
         }
     })

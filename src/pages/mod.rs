@@ -8,6 +8,7 @@ mod account;
 mod admin;
 mod api_docs;
 mod filters;
+mod live;
 mod login_link;
 mod notice;
 mod routes;
@@ -86,6 +87,12 @@ impl Pages {
         let mut whole = Context::from_serialize(context).map_err(ApiError::internal)?;
         whole.insert("page", head);
         self.tera.render(template, &whole).map_err(ApiError::internal)
+    }
+
+    /// A part of a page.
+    fn fragment(&self, template: &str, context: &Value) -> Result<String, ApiError> {
+        let context = Context::from_serialize(context).map_err(ApiError::internal)?;
+        self.tera.render(template, &context).map_err(ApiError::internal)
     }
 
     /// A page as an answer.
@@ -192,6 +199,10 @@ pub fn routes() -> Vec<Route> {
         get("/", routes::home),
         get("/leaderboard", routes::leaderboard),
         get("/players/{id}", routes::player),
+        get("/live", live::list),
+        get("/live/stream", live::list_stream),
+        get("/live/{id}", live::of_match),
+        get("/live/{id}/stream", live::match_stream),
         get("/matches", routes::matches),
         get("/matches/{id}", routes::match_detail),
         get("/login", sign_in::login),

@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use super::filters::game_type_label;
 use crate::http::ApiError;
 use crate::http::query::Paging;
+use crate::live::LiveState;
 use crate::stats::Period;
 use crate::stats::answers::{MatchAnswer, MatchSummary};
 
@@ -47,6 +48,13 @@ pub(super) fn match_detail(found: &MatchAnswer) -> Result<Value, ApiError> {
     Ok(value)
 }
 
+/// A live match.
+pub(super) fn live_state(state: &LiveState) -> Result<Value, ApiError> {
+    let mut value = with_raw_names(state)?;
+    take_sides_out(&mut value);
+    Ok(value)
+}
+
 /// Where nobody fights for a side there is neither a score nor a winner to show, and players stand in one list: their
 /// teams are only the colours of their coats.
 fn take_sides_out(summary: &mut Value) {
@@ -56,8 +64,10 @@ fn take_sides_out(summary: &mut Value) {
     for side_of in ["allies_score", "axis_score", "winning_team"] {
         summary[side_of] = Value::Null;
     }
-    for player in summary.get_mut("scoreboard").and_then(Value::as_array_mut).into_iter().flatten() {
-        player["team"] = Value::Null;
+    for list in ["scoreboard", "players"] {
+        for player in summary.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            player["team"] = Value::Null;
+        }
     }
 }
 

@@ -1,0 +1,128 @@
+//! `/live` and `/live/{match}`: the pages, and the streams of their parts as HTML.
+
+use std::sync::Arc;
+
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use mohaa_actors::live::{Renditions, Seen, Update, What};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{Pages, view};
+use crate::access::Anyone;
+use crate::http::ApiError;
+use crate::live::{Form, Live, LiveList, Message};
+
+type Page = Result<HttpResponse, ApiError>;
+
+pub(super) async fn list(viewer: Anyone, request: HttpRequest, pages: Data<Pages>, live: Data<Live>) -> Page {
+    let context = json!({ "list": view::with_raw_names(&live.list_now())? });
+    pages.page(&request, viewer, "live/list.html", "Live now", &context).await
+}
+
+pub(super) async fn of_match(
+    viewer: Anyone,
+    request: HttpRequest,
+    pages: Data<Pages>,
+    live: Data<Live>,
+    id: Path<String>,
+) -> Page {
+    let Ok(feed) = live.find(&id) else {
+        // It is over, or never was: its statistics say so.
+        let location = format!("/matches/{}", utf8_percent_encode(&id, NON_ALPHANUMERIC));
+        return Ok(HttpResponse::SeeOther().insert_header((LOCATION, location)).finish());
+    };
+    live.learn_server(&pages.stats, feed.server_id).await;
+    let state = live.state(&feed.seen(), true);
+    let title = state.map_name.clone().unwrap_or_else(|| "Live match".to_owned());
+    let context = json!({ "state": view::live_state(&state)? });
+    pages.page(&request, viewer, "live/match.html", &title, &context).await
+}
+
+pub(super) async fn list_stream(
+    _: Anyone,
+    request: HttpRequest,
+    pages: Data<Pages>,
+    live: Data<Live>,
+) -> HttpResponse {
+    live.stream_list(&request, Arc::new(Html(pages)))
+}
+
+pub(super) async fn match_stream(
+    _: Anyone,
+    request: HttpRequest,
+    pages: Data<Pages>,
+    live: Data<Live>,
+    id: Path<String>,
+) -> Page {
+    let feed = live.find(&id)?;
+    live.learn_server(&pages.stats, feed.server_id).await;
+    Ok(live.stream_match(&request, feed, Arc::new(Html(pages))))
+}
+
+/// Parts of pages.
+struct Html(Data<Pages>);
+
+impl Html {
+    fn part(&self, template: &str, context: &Value) -> Arc<str> {
+        match self.0.fragment(template, context) {
+            Ok(html) => html.into(),
+            Err(error) => {
+                tracing::error!(cause = ?error.cause(), template, "a part of a live page can't be rendered");
+                "".into()
+            }
+        }
+    }
+
+    fn board(&self, live: &Live, seen: &Seen) -> Arc<str> {
+        let html = || {
+            let state = view::live_state(&live.state(seen, false)).unwrap_or_default();
+            self.part("live/board.html", &json!({ "state": state }))
+        };
+        seen.renditions.html.get_or_init(html).clone()
+    }
+}
+
+impl Form for Html {
+    fn snapshot(&self, live: &Live, seen: &Seen) -> Vec<Message> {
+        let state = view::live_state(&live.state(seen, true)).unwrap_or_default();
+        let mut messages = vec![
+            Message {
+                event: "kills",
+                data: self.part("live/kills.html", &json!({ "kills": state["kills"] })),
+            },
+            Message { event: "board", data: self.board(live, seen) },
+        ];
+        if seen.ended_at.is_some() {
+            messages.push(Message { event: "end", data: "".into() });
+        }
+        messages
+    }
+
+    fn update(&self, live: &Live, update: &Update) -> Vec<Message> {
+        match &update.what {
+            What::State(seen) => vec![Message { event: "board", data: self.board(live, seen) }],
+            What::End(seen) => vec![
+                Message { event: "board", data: self.board(live, seen) },
+                Message { event: "end", data: "".into() },
+            ],
+            What::Kill(kill) => {
+                let html = || {
+                    let kill = view::with_raw_names(&live.kill(kill)).unwrap_or_default();
+                    self.part("live/kill.html", &json!({ "kill": kill }))
+                };
+                vec![Message { event: "kill", data: update.renditions.html.get_or_init(html).clone() }]
+            }
+            What::Chat(_) | What::Objective(_) | What::Round(_) => Vec::new(),
+        }
+    }
+
+    fn list(&self, list: &LiveList, renditions: &Renditions) -> Message {
+        let html = || {
+            let list = view::with_raw_names(list).unwrap_or_default();
+            self.part("live/matches.html", &json!({ "list": list }))
+        };
+        Message { event: "list", data: renditions.html.get_or_init(html).clone() }
+    }
+}

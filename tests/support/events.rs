@@ -33,7 +33,9 @@ pub struct EventStream {
 impl EventStream {
     /// Opens a stream, behind an id if there is one.
     pub async fn open(url: &str, last_event_id: Option<&str>) -> Self {
-        let mut request = mohaa_stats::simulate::courier::client().unwrap().get(url);
+        // Without a limit of time: a stream goes on.
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut request = client.get(url);
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }

@@ -164,14 +164,16 @@ impl MatchActor {
 
     fn fold(&mut self, delivery: &Delivery, tells: bool) {
         let match_id = self.estate.match_id;
-        let of_match = delivery.events.iter().zip(delivery.stamps.iter());
-        for (event, stamp) in of_match.filter(|(_, stamp)| stamp.match_id == match_id) {
+        let of_match = || {
+            delivery.events.iter().zip(delivery.stamps.iter()).filter(|(_, stamp)| stamp.match_id == match_id)
+        };
+        if let Some((_, stamp)) = of_match().next() {
             self.is_changed = true;
             self.through_seq = self.through_seq.max(stamp.spool_seq);
-            let happening = self.live.fold(self.estate.spool_id, event, stamp);
-            if let (true, Some(happening)) = (tells, happening) {
-                self.tell(happening);
-            }
+        }
+        let happenings = self.live.fold_all(self.estate.spool_id, of_match());
+        if tells {
+            happenings.into_iter().for_each(|happening| self.tell(happening));
         }
     }
 

@@ -75,44 +75,75 @@ impl LiveMatch {
 
     /// Folds an event in; gives what viewers are told of by itself. Does nothing for one that was folded before.
     pub fn fold(&mut self, spool_id: Uuid, event: &Event, stamp: &Stamp) -> Option<Happening> {
-        let position = Position { spool_seq: stamp.spool_seq, spool_index: stamp.spool_index };
-        if self.folded.get(&spool_id).is_some_and(|newest| *newest >= position) {
-            return None;
-        }
-        self.folded.insert(spool_id, position);
-        self.last_received_at = self.last_received_at.max(stamp.received_at);
-        if self.source_match_id.is_empty() && !event.source_match_id.is_empty() {
-            self.source_match_id = event.source_match_id.chars().take(200).collect();
-        }
-        let moment = Moment::of(event, stamp, self.newest_ms);
-        // A level's clock that begins anew is that of a restart within the match: it goes on from there.
-        if moment.at_ms < self.newest_ms - DISORDER_MS {
-            self.settled.count(&moment);
-            self.board = None;
-            return None;
-        }
-        let is_newest = self.pending.last().is_none_or(|last| last.at_ms <= moment.at_ms);
-        self.newest_ms = self.newest_ms.max(moment.at_ms);
-        let happening = match is_newest {
-            true => {
-                let happening = self.board_mut().apply(&moment);
-                self.pending.push(moment);
-                happening
+        self.fold_all(spool_id, std::iter::once((event, stamp))).pop()
+    }
+
+    /// Folds events in, one after the other, with the work of putting them in order done once for all of them.
+    pub fn fold_all<'a>(
+        &mut self,
+        spool_id: Uuid,
+        events: impl Iterator<Item = (&'a Event, &'a Stamp)>,
+    ) -> Vec<Happening> {
+        let known = self.pending.len();
+        let mut is_in_order = true;
+        for (event, stamp) in events {
+            let position = Position { spool_seq: stamp.spool_seq, spool_index: stamp.spool_index };
+            if self.folded.get(&spool_id).is_some_and(|newest| *newest >= position) {
+                continue;
             }
-            false => {
-                let at = self.pending.partition_point(|pending| pending.at_ms <= moment.at_ms);
-                self.pending.insert(at, moment);
+            self.folded.insert(spool_id, position);
+            self.last_received_at = self.last_received_at.max(stamp.received_at);
+            if self.source_match_id.is_empty() && !event.source_match_id.is_empty() {
+                self.source_match_id = event.source_match_id.chars().take(200).collect();
+            }
+            let moment = Moment::of(event, stamp, self.newest_ms);
+            if moment.at_ms < self.newest_ms - DISORDER_MS {
+                self.settled.count(&moment);
                 self.board = None;
-                self.happening_at(at)
+                continue;
             }
+            is_in_order &= self.pending.last().is_none_or(|last| last.at_ms <= moment.at_ms);
+            self.newest_ms = self.newest_ms.max(moment.at_ms);
+            self.pending.push(moment);
+        }
+        let happenings = match is_in_order {
+            true => {
+                let mut board = self.board.take().unwrap_or_else(|| self.board_through(known));
+                let happenings =
+                    self.pending[known..].iter().filter_map(|moment| board.apply(moment)).collect();
+                self.board = Some(board);
+                happenings
+            }
+            false => self.put_in_order(known),
         };
         self.settle();
-        happening
+        happenings
+    }
+
+    /// Puts the moments behind the `known` ones where they belong.
+    fn put_in_order(&mut self, known: usize) -> Vec<Happening> {
+        let mut numbered: Vec<(bool, Moment)> =
+            self.pending.drain(..).enumerate().map(|(number, moment)| (number >= known, moment)).collect();
+        // Stable: of equal moments the one that came first.
+        numbered.sort_by_key(|(_, moment)| moment.at_ms);
+        let mut board = Box::new(self.settled.clone());
+        let mut happenings = Vec::new();
+        for (is_new, moment) in numbered {
+            let happening = board.apply(&moment);
+            happenings.extend(happening.filter(|_| is_new));
+            self.pending.push(moment);
+        }
+        self.board = Some(board);
+        happenings
     }
 
     /// What is to be seen.
     pub fn board(&mut self) -> &Board {
-        self.board_mut()
+        if self.board.is_none() {
+            self.board = Some(self.board_through(self.pending.len()));
+        }
+        // It was made above.
+        self.board.as_deref().unwrap_or(&self.settled)
     }
 
     /// The newest position that was folded of a spool.
@@ -120,25 +151,13 @@ impl LiveMatch {
         self.folded.get(&spool_id).copied()
     }
 
-    fn board_mut(&mut self) -> &mut Board {
-        let (settled, pending) = (&self.settled, &self.pending);
-        self.board.get_or_insert_with(|| {
-            let mut board = Box::new(settled.clone());
-            for moment in pending {
-                board.apply(moment);
-            }
-            board
-        })
-    }
-
-    /// What the pending moment at this place has brought, in its order.
-    fn happening_at(&self, at: usize) -> Option<Happening> {
-        let mut board = self.settled.clone();
-        let mut happening = None;
-        for moment in self.pending.iter().take(at + 1) {
-            happening = board.apply(moment);
+    /// The settled board with so many pending moments on top.
+    fn board_through(&self, count: usize) -> Box<Board> {
+        let mut board = Box::new(self.settled.clone());
+        for moment in self.pending.iter().take(count) {
+            board.apply(moment);
         }
-        happening
+        board
     }
 
     fn settle(&mut self) {

@@ -101,6 +101,24 @@ proptest! {
     }
 
     #[test]
+    fn however_events_are_bundled_the_board_is_the_same_and_each_happening_is_told_once(
+        events in streams(),
+        delays in proptest::collection::vec(any::<u16>(), 1..50),
+        size in 1_usize..40,
+    ) {
+        let events = shuffled(&stamped(&events), &delays);
+        let mut one_by_one = LiveMatch::new(events[0].1.match_id, SERVER);
+        let told = events.iter().filter(|(event, stamp)| one_by_one.fold(SPOOL, event, stamp).is_some()).count();
+        let mut bundled = LiveMatch::new(events[0].1.match_id, SERVER);
+        let told_bundled: usize = events
+            .chunks(size)
+            .map(|chunk| bundled.fold_all(SPOOL, chunk.iter().map(|(event, stamp)| (event, stamp))).len())
+            .sum();
+        prop_assert_eq!(one_by_one.board(), bundled.board());
+        prop_assert_eq!(told, told_bundled);
+    }
+
+    #[test]
     fn what_was_folded_before_changes_nothing(events in streams(), from in 0_usize..120, to in 0_usize..120) {
         let events = stamped(&events);
         let (from, to) = (from.min(events.len()), to.min(events.len()));

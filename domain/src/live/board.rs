@@ -209,7 +209,7 @@ impl Board {
             Some(self.started_at.map_or(moment.event_at, |started_at| started_at.min(moment.event_at)));
         let is_newest = moment.event_at >= self.updated_at;
         self.updated_at = self.updated_at.max(moment.event_at);
-        if !moment.map_name.is_empty() {
+        if !moment.map_name.is_empty() && self.map_name != moment.map_name {
             self.map_name = moment.map_name.clone();
         }
         if moment.game_type != GameType::Unknown {
@@ -230,9 +230,7 @@ impl Board {
                 self.winning_team = moment.winning_team;
             }
         }
-        self.count_presence(moment);
-        self.count_player(moment);
-        self.count_target(moment);
+        self.count_people(moment);
         if let (EventType::Heartbeat, Some(counted)) = (moment.event_type, moment.player_count) {
             self.counted = Some(CountedPlayers { counted: i64::from(counted), since: 0 });
         }
@@ -248,24 +246,16 @@ impl Board {
         }
     }
 
-    fn count_presence(&mut self, moment: &Moment) {
-        let leaves = moment.event_type == EventType::Disconnect;
+    fn count_people(&mut self, moment: &Moment) {
+        let is_present = moment.event_type != EventType::Disconnect;
         let mut changes = 0;
-        for who in [&moment.player, &moment.target] {
-            self.with_player(who, |player| {
-                let is_present = !leaves;
-                changes += i64::from(is_present) - i64::from(player.present);
-                player.present = is_present;
-                player.alive &= is_present;
-            });
-        }
-        if let Some(counted) = &mut self.counted {
-            counted.since += changes;
-        }
-    }
-
-    fn count_player(&mut self, moment: &Moment) {
+        let mut note_presence = |player: &mut PlayerLine| {
+            changes += i64::from(is_present) - i64::from(player.present);
+            player.present = is_present;
+            player.alive &= is_present;
+        };
         self.with_player(&moment.player, |player| {
+            note_presence(player);
             player.kills += u32::from(moment.kill_kind == KillKind::Kill);
             player.headshots += u32::from(moment.headshot);
             player.team_kills += u32::from(moment.kill_kind == KillKind::TeamKill);
@@ -280,16 +270,14 @@ impl Board {
                 _ => {}
             }
         });
-    }
-
-    fn count_target(&mut self, moment: &Moment) {
-        if moment.kill_kind == KillKind::None {
-            return;
-        }
         self.with_player(&moment.target, |target| {
-            target.deaths += 1;
+            note_presence(target);
+            target.deaths += u32::from(moment.kill_kind != KillKind::None);
             target.suicides += u32::from(moment.kill_kind == KillKind::Suicide);
         });
+        if let Some(counted) = &mut self.counted {
+            counted.since += changes;
+        }
     }
 
     fn count_momentum(&mut self, moment: &Moment) {
@@ -414,21 +402,32 @@ impl Board {
 
     /// Changes a player's line; the environment has none.
     fn with_player(&mut self, who: &Who, change: impl FnOnce(&mut PlayerLine)) {
-        if who.is_nobody()
-            || (self.players.len() >= MAX_PLAYERS && !self.players.contains_key(&who.player_id))
-        {
+        if who.is_nobody() {
             return;
         }
-        let player = self.players.entry(who.player_id.clone()).or_default();
-        if !who.name.is_empty() {
-            player.name = who.name.clone();
+        if let Some(player) = self.players.get_mut(&who.player_id) {
+            return player.note(who, change);
+        }
+        if self.players.len() < MAX_PLAYERS {
+            let guest = is_guest_id(&who.player_id);
+            let mut player = PlayerLine { guest, ..PlayerLine::default() };
+            player.note(who, change);
+            self.players.insert(who.player_id.clone(), player);
+        }
+    }
+}
+
+impl PlayerLine {
+    /// What an event says of a player, whatever it is about.
+    fn note(&mut self, who: &Who, change: impl FnOnce(&mut PlayerLine)) {
+        if !who.name.is_empty() && self.name != who.name {
+            self.name = who.name.clone();
         }
         if who.team != Team::Unknown {
-            player.team = who.team;
+            self.team = who.team;
         }
-        player.bot |= who.bot;
-        player.guest = is_guest_id(&who.player_id);
-        change(player);
+        self.bot |= who.bot;
+        change(self);
     }
 }
 

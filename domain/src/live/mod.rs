@@ -32,7 +32,7 @@ use crate::event::{Event, Millis, Stamp};
 /// Disorder that leaves no trace, in milliseconds of the level's clock.
 pub const DISORDER_MS: i64 = 5_000;
 /// Pending moments: a full server sends some five hundred in that time. Beyond, the oldest are settled early.
-const MAX_PENDING: usize = 4_096;
+const MAX_PENDING: usize = 1_024;
 
 /// Where an event stands: its spool, the record there, and its place in that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -101,7 +101,7 @@ async fn scripts_are_understood_however_they_write_a_registration() {
         (b" {\"name\":\"J\xe4ger\",\"ip_address\":\"1.2.3.6\",\"port\":\"12203\"}\0", "Jäger"),
         (b"{\"name\":\"\\u0007Bell\",\"ip_address\":\"1.2.3.7\"}", "Bell"),
         (br#"{"ip_address":"1.2.3.8","port":"12203"}"#, "1.2.3.8:12203"),
-        (b"", "Unnamed server"),
+        (br#"{"port":"12203"}"#, "Unnamed server"),
     ];
     let (_, admin) = service.add_user("Admin", Role::Admin).await;
     for (body, name) in bodies {
@@ -109,7 +109,7 @@ async fn scripts_are_understood_however_they_write_a_registration() {
         let (server_id, _) = registered(&reply);
         assert_eq!(listed(&service, &admin, server_id).await["name"], name);
     }
-    for wrong in [json!({"name": "x", "port": "70000"}), json!({"name": "x", "port": "port"})] {
+    for wrong in [json!({"name": "x", "port": "70000"}), json!({"name": "x", "port": "port"}), json!({})] {
         register(&service, &wrong).await.assert_refused(422, "validation_failed");
     }
     service.stop().await;

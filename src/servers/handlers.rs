@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
-use super::keys::make_server_key;
+use super::keys::{make_server_key, split_key};
 use super::registration::{RegisterError, Registration, register};
 use super::store::{
     ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
@@ -378,17 +378,28 @@ impl TextOrNumber {
 }
 
 impl RegisterBody {
+    fn has_key(&self) -> bool {
+        matches!(&self.name, TextOrNumber::Text(name) if split_key(name).1.is_some())
+    }
+
     fn read(self, source: std::net::IpAddr) -> Result<Registration, ApiError> {
-        let address = self.ip_address.into_text();
+        let (name, address, port) =
+            (self.name.into_text(), self.ip_address.into_text(), self.port.into_text());
+        if name.is_empty() && address.is_empty() && port.is_empty() {
+            return Err(ApiError::invalid_field(
+                "name",
+                "send name, ip_address and port, as JSON or as a form",
+            ));
+        }
         if address.chars().count() > LONGEST_ADDRESS_CHARS || address.chars().any(char::is_control) {
             return Err(ApiError::invalid_field("ip_address", "is no address"));
         }
-        let port = match self.port.into_text().as_str() {
+        let port = match port.as_str() {
             "" | "0" => None,
             port => Some(port.parse().map_err(|_| ApiError::invalid_field("port", "must be 1 to 65535"))?),
         };
         let address = (!address.is_empty()).then_some(address);
-        Ok(Registration { source, name: self.name.into_text(), address, port })
+        Ok(Registration { source, name, address, port })
     }
 }
 
@@ -423,12 +434,13 @@ pub async fn register_server(
 ) -> Result<HttpResponse, ApiError> {
     guesses.check(&request)?;
     let body: RegisterBody = json_or_form(&body).unwrap_or_default();
+    // Who may not register is told so, whatever is wrong with what they say.
+    if **policy == RegistrationPolicy::Closed && !body.has_key() {
+        return Err(registration_closed());
+    }
     let registration = body.read(client.0)?;
     let added = register(&pool, **policy, &registration).await.map_err(|error| match error {
-        RegisterError::Closed => ApiError::forbidden(
-            "registration_closed",
-            "servers can't register by themselves here: ask the operator to add yours and set its token in the script",
-        ),
+        RegisterError::Closed => registration_closed(),
         RegisterError::Key => {
             guesses.count_wrong(&request);
             ApiError::forbidden(
@@ -446,6 +458,13 @@ pub async fn register_server(
     })?;
     let answer = ServerTokenAnswer { server_id: added.server_id, token: added.token.expose().to_owned() };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+fn registration_closed() -> ApiError {
+    ApiError::forbidden(
+        "registration_closed",
+        "servers can't register by themselves here: ask the operator to add yours and set its token in the script",
+    )
 }
 
 /// A server as admins see it.

@@ -2,9 +2,9 @@
 //!
 //! **Order.** Events arrive out of order: scripts collect them, and send each kind when they like. The level's clock
 //! orders them ([`Moment::at_ms`]; an event without level.time stands where the newest one did when it came). What
-//! is younger than [`DISORDER_MS`] is *pending* and may still be preceded; what is older is *settled*. The
-//! [`Board`] that is seen is the settled one with everything pending on top, so disorder within that time leaves no
-//! trace: feed, streaks, multi-kills and first blood are those of the right order. What comes later than that corrects
+//! is younger than [`DISORDER_MS`] may still be preceded; so the moments of some seconds are kept, with the [`Board`] as it
+//! was before them, and folded again when one comes that belongs between them. Disorder within that time therefore
+//! leaves no trace: feed, streaks, multi-kills and first blood are those of the right order. What comes later corrects
 //! the counts, and nothing that order decides.
 //!
 //! **Once.** Each event names itself by the spool that it is in, its sequence number and its place ([`Position`]). What
@@ -31,8 +31,8 @@ use crate::event::{Event, Millis, Stamp};
 
 /// Disorder that leaves no trace, in milliseconds of the level's clock.
 pub const DISORDER_MS: i64 = 5_000;
-/// Pending moments: a full server sends some five hundred in that time. Beyond, the oldest are settled early.
-const MAX_PENDING: usize = 1_024;
+/// A full server sends some five hundred moments in that time. Beyond, the oldest are settled early.
+const MAX_PENDING: usize = 2_048;
 
 /// Where an event stands: its spool, the record there, and its place in that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +47,7 @@ pub struct LiveMatch {
     pub match_id: Uuid,
     pub server_id: Uuid,
     pub source_match_id: String,
+    /// Before everything that is pending.
     settled: Board,
     /// In order; of equal moments the one that came first.
     pending: Vec<Moment>,
@@ -54,8 +55,22 @@ pub struct LiveMatch {
     folded: BTreeMap<Uuid, Position>,
     /// When the last event was received.
     pub last_received_at: Millis,
+    /// Up to which moment [`Self::middle`] goes.
+    middle_ms: i64,
+    /// `settled` with the first pending moments on top: what will be settled next, once nothing can come before its end
+    /// any more. So each moment is folded once, and the board copied every [`DISORDER_MS`].
+    #[serde(skip)]
+    middle: Option<Middle>,
+    /// `settled` with everything pending on top.
     #[serde(skip)]
     board: Option<Box<Board>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Middle {
+    board: Box<Board>,
+    /// Pending moments that are in it.
+    count: usize,
 }
 
 impl LiveMatch {
@@ -69,6 +84,8 @@ impl LiveMatch {
             newest_ms: 0,
             folded: BTreeMap::new(),
             last_received_at: Millis(0),
+            middle_ms: 0,
+            middle: None,
             board: None,
         }
     }
@@ -99,40 +116,46 @@ impl LiveMatch {
             let moment = Moment::of(event, stamp, self.newest_ms);
             if moment.at_ms < self.newest_ms - DISORDER_MS {
                 self.settled.count(&moment);
-                self.board = None;
+                (self.middle, self.board) = (None, None);
                 continue;
             }
             is_in_order &= self.pending.last().is_none_or(|last| last.at_ms <= moment.at_ms);
             self.newest_ms = self.newest_ms.max(moment.at_ms);
             self.pending.push(moment);
         }
-        let happenings = match is_in_order {
-            true => {
-                let mut board = self.board.take().unwrap_or_else(|| self.board_through(known));
+        let happenings = match (is_in_order, self.board.take()) {
+            (true, Some(mut board)) => {
                 let happenings =
                     self.pending[known..].iter().filter_map(|moment| board.apply(moment)).collect();
                 self.board = Some(board);
                 happenings
             }
-            false => self.put_in_order(known),
+            _ => self.fold_pending(known),
         };
         self.settle();
         happenings
     }
 
-    /// Puts the moments behind the `known` ones where they belong.
-    fn put_in_order(&mut self, known: usize) -> Vec<Happening> {
+    /// Folds everything pending anew, the moments behind the `known` ones put where they belong; gives what those have
+    /// brought.
+    fn fold_pending(&mut self, known: usize) -> Vec<Happening> {
         let mut numbered: Vec<(bool, Moment)> =
             self.pending.drain(..).enumerate().map(|(number, moment)| (number >= known, moment)).collect();
         // Stable: of equal moments the one that came first.
         numbered.sort_by_key(|(_, moment)| moment.at_ms);
         let mut board = Box::new(self.settled.clone());
         let mut happenings = Vec::new();
+        let mut middle = None;
         for (is_new, moment) in numbered {
+            if middle.is_none() && moment.at_ms > self.middle_ms {
+                middle = Some(Middle { board: board.clone(), count: self.pending.len() });
+            }
             let happening = board.apply(&moment);
             happenings.extend(happening.filter(|_| is_new));
             self.pending.push(moment);
         }
+        let count = self.pending.len();
+        self.middle = Some(middle.unwrap_or_else(|| Middle { board: board.clone(), count }));
         self.board = Some(board);
         happenings
     }
@@ -140,7 +163,7 @@ impl LiveMatch {
     /// What is to be seen.
     pub fn board(&mut self) -> &Board {
         if self.board.is_none() {
-            self.board = Some(self.board_through(self.pending.len()));
+            self.fold_pending(self.pending.len());
         }
         // It was made above.
         self.board.as_deref().unwrap_or(&self.settled)
@@ -151,21 +174,23 @@ impl LiveMatch {
         self.folded.get(&spool_id).copied()
     }
 
-    /// The settled board with so many pending moments on top.
-    fn board_through(&self, count: usize) -> Box<Board> {
-        let mut board = Box::new(self.settled.clone());
-        for moment in self.pending.iter().take(count) {
-            board.apply(moment);
-        }
-        board
-    }
-
+    /// Settles what nothing can precede any more.
     fn settle(&mut self) {
-        let settled_before = self.newest_ms - DISORDER_MS;
-        let by_age = self.pending.partition_point(|moment| moment.at_ms < settled_before);
-        let by_number = self.pending.len().saturating_sub(MAX_PENDING);
-        for moment in self.pending.drain(..by_age.max(by_number)) {
-            self.settled.apply(&moment);
+        if self.middle_ms <= self.newest_ms - DISORDER_MS
+            && let Some(Middle { board, count }) = self.middle.take()
+        {
+            self.settled = *board;
+            self.pending.drain(..count);
+            self.middle_ms = self.newest_ms;
+            let count = self.pending.len();
+            self.middle = self.board.clone().map(|board| Middle { board, count });
+        }
+        if self.pending.len() > MAX_PENDING {
+            for moment in self.pending.drain(..MAX_PENDING / 2) {
+                self.settled.apply(&moment);
+            }
+            self.middle = None;
+            self.fold_pending(self.pending.len());
         }
     }
 }

@@ -10,12 +10,17 @@ const MAX_TEXT_CHARS: usize = 200;
 
 /// Whom an event names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Who {
     /// Canonical id; `""` for the environment.
+    #[serde(skip_serializing_if = "is_default")]
     pub player_id: Text,
     /// As sent, `""` when not.
+    #[serde(skip_serializing_if = "is_default")]
     pub name: Text,
+    #[serde(skip_serializing_if = "is_default")]
     pub team: Team,
+    #[serde(skip_serializing_if = "is_default")]
     pub bot: bool,
 }
 
@@ -26,34 +31,59 @@ impl Who {
 }
 
 /// One event, as far as live state is concerned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Moment {
     /// Where it stands among the others, in milliseconds of the level's clock.
+    #[serde(skip_serializing_if = "is_default")]
     pub at_ms: i64,
+    #[serde(skip_serializing_if = "is_default")]
     pub event_at: Millis,
+    #[serde(skip_serializing_if = "is_default")]
     pub event_type: EventType,
+    #[serde(skip_serializing_if = "is_default")]
     pub player: Who,
+    #[serde(skip_serializing_if = "is_default")]
     pub target: Who,
     /// Slug.
+    #[serde(skip_serializing_if = "is_default")]
     pub weapon: Text,
+    #[serde(skip_serializing_if = "is_default")]
     pub kill_kind: KillKind,
+    #[serde(skip_serializing_if = "is_default")]
     pub headshot: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub hostile: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub hitloc: Text,
+    #[serde(skip_serializing_if = "is_default")]
     pub means_of_death: Text,
     /// Thousandths of a point.
+    #[serde(skip_serializing_if = "is_default")]
     pub damage: i64,
+    #[serde(skip_serializing_if = "is_default")]
     pub text: Text,
+    #[serde(skip_serializing_if = "is_default")]
     pub team_only: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub round_number: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub allies_score: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub axis_score: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub winning_team: Team,
+    #[serde(skip_serializing_if = "is_default")]
     pub player_count: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub max_clients: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub shots_fired: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub shots_hit: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub map_name: Text,
+    #[serde(skip_serializing_if = "is_default")]
     pub game_type: GameType,
 }
 
@@ -100,6 +130,11 @@ impl Moment {
             game_type: stamp.game_type,
         }
     }
+}
+
+/// Snapshots hold thousands of moments, most of which say little.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Milliseconds since the level was loaded, where an event says so.

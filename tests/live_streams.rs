@@ -255,14 +255,15 @@ async fn the_last_live_scoreboard_is_that_of_the_match_statistics() {
 
 #[actix_web::test]
 async fn a_flood_costs_viewers_a_moment_and_no_kill() {
-    let service = Service::start("live_flood").await;
+    let settings = [("WORKER_QUEUE_SIZE", "50000")];
+    let service = Service::start_with("live_flood", &settings, Surroundings::default()).await;
     send(&service, json!([kill(0.5, "1001", "1002")])).await;
     let mut viewer = follow(&service, None).await;
-    // More at once than a match's mailbox holds.
-    let requests = (0..8_u32).map(|request| {
-        let kills: Vec<Value> = (0..3_000_u32)
-            .map(|number| kill(f64::from(request * 3_000 + number) / 1_000.0, "1001", "1002"))
-            .collect();
+    // More at once than a match's mailbox holds, of the same seconds: whichever comes first, the clock never goes back
+    // by more than what is one load of a map.
+    let requests = (0..8).map(|_| {
+        let kills: Vec<Value> =
+            (0..3_000_u32).map(|number| kill(0.5 + f64::from(number) / 1_000.0, "1001", "1002")).collect();
         let client = service.client.clone();
         async move { client.send(json!(kills).to_string()).await.assert_batch(202, 3_000, &[]) }
     });
@@ -271,6 +272,10 @@ async fn a_flood_costs_viewers_a_moment_and_no_kill() {
         viewer.state_where(|state| state["players"][0]["kills"] == 24_001 && state["stale"] == false).await;
     assert_eq!(state.data["players"][1]["deaths"], 24_001);
     let metrics = service.client.settled().await;
+    assert!(
+        metrics.series(r#"mohaa_mailbox_rejected_total{actor="match"}"#) > 0.0,
+        "the flood was too small"
+    );
     assert_eq!(metrics.series(r#"mohaa_actor_restarts_total{actor="match"}"#), 0.0);
     service.stop().await;
 }

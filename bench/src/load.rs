@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::BenchError;
+use crate::traffic::at_level_time;
 use crate::yardstick;
 
 /// After a 429. Scripts don't come back at all; `Retry-After` would leave a connection idle for a whole round.
@@ -20,6 +21,8 @@ const INGEST_PATH: &str = "/api/v1/ingest/events";
 #[derive(Clone)]
 pub struct Stream {
     pub token: String,
+    /// When the match of the server began.
+    pub began: Instant,
     pub bodies: Arc<Vec<Bytes>>,
     pub events_per_body: usize,
 }
@@ -100,7 +103,8 @@ async fn one_connection(
             .header("X-Server-Token", &stream.token)
             // What the scripts label their JSON with.
             .header("Content-Type", "application/x-www-form-urlencoded");
-        let answer = connection.send(request, body.clone()).await?;
+        let body = at_level_time(body, stream.began.elapsed().as_secs_f64());
+        let answer = connection.send(request, body).await?;
         match answer.status {
             StatusCode::ACCEPTED if answer.body == expected.as_bytes() => {
                 result.latencies.push(sent_at.elapsed());

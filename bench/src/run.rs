@@ -79,9 +79,11 @@ impl Bench {
         for number in 0..traffic.len() {
             tokens.push(Service::add_server(&options.service, data_dir, &format!("bench {number}"))?);
         }
+        let began = Instant::now();
         let streams = |bodies: fn(&ServerTraffic) -> &Vec<Bytes>, events_per_body| -> Vec<Stream> {
             let of_server = |(server, token): (&ServerTraffic, &String)| Stream {
                 token: token.clone(),
+                began,
                 bodies: Arc::new(bodies(server).clone()),
                 events_per_body,
             };

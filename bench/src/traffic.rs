@@ -1,8 +1,8 @@
 //! Bodies as game servers of the third script generation post them: a full server of 32 players, half of them
 //! logged in, who walk, shoot, kill and die.
 //!
-//! Most values are text, as these scripts print them. level.time stays within seconds of one match, so that a loop
-//! over the same bodies remains in that match however often it repeats.
+//! Most values are text, as these scripts print them. Bodies are made once and sent over and over; level.time is
+//! written into them as they are sent ([`at_level_time`]), so that a match's clock runs on as a real one does.
 
 use std::fmt::Write;
 
@@ -16,9 +16,9 @@ pub const BATCH_EVENTS: usize = 20;
 const PLAYERS: usize = 32;
 const BATCHES: usize = 64;
 const SINGLES: usize = 512;
-/// Seconds of level.time in which all events of a loop happen.
-const FIRST_LEVEL_TIME: f64 = 30.0;
-const LOOP_SECONDS: f64 = 12.0;
+/// What stands before a level.time, which has [`CLOCK_BYTES`] bytes.
+const CLOCK_MARK: &[u8] = br#""timestamp": ""#;
+const CLOCK_BYTES: usize = 9;
 
 const NAMES: [&str; 16] = [
     "Hiroshi",
@@ -71,10 +71,26 @@ impl ServerTraffic {
     pub fn of_server(number: usize) -> Self {
         let mut battle = Battle::new(number);
         let prelude = battle.match_start();
-        let batches = (0..BATCHES).map(|index| battle.body(BATCH_EVENTS, index, BATCHES)).collect();
-        let singles = (0..SINGLES).map(|index| battle.body(1, index, SINGLES)).collect();
+        let batches = (0..BATCHES).map(|_| battle.body(BATCH_EVENTS)).collect();
+        let singles = (0..SINGLES).map(|_| battle.body(1)).collect();
         Self { prelude: Bytes::from(format!("[{prelude}]")), batches, singles }
     }
+}
+
+/// The body with this level.time, in seconds below 100,000, in each of its events.
+pub fn at_level_time(body: &Bytes, seconds: f64) -> Bytes {
+    let clock = level_time(seconds);
+    let mut body = body.to_vec();
+    let mut at = 0;
+    while let Some(found) = body[at..].windows(CLOCK_MARK.len()).position(|bytes| bytes == CLOCK_MARK) {
+        at += found + CLOCK_MARK.len();
+        body[at..at + CLOCK_BYTES].copy_from_slice(clock.as_bytes());
+    }
+    body.into()
+}
+
+fn level_time(seconds: f64) -> String {
+    format!("{seconds:0CLOCK_BYTES$.3}")
 }
 
 struct Soldier {
@@ -127,7 +143,7 @@ impl Battle {
     }
 
     fn match_start(&self) -> String {
-        let mut event = self.head("match_start", 0.05);
+        let mut event = self.head("match_start");
         let map = self.map;
         push(
             &mut event,
@@ -138,52 +154,51 @@ impl Battle {
         event
     }
 
-    fn body(&mut self, events: usize, index: usize, bodies: usize) -> Bytes {
-        let level_time = FIRST_LEVEL_TIME + LOOP_SECONDS * index as f64 / bodies as f64;
-        let events: Vec<String> = (0..events).map(|_| self.event(level_time)).collect();
+    fn body(&mut self, events: usize) -> Bytes {
+        let events: Vec<String> = (0..events).map(|_| self.event()).collect();
         Bytes::from(format!("[{}]", events.join(", ")))
     }
 
-    fn head(&self, event_type: &str, level_time: f64) -> String {
-        let (match_id, session_id) = (&self.match_id, &self.session_id);
+    fn head(&self, event_type: &str) -> String {
+        let (match_id, session_id, level_time) = (&self.match_id, &self.session_id, level_time(0.0));
         format!(
-            r#"{{"type": "{event_type}", "match_id": "{match_id}", "session_id": "{session_id}", "timestamp": "{level_time:.3}""#
+            r#"{{"type": "{event_type}", "match_id": "{match_id}", "session_id": "{session_id}", "timestamp": "{level_time}""#
         )
     }
 
     /// An event of a type as often as scripts post it: a distance every 100 units walked, many shots, few kills.
-    fn event(&mut self, level_time: f64) -> String {
+    fn event(&mut self) -> String {
         let acting = self.dice.random_range(0..PLAYERS);
         let roll = self.dice.random_range(0..100);
         self.walk(acting);
         match roll {
-            0..36 => self.distance(acting, level_time),
+            0..36 => self.distance(acting),
             36..46 => {
                 let height = self.dice.random_range(10.0..48.0);
-                self.of_player("jump", acting, level_time, format_args!(r#", "jump_height": {height:.2}"#))
+                self.of_player("jump", acting, format_args!(r#", "jump_height": {height:.2}"#))
             }
-            46..54 => self.of_player("crouch", acting, level_time, format_args!("")),
+            46..54 => self.of_player("crouch", acting, format_args!("")),
             54..70 => {
                 let (weapon, left) = (self.soldiers[acting].weapon, self.dice.random_range(0..30));
                 let details = format_args!(r#", "weapon": "{weapon}", "ammo_remaining": "{left}""#);
-                self.of_player("weapon_fire", acting, level_time, details)
+                self.of_player("weapon_fire", acting, details)
             }
-            70..82 => self.hurt("damage", acting, level_time),
-            82..88 => self.hurt("player_kill", acting, level_time),
+            70..82 => self.hurt("damage", acting),
+            82..88 => self.hurt("player_kill", acting),
             88..93 => {
                 let old = self.soldiers[acting].weapon;
                 let new = WEAPONS[self.dice.random_range(0..WEAPONS.len())];
                 self.soldiers[acting].weapon = new;
                 let details = format_args!(r#", "old_weapon": "{old}", "new_weapon": "{new}""#);
-                self.of_player("weapon_change", acting, level_time, details)
+                self.of_player("weapon_change", acting, details)
             }
             93..96 => {
                 let weapon = self.soldiers[acting].weapon;
-                self.of_player("reload", acting, level_time, format_args!(r#", "weapon": "{weapon}""#))
+                self.of_player("reload", acting, format_args!(r#", "weapon": "{weapon}""#))
             }
-            96..99 => self.of_player("player_spawn", acting, level_time, format_args!("")),
+            96..99 => self.of_player("player_spawn", acting, format_args!("")),
             _ => {
-                let mut event = self.head("heartbeat", level_time);
+                let mut event = self.head("heartbeat");
                 let map = self.map;
                 push(
                     &mut event,
@@ -206,24 +221,18 @@ impl Battle {
         }
     }
 
-    fn distance(&mut self, walking: usize, level_time: f64) -> String {
+    fn distance(&mut self, walking: usize) -> String {
         let step = self.dice.random_range(100.0..120.0);
         self.soldiers[walking].walked += step;
         let total = self.soldiers[walking].walked;
         let details = format_args!(
             r#", "distance": {total:.2}, "walked": {step:.2}, "total_distance": {total:.2}, "delta_distance": {step:.2}"#
         );
-        self.of_player("distance", walking, level_time, details)
+        self.of_player("distance", walking, details)
     }
 
-    fn of_player(
-        &self,
-        event_type: &str,
-        slot: usize,
-        level_time: f64,
-        details: std::fmt::Arguments<'_>,
-    ) -> String {
-        let mut event = self.head(event_type, level_time);
+    fn of_player(&self, event_type: &str, slot: usize, details: std::fmt::Arguments<'_>) -> String {
+        let mut event = self.head(event_type);
         self.push_block("player", slot, &mut event);
         push(&mut event, details);
         event.push('}');
@@ -231,12 +240,12 @@ impl Battle {
     }
 
     /// A kill, or damage, of a random other player.
-    fn hurt(&mut self, event_type: &str, attacker: usize, level_time: f64) -> String {
+    fn hurt(&mut self, event_type: &str, attacker: usize) -> String {
         let victim = (attacker + self.dice.random_range(1..PLAYERS)) % PLAYERS;
         let damage = self.dice.random_range(20.0..200.0);
         let hit_location = HIT_LOCATIONS[self.dice.random_range(0..HIT_LOCATIONS.len())];
         let weapon = self.soldiers[attacker].weapon;
-        let mut event = self.head(event_type, level_time);
+        let mut event = self.head(event_type);
         self.push_block("attacker", attacker, &mut event);
         self.push_block("victim", victim, &mut event);
         push(

@@ -1,6 +1,7 @@
 //! mohaa-stats: takes in telemetry of OpenMOHAA game servers, loses none of it, and turns it into statistics.
 
 pub mod access;
+pub mod achievements;
 pub mod admin;
 pub mod audit;
 pub mod auth;

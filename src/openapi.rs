@@ -8,7 +8,7 @@ use utoipa::openapi::{Header, Info, RefOr, Required, Response};
 
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{Parameter, QueryShape};
-use crate::{admin, auth, ingest, live, ops, players, servers, sign_in, stats, users};
+use crate::{achievements, admin, auth, ingest, live, ops, players, servers, sign_in, stats, users};
 
 /// What is not statistics.
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ struct CommonApi;
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = CommonApi::openapi();
     document.merge(stats::StatsApi::openapi());
+    document.merge(achievements::AchievementsApi::openapi());
     document.merge(live::LiveApi::openapi());
     document.merge(auth::AuthApi::openapi());
     document.merge(sign_in::SignInApi::openapi());

@@ -1,7 +1,7 @@
 //! Every call that the service answers, in the order in which they are looked for.
 
 use crate::access::Route;
-use crate::{admin, auth, ingest, live, ops, pages, players, servers, sign_in, stats, users};
+use crate::{achievements, admin, auth, ingest, live, ops, pages, players, servers, sign_in, stats, users};
 
 /// What game servers call.
 pub fn of_game_servers() -> Vec<Route> {
@@ -18,6 +18,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
     }
     routes.extend(ops::actors::routes());
     routes.extend(stats::routes());
+    routes.extend(achievements::routes());
     routes.extend(live::routes());
     routes.extend(auth::routes());
     routes.extend(sign_in::routes());

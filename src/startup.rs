@@ -28,6 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::access;
+use crate::achievements::AchievementStore;
 use crate::auth::{self, AccessTokens, GuessLimits, Revocations, SessionCookies, Sessions};
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
@@ -291,6 +292,10 @@ impl Application {
         let data_version = DataVersion::default();
         let store =
             Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone(), data_version.clone()));
+        let canonical_ids = CanonicalIds::default();
+        let answer_cache = AnswerCache::new(data_version.clone(), &registry)?;
+        let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
+        let achievements = AchievementStore::new(postgres.clone(), stats.clone(), canonical_ids.clone());
         let pipeline = Pipeline::start(
             pipeline_options(&config, storage),
             store,
@@ -299,6 +304,7 @@ impl Application {
             changed_trackers,
             claims,
             Arc::new(LiveSnapshots::new(redis.clone())),
+            Arc::new(achievements.clone()),
         )?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
@@ -322,7 +328,6 @@ impl Application {
 
         let limits = Arc::new(Limits::new(&config.rate_limits, secret, &registry)?);
         let last_seen = LastSeen::default();
-        let canonical_ids = CanonicalIds::default();
         let links = PlayerLinksCopy::new(
             postgres.clone(),
             clickhouse.clone(),
@@ -330,8 +335,9 @@ impl Application {
             canonical_ids.clone(),
         );
         links.read().await;
-        let live = Live::new(pipeline.live.clone(), canonical_ids);
+        let live = Live::new(pipeline.live.clone(), canonical_ids, achievements.clone());
         let mut background = vec![
+            actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
@@ -357,13 +363,12 @@ impl Application {
             .map_err(|source| StartError::Listen { address: config.listen(), source })?;
         let base_url = BaseUrl::new(config.public_url.clone().unwrap_or_else(|| local_url(address)));
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
-        let answer_cache = AnswerCache::new(data_version, &registry)?;
-        let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
         background.push(actix_web::rt::spawn(live.clone().keep_list(stats.clone())));
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone())?),
             assets,
             stats: Data::new(stats),
+            achievements: Data::new(achievements),
             ingest: Data::new(Ingest {
                 pipeline: pipeline.clone(),
                 tracker_states,
@@ -479,6 +484,7 @@ struct State {
     assets: Assets,
     pages: Data<Pages>,
     stats: Data<Stats>,
+    achievements: Data<AchievementStore>,
     ingest: Data<Ingest>,
     ops: Data<Ops>,
     postgres: Data<PgPool>,
@@ -501,6 +507,7 @@ impl State {
         service
             .app_data(self.pages.clone())
             .app_data(self.stats.clone())
+            .app_data(self.achievements.clone())
             .app_data(self.ingest.clone())
             .app_data(self.ops.clone())
             .app_data(self.postgres.clone())

@@ -8,9 +8,10 @@ use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
-const CHANGES: [(u32, &str); 2] = [
+const CHANGES: [(u32, &str); 3] = [
     (2, include_str!("../clickhouse/0003_level_time.sql")),
     (3, include_str!("../clickhouse/0004_match_order.sql")),
+    (5, include_str!("../clickhouse/0006_player_match_deeds.sql")),
 ];
 
 fn at(level_time: f64, mut row: (Event, Stamp)) -> (Event, Stamp) {
@@ -59,7 +60,7 @@ async fn a_migration_that_was_cut_short_is_finished_by_the_next() {
         let code: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
         let code = code.join("\n");
         let statements: Vec<&str> = code.split(";\n").filter(|text| !text.trim().is_empty()).collect();
-        assert_eq!(statements.len(), 3);
+        assert!(statements.len() >= 3);
         // The last time all of them were done, and only the note of it was not.
         for done in 1..=statements.len() {
             let name = format!("cut_short_{version_before}_{done}");

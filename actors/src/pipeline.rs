@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
 use crate::held::HeldRequests;
 use crate::idempotency::IdempotencyKeys;
-use crate::live::{LiveDesk, LiveFeeds, LiveParts, Snapshots};
+use crate::live::{Achievements, LiveDesk, LiveFeeds, LiveParts, Snapshots};
 use crate::metrics::MailboxMetricFamilies;
 use crate::port::{Capacity, Port, Post};
 use crate::record::RecordView;
@@ -96,6 +96,7 @@ impl Pipeline {
         tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
         claims: mpsc::Sender<IdentityClaim>,
         snapshots: Arc<dyn Snapshots>,
+        achievements: Arc<dyn Achievements>,
     ) -> Result<Self, PipelineError> {
         let directory = options.spool.dir.clone();
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
@@ -146,6 +147,7 @@ impl Pipeline {
         let mut live = LiveDesk::new(LiveParts {
             feeds: feeds.clone(),
             snapshots,
+            achievements,
             spool_id,
             spool: spool_reader.clone(),
             clock: clock.clone(),

@@ -15,10 +15,11 @@ use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
 use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
-use mohaa_actors::live::Snapshots;
+use mohaa_actors::live::{Achievements, Snapshots, Standing, Unlocked};
 use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
+use mohaa_domain::achievements::Catalogue;
 use mohaa_domain::event::{Event, Millis, Text};
 use mohaa_domain::row;
 use mohaa_domain::tracker::EventWindow;
@@ -67,6 +68,27 @@ impl Snapshots for NoSnapshots {
 
     fn save(&self, _: Uuid, _: Vec<u8>) -> BoxFuture<'_, bool> {
         async { false }.boxed()
+    }
+}
+
+/// Nothing is earned.
+struct NoAchievements;
+
+impl Achievements for NoAchievements {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::default()
+    }
+
+    fn standings(&self, _: Uuid, _: Vec<Text>) -> BoxFuture<'_, HashMap<Text, Standing>> {
+        async { HashMap::new() }.boxed()
+    }
+
+    fn of_match(&self, _: Uuid) -> BoxFuture<'_, Option<Vec<Unlocked>>> {
+        async { None }.boxed()
+    }
+
+    fn unlock(&self, _: Uuid, _: Vec<Unlocked>) -> BoxFuture<'_, Option<Vec<Unlocked>>> {
+        async { None }.boxed()
     }
 }
 
@@ -210,6 +232,7 @@ fn start_at(
         changed,
         claims,
         Arc::new(NoSnapshots),
+        Arc::new(NoAchievements),
     )
     .unwrap();
     Running { pipeline, registry, clock }

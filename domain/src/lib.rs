@@ -4,6 +4,7 @@
 //! match, players and meaning ([`event::Stamp`]), [`row`] gives the pair its one binary form, which the spool
 //! keeps and ClickHouse stores.
 
+pub mod achievements;
 pub mod claim;
 pub mod event;
 pub mod live;

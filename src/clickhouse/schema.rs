@@ -13,6 +13,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (3, "level_time", include_str!("../../clickhouse/0003_level_time.sql")),
     (4, "match_order", include_str!("../../clickhouse/0004_match_order.sql")),
     (5, "player_links", include_str!("../../clickhouse/0005_player_links.sql")),
+    (6, "player_match_deeds", include_str!("../../clickhouse/0006_player_match_deeds.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
@@ -34,6 +35,7 @@ pub const ROLLUPS: &[Rollup] = &[
     Rollup { table: "matches", day: "day", adds_up: true },
     Rollup { table: "player_names", day: "day", adds_up: true },
     Rollup { table: "player_rivals_daily", day: "day", adds_up: true },
+    Rollup { table: "player_match_deeds", day: "day", adds_up: true },
     Rollup { table: "player_combat", day: "day", adds_up: false },
 ];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mohaa_actors::live::{Renditions, Seen, Update, What};
+use mohaa_actors::live::{Renditions, Seen, Unlocked, Update, What};
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, PlayerLine, RoundLine, Who};
 use mohaa_domain::name::strip_colors;
@@ -81,6 +81,32 @@ pub struct LiveState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub kills: Option<Vec<LiveKill>>,
+    /// In a snapshot: the last ones, the oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub chat: Option<Vec<LiveChat>>,
+    /// In a snapshot: all of the match, the oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub achievements: Option<Vec<LiveAchievement>>,
+}
+
+/// A tier that somebody has unlocked.
+#[derive(Serialize, ToSchema)]
+pub struct LiveAchievement {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub icon: String,
+    pub tier: i16,
+    /// How many tiers there are.
+    pub tiers: usize,
+    /// Of this tier.
+    pub points: i32,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -160,12 +186,24 @@ pub struct LiveWeaponName {
     pub name: String,
 }
 
-#[derive(Serialize)]
-struct LiveLine<'a> {
-    t: f64,
-    at: DateTime<Utc>,
-    who: Option<LiveWho>,
-    text: &'a str,
+/// A line of chat, to everybody.
+#[derive(Serialize, ToSchema)]
+pub struct LiveChat {
+    /// Seconds into the match.
+    pub t: f64,
+    pub at: DateTime<Utc>,
+    pub who: Option<LiveWho>,
+    pub text: String,
+}
+
+/// Something that was captured or destroyed.
+#[derive(Serialize, ToSchema)]
+pub struct LiveObjective {
+    /// Seconds into the match.
+    pub t: f64,
+    pub at: DateTime<Utc>,
+    pub who: Option<LiveWho>,
+    pub text: String,
 }
 
 fn json(value: &impl Serialize) -> Arc<str> {
@@ -189,6 +227,7 @@ impl Form for Json {
             What::Chat(_) => "chat",
             What::Objective(_) => "objective",
             What::Round(_) => "round",
+            What::Achievement(..) => "achievement",
             What::End(_) => "end",
         };
         let rendition = || match &update.what {
@@ -199,6 +238,7 @@ impl Form for Json {
             What::Chat(line) => json(&live.chat(line)),
             What::Objective(line) => json(&live.objective(line)),
             What::Round(line) => json(&round(line)),
+            What::Achievement(unlocked, name) => json(&live.achievement(unlocked, name)),
         };
         vec![Message { event, data: update.renditions.json.get_or_init(rendition).clone() }]
     }
@@ -239,6 +279,18 @@ impl Live {
             kills: with_kills.then(|| {
                 let from = board.kills.len().saturating_sub(SNAPSHOT_KILLS);
                 board.kills.iter().skip(from).map(|kill| self.kill(kill)).collect()
+            }),
+            chat: with_kills.then(|| {
+                board.chat.iter().filter(|line| !line.team_only).map(|line| self.chat(line)).collect()
+            }),
+            achievements: with_kills.then(|| {
+                let name = |unlocked: &Unlocked| {
+                    board.players.get(&unlocked.player_id).map_or("", |line| line.name.as_str())
+                };
+                seen.achievements
+                    .iter()
+                    .filter_map(|unlocked| self.achievement(unlocked, name(unlocked)))
+                    .collect()
             }),
         }
     }
@@ -297,22 +349,45 @@ impl Live {
         }
     }
 
-    fn chat<'a>(&self, line: &'a ChatLine) -> LiveLine<'a> {
-        LiveLine {
+    /// A line of chat.
+    pub fn chat(&self, line: &ChatLine) -> LiveChat {
+        LiveChat {
             t: seconds(line.at_ms),
             at: time(line.event_at).unwrap_or_default(),
             who: self.who(&line.who),
-            text: &line.text,
+            text: line.text.to_string(),
         }
     }
 
-    fn objective<'a>(&self, line: &'a ObjectiveLine) -> LiveLine<'a> {
-        LiveLine {
+    /// Something that was captured or destroyed.
+    pub fn objective(&self, line: &ObjectiveLine) -> LiveObjective {
+        LiveObjective {
             t: seconds(line.at_ms),
             at: time(line.event_at).unwrap_or_default(),
             who: self.who(&line.who),
-            text: &line.text,
+            text: line.text.to_string(),
         }
+    }
+
+    /// An unlocked tier; none of a definition that is no more.
+    pub fn achievement(&self, unlocked: &Unlocked, name: &str) -> Option<LiveAchievement> {
+        let catalogue = self.achievements.definitions();
+        let definition = catalogue.of(&unlocked.tier.achievement)?;
+        let tier = definition.tiers.iter().find(|tier| tier.tier == unlocked.tier.tier)?;
+        let Named { player_id, plain, raw } = named(&self.players, &unlocked.player_id, name);
+        Some(LiveAchievement {
+            player_id,
+            player_name: plain,
+            player_name_raw: raw,
+            slug: definition.slug.clone(),
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            icon: definition.icon.clone(),
+            tier: tier.tier,
+            tiers: definition.tiers.len(),
+            points: tier.points,
+            at: time(unlocked.at).unwrap_or_default(),
+        })
     }
 
     fn who(&self, who: &Who) -> Option<LiveWho> {

@@ -8,7 +8,7 @@ mod handlers;
 mod list;
 mod stream;
 
-pub use answers::{ListedLiveMatch, LiveKill, LiveList, LivePlayer, LiveState};
+pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
 pub use stream::{Form, Message};
 
@@ -19,6 +19,7 @@ use mohaa_actors::live::LiveFeeds;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::achievements::AchievementStore;
 use crate::players::CanonicalIds;
 use crate::stats::Stats;
 
@@ -27,6 +28,7 @@ use crate::stats::Stats;
 pub struct Live {
     feeds: LiveFeeds,
     players: CanonicalIds,
+    achievements: AchievementStore,
     server_names: Arc<RwLock<HashMap<Uuid, String>>>,
     list: watch::Sender<Arc<list::ListUpdate>>,
     /// Turns true when the service ends: a stream would go on for ever.
@@ -34,10 +36,11 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(feeds: LiveFeeds, players: CanonicalIds) -> Self {
+    pub fn new(feeds: LiveFeeds, players: CanonicalIds, achievements: AchievementStore) -> Self {
         Self {
             feeds,
             players,
+            achievements,
             server_names: Arc::default(),
             list: watch::Sender::new(Arc::new(list::ListUpdate::first())),
             ends: watch::Sender::new(false),

@@ -92,6 +92,11 @@ impl Form for Html {
                 event: "kills",
                 data: self.part("live/kills.html", &json!({ "kills": state["kills"] })),
             },
+            Message { event: "chats", data: self.part("live/chats.html", &json!({ "chat": state["chat"] })) },
+            Message {
+                event: "achievements",
+                data: self.part("live/achievements.html", &json!({ "achievements": state["achievements"] })),
+            },
             Message { event: "board", data: self.board(live, seen) },
         ];
         if seen.ended_at.is_some() {
@@ -114,6 +119,22 @@ impl Form for Html {
                 };
                 vec![Message { event: "kill", data: update.renditions.html.get_or_init(html).clone() }]
             }
+            What::Chat(line) if !line.team_only => {
+                let html = || {
+                    let line = view::with_raw_names(&live.chat(line)).unwrap_or_default();
+                    self.part("live/chat.html", &json!({ "line": line }))
+                };
+                vec![Message { event: "chat", data: update.renditions.html.get_or_init(html).clone() }]
+            }
+            What::Achievement(unlocked, name) => {
+                let Some(unlocked) = live.achievement(unlocked, name) else { return Vec::new() };
+                let html = || {
+                    let unlock = view::with_raw_names(&unlocked).unwrap_or_default();
+                    self.part("live/achievement.html", &json!({ "unlock": unlock }))
+                };
+                vec![Message { event: "achievement", data: update.renditions.html.get_or_init(html).clone() }]
+            }
+            // The board shows rounds.
             What::Chat(_) | What::Objective(_) | What::Round(_) => Vec::new(),
         }
     }

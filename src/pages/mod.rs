@@ -5,6 +5,7 @@
 //! so that every page keeps the navigation even when the statistics can't be read.
 
 mod account;
+mod achievements;
 mod admin;
 mod api_docs;
 mod filters;
@@ -199,6 +200,7 @@ pub fn routes() -> Vec<Route> {
         get("/", routes::home),
         get("/leaderboard", routes::leaderboard),
         get("/players/{id}", routes::player),
+        get("/achievements", achievements::page),
         get("/live", live::list),
         get("/live/stream", live::list_stream),
         get("/live/{id}", live::of_match),

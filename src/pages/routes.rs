@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Pages, text, view};
 use crate::access::Anyone;
+use crate::achievements::AchievementStore;
 use crate::http::ApiError;
 use crate::http::query::Paging;
 use crate::stats::{BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic};
@@ -87,6 +88,7 @@ pub(super) async fn player(
     viewer: Anyone,
     request: HttpRequest,
     pages: Data<Pages>,
+    achievements: Data<AchievementStore>,
     id: Path<String>,
 ) -> Page {
     let stats = &pages.stats;
@@ -94,12 +96,16 @@ pub(super) async fn player(
         id.parse().map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
     let question = PlayerQuestion { player_id, selection: Selection::default() };
     let paging = Paging { page: 1, limit: PLAYER_PAGE_MATCHES };
-    let (player, weapons, matches) = tokio::try_join!(
+    let (mut player, weapons, matches) = tokio::try_join!(
         stats.player(&question),
         stats.player_weapons(&question),
         stats.player_matches(&question, paging),
     )?;
+    let (earned, to_earn): (Vec<_>, Vec<_>) =
+        achievements.all_of(&player.player_id).await.into_iter().partition(|one| one.tier > 0);
+    player.achievements = earned;
     let context = json!({
+        "to_earn": to_earn,
         "player": view::with_raw_names(&player)?,
         "weapons": weapons.weapons,
         "recent_matches": matches.matches,

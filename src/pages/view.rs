@@ -52,7 +52,24 @@ pub(super) fn match_detail(found: &MatchAnswer) -> Result<Value, ApiError> {
 pub(super) fn live_state(state: &LiveState) -> Result<Value, ApiError> {
     let mut value = with_raw_names(state)?;
     take_sides_out(&mut value);
+    value["momentum_line"] = momentum_line(&state.momentum).into();
     Ok(value)
+}
+
+/// Points of a line in a box of 240 by 48: for each step what allies killed more than axis in it and the three before.
+fn momentum_line(steps: &[i32]) -> String {
+    const WINDOW: usize = 4;
+    if steps.len() < 2 {
+        return String::new();
+    }
+    let sums: Vec<i32> =
+        (0..steps.len()).map(|at| steps[at.saturating_sub(WINDOW - 1)..=at].iter().sum()).collect();
+    let most = sums.iter().map(|sum| sum.abs()).max().unwrap_or_default().max(1);
+    let width = 240.0 / (sums.len() - 1) as f64;
+    let point = |(at, sum): (usize, &i32)| {
+        format!("{:.1},{:.1}", at as f64 * width, 24.0 - 22.0 * f64::from(*sum) / f64::from(most))
+    };
+    sums.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
 }
 
 /// Where nobody fights for a side there is neither a score nor a winner to show, and players stand in one list: their

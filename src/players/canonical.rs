@@ -16,6 +16,19 @@ impl CanonicalIds {
         ids.get(player_id).map_or(player_id, String::as_str).to_owned()
     }
 
+    /// Every id that stands for a person, whose own is the first.
+    pub fn all_of(&self, canonical_id: &str) -> Vec<String> {
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<String> = ids
+            .iter()
+            .filter(|(_, canonical)| *canonical == canonical_id)
+            .map(|(id, _)| id.clone())
+            .collect();
+        all.sort_unstable();
+        all.insert(0, canonical_id.to_owned());
+        all
+    }
+
     pub(super) fn replace(&self, canonical: &BTreeMap<String, String>) {
         let ids = canonical.iter().map(|(id, canonical)| (id.clone(), canonical.clone())).collect();
         *self.ids.write().unwrap_or_else(PoisonError::into_inner) = ids;

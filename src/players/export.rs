@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::links::{LinkedPlayer, linked_players};
 use crate::auth::{ListedSession, SessionError, Sessions};
@@ -37,6 +38,8 @@ pub struct ExportedSignIn {
 pub struct ExportedAchievement {
     pub player_id: String,
     pub achievement: String,
+    pub tier: i16,
+    pub match_id: Option<Uuid>,
     pub unlocked_at: DateTime<Utc>,
 }
 
@@ -55,8 +58,8 @@ pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<
     .fetch_all(pool)
     .await?;
     let achievements = sqlx::query_as(
-        "SELECT player_id, achievement, unlocked_at FROM player_achievements
-         WHERE player_id = ANY($1) ORDER BY unlocked_at, achievement",
+        "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
+         WHERE player_id = ANY($1) ORDER BY unlocked_at, achievement, tier",
     )
     .bind(&ids)
     .fetch_all(pool)

@@ -7,6 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::achievements::PlayerAchievement;
+
 /// The answer for an id that several servers gave to their matches.
 #[derive(Serialize, ToSchema)]
 pub struct AmbiguousMatch {
@@ -127,7 +129,8 @@ pub struct PlayerAnswer {
     /// Whom this player killed most often.
     pub favourite_victim: Option<Rival>,
     pub favourite_weapon: Option<WeaponKills>,
-    pub achievements: Vec<Achievement>,
+    /// Those that are unlocked.
+    pub achievements: Vec<PlayerAchievement>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -163,14 +166,6 @@ pub struct WeaponKills {
     pub name: String,
     pub kills: u64,
     pub headshots: u64,
-}
-
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Achievement {
-    pub slug: String,
-    pub name: String,
-    pub description: Option<String>,
-    pub unlocked_at: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -13,6 +13,7 @@ use super::matches::MatchQuestion;
 use super::player::PlayerQuestion;
 use super::selection::{self, Period, Selection, iso_week, iso_week_name, normal_map_name};
 use crate::access::{Anyone, Route, get};
+use crate::achievements::{AchievementStore, PlayerAchievements};
 use crate::http::query::{Parameter, QueryShape, QueryValues};
 use crate::http::{ApiError, ErrorBody, caching};
 
@@ -127,6 +128,7 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/stats/player/{guid}", PLAYER),
     ("/api/v1/stats/player/{guid}/weapons", PLAYER_WEAPONS),
     ("/api/v1/stats/player/{guid}/matches", PLAYER_MATCHES),
+    ("/api/v1/stats/player/{guid}/achievements", NOTHING),
     ("/api/v1/stats/matches", MATCHES),
     ("/api/v1/stats/match/{matchId}", NOTHING),
     ("/api/v1/stats/live", NOTHING),
@@ -138,6 +140,7 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
 #[openapi(
     paths(
         leaderboard, weekly_leaderboard, weapon_leaderboard, map_leaderboard, player, player_weapons, player_matches,
+        player_achievements,
         matches, match_detail, live, live_matches, totals
     ),
     components(schemas(ErrorBody)),
@@ -155,6 +158,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/stats/player/{guid}", player),
         get("/api/v1/stats/player/{guid}/weapons", player_weapons),
         get("/api/v1/stats/player/{guid}/matches", player_matches),
+        get("/api/v1/stats/player/{guid}/achievements", player_achievements),
         get("/api/v1/stats/matches", matches),
         get("/api/v1/stats/match/{matchId}", match_detail),
         get("/api/v1/stats/live", live),
@@ -276,11 +280,19 @@ async fn map_leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>, ma
     (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn player(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+async fn player(
+    _: Anyone,
+    request: HttpRequest,
+    stats: Data<Stats>,
+    achievements: Data<AchievementStore>,
+    guid: Path<String>,
+) -> Answer {
     let mut values = PLAYER.read(request.query_string());
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
-    caching::json(&request, &stats.player(&question).await?)
+    let mut answer = stats.player(&question).await?;
+    answer.achievements = achievements.unlocked_by(&answer.player_id).await;
+    caching::json(&request, &answer)
 }
 
 /// What each weapon did in a player's hands
@@ -310,6 +322,29 @@ async fn player_matches(_: Anyone, request: HttpRequest, stats: Data<Stats>, gui
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
     caching::json(&request, &stats.player_matches(&question, paging).await?)
+}
+
+/// Achievements of a player
+///
+/// Those that are unlocked, and how far the others have come.
+#[utoipa::path(get, path = "/api/v1/stats/player/{guid}/achievements", tag = "Achievements",
+    params(("guid" = String, Path, description = "Forum or user id, engine guid, or a guest's id", example = "4711")), responses(
+    (status = 200, description = "In the order of lists", body = PlayerAchievements),
+    (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics or achievements can't be read at the moment", body = ErrorBody)))]
+async fn player_achievements(
+    _: Anyone,
+    request: HttpRequest,
+    stats: Data<Stats>,
+    achievements: Data<AchievementStore>,
+    guid: Path<String>,
+) -> Answer {
+    let mut values = NOTHING.read(request.query_string());
+    let question = player_question(&guid, &mut values)?;
+    values.finish()?;
+    let player_id = stats.require_player(&question.player_id).await?;
+    caching::json(&request, &achievements.of_player(&player_id).await?)
 }
 
 /// Matches, the latest first

@@ -23,6 +23,7 @@ mod player;
 mod query;
 mod ratio;
 mod selection;
+mod tallies;
 mod totals;
 
 use std::sync::Arc;

@@ -133,6 +133,19 @@ impl Stats {
         Ok(PlayerNames(rows.into_iter().map(|row| (row.who, row.player_name)).collect()))
     }
 
+    /// The latest name of each player, plain and raw; of those who have one.
+    pub async fn names_of_players(
+        &self,
+        player_ids: Vec<String>,
+    ) -> Result<HashMap<String, (String, String)>, ApiError> {
+        let names = self.player_names(player_ids.clone()).await?;
+        let both = |id: String| {
+            let PlayerName { plain, raw } = names.of(&id);
+            (id, (plain, raw))
+        };
+        Ok(player_ids.into_iter().map(both).collect())
+    }
+
     /// Names of servers; those that PostgreSQL doesn't know, or can't be asked about, get one made of their id.
     pub async fn server_names(&self, server_ids: impl IntoIterator<Item = Uuid>) -> HashMap<Uuid, String> {
         let server_ids: Vec<Uuid> = server_ids.into_iter().collect();

@@ -282,6 +282,13 @@ impl Stats {
         })
     }
 
+    /// Whom an id stands for; 404 for one who was never seen.
+    pub async fn require_player(&self, player_id: &PlayerId) -> Result<String, ApiError> {
+        let person = self.person(player_id.as_str()).await?;
+        self.seen(&person.ids).await?;
+        Ok(person.canonical_id)
+    }
+
     /// When a player was seen first and last, bots' company or not; 404 for one who never was.
     async fn seen(&self, ids: &[String]) -> Result<SeenRow, ApiError> {
         let sql = Sql::new(

@@ -13,15 +13,19 @@ function follow(root) {
     if (announcer && said && announcer.textContent !== said) announcer.textContent = said;
   };
 
-  for (const name of ["list", "board", "kills"]) {
-    const target = name === "kills" ? "kill" : name;
-    if (part(target)) source.addEventListener(name, replace(target));
+  for (const name of ["list", "board"]) {
+    if (part(name)) source.addEventListener(name, replace(name));
   }
-  source.addEventListener("kill", (event) => {
-    const lines = part("kill");
-    lines.insertAdjacentHTML("afterbegin", event.data);
-    while (lines.children.length > Number(lines.dataset.liveMost)) lines.lastElementChild.remove();
-  });
+  // Feeds: the whole of one, or the next line.
+  for (const [line, whole] of [["kill", "kills"], ["chat", "chats"], ["achievement", "achievements"]]) {
+    const lines = part(line);
+    if (!lines) continue;
+    source.addEventListener(whole, replace(line));
+    source.addEventListener(line, (event) => {
+      lines.insertAdjacentHTML("afterbegin", event.data);
+      while (lines.children.length > Number(lines.dataset.liveMost)) lines.lastElementChild.remove();
+    });
+  }
   source.addEventListener("end", () => {
     source.close();
     setTimeout(() => location.assign(root.dataset.liveAfter), AFTER_THE_END_MS);

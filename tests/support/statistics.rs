@@ -11,12 +11,14 @@ use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
 use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::access;
+use mohaa_stats::achievements::AchievementStore;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::data_version::DataVersion;
 use mohaa_stats::http::assets::Assets;
 use mohaa_stats::http::{self, error_answers, requests, security};
 use mohaa_stats::pages::{self, Pages};
+use mohaa_stats::players::CanonicalIds;
 use mohaa_stats::postgres;
 use mohaa_stats::stats::{self, AnswerCache, Stats};
 use prometheus::Registry;
@@ -136,6 +138,11 @@ impl StatsUnderTest {
             App::new()
                 .app_data(Data::new(pages))
                 .app_data(Data::new(self.stats.clone()))
+                .app_data(Data::new(AchievementStore::new(
+                    self.postgres.clone(),
+                    self.stats.clone(),
+                    CanonicalIds::default(),
+                )))
                 .app_data(Data::new(self.postgres.clone()))
                 .app_data(pages::error_pages())
                 .configure(http::configure_extractors)

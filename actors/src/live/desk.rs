@@ -13,6 +13,7 @@ use mohaa_spool::SpoolReader;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::achievements::Achievements;
 use super::feed::{LiveFeeds, Renditions, Seen};
 use super::match_actor::{Delivery, MatchActor, MatchEstate, MatchSignal};
 use super::{Snapshots, TELL_EVERY};
@@ -35,6 +36,7 @@ const RETAINED_AT_MOST: Duration = Duration::from_secs(10 * 60);
 pub struct LiveParts {
     pub feeds: LiveFeeds,
     pub snapshots: Arc<dyn Snapshots>,
+    pub achievements: Arc<dyn Achievements>,
     pub spool_id: Uuid,
     pub spool: SpoolReader,
     pub clock: Clock,
@@ -197,6 +199,7 @@ impl LiveDesk {
             board: Board::default(),
             stale: began_before,
             ended_at: None,
+            achievements: Arc::default(),
             renditions: Renditions::default(),
         });
         let saved_through = Arc::new(AtomicU64::new(if began_before { 0 } else { delivered_through }));
@@ -206,6 +209,7 @@ impl LiveDesk {
             spool_id: self.parts.spool_id,
             spool: self.parts.spool.clone(),
             snapshots: self.parts.snapshots.clone(),
+            achievements: self.parts.achievements.clone(),
             feeds: self.parts.feeds.clone(),
             feed,
             clock: self.parts.clock.clone(),

@@ -7,10 +7,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mohaa_domain::event::Millis;
+use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, RoundLine};
 use tokio::sync::watch;
 use uuid::Uuid;
+
+use super::achievements::Unlocked;
 
 /// Updates that are remembered of a match.
 const REMEMBERED: usize = 256;
@@ -32,6 +34,8 @@ pub struct Seen {
     /// Something is missing that happened: it is being read, or can't be.
     pub stale: bool,
     pub ended_at: Option<Millis>,
+    /// What was unlocked in it, the oldest first.
+    pub achievements: Arc<Vec<Unlocked>>,
     /// As the whole state.
     pub renditions: Renditions,
 }
@@ -44,6 +48,8 @@ pub enum What {
     Chat(ChatLine),
     Objective(ObjectiveLine),
     Round(RoundLine),
+    /// Somebody, as they are called, has unlocked something.
+    Achievement(Unlocked, Text),
     /// The match is over, with its last state.
     End(Arc<Seen>),
 }
@@ -221,6 +227,7 @@ mod tests {
             board: Board::default(),
             stale: false,
             ended_at: None,
+            achievements: Arc::default(),
             renditions: Renditions::default(),
         }
     }

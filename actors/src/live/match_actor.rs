@@ -4,14 +4,14 @@
 //! middle of a match, when something did not fit into its mailbox, and after a panic: deliveries wait, what lies before
 //! them is read from the spool, and then they are folded like the rest.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context};
-use mohaa_domain::event::{Event, Millis, Stamp};
+use mohaa_domain::event::{Event, Millis, Stamp, Text};
 use mohaa_domain::live::{Happening, LiveMatch};
 use mohaa_spool::{ReadError, SpoolReader};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
 use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen, What};
 use super::{SAVE_EVERY, Snapshots};
 use crate::clock::Clock;
@@ -30,6 +31,8 @@ use crate::record::RecordView;
 const MOST_WAITING: usize = 2_000;
 /// The spool may not have written yet what it was given.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Of a closed match whose achievements can't be kept yet.
+const SETTLE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The events of one request, stamped. Those of other matches among them are passed over.
 #[derive(Clone)]
@@ -57,6 +60,20 @@ pub enum MatchSignal {
     /// Nobody can be told anything more.
     Stop,
     CaughtUp(Box<CatchUp>),
+    /// What is known of players besides this match.
+    Standings {
+        asked: Vec<Text>,
+        standings: HashMap<Text, Standing>,
+    },
+    /// What was earned was kept, or could not be.
+    Kept {
+        sent: Vec<Unlocked>,
+        new: Option<Vec<Unlocked>>,
+    },
+    /// What was unlocked in this match before.
+    UnlockedBefore(Vec<Unlocked>),
+    /// Time to try again what is left to do of a match that is closed.
+    Settle,
 }
 
 /// What was read of what an actor lacks.
@@ -81,7 +98,7 @@ struct Snapshot {
     live: LiveMatch,
 }
 
-const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 2;
 
 /// What a successor begins with.
 pub struct MatchEstate {
@@ -90,6 +107,7 @@ pub struct MatchEstate {
     pub spool_id: Uuid,
     pub spool: SpoolReader,
     pub snapshots: Arc<dyn Snapshots>,
+    pub achievements: Arc<dyn Achievements>,
     pub feeds: LiveFeeds,
     pub feed: Arc<LiveFeed>,
     pub clock: Clock,
@@ -124,6 +142,9 @@ pub struct MatchActor {
     is_changed: bool,
     is_saving: bool,
     saved_at: Instant,
+    unlocking: Unlocking,
+    /// In this match, the oldest first.
+    unlocked: Arc<Vec<Unlocked>>,
     port: Port<MatchActor>,
 }
 
@@ -137,10 +158,13 @@ impl MatchActor {
             is_changed: true,
             is_saving: false,
             saved_at: estate.clock.instant(),
+            unlocking: Unlocking::default(),
+            unlocked: Arc::default(),
             port,
             estate,
         };
         if actor.estate.began_before {
+            actor.ask_what_was_unlocked();
             actor.begin_to_catch_up(None);
         }
         actor
@@ -158,6 +182,7 @@ impl MatchActor {
             board: self.live.board().clone(),
             stale: self.is_stale(),
             ended_at: self.estate.ended_at,
+            achievements: self.unlocked.clone(),
             renditions: Renditions::default(),
         }
     }
@@ -195,6 +220,68 @@ impl MatchActor {
             self.estate.feed.publish(What::State(seen));
             self.estate.feeds.changed();
         }
+    }
+
+    /// Looks at who did something, and has done what that takes.
+    fn look_for_achievements(&mut self) {
+        if matches!(self.mode, Mode::CatchingUp { .. }) {
+            return;
+        }
+        let (catalogue, now) = (self.estate.achievements.catalogue(), self.estate.clock.instant());
+        let has_ended = self.estate.ended_at.is_some();
+        for errand in self.unlocking.look(&mut self.live, has_ended, &catalogue, now) {
+            let (keeper, match_id, port) =
+                (self.estate.achievements.clone(), self.estate.match_id, self.port.clone());
+            actix::spawn(async move {
+                port.tell(match errand {
+                    Errand::Ask(asked) => {
+                        let standings = keeper.standings(match_id, asked.clone()).await;
+                        MatchSignal::Standings { asked, standings }
+                    }
+                    Errand::Keep(sent) => {
+                        let new = keeper.unlock(match_id, sent.clone()).await;
+                        MatchSignal::Kept { sent, new }
+                    }
+                });
+            });
+        }
+    }
+
+    fn ask_what_was_unlocked(&self) {
+        let (keeper, match_id, port) =
+            (self.estate.achievements.clone(), self.estate.match_id, self.port.clone());
+        actix::spawn(async move {
+            if let Some(unlocked) = keeper.of_match(match_id).await {
+                port.tell(MatchSignal::UnlockedBefore(unlocked));
+            }
+        });
+    }
+
+    fn tell_unlocked(&mut self, new: Vec<Unlocked>) {
+        if new.is_empty() {
+            return;
+        }
+        let known = Arc::make_mut(&mut self.unlocked);
+        known.extend(new.iter().cloned());
+        self.is_changed = true;
+        for unlocked in new {
+            let line = self.live.board().players.get(&unlocked.player_id);
+            let name = line.map(|line| line.name.clone()).unwrap_or_default();
+            self.estate.feed.publish(What::Achievement(unlocked, name));
+        }
+    }
+
+    /// Ends, once nothing is left to be kept.
+    fn settle(&mut self, context: &mut Context<Kernel<Self>>) {
+        if !self.unlocking.is_owing() {
+            return context.stop();
+        }
+        self.look_for_achievements();
+        let (clock, port) = (self.estate.clock.clone(), self.port.clone());
+        actix::spawn(async move {
+            clock.sleep(SETTLE_AGAIN_AFTER).await;
+            port.tell(MatchSignal::Settle);
+        });
     }
 
     /// Reads what the actor lacks, on a thread that may wait for the disk: behind `known_through`, or behind the last
@@ -243,6 +330,7 @@ impl MatchActor {
         for delivery in &waiting {
             self.fold(delivery, false);
         }
+        self.unlocking.look_at_all(&self.live, self.live.last_received_at);
         self.is_changed = false;
         let seen = self.seen();
         self.estate.feed.begin_epoch(seen);
@@ -412,6 +500,7 @@ impl Worker for MatchActor {
                 if matches!(self.mode, Mode::Following) {
                     self.through_seq = self.through_seq.max(through_seq);
                 }
+                self.look_for_achievements();
                 self.tell_state();
                 let age = self.estate.clock.instant().saturating_duration_since(self.saved_at);
                 let is_behind = self.estate.saved_through.load(Ordering::Acquire) < self.through_seq;
@@ -432,6 +521,7 @@ impl Worker for MatchActor {
             }
             MatchSignal::Ended { at } => {
                 self.estate.ended_at = Some(at);
+                self.unlocking.match_has_ended(&self.live, at);
                 self.is_changed = false;
                 let seen = Arc::new(self.seen());
                 self.estate.feed.publish(What::End(seen));
@@ -448,9 +538,26 @@ impl Worker for MatchActor {
             }
             MatchSignal::Stop => {
                 self.estate.feeds.close(self.estate.match_id);
-                context.stop();
+                self.settle(context);
             }
+            MatchSignal::Settle => self.settle(context),
             MatchSignal::CaughtUp(catch_up) => self.caught_up(*catch_up),
+            MatchSignal::Standings { asked, standings } => {
+                let now = self.estate.clock.instant();
+                let at = self.live.last_received_at;
+                self.unlocking.learn(&asked, standings, &self.live, at, now);
+                self.look_for_achievements();
+            }
+            MatchSignal::Kept { sent, new } => {
+                let new = self.unlocking.kept(&sent, new, self.estate.clock.instant());
+                self.tell_unlocked(new);
+            }
+            MatchSignal::UnlockedBefore(mut unlocked) => {
+                unlocked.retain(|one| !self.unlocked.contains(one));
+                unlocked.extend(self.unlocked.iter().cloned());
+                self.unlocked = Arc::new(unlocked);
+                self.is_changed = true;
+            }
         }
     }
 

@@ -13,10 +13,12 @@
 //! - **A panic** costs one request: the successor begins with the last snapshot, and reads the rest from the spool.
 //! - **A slow viewer** is never waited for: who asks for updates that are gone gets the whole state.
 
+mod achievements;
 mod desk;
 mod feed;
 mod match_actor;
 
+pub use achievements::{Achievements, Standing, Unlocked};
 pub use desk::{LiveDesk, LiveParts};
 pub use feed::{LiveFeed, LiveFeeds, Renditions, Seen, Since, Update, What};
 pub use match_actor::{Delivery, MatchActor};

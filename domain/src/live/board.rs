@@ -17,6 +17,8 @@ const MAX_ROUNDS: usize = 200;
 const FEED_LINES: usize = 40;
 /// Kills of one player within this are one multi-kill.
 pub const MULTI_KILL_MS: i64 = 4_000;
+/// Fewer are no side that could be wiped out.
+const WIPE_OUT_ENEMIES: usize = 3;
 /// Width of one step of the momentum line.
 pub const MOMENTUM_STEP_MS: i64 = 15_000;
 const MOMENTUM_STEPS: usize = 480;
@@ -51,9 +53,62 @@ pub struct PlayerLine {
     pub multi: u32,
     pub best_multi: u32,
     last_kill_ms: Option<i64>,
+    /// First and last sign of the player by the level's clock.
+    seen_ms: Option<(i64, i64)>,
+    pub feats: Feats,
+}
+
+/// What order decides about a player and earns achievements. Unlike on the board, bots neither count nor stand in the
+/// way: only a death ends what goes on, whoever caused it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Feats {
+    streak: u32,
+    pub best_streak: u32,
+    multi: u32,
+    pub best_multi: u32,
+    last_kill_ms: Option<i64>,
+    pub first_blood: bool,
+    /// Kills that left nobody of at least [`WIPE_OUT_ENEMIES`] alive.
+    pub wipe_outs: u32,
+    /// Kills of whoever killed the player last.
+    pub revenges: u32,
+    killed_by: Text,
+}
+
+impl Feats {
+    fn add_kill(&mut self, at_ms: i64, victim_id: &Text, first_blood: bool, wipe_out: bool) {
+        let goes_on = self.last_kill_ms.is_some_and(|last| at_ms - last <= MULTI_KILL_MS);
+        self.multi = if goes_on { self.multi + 1 } else { 1 };
+        self.streak += 1;
+        self.best_streak = self.best_streak.max(self.streak);
+        self.best_multi = self.best_multi.max(self.multi);
+        self.last_kill_ms = Some(at_ms);
+        self.first_blood |= first_blood;
+        self.wipe_outs += u32::from(wipe_out);
+        if self.killed_by == *victim_id {
+            self.revenges += 1;
+            self.killed_by = Text::default();
+        }
+    }
+
+    fn add_death(&mut self, killer_id: &Text) {
+        (self.streak, self.multi, self.last_kill_ms) = (0, 0, None);
+        self.killed_by = killer_id.clone();
+    }
 }
 
 impl PlayerLine {
+    /// Milliseconds between the first and the last sign of the player.
+    pub fn playtime_ms(&self) -> u64 {
+        self.seen_ms.map_or(0, |(first, last)| u64::try_from(last - first).unwrap_or_default())
+    }
+
+    /// Shots as [`Self::accuracy`] has them.
+    pub fn shots(&self) -> u64 {
+        if self.shots_fired > 0 { self.shots_fired } else { self.summary_shots_fired }
+    }
+
     /// Percent of shots, as the match statistics have it: of the shots themselves, else of summaries.
     pub fn accuracy(&self) -> Option<f64> {
         let (fired, hit) = match self.shots_fired {
@@ -140,6 +195,8 @@ pub struct Board {
     /// Newest moment of the level's clock.
     pub clock_ms: i64,
     pub scores: Scores,
+    /// By how much each side was behind at worst.
+    behind: Scores,
     pub max_players: Option<i32>,
     pub players: BTreeMap<Text, PlayerLine>,
     pub round_number: i32,
@@ -174,6 +231,11 @@ impl Board {
         let present = || self.players.values().filter(|player| player.present).count() as i64;
         let count = self.counted.map_or_else(present, |counted| counted.counted + counted.since);
         u64::try_from(count).unwrap_or_default()
+    }
+
+    /// By how much each side was behind at worst.
+    pub fn behind(&self) -> Scores {
+        self.behind
     }
 
     /// Adds a moment that is not older than those before it.
@@ -221,6 +283,9 @@ impl Board {
         if is_newest {
             self.scores.allies = moment.allies_score.unwrap_or(self.scores.allies);
             self.scores.axis = moment.axis_score.unwrap_or(self.scores.axis);
+            let lead = self.scores.allies.saturating_sub(self.scores.axis);
+            self.behind.allies = self.behind.allies.max(lead.saturating_neg());
+            self.behind.axis = self.behind.axis.max(lead);
             if moment.event_type == EventType::Heartbeat {
                 self.round_number = moment.round_number.unwrap_or(self.round_number);
             }
@@ -253,6 +318,8 @@ impl Board {
             changes += i64::from(is_present) - i64::from(player.present);
             player.present = is_present;
             player.alive &= is_present;
+            let (first, last) = player.seen_ms.unwrap_or((moment.at_ms, moment.at_ms));
+            player.seen_ms = Some((first.min(moment.at_ms), last.max(moment.at_ms)));
         };
         self.with_player(&moment.player, |player| {
             note_presence(player);
@@ -305,7 +372,11 @@ impl Board {
             target.streak = 0;
             target.multi = 0;
             target.last_kill_ms = None;
+            target.feats.add_death(&moment.player.player_id);
         });
+        // Of two people, that is.
+        let is_fair = is_scoring && !moment.player.bot && !moment.target.bot;
+        let wipe_out = is_fair && self.is_wiped_out(moment.target.team);
         let (mut streak, mut multi) = (0, 0);
         if is_scoring {
             self.with_player(&moment.player, |player| {
@@ -317,6 +388,9 @@ impl Board {
                 player.last_kill_ms = Some(moment.at_ms);
                 player.alive = true;
                 (streak, multi) = (player.streak, player.multi);
+                if is_fair {
+                    player.feats.add_kill(moment.at_ms, &moment.target.player_id, first_blood, wipe_out);
+                }
             });
         }
         let line = KillLine {
@@ -335,6 +409,18 @@ impl Board {
         };
         remember(&mut self.kills, line.clone());
         line
+    }
+
+    /// Whether a side of some people has nobody alive.
+    fn is_wiped_out(&self, team: Team) -> bool {
+        let of_side = |player: &&PlayerLine| player.present && !player.bot && player.team == team;
+        let mut enemies = 0;
+        matches!(team, Team::Allies | Team::Axis)
+            && self.players.values().filter(of_side).all(|player| {
+                enemies += 1;
+                !player.alive
+            })
+            && enemies >= WIPE_OUT_ENEMIES
     }
 
     fn add_chat(&mut self, moment: &Moment) -> ChatLine {

@@ -14,20 +14,23 @@
 //! Equal inputs in equal order give equal states, whether or not the state was written down and read back in between.
 
 mod board;
+mod deeds;
 mod moment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use board::{
-    Board, ChatLine, Happening, KillLine, MOMENTUM_STEP_MS, MULTI_KILL_MS, ObjectiveLine, PlayerLine,
+    Board, ChatLine, Feats, Happening, KillLine, MOMENTUM_STEP_MS, MULTI_KILL_MS, ObjectiveLine, PlayerLine,
     RoundLine, Scores, WeaponLine,
 };
+pub use deeds::Deeds;
+pub(crate) use moment::thousandths;
 pub use moment::{Moment, Who};
 
-use crate::event::{Event, Millis, Stamp};
+use crate::event::{Event, Millis, Stamp, Text};
 
 /// Disorder that leaves no trace, in milliseconds of the level's clock.
 pub const DISORDER_MS: i64 = 5_000;
@@ -53,6 +56,11 @@ pub struct LiveMatch {
     pending: Vec<Moment>,
     newest_ms: i64,
     folded: BTreeMap<Uuid, Position>,
+    /// What of each player adds up, whatever the order: counted once, when it comes.
+    deeds: BTreeMap<Text, Deeds>,
+    /// Who did something since that was last asked, and when.
+    #[serde(skip)]
+    stirred: HashMap<Text, Millis>,
     /// When the last event was received.
     pub last_received_at: Millis,
     /// Up to which moment [`Self::middle`] goes.
@@ -83,6 +91,8 @@ impl LiveMatch {
             pending: Vec::new(),
             newest_ms: 0,
             folded: BTreeMap::new(),
+            deeds: BTreeMap::new(),
+            stirred: HashMap::new(),
             last_received_at: Millis(0),
             middle_ms: 0,
             middle: None,
@@ -113,6 +123,7 @@ impl LiveMatch {
             if self.source_match_id.is_empty() && !event.source_match_id.is_empty() {
                 self.source_match_id = event.source_match_id.chars().take(200).collect();
             }
+            deeds::count(&mut self.deeds, &mut self.stirred, event, stamp);
             let moment = Moment::of(event, stamp, self.newest_ms);
             if moment.at_ms < self.newest_ms - DISORDER_MS {
                 self.settled.count(&moment);
@@ -162,11 +173,26 @@ impl LiveMatch {
 
     /// What is to be seen.
     pub fn board(&mut self) -> &Board {
+        self.board_and_deeds().0
+    }
+
+    /// What is to be seen, and what of each player adds up. Guests have no deeds.
+    pub fn board_and_deeds(&mut self) -> (&Board, &BTreeMap<Text, Deeds>) {
         if self.board.is_none() {
             self.fold_pending(self.pending.len());
         }
         // It was made above.
-        self.board.as_deref().unwrap_or(&self.settled)
+        (self.board.as_deref().unwrap_or(&self.settled), &self.deeds)
+    }
+
+    /// What of each player adds up.
+    pub fn deeds(&self) -> &BTreeMap<Text, Deeds> {
+        &self.deeds
+    }
+
+    /// Who did something that may earn an achievement since this was last asked, and when they last did.
+    pub fn take_stirred(&mut self) -> HashMap<Text, Millis> {
+        std::mem::take(&mut self.stirred)
     }
 
     /// The newest position that was folded of a spool.
@@ -174,23 +200,15 @@ impl LiveMatch {
         self.folded.get(&spool_id).copied()
     }
 
-    /// Settles what nothing can precede any more.
+    /// Settles what nothing can precede any more, or what is too much to wait for.
     fn settle(&mut self) {
-        if self.middle_ms <= self.newest_ms - DISORDER_MS
-            && let Some(Middle { board, count }) = self.middle.take()
-        {
+        let is_due = self.middle_ms <= self.newest_ms - DISORDER_MS || self.pending.len() > MAX_PENDING;
+        if is_due && let Some(Middle { board, count }) = self.middle.take() {
             self.settled = *board;
             self.pending.drain(..count);
             self.middle_ms = self.newest_ms;
             let count = self.pending.len();
             self.middle = self.board.clone().map(|board| Middle { board, count });
-        }
-        if self.pending.len() > MAX_PENDING {
-            for moment in self.pending.drain(..MAX_PENDING / 2) {
-                self.settled.apply(&moment);
-            }
-            self.middle = None;
-            self.fold_pending(self.pending.len());
         }
     }
 }

@@ -151,7 +151,7 @@ fn short(text: &Text) -> Text {
 }
 
 /// As the roll-ups add damage up: cut off behind three digits, absurd values clamped.
-fn thousandths(damage: Option<f32>) -> i64 {
+pub(crate) fn thousandths(damage: Option<f32>) -> i64 {
     let damage = f64::from(damage.unwrap_or_default()).clamp(-1_000_000.0, 1_000_000.0);
     (damage * 1000.0).trunc() as i64
 }

@@ -1,0 +1,147 @@
+//! What the actors of live matches ask and tell ([`mohaa_actors::live::Achievements`]).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mohaa_actors::live::{Achievements, Standing, Unlocked};
+use mohaa_domain::achievements::{Catalogue, Tally, TierOf};
+use mohaa_domain::event::{Millis, Text};
+use uuid::Uuid;
+
+use super::{AchievementStore, UnlockRow};
+
+/// Actors ask again; nobody waits for a store that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Achievements for AchievementStore {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.definitions()
+    }
+
+    fn standings(&self, match_id: Uuid, player_ids: Vec<Text>) -> BoxFuture<'_, HashMap<Text, Standing>> {
+        async move {
+            let asking = tokio::time::timeout(PATIENCE, self.ask_standings(match_id, &player_ids));
+            match asking.await {
+                Ok(Ok(standings)) => standings,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, %match_id, "what players have unlocked can't be asked yet");
+                    HashMap::new()
+                }
+                Err(_) => HashMap::new(),
+            }
+        }
+        .boxed()
+    }
+
+    fn of_match(&self, match_id: Uuid) -> BoxFuture<'_, Option<Vec<Unlocked>>> {
+        let rows = sqlx::query_as::<_, UnlockRow>(
+            "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
+             WHERE match_id = $1 ORDER BY unlocked_at, player_id, achievement, tier",
+        )
+        .bind(match_id)
+        .fetch_all(&self.postgres);
+        async move {
+            let rows = tokio::time::timeout(PATIENCE, rows).await.ok()?.ok()?;
+            Some(rows.into_iter().map(unlocked).collect())
+        }
+        .boxed()
+    }
+
+    fn unlock(&self, match_id: Uuid, earned: Vec<Unlocked>) -> BoxFuture<'_, Option<Vec<Unlocked>>> {
+        async move {
+            match tokio::time::timeout(PATIENCE, self.keep(match_id, &earned)).await {
+                Ok(Ok(new)) => Some(new),
+                Ok(Err(error))
+                    if error.as_database_error().is_some_and(|it| it.is_foreign_key_violation()) =>
+                {
+                    // The definition went while it was earned.
+                    tracing::warn!(%error, %match_id, "achievements that are no more were not kept");
+                    Some(Vec::new())
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, %match_id, "achievements can't be kept yet");
+                    None
+                }
+                Err(_) => None,
+            }
+        }
+        .boxed()
+    }
+}
+
+fn unlocked(row: UnlockRow) -> Unlocked {
+    Unlocked {
+        player_id: Text::from(row.player_id),
+        tier: TierOf { achievement: row.achievement, tier: row.tier },
+        at: Millis(row.unlocked_at.timestamp_millis()),
+    }
+}
+
+impl AchievementStore {
+    async fn ask_standings(
+        &self,
+        match_id: Uuid,
+        player_ids: &[Text],
+    ) -> sqlx::Result<HashMap<Text, Standing>> {
+        let people: Vec<(&Text, Vec<String>)> = player_ids
+            .iter()
+            .map(|player_id| (player_id, self.players.all_of(&self.players.of(player_id))))
+            .collect();
+        let ids: Vec<String> = people.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect();
+        let had: Vec<(String, String, i16)> = sqlx::query_as(
+            "SELECT player_id, achievement, tier FROM player_achievements WHERE player_id = ANY($1)",
+        )
+        .bind(&ids)
+        .fetch_all(&self.postgres)
+        .await?;
+        let tallies = self.stats.tallies(ids, Some(match_id)).await.ok();
+        let standing = |ids: &[String]| {
+            let has: HashSet<TierOf> = had
+                .iter()
+                .filter(|(player_id, ..)| ids.contains(player_id))
+                .map(|(_, achievement, tier)| TierOf { achievement: achievement.clone(), tier: *tier })
+                .collect();
+            let others = tallies.as_ref().map(|tallies| {
+                let mut sum = Tally::default();
+                ids.iter().filter_map(|id| tallies.get(id)).for_each(|one| sum += one);
+                sum
+            });
+            Standing { has, others }
+        };
+        Ok(people.into_iter().map(|(player_id, ids)| (player_id.clone(), standing(&ids))).collect())
+    }
+
+    /// Gives what was not there before.
+    async fn keep(&self, match_id: Uuid, earned: &[Unlocked]) -> sqlx::Result<Vec<Unlocked>> {
+        let players: Vec<&str> = earned.iter().map(|one| one.player_id.as_str()).collect();
+        let achievements: Vec<&str> = earned.iter().map(|one| one.tier.achievement.as_str()).collect();
+        let tiers: Vec<i16> = earned.iter().map(|one| one.tier.tier).collect();
+        let times: Vec<DateTime<Utc>> =
+            earned.iter().map(|one| DateTime::from_timestamp_millis(one.at.0).unwrap_or_default()).collect();
+        let new: Vec<UnlockRow> = sqlx::query_as(
+            "INSERT INTO player_achievements (player_id, achievement, tier, match_id, unlocked_at)
+             SELECT player_id, achievement, tier, $4, unlocked_at
+             FROM unnest($1::text[], $2::text[], $3::smallint[], $5::timestamptz[])
+                 AS earned (player_id, achievement, tier, unlocked_at)
+             ON CONFLICT DO NOTHING
+             RETURNING player_id, achievement, tier, match_id, unlocked_at",
+        )
+        .bind(&players)
+        .bind(&achievements)
+        .bind(&tiers)
+        .bind(match_id)
+        .bind(&times)
+        .fetch_all(&self.postgres)
+        .await?;
+        let mut new: Vec<Unlocked> = new.into_iter().map(unlocked).collect();
+        // In the order in which they were earned.
+        new.sort_by_key(|one| {
+            earned.iter().position(|other| other.player_id == one.player_id && other.tier == one.tier)
+        });
+        Ok(new)
+    }
+}

@@ -1,0 +1,128 @@
+//! What players' matches add up to, as achievements measure it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use clickhouse::Row;
+use mohaa_domain::achievements::{Fights, Tally};
+use mohaa_domain::event::Text;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::Stats;
+use super::query::Sql;
+use crate::http::ApiError;
+
+#[derive(Clone, Row, Deserialize)]
+struct TotalsRow {
+    player_id: String,
+    matches: u64,
+    wins: u64,
+    playtime_ms: i64,
+    kills: u64,
+    deaths: u64,
+    headshots: u64,
+    suicides: u64,
+    team_kills: u64,
+    damage: i64,
+}
+
+#[derive(Clone, Row, Deserialize)]
+struct DeedRow {
+    player_id: String,
+    deed: String,
+    word: String,
+    kills: u64,
+    deaths: u64,
+    headshots: u64,
+    events: u64,
+    distance: i64,
+}
+
+impl Stats {
+    /// The sum of each id's matches, but for one if that is said; an id without any has an empty one. Whatever bots took
+    /// part in is left out. Served by the primary keys of `player_match_totals` and `player_match_deeds`.
+    pub async fn tallies(
+        &self,
+        player_ids: Vec<String>,
+        except: Option<Uuid>,
+    ) -> Result<HashMap<String, Tally>, ApiError> {
+        if player_ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mine = |sql: Sql| {
+            let sql = sql.text(" WHERE player_id IN ? AND NOT bots").bind(player_ids.clone());
+            match except {
+                Some(match_id) => sql.text(" AND match_id != toUUID(?)").bind(match_id.to_string()),
+                None => sql,
+            }
+        };
+        let totals = mine(Sql::new(
+            "SELECT player_id, count() AS matches, \
+             countIf(winner IN ('allies', 'axis') AND side = winner) AS wins, sum(milliseconds) AS playtime_ms, \
+             sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(s) AS suicides, sum(tk) AS team_kills, \
+             sum(dmg) AS damage FROM (SELECT player_id, match_id, argMaxMerge(team) AS side, \
+             ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
+             dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds, \
+             sum(player_match_totals.kills) AS k, sum(player_match_totals.deaths) AS d, \
+             sum(player_match_totals.headshots) AS h, sum(player_match_totals.suicides) AS s, \
+             sum(player_match_totals.team_kills) AS tk, \
+             toInt64(sum(player_match_totals.damage) * 1000) AS dmg FROM player_match_totals",
+        ))
+        .text(
+            " GROUP BY player_id, match_id) AS played LEFT JOIN (SELECT match_id, \
+             argMaxMerge(winning_team) AS winner FROM matches WHERE match_id IN \
+             (SELECT match_id FROM player_match_totals WHERE player_id IN ?) GROUP BY match_id) AS decided \
+             USING (match_id) GROUP BY player_id",
+        )
+        .bind(player_ids.clone());
+        let deeds = mine(Sql::new(
+            "SELECT player_id, toString(player_match_deeds.deed) AS deed, \
+             toString(player_match_deeds.word) AS word, sum(player_match_deeds.kills) AS kills, \
+             sum(player_match_deeds.deaths) AS deaths, sum(player_match_deeds.headshots) AS headshots, \
+             sum(player_match_deeds.events) AS events, \
+             toInt64(sum(player_match_deeds.distance) * 1000) AS distance FROM player_match_deeds",
+        ))
+        .text(" GROUP BY player_id, deed, word");
+        let (totals, deeds) = tokio::try_join!(self.rows::<TotalsRow>(totals), self.rows::<DeedRow>(deeds))?;
+        let mut tallies: HashMap<String, Tally> =
+            player_ids.into_iter().map(|player_id| (player_id, Tally::default())).collect();
+        for row in totals {
+            let Some(tally) = tallies.get_mut(&row.player_id) else { continue };
+            tally.matches = row.matches;
+            tally.wins = row.wins;
+            tally.playtime_ms = u64::try_from(row.playtime_ms).unwrap_or_default();
+            tally.kills = row.kills;
+            tally.deaths = row.deaths;
+            tally.headshots = row.headshots;
+            tally.suicides = row.suicides;
+            tally.team_kills = row.team_kills;
+            tally.damage = row.damage;
+        }
+        for row in deeds {
+            let Some(tally) = tallies.get_mut(&row.player_id) else { continue };
+            let fights = Fights { kills: row.kills, deaths: row.deaths, headshots: row.headshots };
+            let add = |words: &mut BTreeMap<Text, Fights>| {
+                *words.entry(Text::from(&row.word)).or_default() += fights;
+            };
+            match row.deed.as_str() {
+                "weapon" => add(&mut tally.by_weapon),
+                "means" => add(&mut tally.by_means),
+                _ if row.word == "distance" => tally.distance += row.distance,
+                _ => *tally.events.entry(Text::from(&row.word)).or_default() += row.events,
+            }
+        }
+        Ok(tallies)
+    }
+
+    /// Players who stand on boards.
+    pub async fn known_players(&self) -> Result<u64, ApiError> {
+        #[derive(Clone, Row, Deserialize)]
+        struct CountRow {
+            players: u64,
+        }
+        let sql = Sql::new("SELECT uniqExact(")
+            .text(&super::people::canonical("player_id"))
+            .text(") AS players FROM player_stats_daily WHERE NOT bots AND NOT startsWith(player_id, 'g_')");
+        Ok(self.row::<CountRow>(sql).await?.players)
+    }
+}

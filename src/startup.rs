@@ -18,7 +18,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use mohaa_actors::batcher::BatcherOptions;
 use mohaa_actors::clock::Clock;
-use mohaa_actors::pipeline::{Pipeline, PipelineError, PipelineOptions};
+use mohaa_actors::pipeline::{LivePorts, Pipeline, PipelineError, PipelineOptions};
 use mohaa_domain::tracker::EventWindow;
 use mohaa_embedded::EmbeddedStores;
 use mohaa_spool::{FileSystem, Fsync, SpoolOptions, Storage};
@@ -303,8 +303,10 @@ impl Application {
             clock.clone(),
             changed_trackers,
             claims,
-            Arc::new(LiveSnapshots::new(redis.clone())),
-            Arc::new(achievements.clone()),
+            LivePorts {
+                snapshots: Arc::new(LiveSnapshots::new(redis.clone())),
+                achievements: Arc::new(achievements.clone()),
+            },
         )?;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;

@@ -80,6 +80,11 @@ async fn signing_in_and_registering_have_limits_of_their_own() {
         .call("POST", "/api/v1/servers/register", &[], "{}")
         .await
         .assert_refused(429, "rate_limited");
+    // However the path is written.
+    for path in ["/api/v1/%61uth/device/init", "/api/v1/servers/%72egister"] {
+        let reply = service.client.call("POST", path, &[], "{}").await;
+        reply.assert_refused(429, "rate_limited");
+    }
     service.stop().await;
 }
 

@@ -168,6 +168,39 @@ async fn a_claim_needs_the_servers_token_and_a_code_that_has_not_expired() {
 }
 
 #[actix_web::test]
+async fn a_player_who_was_merged_into_somebody_elses_is_not_claimed_away() {
+    let service = Service::start("claim_merged").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (owner, _) = service.add_user("Anna", Role::Player).await;
+    service.link_player(owner, "200").await;
+    play(&service, "match_a", ("100", "Old"), ("300", "Victim"), 3).await;
+    play(&service, "match_b", ("200", "New"), ("300", "Victim"), 4).await;
+    player(&service, "100", |player| player["total_kills"] == 3).await;
+    let merge = json!({"from": "100", "into": "200"});
+    assert_eq!(service.client.call_as(&admin, "POST", "/api/v1/admin/merges", merge).await.status, 201);
+    let (_, thief) = service.add_user("Theo", Role::Player).await;
+    let code = code_of(&service, &thief, "/api/v1/auth/claim/init").await;
+    assert_eq!(claim(&service, &code, "100").await.status, 409);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_login_said_in_chat_by_mistake_is_kept_nowhere() {
+    let service = Service::start("chat_login").await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    let code = code_of(&service, &token, "/api/v1/auth/game-token").await;
+    for command in ["login", "/login", "!LOGIN"] {
+        let chat = json!([{"type": "chat", "player_name": "A", "player_guid": "1111", "message": format!("{command} {code}")}]);
+        service.client.send(chat.to_string()).await.assert_batch(202, 1, &[]);
+    }
+    service.client.settled().await;
+    let messages = service.warehouse.rows("SELECT message FROM raw_events WHERE type = 'chat'").await;
+    assert_eq!(messages.len(), 3);
+    assert!(messages.iter().all(|row| row["message"] == "login [hidden]"), "{messages:?}");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_claim_in_chat_or_by_event_links_whoever_says_it_and_its_code_is_kept_nowhere() {
     let service = Service::start("chat_claims").await;
     for (number, guid) in ["1111", GUID].into_iter().enumerate() {

@@ -246,6 +246,11 @@ async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
         (&"Anna ^1Red".into(), &"4711".into())
     );
 
+    // What can't be undone is not done by a wish that can't be read.
+    for unreadable in [json!({"anonymise_players": "true"}), json!([1])] {
+        let refused = service.client.call_as(&token, "DELETE", "/api/v1/users/me", unreadable).await;
+        refused.assert_refused(422, "validation_failed");
+    }
     let body = json!({"anonymise_players": true});
     assert_eq!(service.client.call_as(&token, "DELETE", "/api/v1/users/me", body).await.status, 204);
     service.client.get_as(&token, "/api/v1/users/me").await.assert_refused(401, "token_revoked");

@@ -62,6 +62,12 @@ pub enum PipelineError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// What live matches need from outside.
+pub struct LivePorts {
+    pub snapshots: Arc<dyn Snapshots>,
+    pub achievements: Arc<dyn Achievements>,
+}
+
 /// The running way of an event.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -95,8 +101,7 @@ impl Pipeline {
         clock: Clock,
         tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
         claims: mpsc::Sender<IdentityClaim>,
-        snapshots: Arc<dyn Snapshots>,
-        achievements: Arc<dyn Achievements>,
+        LivePorts { snapshots, achievements }: LivePorts,
     ) -> Result<Self, PipelineError> {
         let directory = options.spool.dir.clone();
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };

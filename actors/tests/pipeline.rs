@@ -16,7 +16,7 @@ use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_actors::live::{Achievements, Snapshots, Standing, Unlocked};
-use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
+use mohaa_actors::pipeline::{LivePorts, Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
 use mohaa_domain::achievements::Catalogue;
@@ -231,8 +231,7 @@ fn start_at(
         clock.clone(),
         changed,
         claims,
-        Arc::new(NoSnapshots),
-        Arc::new(NoAchievements),
+        LivePorts { snapshots: Arc::new(NoSnapshots), achievements: Arc::new(NoAchievements) },
     )
     .unwrap();
     Running { pipeline, registry, clock }

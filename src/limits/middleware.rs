@@ -9,6 +9,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::{Allowance, Exhausted, LimitedCaller, Limits};
@@ -28,7 +29,9 @@ pub async fn limit<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let limits = request.app_data::<Data<Limits>>().filter(|limits| !limits.are_off());
     let Some(limits) = limits.cloned() else { return Ok(next.call(request).await?.map_into_left_body()) };
-    let taken = kind_of(request.method(), request.path()).map(|calls| {
+    // As routes are found: a path may be written in more than one way.
+    let path = percent_decode_str(request.path()).decode_utf8_lossy().into_owned();
+    let taken = kind_of(request.method(), &path).map(|calls| {
         let caller = caller_of(calls, request.request());
         note(request.request(), limits.take(calls, caller, 1))
     });

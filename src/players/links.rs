@@ -36,6 +36,22 @@ pub async fn link(connection: &mut PgConnection, user_id: i32, player_id: &str) 
     if is_anonymous || is_id_of_a_user(player_id) {
         return Err(LinkError::OwnedByAnother);
     }
+    // Whoever an admin has merged into somebody else's player is theirs.
+    let is_anothers: bool = sqlx::query_scalar(
+        "WITH RECURSIVE merged AS (
+             SELECT into_player FROM player_merges WHERE from_player = $1 AND undone_at IS NULL
+             UNION SELECT player_merges.into_player FROM player_merges
+             JOIN merged ON player_merges.from_player = merged.into_player WHERE undone_at IS NULL)
+         SELECT EXISTS (SELECT FROM user_identities JOIN merged ON player_id = into_player WHERE user_id <> $2)
+             OR EXISTS (SELECT FROM users JOIN merged ON id::text = into_player WHERE id <> $2)",
+    )
+    .bind(player_id)
+    .bind(user_id)
+    .fetch_one(&mut *connection)
+    .await?;
+    if is_anothers {
+        return Err(LinkError::OwnedByAnother);
+    }
     sqlx::query(
         "INSERT INTO user_identities (player_id, user_id) VALUES ($1, $2) ON CONFLICT (player_id) DO NOTHING",
     )

@@ -1,8 +1,9 @@
 //! What users do with their own account: look at their sessions and end them, take their data along, leave.
 
-use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Bytes, Data, Json, Path};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -170,6 +171,8 @@ pub struct DeletionBody {
         (status = 204, description = "The account is gone"),
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
         (status = 409, description = "The last admin can't leave", body = ErrorBody),
+        (status = 415, description = "The body is not JSON", body = ErrorBody),
+        (status = 422, description = "The body can't be read", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -178,9 +181,25 @@ pub async fn delete_own_account(
     pool: Data<PgPool>,
     sessions: Data<Sessions>,
     cookies: Data<SessionCookies>,
-    body: Option<Json<DeletionBody>>,
+    request: HttpRequest,
+    body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let anonymise_players = body.is_some_and(|body| body.anonymise_players);
+    // It can't be undone: a wish that can't be read is not one that was never made.
+    let anonymise_players = match body.is_empty() {
+        true => false,
+        false if request.content_type() != "application/json" => {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send the body as application/json",
+            ));
+        }
+        false => {
+            serde_json::from_slice::<DeletionBody>(&body)
+                .map_err(|_| ApiError::invalid_field("anonymise_players", "true or false, in a JSON object"))?
+                .anonymise_players
+        }
+    };
     delete_account(&pool, caller.user_id, anonymise_players).await?;
     sessions.access_changed(caller.user_id).await.map_err(users_unavailable)?;
     Ok(signed_out(&cookies))

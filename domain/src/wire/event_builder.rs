@@ -323,6 +323,9 @@ impl<'s> EventBuilder<'s> {
                     event.claim_code = SecretText::from(code);
                     event.message = Text::const_new("!claim [hidden]");
                     self.values.extra.forget("message");
+                } else if is_login(&event.message) {
+                    event.message = Text::const_new("login [hidden]");
+                    self.values.extra.forget("message");
                 }
             }
             _ => {}
@@ -522,6 +525,13 @@ fn names_no_match(id: &str) -> bool {
 fn claimed_in(message: &str) -> Option<&str> {
     let (command, code) = message.trim().split_once(char::is_whitespace)?;
     (command.eq_ignore_ascii_case("!claim") && claim::is_code(code)).then(|| code.trim())
+}
+
+/// Whether this is `login CODE`, meant for the console: whoever reads the code could still use it.
+fn is_login(message: &str) -> bool {
+    let line = message.trim().trim_start_matches(['!', '/']);
+    line.split_once(char::is_whitespace)
+        .is_some_and(|(command, code)| command.eq_ignore_ascii_case("login") && claim::is_code(code))
 }
 
 /// Sets the player's team where it is unknown, or instead of the one that was sent, which then goes to `extra`.

@@ -114,8 +114,9 @@ impl Extra {
 /// Whether a field of this name may never be stored, however it is spelled.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.trim();
-    // The last letters of the names below tell nearly every other name apart.
-    if !matches!(key.as_bytes().last(), Some(b'p' | b'P' | b's' | b'S' | b'n' | b'N' | b'd' | b'D')) {
+    // The last letters of the names below tell many other names apart.
+    let last = key.as_bytes().last().map(u8::to_ascii_lowercase);
+    if !matches!(last, Some(b'p' | b's' | b'n' | b'd' | b'r' | b'y' | b't' | b'o' | b'h' | b'e')) {
         return false;
     }
     const LONGEST: usize = 64;
@@ -128,7 +129,13 @@ pub(super) fn is_secret(key: &str) -> bool {
     let is_address = matches!(&*lower, b"ip" | b"playerip" | b"clientip" | b"ipaddress" | b"address")
         || lower.ends_with(b"_ip")
         || lower.ends_with(b"_address");
-    is_address || lower.ends_with(b"token") || lower.ends_with(b"password")
+    // `userinfo` is the engine's text of a client's settings, address and password among them.
+    let is_address = is_address
+        || lower.ends_with(b"addr")
+        || matches!(&*lower, b"peer" | b"remote_host" | b"userinfo" | b"clientinfo");
+    let endings: [&[u8]; 8] =
+        [b"token", b"password", b"passwd", b"secret", b"apikey", b"api_key", b"authorization", b"login_code"];
+    is_address || &*lower == b"auth" || endings.iter().any(|ending| lower.ends_with(ending))
 }
 
 struct TooDeep;

@@ -255,6 +255,9 @@ pub struct Application {
     _revocations_watcher: Watcher,
 }
 
+/// A connection that is in use is waited for.
+const POSTGRES_CLOSES_WITHIN: Duration = Duration::from_secs(2);
+
 impl Application {
     /// # Errors
     /// When the configuration lacks a store, the spool can't be read or the address is taken.
@@ -466,6 +469,10 @@ impl Application {
         let drained = self.pipeline.shut_down(left.saturating_sub(patience / CLOSE_SHARE)).await;
         for task in self.background {
             task.abort();
+        }
+        // Actors of live matches, which nobody waits for, hold it too.
+        if tokio::time::timeout(POSTGRES_CLOSES_WITHIN, self.postgres.close()).await.is_err() {
+            tracing::warn!("connections to PostgreSQL are left behind");
         }
         if !drained {
             tracing::warn!("not everything is stored; the rest waits in the spool for the next start");

@@ -59,7 +59,14 @@ pub fn document() -> utoipa::openapi::OpenApi {
             document_common_answers(path, operation);
         }
     }
-    for (path, shape) in stats::QUERY_SHAPES.iter().chain(admin::QUERY_SHAPES).chain(servers::QUERY_SHAPES) {
+    let areas = [
+        stats::QUERY_SHAPES,
+        admin::QUERY_SHAPES,
+        servers::QUERY_SHAPES,
+        players::QUERY_SHAPES,
+        users::account::QUERY_SHAPES,
+    ];
+    for (path, shape) in areas.into_iter().flatten() {
         let item = document.paths.paths.get_mut(*path);
         if let Some(operation) = item.and_then(|item| item.get.as_mut()) {
             document_query(operation, shape);

@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 
 use crate::access;
 use crate::achievements::AchievementStore;
-use crate::auth::{self, AccessTokens, GuessLimits, Revocations, SessionCookies, Sessions};
+use crate::auth::{self, AccessTokens, Revocations, SessionCookies, Sessions};
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
@@ -44,7 +44,7 @@ use crate::http::client_address::TrustedProxies;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::{Ingest, IngestLimits};
-use crate::limits::{self, Limits};
+use crate::limits::{self, GuessLimits, Limits};
 use crate::live::Live;
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
@@ -332,6 +332,7 @@ impl Application {
         let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
         let limits = Arc::new(Limits::new(&config.rate_limits, secret, &registry)?);
+        let guess_limits = Arc::new(GuessLimits::new(secret));
         let last_seen = LastSeen::default();
         let links = PlayerLinksCopy::new(
             postgres.clone(),
@@ -346,11 +347,15 @@ impl Application {
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
-            actix_web::rt::spawn(limits::share_limits(limits.clone(), SharedLimits::new(redis))),
+            actix_web::rt::spawn(limits::share_limits(
+                limits.clone(),
+                guess_limits.clone(),
+                SharedLimits::new(redis),
+            )),
             actix_web::rt::spawn(last_seen.clone().keep(postgres.clone())),
             actix_web::rt::spawn(servers::release_held(pipeline.clone(), postgres.clone())),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
-            actix_web::rt::spawn(players::take_claims(claimed, postgres.clone())),
+            actix_web::rt::spawn(players::take_claims(claimed, postgres.clone(), guess_limits.clone())),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
                 clickhouse.clone(),
@@ -398,7 +403,7 @@ impl Application {
             devices: Data::new(Devices::new(postgres.clone())),
             base_url: Data::new(base_url),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
-            guess_limits: Data::new(GuessLimits::default()),
+            guess_limits: Data::from(guess_limits),
             live: Data::new(live.clone()),
             limits: Data::from(limits),
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
@@ -537,6 +542,7 @@ impl State {
             .configure(|service| access::mount(service, &routes::of_game_servers()))
             .service(
                 web::scope("")
+                    .wrap(from_fn(requests::refuse_nul))
                     .wrap(from_fn(auth::keep_signed_in))
                     .wrap(from_fn(security::headers))
                     .wrap(Compress::default())

@@ -95,6 +95,24 @@ async fn a_denied_or_expired_device_gets_nothing() {
 }
 
 #[actix_web::test]
+async fn a_device_approved_by_somebody_who_is_banned_meanwhile_is_denied() {
+    let service = Service::start("device_banned").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (user_id, browser) = signed_in(&service).await;
+    browser.get("/device").await;
+    let begun = begin(&service).await;
+    let code = begun["user_code"].as_str().unwrap();
+    let answered = browser.post("/device", &[("user_code", code), ("answer", "approve")]).await;
+    assert_eq!(answered.header("location"), Some("/device?done=approved"), "{}", answered.text);
+    let log = service.client.get_as(&admin, "/api/v1/admin/audit").await.json();
+    assert_eq!(log["entries"][0]["action"], "user.approve_device", "{log}");
+    let ban = format!("/api/v1/admin/users/{user_id}/ban");
+    assert_eq!(service.client.call_as(&admin, "POST", &ban, json!({})).await.status, 204);
+    assert_not_yet(&poll(&service, &begun).await, "access_denied");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_device_is_approved_by_a_form_of_our_own_page_only() {
     let service = Service::start("device_csrf").await;
     let (_, browser) = signed_in(&service).await;

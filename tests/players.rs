@@ -185,6 +185,80 @@ async fn a_player_who_was_merged_into_somebody_elses_is_not_claimed_away() {
 }
 
 #[actix_web::test]
+async fn guesses_at_one_node_count_at_another() {
+    let urls = mohaa_embedded::testing::TestStores::shared().await.database("shared_guesses").await;
+    let one = Service::start_on(&urls, &[], Default::default()).await;
+    let other = Service::start_on(&urls, &[], Default::default()).await;
+    for number in 0..19 {
+        assert_eq!(verify(&one, &format!("WRONG{number:04}")).await.status, 401);
+    }
+    // The other node hears of them a moment after a wrong one came there.
+    let mut tries = 0;
+    eventually("the other node refuses", async || {
+        tries += 1;
+        (verify(&other, &format!("WRONG{tries:04}")).await.status == 429).then_some(())
+    })
+    .await;
+    assert!(tries < 15, "its own guesses alone would not be too many: {tries}");
+    one.stop().await;
+    other.stop().await;
+}
+
+#[actix_web::test]
+async fn a_player_who_guesses_at_claims_in_the_game_is_not_listened_to() {
+    let service = Service::start("guesses_in_chat").await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    let code = code_of(&service, &token, "/api/v1/auth/claim/init").await;
+    let says = |guid: &str, code: &str| json!({"type": "chat", "player_name": "A", "player_guid": guid, "message": format!("!claim {code}")});
+    let wrong = "ABCDEFGHJKMNPQRSTVWX".chars().map(|last| says("1111", &format!("WRNGWRNG{last}")));
+    let mut events: Vec<Value> = wrong.collect();
+    events.push(says("1111", &code));
+    events.push(says("2222", &code));
+    service.client.send(json!(events).to_string()).await.assert_batch(202, 22, &[]);
+    // They are taken one after the other.
+    eventually("somebody is linked", async || {
+        let me = service.client.get_as(&token, "/api/v1/users/me").await.json();
+        (me["player_ids"] != json!([])).then(|| assert_eq!(me["player_ids"], json!(["2222"])))
+    })
+    .await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn scripts_are_understood_however_they_write_a_claim_or_a_login() {
+    let service = Service::start("claim_dialects").await;
+    let (user_id, token) = service.add_user("Anna", Role::Player).await;
+    let code = code_of(&service, &token, "/api/v1/auth/claim/init").await;
+    let headers = [("X-Server-Token", service.client.token.as_str())];
+    let refused = service.client.post("/api/v1/auth/claim/verify", &headers, "{}").await.unwrap();
+    refused.assert_refused(422, "validation_failed");
+    assert!(refused.json()["fields"]["code"].is_string(), "{}", refused.text);
+    let form = format!("code={code}&player_guid=4711&player_name=Anna");
+    let linked = service.client.post("/api/v1/auth/claim/verify", &headers, form).await.unwrap();
+    assert_eq!((linked.status.as_u16(), &linked.json()["player_id"]), (200, &json!("4711")));
+    let code = code_of(&service, &token, "/api/v1/auth/claim/init").await;
+    let body = json!({"code": code, "player_guid": 4712, "player_name": null}).to_string();
+    let linked = service.client.post("/api/v1/auth/claim/verify", &headers, body).await.unwrap();
+    assert_eq!((linked.status.as_u16(), &linked.json()["player_id"]), (200, &json!("4712")));
+    for (guid, echoed) in [(json!(4711), "4711"), (json!(null), "")] {
+        let code = code_of(&service, &token, "/api/v1/auth/game-token").await;
+        let body = json!({"token": code, "player_guid": guid}).to_string();
+        let reply = service.client.call("POST", "/api/v1/auth/verify", &[], body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(
+            (&reply.json()["forum_user_id"], &reply.json()["player_guid"]),
+            (&json!(user_id), &json!(echoed))
+        );
+    }
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let log = service.client.get_as(&admin, "/api/v1/admin/audit?limit=100").await.json();
+    let entries = log["entries"].as_array().unwrap();
+    let claimed = entries.iter().find(|entry| entry["action"] == "player.claim").unwrap();
+    assert_eq!(claimed["after"]["server_id"], service.server_id.to_string(), "{claimed}");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_login_said_in_chat_by_mistake_is_kept_nowhere() {
     let service = Service::start("chat_login").await;
     let (_, token) = service.add_user("Anna", Role::Player).await;
@@ -298,6 +372,8 @@ async fn merged_players_are_one_until_the_merge_is_undone() {
     merge("100", "300").await.assert_refused(409, "player_merged");
     merge("200", "100").await.assert_refused(409, "merge_circle");
     merge("200", "200").await.assert_refused(422, "validation_failed");
+    merge("300", "nobody_ever").await.assert_refused(404, "unknown_player");
+    merge("nobody_ever", "300").await.assert_refused(404, "unknown_player");
     let undo = format!("/api/v1/admin/merges/{}", made.json()["merge_id"]);
     assert_eq!(service.client.call_as(&admin, "DELETE", &undo, json!(null)).await.status, 204);
     player(&service, "100", |player| player["total_kills"] == 3 && player["player_id"] == "100").await;
@@ -312,6 +388,8 @@ async fn an_anonymous_players_names_are_on_no_answer_and_its_id_leads_to_nobody(
     let (_, admin) = service.add_user("Admin", Role::Admin).await;
     play(&service, "match_a", ("100", "Shy Person"), ("300", "Victim"), 3).await;
     player(&service, "100", |player| player["total_kills"] == 3).await;
+    let unknown = "/api/v1/admin/players/nobody_ever/anonymise";
+    service.client.call_as(&admin, "POST", unknown, json!({})).await.assert_refused(404, "unknown_player");
     let path = "/api/v1/admin/players/100/anonymise";
     assert_eq!(service.client.call_as(&admin, "POST", path, json!({})).await.status, 204);
     eventually("the id leads to nobody", async || {

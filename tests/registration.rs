@@ -368,3 +368,68 @@ async fn a_server_writes_as_itself_whatever_its_events_say() {
     assert_eq!((stored(&service, other_id).await, stored(&service, service.server_id).await), (1, 0));
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_key_of_somebody_else_makes_another_server_and_takes_none_over() {
+    let service = started("heirs", &[("REGISTRATION_POLICY", "approval")]).await;
+    let (owner_id, owner) = service.add_user("Owner", Role::Organizer).await;
+    let (_, stranger) = service.add_user("Stranger", Role::Organizer).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let keyed = |key: &str| named(&format!("Omaha [key:{key}]"));
+    let (first, _) = registered(&register(&service, &keyed(&key_of(&service, &owner).await)).await);
+    let (again, _) = registered(&register(&service, &keyed(&key_of(&service, &owner).await)).await);
+    assert_eq!(first, again, "the owner's next key registers the same server");
+    let (other, _) = registered(&register(&service, &keyed(&key_of(&service, &stranger).await)).await);
+    assert_ne!(first, other);
+    let server = listed(&service, &admin, first).await;
+    assert_eq!((&server["owner_id"], &server["live_tokens"]), (&json!(owner_id), &json!(2)), "{server}");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_server_that_was_looked_at_is_not_renamed_by_whoever_calls_again() {
+    let service = started("renamed", &[APPROVAL]).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (server_id, _) = registered(&register(&service, &named("Omaha")).await);
+    registered(&register(&service, &named("Omaha Beach")).await);
+    assert_eq!(listed(&service, &admin, server_id).await["name"], "Omaha Beach");
+    approve(&service, &admin, server_id).await;
+    registered(&register(&service, &named("Rude words")).await);
+    assert_eq!(listed(&service, &admin, server_id).await["name"], "Omaha Beach");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_key_that_nobody_made_is_a_guess_where_servers_need_none() {
+    let service = started("guesses_open", &[("REGISTRATION_POLICY", "open")]).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let spent = format!("Omaha [key:{}]", key_of(&service, &organizer).await);
+    // A script goes on sending the key that let it in.
+    for _ in 0..22 {
+        registered(&register(&service, &named(&spent)).await);
+    }
+    for _ in 0..20 {
+        registered(&register(&service, &named("Omaha [key:AAAA-BBBB]")).await);
+    }
+    register(&service, &named("Omaha")).await.assert_refused(429, "too_many_guesses");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn one_address_does_not_take_every_place_of_those_that_wait() {
+    let service = started("places", &[APPROVAL, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let from = async |address: &str, port: u16| {
+        let body = json!({"name": "Omaha", "ip_address": "203.0.113.7", "port": port});
+        let headers = [("X-Forwarded-For", address)];
+        service.client.post("/api/v1/servers/register", &headers, body.to_string()).await.unwrap()
+    };
+    for port in 1..=10 {
+        registered(&from("198.51.100.1", port).await);
+        registered(&from(&format!("2001:db8::{port}"), port).await);
+    }
+    from("198.51.100.1", 11).await.assert_refused(429, "too_many_waiting");
+    from("2001:db8::ffff", 11).await.assert_refused(429, "too_many_waiting");
+    registered(&from("198.51.100.2", 1).await);
+    registered(&from("2001:db8:0:1::1", 1).await);
+    service.stop().await;
+}

@@ -62,7 +62,11 @@ async fn a_session_that_ends_on_one_node_opens_nothing_on_another() {
     let (_, admin) = one.add_user("Admin", Role::Admin).await;
 
     let listed = one.client.get_as(&token, "/api/v1/users/me/sessions").await.json();
-    assert_eq!((&listed[0]["kind"], &listed[0]["current"]), (&"device".into(), &true.into()), "{listed}");
+    assert_eq!(
+        (&listed["sessions"][0]["kind"], &listed["sessions"][0]["current"]),
+        (&"device".into(), &true.into()),
+        "{listed}"
+    );
     assert_eq!(
         one.client.call_as(&token, "POST", "/api/v1/auth/logout-everywhere", json!({})).await.status,
         204
@@ -246,6 +250,9 @@ async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
         (&"Anna ^1Red".into(), &"4711".into())
     );
 
+    assert_eq!((&export["servers"], &export["server_keys"]), (&json!([]), &json!([])));
+    assert_eq!(export["audit"][0]["action"], "user.add", "{export}");
+
     // What can't be undone is not done by a wish that can't be read.
     for unreadable in [json!({"anonymise_players": "true"}), json!([1])] {
         let refused = service.client.call_as(&token, "DELETE", "/api/v1/users/me", unreadable).await;
@@ -267,5 +274,93 @@ async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
     assert_eq!(left, ("deleted user".to_owned(), 0, 0, 2));
     let (next, _) = service.add_user("Next", Role::Player).await;
     assert!(next > user_id, "an id is never given twice");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn signing_out_everywhere_leaves_nothing_that_signs_in_later() {
+    let service = Service::start("everywhere").await;
+    let (_, opened) = service.add_session("Anna", Role::Player).await;
+    let token = opened.access_token;
+    let made = service.client.call_as(&token, "POST", "/api/v1/auth/game-token", json!({})).await.json();
+    let begun = service.client.call("POST", "/api/v1/auth/device/init", &[], "").await.json();
+    let browser = Browser::new(&service.client);
+    browser.set_cookie("mohaa_session", &token);
+    browser.get("/device").await;
+    let typed = [("user_code", text(&begun, "user_code")), ("answer", "approve")];
+    assert_eq!(browser.post("/device", &typed).await.status, 303);
+    let everywhere = "/api/v1/auth/logout-everywhere";
+    assert_eq!(service.client.call_as(&token, "POST", everywhere, json!({})).await.status, 204);
+
+    let poll = json!({"device_code": begun["device_code"]}).to_string();
+    let reply = service.client.call("POST", "/api/v1/auth/device/poll", &[], poll).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["error"]), (400, &json!("access_denied")));
+    let verify = json!({"token": made["code"]}).to_string();
+    assert_eq!(service.client.call("POST", "/api/v1/auth/verify", &[], verify).await.status, 401);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn what_belongs_to_one_person_is_kept_in_no_cache() {
+    let service = Service::start("no_store").await;
+    let (_, token) = service.add_user("Anna", Role::Organizer).await;
+    for path in ["", "/sessions", "/players", "/export"] {
+        let reply = service.client.get_as(&token, &format!("/api/v1/users/me{path}")).await;
+        assert_eq!((reply.status.as_u16(), reply.header("cache-control")), (200, Some("no-store")), "{path}");
+    }
+    for path in ["/api/v1/auth/game-token", "/api/v1/servers/keys"] {
+        let reply = service.client.call_as(&token, "POST", path, json!({})).await;
+        assert_eq!((reply.status.as_u16(), reply.header("cache-control")), (201, Some("no-store")), "{path}");
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn lists_of_ones_own_come_in_pages() {
+    let service = Service::start("own_lists").await;
+    let (user_id, token) = service.add_user("Anna", Role::Player).await;
+    for player_id in ["1", "2", "3"] {
+        service.link_player(user_id, player_id).await;
+        service.sessions().open(user_id, mohaa_stats::auth::SessionKind::Device, "another").await.unwrap();
+    }
+    for (list, total) in [("players", 3), ("sessions", 4)] {
+        let path = format!("/api/v1/users/me/{list}");
+        let page = service.client.get_as(&token, &format!("{path}?page=2&limit=2")).await.json();
+        assert_eq!(
+            (&page["page"], &page["limit"], &page["total"]),
+            (&json!(2), &json!(2), &json!(total)),
+            "{page}"
+        );
+        assert_eq!(page[list].as_array().unwrap().len(), total - 2, "{page}");
+        service
+            .client
+            .get_as(&token, &format!("{path}?pages=1"))
+            .await
+            .assert_refused(422, "validation_failed");
+    }
+    service.stop().await;
+}
+
+/// A NUL is in no name, and PostgreSQL stores none: that is the caller's mistake, whoever finds it.
+#[actix_web::test]
+async fn texts_with_a_nul_are_refused_and_nothing_is_unavailable() {
+    let service = Service::start("nul").await;
+    let (user_id, admin) = service.add_user("Admin", Role::Admin).await;
+    for path in ["/api/v1/users/me/players/a%00b", "/api/v1/admin/merges/%00"] {
+        let reply = service.client.call_as(&admin, "DELETE", path, json!(null)).await;
+        reply.assert_refused(404, "not_found");
+    }
+    let ban = format!("/api/v1/admin/users/{user_id}/ban");
+    let refused = service.client.call_as(&admin, "POST", &ban, json!({"reason": "a\0b"})).await;
+    refused.assert_refused(422, "validation_failed");
+    assert!(refused.json()["fields"]["reason"].is_string(), "{}", refused.text);
+    let found = service.client.get_as(&admin, "/api/v1/admin/users?q=a%00b").await;
+    found.assert_refused(422, "validation_failed");
+    let role = format!("/api/v1/admin/users/{user_id}/role");
+    for (body, field) in [(json!({}), "role"), (json!({"role": 7}), "role"), (json!("x"), "body")] {
+        let refused = service.client.call_as(&admin, "POST", &role, body).await;
+        refused.assert_refused(422, "validation_failed");
+        assert!(refused.json()["fields"][field].is_string(), "{}", refused.text);
+    }
     service.stop().await;
 }

@@ -62,6 +62,7 @@ pub enum IngestOutcome {
 #[derive(Clone, Debug)]
 pub struct IdentityClaim {
     pub code: SecretText,
+    pub server_id: Uuid,
     pub player_id: Text,
     pub player_name: Text,
 }
@@ -332,6 +333,7 @@ impl Batcher {
             if !event.claim_code.is_empty() {
                 let claim = IdentityClaim {
                     code: event.claim_code.clone(),
+                    server_id,
                     player_id: stamp.player_id.clone(),
                     player_name: event.player.name.clone(),
                 };

@@ -27,9 +27,9 @@ pub use handlers::{AchievementsApi, routes};
 
 use crate::http::ApiError;
 use crate::players::CanonicalIds;
+use crate::postgres;
 use crate::stats::Stats;
 
-const RETRY_AFTER_SECONDS: u32 = 2;
 /// What stands beside a player's statistics is not waited for as long as they are.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 /// Unlocks that the page shows.
@@ -180,10 +180,6 @@ fn points_of(definition: &Definition, tier: i16) -> i32 {
 }
 
 fn unavailable(cause: sqlx::Error) -> ApiError {
-    ApiError::unavailable(
-        "achievements_unavailable",
-        "achievements can't be read at the moment; try again in a moment",
-        RETRY_AFTER_SECONDS,
-    )
-    .with_source(cause)
+    let message = "achievements can't be read at the moment; try again in a moment";
+    postgres::unanswered("achievements_unavailable", message, cause)
 }

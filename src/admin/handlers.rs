@@ -1,8 +1,7 @@
 //! `/api/v1/admin/…`. Every handler's caller is an [`Admin`].
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::player::PlayerId;
 use serde::{Deserialize, Serialize};
@@ -14,8 +13,8 @@ use crate::access::{Admin, Route, delete, get, post};
 use crate::audit::{self, LoggedEntry};
 use crate::auth::Sessions;
 use crate::http::query::{Parameter, QueryShape};
-use crate::http::{ApiError, ErrorBody};
-use crate::players::{self, ListedMerge, MergeError};
+use crate::http::{ApiError, ErrorBody, JsonBody};
+use crate::players::{self, MergeError, MergeList};
 use crate::stats::answers::PlayerAnswer;
 use crate::stats::{PlayerQuestion, Selection, Stats};
 use crate::users::{self, Role, users_unavailable};
@@ -41,11 +40,13 @@ const INTO_PLAYER: Parameter =
 const USERS: QueryShape = QueryShape { parameters: &[SEARCH], filters: &[], paged: true };
 const PREVIEW: QueryShape =
     QueryShape { parameters: &[FROM_PLAYER, INTO_PLAYER], filters: &[], paged: false };
+const MERGES: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
 const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
 
 /// The query parameters of each path, for the OpenAPI document.
 pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/admin/users", USERS),
+    ("/api/v1/admin/merges", MERGES),
     ("/api/v1/admin/merges/preview", PREVIEW),
     ("/api/v1/admin/audit", AUDIT),
 ];
@@ -66,10 +67,6 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-fn no_store(body: impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
-}
-
 /// Users, the newest first
 #[utoipa::path(
     get,
@@ -83,7 +80,7 @@ pub async fn users(_: Admin, request: HttpRequest, pool: Data<PgPool>) -> Result
     let search = values.parameter("q").unwrap_or_default();
     let paging = values.paging();
     values.finish()?;
-    Ok(no_store(list_users(&pool, search.trim(), paging).await.map_err(users_unavailable)?))
+    Ok(HttpResponse::Ok().json(list_users(&pool, search.trim(), paging).await.map_err(users_unavailable)?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -114,7 +111,7 @@ pub async fn set_role(
     pool: Data<PgPool>,
     sessions: Data<Sessions>,
     id: Path<i32>,
-    body: Json<RoleBody>,
+    JsonBody(body): JsonBody<RoleBody>,
 ) -> Result<HttpResponse, ApiError> {
     users::set_role(&pool, admin.user_id, *id, body.role).await?;
     access_changed(&sessions, *id).await
@@ -150,7 +147,7 @@ pub async fn ban(
     pool: Data<PgPool>,
     sessions: Data<Sessions>,
     id: Path<i32>,
-    body: Json<BanBody>,
+    JsonBody(body): JsonBody<BanBody>,
 ) -> Result<HttpResponse, ApiError> {
     users::ban(&pool, admin.user_id, *id, &body.reason).await?;
     access_changed(&sessions, *id).await
@@ -214,11 +211,14 @@ pub async fn sign_out(
     get,
     path = "/api/v1/admin/merges",
     tag = "Administration",
-    responses((status = 200, body = Vec<ListedMerge>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    responses((status = 200, body = MergeList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("bearer" = []), ("session" = []))
 )]
-pub async fn merges(_: Admin, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
-    Ok(no_store(players::list_merges(&pool).await.map_err(users_unavailable)?))
+pub async fn merges(_: Admin, request: HttpRequest, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
+    let mut values = MERGES.read(request.query_string());
+    let paging = values.paging();
+    values.finish()?;
+    Ok(HttpResponse::Ok().json(players::list_merges(&pool, paging).await.map_err(users_unavailable)?))
 }
 
 /// Two players side by side, before they are merged. What adds up to more than they have apart is not known before.
@@ -263,7 +263,7 @@ pub async fn preview_merge(
     let (from, into) = (player("from"), player("into"));
     values.finish()?;
     match (from, into) {
-        (Some(from), Some(into)) => Ok(no_store(preview(&stats, from, into).await?)),
+        (Some(from), Some(into)) => Ok(HttpResponse::Ok().json(preview(&stats, from, into).await?)),
         _ => Err(ApiError::bad_request("bad_request", "two players are needed")),
     }
 }
@@ -308,6 +308,7 @@ pub struct MergeAnswer {
         (status = 201, body = MergeAnswer),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
+        (status = 404, description = "One of them is unknown", body = ErrorBody),
         (status = 409, description = "The first belongs to an account or is merged already", body = ErrorBody),
         (status = 422, body = ErrorBody),
     ),
@@ -316,14 +317,16 @@ pub struct MergeAnswer {
 pub async fn merge(
     Admin(admin): Admin,
     pool: Data<PgPool>,
-    body: Json<MergeBody>,
+    stats: Data<Stats>,
+    JsonBody(body): JsonBody<MergeBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let merge_id = merge_players(&pool, admin.user_id, &body.from, &body.into).await?;
-    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(MergeAnswer { merge_id }))
+    let merge_id = merge_players(&pool, &stats, admin.user_id, &body.from, &body.into).await?;
+    Ok(HttpResponse::Created().json(MergeAnswer { merge_id }))
 }
 
 pub(crate) async fn merge_players(
     pool: &PgPool,
+    stats: &Stats,
     admin: i32,
     from: &str,
     into: &str,
@@ -332,6 +335,8 @@ pub(crate) async fn merge_players(
         text.trim().parse::<PlayerId>().map_err(|error| ApiError::invalid_field(name, error.to_string()))
     };
     let (from, into) = (player("from", from)?, player("into", into)?);
+    require_player(pool, stats, &from).await?;
+    require_player(pool, stats, &into).await?;
     Ok(players::merge(pool, admin, from.as_str(), into.as_str()).await?)
 }
 
@@ -391,17 +396,35 @@ pub async fn undo_merge(
 pub async fn anonymise(
     Admin(admin): Admin,
     pool: Data<PgPool>,
+    stats: Data<Stats>,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    anonymise_player(&pool, admin.user_id, &id).await?;
+    anonymise_player(&pool, &stats, admin.user_id, &id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-pub(crate) async fn anonymise_player(pool: &PgPool, admin: i32, player_id: &str) -> Result<(), ApiError> {
+/// Refuses an id under which nobody played and that no account has.
+async fn require_player(pool: &PgPool, stats: &Stats, player_id: &PlayerId) -> Result<(), ApiError> {
+    if let Ok(user_id) = player_id.as_str().parse::<i32>()
+        && users::find(pool, user_id).await.map_err(users_unavailable)?.is_some()
+    {
+        return Ok(());
+    }
+    let question = PlayerQuestion { player_id: player_id.clone(), selection: Selection::default() };
+    stats.player(&question).await.map(|_| ())
+}
+
+pub(crate) async fn anonymise_player(
+    pool: &PgPool,
+    stats: &Stats,
+    admin: i32,
+    player_id: &str,
+) -> Result<(), ApiError> {
     let player_id: PlayerId = player_id
         .trim()
         .parse()
         .map_err(|_| ApiError::new(StatusCode::NOT_FOUND, "unknown_player", "this can't be a player's id"))?;
+    require_player(pool, stats, &player_id).await?;
     let done = async {
         let mut transaction = pool.begin().await?;
         players::anonymise(&mut transaction, admin, player_id.as_str()).await?;
@@ -432,5 +455,5 @@ pub async fn audit_log(_: Admin, request: HttpRequest, pool: Data<PgPool>) -> Re
     values.finish()?;
     let (entries, total) =
         audit::list(&pool, paging.limit, paging.offset()).await.map_err(users_unavailable)?;
-    Ok(no_store(AuditLog { page: paging.page, limit: paging.limit, total, entries }))
+    Ok(HttpResponse::Ok().json(AuditLog { page: paging.page, limit: paging.limit, total, entries }))
 }

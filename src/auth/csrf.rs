@@ -5,7 +5,7 @@
 
 use super::{SessionCookies, random_code};
 use crate::http::{ApiError, BaseUrl};
-use actix_web::{HttpRequest, cookie::Cookie, web::Data};
+use actix_web::{HttpRequest, cookie::Cookie, http::header::HOST, web::Data};
 use std::time::Duration;
 
 pub const CSRF_COOKIE: &str = "mohaa_csrf";
@@ -69,8 +69,17 @@ pub fn is_cross_site(request: &HttpRequest) -> bool {
     if is_configured {
         return false;
     }
-    let host = request.connection_info().host().to_owned();
-    origin.split_once("://").is_none_or(|(_, origin_host)| !origin_host.eq_ignore_ascii_case(&host))
+    let host = asked_host(request);
+    origin.split_once("://").is_none_or(|(_, origin_host)| {
+        host.as_deref().is_none_or(|host| !origin_host.eq_ignore_ascii_case(host))
+    })
+}
+
+/// The host that the browser asked, by what no page can set: neither `Forwarded` nor `X-Forwarded-Host`. Behind a proxy that
+/// changes it, PUBLIC_URL says who we are.
+pub fn asked_host(request: &HttpRequest) -> Option<String> {
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()))
 }
 
 fn is_ours(value: &str) -> bool {
@@ -109,6 +118,16 @@ mod tests {
         assert!(sent("Sec-Fetch-Site", "same-origin").is_ok());
         assert!(sent("Sec-Fetch-Site", "cross-site").is_err());
         assert!(sent("Sec-Fetch-Site", "same-site").is_err());
+        for forwarded in ["X-Forwarded-Host", "Forwarded"] {
+            let request = TestRequest::default()
+                .cookie(cookie.clone())
+                .insert_header(("Host", "stats.example.org"))
+                .insert_header((forwarded, "host=evil.example"))
+                .insert_header(("X-Forwarded-Host", "evil.example"))
+                .insert_header(("Origin", "https://evil.example"))
+                .to_http_request();
+            assert!(CsrfToken::check(&request, &token.value).is_err(), "{forwarded}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! `/api/v1/auth/refresh` and `/logout`.
 
-use actix_web::web::{Data, Json};
-use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
+use actix_web::HttpResponse;
+use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::{ACCESS_TOKEN_LIFETIME, OpenedSession, SessionCookies, SessionError, Sessions};
 use crate::access::{Anyone, Route, post};
-use crate::http::{ApiError, ErrorBody};
+use crate::http::{ApiError, ErrorBody, JsonBody};
+use crate::postgres;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -67,10 +68,10 @@ pub struct RefreshBody {
 pub async fn refresh(
     _: Anyone,
     sessions: Data<Sessions>,
-    body: Json<RefreshBody>,
+    JsonBody(body): JsonBody<RefreshBody>,
 ) -> Result<HttpResponse, ApiError> {
     let opened = sessions.renew(&body.refresh_token).await?;
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(TokenPair::from(opened)))
+    Ok(HttpResponse::Ok().json(TokenPair::from(opened)))
 }
 
 /// Sign out
@@ -92,17 +93,16 @@ pub async fn logout(
     Anyone(caller): Anyone,
     sessions: Data<Sessions>,
     cookies: Data<SessionCookies>,
-    body: Option<Json<RefreshBody>>,
+    body: Option<JsonBody<RefreshBody>>,
 ) -> Result<HttpResponse, ApiError> {
     match (caller, body) {
         (Some(identity), _) => {
             sessions.end(identity.user_id, identity.session_id).await?;
         }
-        (None, Some(body)) => sessions.end_by_refresh_token(&body.refresh_token).await?,
+        (None, Some(JsonBody(body))) => sessions.end_by_refresh_token(&body.refresh_token).await?,
         (None, None) => return Err(ApiError::unauthorized("not_signed_in", "sign in first")),
     }
     let mut response = HttpResponse::NoContent();
-    response.insert_header((CACHE_CONTROL, "no-store"));
     for cookie in cookies.sign_out() {
         response.cookie(cookie);
     }
@@ -118,8 +118,8 @@ impl From<SessionError> for ApiError {
             ),
             SessionError::Banned => Self::forbidden("banned", "this account is banned"),
             SessionError::Store(cause) => {
-                Self::unavailable("users_unavailable", "nobody can sign in at the moment: try again", 5)
-                    .with_source(cause)
+                let message = "nobody can sign in at the moment: try again";
+                postgres::unanswered("users_unavailable", message, cause)
             }
             SessionError::Sign(cause) => Self::internal(cause),
         }

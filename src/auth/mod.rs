@@ -4,7 +4,6 @@
 mod access_token;
 mod browser;
 mod csrf;
-mod guesses;
 mod handlers;
 mod identity;
 mod login_link;
@@ -14,8 +13,7 @@ mod sessions;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
 pub use browser::{keep_signed_in, sign_browser_in};
-pub use csrf::{CSRF_COOKIE, CsrfToken, is_cross_site};
-pub use guesses::GuessLimits;
+pub use csrf::{CSRF_COOKIE, CsrfToken, asked_host, is_cross_site};
 pub use handlers::{AuthApi, TokenPair, routes};
 pub use identity::{Identity, identify};
 pub use login_link::{LoginLinkError, consume_login_link, find_login_link, make_login_link};

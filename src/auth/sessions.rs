@@ -280,14 +280,23 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends every session of a user; how many there were. By `sessions_by_user`.
+    /// Ends every session of a user, and whatever would still open one: approved devices that have not asked again, and
+    /// codes. How many sessions there were. By `sessions_by_user`.
     pub async fn end_all(&self, user_id: i32) -> Result<usize, SessionError> {
+        let mut transaction = self.pool.begin().await?;
         let ended: Vec<Uuid> = sqlx::query_scalar(
             "UPDATE sessions SET ended_at = now() WHERE user_id = $1 AND ended_at IS NULL RETURNING id",
         )
         .bind(user_id)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await?;
+        for statement in [
+            "UPDATE device_codes SET approved = false WHERE user_id = $1 AND approved AND used_at IS NULL",
+            "DELETE FROM identity_codes WHERE user_id = $1 AND used_at IS NULL",
+        ] {
+            sqlx::query(statement).bind(user_id).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
         tracing::info!(user_id, sessions = ended.len(), "signed out everywhere");
         for session_id in &ended {
             self.revocations.session_ended(*session_id);

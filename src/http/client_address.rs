@@ -1,5 +1,6 @@
 //! The address that a request comes from: the connection's, or what a trusted proxy says it is.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -27,8 +28,9 @@ impl TrustedProxies {
     /// no trusted proxy. What stands left of it the client may have written itself.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
-        let values: Vec<&str> =
-            headers.get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
+        // What is no text names no address; the proxy's own word stands right of it.
+        let values: Vec<Cow<'_, str>> =
+            headers.get_all(X_FORWARDED_FOR).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         for named in values.iter().rev().flat_map(|value| value.rsplit(',')) {
             if !self.trusts(client) {
                 break;
@@ -110,6 +112,7 @@ mod tests {
         assert_eq!(client("10.0.0.1:1", &["192.0.2.9, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1:1", &["192.0.2.9", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1:1", &["192.0.2.9, nonsense"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1:1", &["\u{e9}, 198.51.100.1"]), "198.51.100.1");
     }
 
     #[test]

@@ -29,4 +29,4 @@ pub mod security;
 
 pub use base_url::BaseUrl;
 pub use error::{ApiError, ErrorBody};
-pub use extractors::{configure_extractors, json_or_form};
+pub use extractors::{JsonBody, LooseText, configure_extractors, from_json, json_or_form};

@@ -59,6 +59,12 @@ impl Paging {
     pub fn offset(self) -> u64 {
         u64::from(self.page - 1) * u64::from(self.limit)
     }
+
+    /// The page out of a list that is small enough to be read whole.
+    pub fn cut<T>(self, all: Vec<T>) -> Vec<T> {
+        let offset = usize::try_from(self.offset()).unwrap_or(usize::MAX);
+        all.into_iter().skip(offset).take(self.limit as usize).collect()
+    }
 }
 
 /// The parameters of one request, checked against their shape. Values are taken out one by one; mistakes collect

@@ -6,10 +6,10 @@
 
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use tracing::{Instrument, debug, debug_span, error, info, info_span};
@@ -125,6 +125,18 @@ pub async fn trace<B: MessageBody>(
     }
     .instrument(span)
     .await
+}
+
+/// Middleware: nothing is called by a name with a NUL in it, and no store need be asked.
+pub async fn refuse_nul<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if request.uri().path().contains("%00") {
+        let nothing = ApiError::from_status(StatusCode::NOT_FOUND);
+        return Ok(request.error_response(nothing).map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
 }
 
 /// What machines ask every second or thousands of times a second: their successes are in the metrics, and a line

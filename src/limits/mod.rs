@@ -7,11 +7,13 @@
 //! `rate_limited` with `Retry-After`.
 //!
 //! Game servers are limited as such, by requests and by events, never by their address: several may share one, and
-//! what is refused is lost. Wrong codes are counted apart, and always ([`crate::auth::GuessLimits`]).
+//! what is refused is lost. Wrong codes are counted apart, and always ([`GuessLimits`]).
 
+mod guesses;
 mod middleware;
 mod shared;
 
+pub use guesses::{GuessLimits, Guesser};
 pub use middleware::limit;
 pub use shared::share_limits;
 
@@ -165,9 +167,7 @@ impl Limits {
 
     /// What a caller is called in Redis: the same at every node, and telling nobody who it is.
     fn name_of(&self, caller: LimitedCaller) -> String {
-        let mut name = self.names_key.clone();
-        name.update(caller.to_string().as_bytes());
-        name.finalize().into_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        name_in_redis(&self.names_key, &caller)
     }
 
     /// Forgets callers who have not called for so long that it makes no difference.
@@ -193,6 +193,12 @@ fn names_key(secret: &Secret) -> Hmac<Sha256> {
         <Hmac<Sha256> as KeyInit>::new_from_slice(secret.expose().as_bytes()).expect("a key of any length");
     key.update(b"mohaa-stats callers with limits");
     key
+}
+
+fn name_in_redis(key: &Hmac<Sha256>, caller: &impl fmt::Display) -> String {
+    let mut name = key.clone();
+    name.update(caller.to_string().as_bytes());
+    name.finalize().into_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

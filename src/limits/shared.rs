@@ -1,4 +1,4 @@
-//! What callers used at all nodes, added up in Redis.
+//! What callers used and guessed at all nodes, added up in Redis.
 //!
 //! Nothing waits for Redis: every [`TELL_EVERY`] a node tells what its callers used since, and hears who has used up
 //! everything; those wait here for as long as Redis says. So a caller who goes to several nodes can get ahead by what
@@ -7,45 +7,72 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Key, Limits, lock};
-use crate::redis::{SharedLimits, Usage};
+use super::guesses::{MOST_WRONG, PERIOD};
+use super::{GuessLimits, Key, Limits, lock};
+use crate::redis::{RedisError, SharedLimits, Usage};
 
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Callers told about at once; the rest has its turn a moment later.
 const MOST_AT_ONCE: usize = 1_000;
 
 /// Shares for ever.
-pub async fn share_limits(limits: Arc<Limits>, redis: SharedLimits) {
-    if limits.are_off() {
-        return;
-    }
+pub async fn share_limits(limits: Arc<Limits>, guesses: Arc<GuessLimits>, redis: SharedLimits) {
     let mut is_failing = false;
     loop {
         tokio::time::sleep(TELL_EVERY).await;
-        limits.forget_idle();
-        let used = some_of_used(&limits);
-        if used.is_empty() {
-            continue;
-        }
-        match redis.add(&usages(&limits, &used)).await {
-            Ok(waits) => {
+        let told = async {
+            tell_used(&limits, &redis).await?;
+            tell_guesses(&guesses, &redis).await
+        };
+        match told.await {
+            Ok(()) => {
                 if is_failing {
                     tracing::info!("limits of requests are shared with other nodes again");
                 }
                 is_failing = false;
-                let now = Instant::now();
-                let mut waiting = lock(&limits.waiting);
-                for ((key, _), wait) in used.into_iter().zip(waits) {
-                    if !wait.is_zero() {
-                        waiting.insert(key, now + wait);
-                    }
-                }
             }
             Err(error) if !is_failing => {
                 tracing::warn!(%error, "limits of requests can't be shared: each node counts alone");
                 is_failing = true;
             }
             Err(_) => {}
+        }
+    }
+}
+
+async fn tell_used(limits: &Limits, redis: &SharedLimits) -> Result<(), RedisError> {
+    limits.forget_idle();
+    let used = some_of_used(limits);
+    if used.is_empty() {
+        return Ok(());
+    }
+    let waits = redis.add(&usages(limits, &used)).await?;
+    let now = Instant::now();
+    let mut waiting = lock(&limits.waiting);
+    for ((key, _), wait) in used.into_iter().zip(waits) {
+        if !wait.is_zero() {
+            waiting.insert(key, now + wait);
+        }
+    }
+    Ok(())
+}
+
+async fn tell_guesses(guesses: &GuessLimits, redis: &SharedLimits) -> Result<(), RedisError> {
+    let untold = guesses.take_untold(MOST_AT_ONCE);
+    if untold.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<String> = untold.iter().map(|guesser| guesses.key_of(guesser)).collect();
+    match redis.add_to_windows(&keys, MOST_WRONG, PERIOD).await {
+        Ok(waits) => {
+            for (guesser, wait) in untold.into_iter().zip(waits) {
+                guesses.make_wait(guesser, wait);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            guesses.still_untold(untold);
+            Err(error)
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::http::ApiError;
 use crate::players::{self, CODE_LIFETIME, MadeCode, Purpose};
 use crate::sign_in::{self, SignIn};
 use crate::users::account::SessionAnswer;
-use crate::users::{delete_account, users_unavailable};
+use crate::users::{self, delete_account, users_unavailable};
 
 /// Brings a code that was just made to the page that shows it, past the address bar and the history.
 const CODE_COOKIE: &str = "mohaa_code";
@@ -28,18 +28,22 @@ pub(super) async fn page(
     sessions: Data<Sessions>,
     providers: Data<SignIn>,
 ) -> Result<HttpResponse, ApiError> {
-    let export = players::export(&pool, &sessions, caller.user_id).await?;
+    let user = users::find(&pool, caller.user_id).await.map_err(users_unavailable)?;
+    let user = user.ok_or_else(|| ApiError::unauthorized("unknown_user", "this account no longer exists"))?;
+    let linked = players::linked_players(&pool, caller.user_id).await.map_err(users_unavailable)?;
+    let sign_ins = players::sign_ins_of(&pool, caller.user_id).await.map_err(users_unavailable)?;
+    let open = sessions.list(caller.user_id).await?;
     let open: Vec<SessionAnswer> =
-        export.sessions.into_iter().map(|session| SessionAnswer::new(session, caller.session_id)).collect();
+        open.into_iter().map(|session| SessionAnswer::new(session, caller.session_id)).collect();
     let context = json!({
         "user": {
-            "user_id": export.user_id,
-            "display_name": export.display_name,
-            "role": export.role,
-            "created_at": export.created_at,
+            "user_id": user.user_id,
+            "display_name": user.display_name,
+            "role": user.role,
+            "created_at": user.created_at,
         },
-        "players": export.players,
-        "sign_ins": export.sign_ins,
+        "players": linked,
+        "sign_ins": sign_ins,
         "sessions": open,
         "providers": providers.offered(),
         "code": shown_code(&request),

@@ -25,8 +25,7 @@ const FROM_PLAYER: Parameter =
 const INTO_PLAYER: Parameter =
     Parameter { name: "into", description: "The player that stays.", example: "1000000001" };
 const USERS: QueryShape = QueryShape { parameters: &[SEARCH], filters: &[], paged: true };
-const PLAYERS: QueryShape =
-    QueryShape { parameters: &[FROM_PLAYER, INTO_PLAYER], filters: &[], paged: false };
+const PLAYERS: QueryShape = QueryShape { parameters: &[FROM_PLAYER, INTO_PLAYER], filters: &[], paged: true };
 const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
 
 async fn admin_page(
@@ -48,7 +47,7 @@ pub(super) async fn overview(
 ) -> Result<HttpResponse, ApiError> {
     let users =
         list_users(&pool, "", query::Paging { page: 1, limit: 1 }).await.map_err(users_unavailable)?;
-    let listed = servers::list_servers(&pool, None).await?;
+    let listed = servers::list_servers(&pool, None).await.map_err(servers::servers_unavailable)?;
     let (entries, _) = audit::list(&pool, 5, 0).await.map_err(users_unavailable)?;
     let waiting = listed.iter().filter(|server| !server.approved).count();
     let context = json!({
@@ -119,6 +118,7 @@ pub(super) async fn players(
             .parsed_parameter(name, |text| text.trim().parse::<PlayerId>().map_err(|error| error.to_string()))
     };
     let (from, into) = (player("from"), player("into"));
+    let paging = values.paging();
     values.finish()?;
     let text = |id: &Option<PlayerId>| id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
     let asked = json!({ "from": text(&from), "into": text(&into) });
@@ -128,8 +128,14 @@ pub(super) async fn players(
         }
         _ => Value::Null,
     };
-    let merges = game_players::list_merges(&pool).await.map_err(users_unavailable)?;
-    let context = json!({ "asked": asked, "preview": previewed, "merges": merges });
+    let merges = game_players::list_merges(&pool, paging).await.map_err(users_unavailable)?;
+    let total = u64::try_from(merges.total).unwrap_or(0);
+    let context = json!({
+        "asked": asked,
+        "preview": previewed,
+        "list": merges,
+        "pages": view::page_links("/admin/players", request.query_string(), paging, total),
+    });
     admin_page(&pages, &request, admin, "admin/players.html", "Players", context).await
 }
 
@@ -141,10 +147,11 @@ pub(super) struct MergeForm {
 
 pub(super) async fn merge(
     Admin(admin): Admin,
+    pages: Data<Pages>,
     pool: Data<PgPool>,
     SafeForm(form): SafeForm<MergeForm>,
 ) -> Result<HttpResponse, ApiError> {
-    merge_players(&pool, admin.user_id, &form.from, &form.into).await?;
+    merge_players(&pool, &pages.stats, admin.user_id, &form.from, &form.into).await?;
     Ok(see("/admin/players#merges"))
 }
 
@@ -171,6 +178,7 @@ pub(super) struct AnonymiseForm {
 
 pub(super) async fn anonymise(
     Admin(admin): Admin,
+    pages: Data<Pages>,
     pool: Data<PgPool>,
     SafeForm(form): SafeForm<AnonymiseForm>,
 ) -> Result<HttpResponse, ApiError> {
@@ -180,7 +188,7 @@ pub(super) async fn anonymise(
             "type the player's id once more: this can't be undone",
         ));
     }
-    anonymise_player(&pool, admin.user_id, &form.player_id).await?;
+    anonymise_player(&pool, &pages.stats, admin.user_id, &form.player_id).await?;
     Ok(see("/admin/players"))
 }
 

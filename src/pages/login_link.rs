@@ -11,6 +11,7 @@ use crate::auth::{
     LoginLinkError, SessionCookies, Sessions, consume_login_link, find_login_link, sign_browser_in,
 };
 use crate::http::ApiError;
+use crate::postgres;
 
 pub(super) async fn ask(
     _: Anyone,
@@ -54,8 +55,8 @@ fn link_error(error: LoginLinkError) -> ApiError {
             "this login link is unknown, was used or has expired: ask for a new one",
         ),
         LoginLinkError::Store(cause) => {
-            ApiError::unavailable("users_unavailable", "nobody can sign in at the moment: try again", 5)
-                .with_source(cause)
+            let message = "nobody can sign in at the moment: try again";
+            postgres::unanswered("users_unavailable", message, cause)
         }
     }
 }

@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use url::Url;
 
 use super::see;
-use crate::auth::SessionCookies;
+use crate::auth::{SessionCookies, asked_host};
 use crate::http::{ApiError, BaseUrl};
 
 const NOTICE_COOKIE: &str = "mohaa_notice";
@@ -59,7 +59,8 @@ fn own_referer(request: &HttpRequest) -> Option<String> {
     let is_configured = request
         .app_data::<Data<BaseUrl>>()
         .is_some_and(|base| referer.origin().ascii_serialization() == base.as_str());
-    let is_own = is_configured || authority.eq_ignore_ascii_case(request.connection_info().host());
+    let is_own =
+        is_configured || asked_host(request).is_some_and(|host| authority.eq_ignore_ascii_case(&host));
     // Two slashes would be the beginning of another host.
     if !is_own || path.starts_with("//") || path.contains('\\') {
         return None;

@@ -38,7 +38,7 @@ pub(super) async fn page(
     cookies: Data<SessionCookies>,
 ) -> Result<HttpResponse, ApiError> {
     let owner = (!is_admin(caller)).then_some(caller.user_id);
-    let listed = list_servers(&pool, owner).await?;
+    let listed = list_servers(&pool, owner).await.map_err(servers_unavailable)?;
     let servers: Vec<AdminServer> =
         listed.into_iter().map(|server| AdminServer::of(server, &ingest)).collect();
     let secret = new_secret(&request);

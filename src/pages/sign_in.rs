@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{Form, Pages, see};
 use crate::access::{Anyone, SafeForm, SignedIn};
-use crate::auth::GuessLimits;
 use crate::http::ApiError;
 use crate::http::query::{Parameter, QueryShape};
+use crate::limits::GuessLimits;
 use crate::sign_in::{Devices, SignIn, safe_return};
 use crate::users::users_unavailable;
 

@@ -2,11 +2,14 @@
 
 use mohaa_actors::batcher::IdentityClaim;
 use sqlx::PgPool;
+use std::sync::Arc;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::codes::{CodeError, Purpose, consume_code};
 use super::links::{LinkError, link};
 use crate::audit::{self, By, Entry};
+use crate::limits::{GuessLimits, Guesser};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClaimError {
@@ -19,7 +22,12 @@ pub(super) enum ClaimError {
 }
 
 /// Links the player to the user of the code; the code is used up only if that is done.
-pub(super) async fn claim(pool: &PgPool, code: &str, player_id: &str) -> Result<i32, ClaimError> {
+pub(super) async fn claim(
+    pool: &PgPool,
+    server_id: Uuid,
+    code: &str,
+    player_id: &str,
+) -> Result<i32, ClaimError> {
     let mut transaction = pool.begin().await?;
     let user_id = consume_code(&mut transaction, code, Purpose::Claim).await?;
     link(&mut transaction, user_id, player_id).await?;
@@ -29,7 +37,7 @@ pub(super) async fn claim(pool: &PgPool, code: &str, player_id: &str) -> Result<
         subject_kind: "player",
         subject_id: player_id,
         before: None,
-        after: Some(serde_json::json!({ "user_id": user_id })),
+        after: Some(serde_json::json!({ "user_id": user_id, "server_id": server_id })),
     };
     audit::record(&mut transaction, entry).await?;
     transaction.commit().await?;
@@ -38,15 +46,17 @@ pub(super) async fn claim(pool: &PgPool, code: &str, player_id: &str) -> Result<
 }
 
 /// Takes the claims that come with events (`!claim CODE` in chat, `identity_claim`), one after the other.
-pub async fn take_claims(mut claims: mpsc::Receiver<IdentityClaim>, pool: PgPool) {
-    while let Some(IdentityClaim { code, player_id, .. }) = claims.recv().await {
-        if player_id.is_empty() {
+pub async fn take_claims(mut claims: mpsc::Receiver<IdentityClaim>, pool: PgPool, guesses: Arc<GuessLimits>) {
+    while let Some(IdentityClaim { code, server_id, player_id, .. }) = claims.recv().await {
+        let guesser = Guesser::Player { server_id, player_id: player_id.to_string() };
+        if player_id.is_empty() || guesses.wait_of(&guesser).is_some() {
             continue;
         }
-        match claim(&pool, code.as_str(), &player_id).await {
+        match claim(&pool, server_id, code.as_str(), &player_id).await {
             Ok(_) => {}
             // Whoever mistypes sees on their page that nothing was linked.
-            Err(ClaimError::Code(CodeError::Unknown | CodeError::Expired)) => {}
+            Err(ClaimError::Code(CodeError::Unknown)) => guesses.count_wrong_of(guesser),
+            Err(ClaimError::Code(CodeError::Expired)) => {}
             Err(error) => tracing::warn!(%error, "a claim in the game came to nothing"),
         }
     }

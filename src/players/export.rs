@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::links::{LinkedPlayer, linked_players};
 use crate::auth::{ListedSession, SessionError, Sessions};
+use crate::servers::{ListedServer, list_servers};
 use crate::users::Role;
 
 /// What is stored about a user. Statistics of the linked players are public and stand at their own addresses.
@@ -21,6 +23,11 @@ pub struct Export {
     pub sessions: Vec<ListedSession>,
     pub players: Vec<LinkedPlayer>,
     pub achievements: Vec<ExportedAchievement>,
+    pub servers: Vec<ListedServer>,
+    /// Keys that register a server; what they are is not stored.
+    pub server_keys: Vec<ExportedKey>,
+    /// What the user did and what was done to the account, by the audit log.
+    pub audit: Vec<ExportedEntry>,
     /// Addresses of the statistics of each player.
     pub statistics: Vec<String>,
 }
@@ -43,6 +50,26 @@ pub struct ExportedAchievement {
     pub unlocked_at: DateTime<Utc>,
 }
 
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct ExportedKey {
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub used_at: Option<DateTime<Utc>>,
+    pub server_id: Option<Uuid>,
+}
+
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct ExportedEntry {
+    pub at: DateTime<Utc>,
+    pub action: String,
+    pub subject_kind: String,
+    pub subject_id: String,
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
+}
+
 /// # Errors
 /// When PostgreSQL fails; [`SessionError::Invalid`] for a user who is no more.
 pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<Export, SessionError> {
@@ -50,13 +77,6 @@ pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<
     let players = linked_players(pool, user_id).await?;
     let mut ids: Vec<String> = players.iter().map(|player| player.player_id.clone()).collect();
     ids.insert(0, user_id.to_string());
-    let sign_ins = sqlx::query_as(
-        "SELECT provider, subject, display_name, linked_at, last_used_at FROM sign_ins
-         WHERE user_id = $1 ORDER BY linked_at",
-    )
-    .bind(user_id)
-    .fetch_all(pool)
-    .await?;
     let achievements = sqlx::query_as(
         "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
          WHERE player_id = ANY($1) ORDER BY unlocked_at, achievement, tier",
@@ -64,15 +84,43 @@ pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<
     .bind(&ids)
     .fetch_all(pool)
     .await?;
+    let server_keys = sqlx::query_as(
+        "SELECT created_at, expires_at, used_at, server_id FROM server_keys WHERE created_by = $1 ORDER BY created_at",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await?;
+    // By `audit_log_by_user` and `audit_log_by_subject`.
+    let audit = sqlx::query_as(
+        "SELECT at, action, subject_kind, subject_id, before, after FROM audit_log
+         WHERE user_id = $1 OR (subject_kind = 'user' AND subject_id = $1::text) ORDER BY id",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await?;
     Ok(Export {
+        servers: list_servers(pool, Some(user_id)).await?,
+        server_keys,
+        audit,
         user_id,
         display_name: user.display_name,
         role: user.role,
         created_at: user.created_at,
-        sign_ins,
+        sign_ins: sign_ins_of(pool, user_id).await?,
         sessions: sessions.list(user_id).await?,
         achievements,
         statistics: ids.iter().map(|id| format!("/api/v1/stats/player/{id}")).collect(),
         players,
     })
+}
+
+/// Accounts of providers that sign this user in, the first linked first. By `sign_ins_by_user`.
+pub async fn sign_ins_of(pool: &PgPool, user_id: i32) -> sqlx::Result<Vec<ExportedSignIn>> {
+    sqlx::query_as(
+        "SELECT provider, subject, display_name, linked_at, last_used_at FROM sign_ins
+         WHERE user_id = $1 ORDER BY linked_at",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await
 }

@@ -1,7 +1,6 @@
 //! Codes of users for the game, and what game servers do with them.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Bytes, Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -19,9 +18,11 @@ use super::codes::{CodeError, MadeCode, Purpose, consume_code, make_code};
 use super::links::{LinkError, LinkedPlayer, linked_players, unlink};
 use crate::access::{Anyone, GameServer, Route, SignedIn, delete, get, post};
 use crate::audit::{self, By, Entry};
-use crate::auth::{GuessLimits, Sessions};
-use crate::http::{ApiError, ErrorBody, json_or_form};
+use crate::auth::Sessions;
+use crate::http::query::QueryShape;
+use crate::http::{ApiError, ErrorBody, LooseText, json_or_form};
 use crate::ingest::Ingest;
+use crate::limits::GuessLimits;
 use crate::users::{self, users_unavailable};
 
 /// Longer than any of ours: a JWT has some 500 bytes.
@@ -58,7 +59,7 @@ pub struct CodeAnswer {
 impl CodeAnswer {
     fn created(made: MadeCode, message: String) -> HttpResponse {
         let answer = Self { code: made.code, expires_at: made.expires_at, message };
-        HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(answer)
+        HttpResponse::Created().json(answer)
     }
 }
 
@@ -107,9 +108,11 @@ pub async fn init_claim(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Resul
 pub struct VerifyBody {
     /// The code, or an access token.
     #[serde(default)]
-    pub token: String,
+    #[schema(value_type = String)]
+    pub token: LooseText,
     #[serde(default)]
-    pub player_guid: String,
+    #[schema(value_type = String)]
+    pub player_guid: LooseText,
 }
 
 /// Whom a code or token names.
@@ -133,7 +136,7 @@ pub struct NotVerified {
 }
 
 fn not_verified(code: &'static str, error: &str) -> HttpResponse {
-    HttpResponse::Unauthorized().insert_header((CACHE_CONTROL, "no-store")).json(NotVerified {
+    HttpResponse::Unauthorized().json(NotVerified {
         valid: false,
         error: error.to_owned(),
         code: code.to_owned(),
@@ -165,7 +168,7 @@ pub async fn verify(
 ) -> Result<HttpResponse, ApiError> {
     guesses.check(&request)?;
     let body: VerifyBody = json_or_form(&body).unwrap_or_default();
-    let token = body.token.trim();
+    let token = body.token.0.trim();
     if token.is_empty() || token.len() > LONGEST_TOKEN_BYTES {
         return Ok(not_verified("missing_token", "send the code that the player typed as `token`"));
     }
@@ -191,22 +194,27 @@ pub async fn verify(
         guesses.count_wrong(&request);
         return Ok(not_verified("unknown_code", "this code is not known or was used: get a new one"));
     };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Verified {
+    Ok(HttpResponse::Ok().json(Verified {
         valid: true,
         forum_user_id: user.user_id,
         member_name: user.display_name,
-        player_guid: body.player_guid,
+        player_guid: body.player_guid.0,
     }))
 }
 
 /// A player who showed a code to a game server.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub struct ClaimBody {
-    pub code: String,
-    /// As events of the server name the player.
-    pub player_guid: String,
     #[serde(default)]
-    pub player_name: String,
+    #[schema(value_type = String)]
+    pub code: LooseText,
+    /// As events of the server name the player.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub player_guid: LooseText,
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub player_name: LooseText,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -225,7 +233,7 @@ pub struct ClaimAnswer {
     post,
     path = "/api/v1/auth/claim/verify",
     tag = "Players",
-    request_body = ClaimBody,
+    request_body(content = ClaimBody, content_type = "*/*", description = "as JSON or as a form, whatever it is labelled as"),
     responses(
         (status = 200, description = "Linked", body = ClaimAnswer),
         (status = 401, description = "The server's token is missing, unknown or revoked", body = ErrorBody),
@@ -245,39 +253,45 @@ pub async fn verify_claim(
     ingest: Data<Ingest>,
     guesses: Data<GuessLimits>,
     pool: Data<PgPool>,
-    body: Result<Json<ClaimBody>, actix_web::Error>,
-) -> Result<HttpResponse, actix_web::Error> {
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
     let server = caller.by_headers(request.headers()).await?;
     if !server.approved {
-        return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval").into());
+        return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval"));
     }
     guesses.check(&request)?;
-    let Json(body) = body?;
+    let body: ClaimBody = json_or_form(&body).unwrap_or_default();
+    for (field, LooseText(text)) in [("code", &body.code), ("player_guid", &body.player_guid)] {
+        if text.trim().is_empty() {
+            return Err(ApiError::invalid_field(field, "is needed, in a JSON object or a form"));
+        }
+    }
     let player_id = player_of(&ingest, server.server_id, &body).await?;
-    let claimed = claim(&pool, &body.code, &player_id).await.map_err(|error| match error {
-        ClaimError::Code(CodeError::Unknown) => {
-            guesses.count_wrong(&request);
-            ApiError::not_found("unknown_code", "this code is not known or was used: get a new one")
-        }
-        ClaimError::Code(CodeError::Expired) => {
-            ApiError::new(StatusCode::GONE, "expired_code", "this code has expired: get a new one")
-        }
-        ClaimError::Link(LinkError::OwnedByAnother) => {
-            ApiError::conflict("player_owned", "this player belongs to another account")
-        }
-        ClaimError::Code(CodeError::Store(cause))
-        | ClaimError::Link(LinkError::Store(cause))
-        | ClaimError::Store(cause) => users_unavailable(cause),
-    })?;
+    let claimed =
+        claim(&pool, server.server_id, &body.code.0, &player_id).await.map_err(|error| match error {
+            ClaimError::Code(CodeError::Unknown) => {
+                guesses.count_wrong(&request);
+                ApiError::not_found("unknown_code", "this code is not known or was used: get a new one")
+            }
+            ClaimError::Code(CodeError::Expired) => {
+                ApiError::new(StatusCode::GONE, "expired_code", "this code has expired: get a new one")
+            }
+            ClaimError::Link(LinkError::OwnedByAnother) => {
+                ApiError::conflict("player_owned", "this player belongs to another account")
+            }
+            ClaimError::Code(CodeError::Store(cause))
+            | ClaimError::Link(LinkError::Store(cause))
+            | ClaimError::Store(cause) => users_unavailable(cause),
+        })?;
     let answer = ClaimAnswer { status: "linked", player_id, user_id: claimed };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 /// Whom a game server means, by the rules that its events follow.
 async fn player_of(ingest: &Ingest, server_id: Uuid, body: &ClaimBody) -> Result<String, ApiError> {
     let block = Player {
-        guid: body.player_guid.as_str().into(),
-        name: body.player_name.as_str().into(),
+        guid: body.player_guid.0.trim().into(),
+        name: body.player_name.0.as_str().into(),
         ..Player::default()
     };
     match player::identify(&block) {
@@ -314,22 +328,43 @@ async fn player_of(ingest: &Ingest, server_id: Uuid, body: &ClaimBody) -> Result
     }
 }
 
+const PLAYERS: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
+
+/// The query parameters of each path, for the OpenAPI document.
+pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[("/api/v1/users/me/players", PLAYERS)];
+
+#[derive(Serialize, ToSchema)]
+pub struct LinkedPlayers {
+    pub page: u32,
+    pub limit: u32,
+    pub total: usize,
+    pub players: Vec<LinkedPlayer>,
+}
+
 /// Player ids that are linked to the signed-in user, the oldest link first
 #[utoipa::path(
     get,
     path = "/api/v1/users/me/players",
     tag = "Players",
     responses(
-        (status = 200, description = "The players", body = Vec<LinkedPlayer>),
+        (status = 200, description = "The players", body = LinkedPlayers),
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 422, description = "A parameter can't be used", body = ErrorBody),
+        (status = 503, description = "Players can't be read at the moment", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
 pub async fn my_players(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
-) -> Result<Json<Vec<LinkedPlayer>>, ApiError> {
-    Ok(Json(linked_players(&pool, caller.user_id).await.map_err(users_unavailable)?))
+) -> Result<Json<LinkedPlayers>, ApiError> {
+    let mut values = PLAYERS.read(request.query_string());
+    let paging = values.paging();
+    values.finish()?;
+    let linked = linked_players(&pool, caller.user_id).await.map_err(users_unavailable)?;
+    let (total, players) = (linked.len(), paging.cut(linked));
+    Ok(Json(LinkedPlayers { page: paging.page, limit: paging.limit, total, players }))
 }
 
 /// Take a player id from the signed-in user

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::links::is_id_of_a_user;
 use crate::audit::{self, By, Entry};
+use crate::http::query::Paging;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
@@ -114,12 +115,26 @@ pub async fn undo_merge(pool: &PgPool, admin: i32, merge_id: i64) -> Result<(), 
     Ok(())
 }
 
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct MergeList {
+    pub page: u32,
+    pub limit: u32,
+    pub total: i64,
+    pub merges: Vec<ListedMerge>,
+}
+
 /// The merges that hold, the latest first.
-pub async fn list_merges(pool: &PgPool) -> sqlx::Result<Vec<ListedMerge>> {
-    sqlx::query_as(
+pub async fn list_merges(pool: &PgPool, paging: Paging) -> sqlx::Result<MergeList> {
+    let merges = sqlx::query_as(
         "SELECT id, from_player, into_player, merged_by, merged_at FROM player_merges
-         WHERE undone_at IS NULL ORDER BY id DESC LIMIT 500",
+         WHERE undone_at IS NULL ORDER BY id DESC LIMIT $1 OFFSET $2",
     )
+    .bind(i64::from(paging.limit))
+    .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))
     .fetch_all(pool)
-    .await
+    .await?;
+    let total = sqlx::query_scalar("SELECT count(*) FROM player_merges WHERE undone_at IS NULL")
+        .fetch_one(pool)
+        .await?;
+    Ok(MergeList { page: paging.page, limit: paging.limit, total, merges })
 }

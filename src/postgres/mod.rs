@@ -5,6 +5,8 @@
 pub mod watch;
 
 use crate::config::StoreUrl;
+use crate::http::ApiError;
+use actix_web::http::StatusCode;
 use sqlx::{
     PgPool,
     migrate::{MigrateError, Migrator},
@@ -21,6 +23,7 @@ const MOST_CONNECTIONS: u32 = 10;
 const LONGEST_WAIT_FOR_A_CONNECTION: Duration = Duration::from_secs(3);
 /// A statement that runs longer is cancelled by the server.
 const STATEMENT_TIMEOUT: &str = "10s";
+const RETRY_AFTER_SECONDS: u32 = 5;
 /// Readiness says within this time that PostgreSQL does not answer.
 const LONGEST_CHECK: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,21 @@ pub enum PostgresError {
     NoAnswer,
     #[error("PostgreSQL can't be asked: {0}")]
     Query(#[from] sqlx::Error),
+}
+
+/// What a caller is told whose question PostgreSQL did not answer: `message` under 503 `code`, or 422 where it was the
+/// question's fault, which held what can't be stored as text (a NUL).
+pub fn unanswered(code: &'static str, message: &'static str, cause: sqlx::Error) -> ApiError {
+    let sql_state = cause.as_database_error().and_then(|error| error.code());
+    match sql_state.as_deref() {
+        Some("22021" | "22P05") => ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "validation_failed",
+            "a text holds a NUL character",
+        )
+        .with_source(cause),
+        _ => ApiError::unavailable(code, message, RETRY_AFTER_SECONDS).with_source(cause),
+    }
 }
 
 /// A pool that connects when it is used.

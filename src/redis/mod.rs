@@ -222,6 +222,44 @@ impl SharedLimits {
     }
 }
 
+impl SharedLimits {
+    /// The times of the last events of a window, the latest first, as a list.
+    const ADD_TO_WINDOW: &str = "\
+        local time = redis.call('TIME') \
+        local now = time[1] * 1000 + math.floor(time[2] / 1000) \
+        local most = tonumber(ARGV[1]) \
+        local period = tonumber(ARGV[2]) \
+        redis.call('LPUSH', KEYS[1], now) \
+        redis.call('LTRIM', KEYS[1], 0, most - 1) \
+        redis.call('PEXPIRE', KEYS[1], period) \
+        local earliest = redis.call('LINDEX', KEYS[1], most - 1) \
+        return earliest and math.max(0, period - (now - earliest)) or 0";
+
+    /// Adds one event to the window of each key, `guesses:<guesser>`, and says for each, in their order, how long it holds
+    /// `most` events of the last `period` or more.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn add_to_windows(
+        &self,
+        keys: &[String],
+        most: usize,
+        period: Duration,
+    ) -> Result<Vec<Duration>, RedisError> {
+        let mut pipeline = deadpool_redis::redis::pipe();
+        for key in keys {
+            let milliseconds = period.as_millis().to_string();
+            pipeline.cmd("EVAL").arg(Self::ADD_TO_WINDOW).arg(1).arg(key).arg(most).arg(milliseconds);
+        }
+        let waits: Vec<u64> = within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(pipeline.query_async(&mut connection).await?)
+        })
+        .await?;
+        Ok(waits.into_iter().map(Duration::from_millis).collect())
+    }
+}
+
 /// Snapshots of live matches, `live:<match>`.
 #[derive(Clone)]
 pub struct LiveSnapshots {

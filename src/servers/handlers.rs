@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Bytes, Data, Json, Path};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,17 +15,19 @@ use uuid::Uuid;
 use super::keys::{make_server_key, split_key};
 use super::registration::{RegisterError, Registration, register};
 use super::store::{
-    ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
+    AddedServer, ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
     remove_server, require_owner, rotate_server_token,
 };
 use crate::access::{Admin, Anyone, Organizer, Route, delete, get, post};
 use crate::audit::By;
-use crate::auth::{GuessLimits, Identity};
+use crate::auth::Identity;
 use crate::config::RegistrationPolicy;
 use crate::http::client_address::ClientAddress;
 use crate::http::query::{Paging, QueryShape};
-use crate::http::{ApiError, ErrorBody, json_or_form};
+use crate::http::{ApiError, ErrorBody, JsonBody, LooseText, json_or_form};
 use crate::ingest::Ingest;
+use crate::limits::GuessLimits;
+use crate::postgres;
 use crate::stats::Stats;
 use crate::stats::answers::MatchSummary;
 use crate::users::Role;
@@ -68,7 +70,7 @@ pub fn routes() -> Vec<Route> {
 /// While PostgreSQL can't be asked.
 pub(crate) fn servers_unavailable(cause: sqlx::Error) -> ApiError {
     let message = "servers can't be read or changed at the moment: try again";
-    ApiError::unavailable("servers_unavailable", message, 5).with_source(cause)
+    postgres::unanswered("servers_unavailable", message, cause)
 }
 
 impl From<ServerError> for ApiError {
@@ -142,7 +144,7 @@ pub async fn servers(
 }
 
 async fn public_list(pool: &PgPool, stats: &Stats, paging: Paging) -> Result<ServerList, ApiError> {
-    let mut approved = list_servers(pool, None).await?;
+    let mut approved = list_servers(pool, None).await.map_err(servers_unavailable)?;
     approved.retain(|server| server.approved);
     let total = approved.len();
     // Servers are listed without them while ClickHouse is away.
@@ -238,10 +240,10 @@ pub struct ServerTokenAnswer {
 pub async fn add(
     Organizer(caller): Organizer,
     pool: Data<PgPool>,
-    body: Json<NewServerBody>,
+    JsonBody(body): JsonBody<NewServerBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let added = new_server(&pool, caller, body.into_inner()).await?;
-    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(added))
+    let added = new_server(&pool, caller, body).await?;
+    Ok(HttpResponse::Created().json(added))
 }
 
 pub(crate) async fn new_server(
@@ -277,8 +279,7 @@ pub async fn rotate_token(
 ) -> Result<HttpResponse, ApiError> {
     require_owner(&pool, *id, caller.user_id, caller.role == Role::Admin).await?;
     let token = rotate_server_token(&pool, By::User(caller.user_id), *id).await?;
-    let answer = ServerTokenAnswer { server_id: *id, token: token.expose().to_owned() };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+    Ok(HttpResponse::Ok().json(ServerTokenAnswer { server_id: *id, token: token.expose().to_owned() }))
 }
 
 /// Remove a server
@@ -337,7 +338,7 @@ pub async fn make_key(Organizer(caller): Organizer, pool: Data<PgPool>) -> Resul
     let made = make_server_key(&pool, By::User(caller.user_id)).await.map_err(servers_unavailable)?;
     let message = format!("put it at the end of the server's name, as: My server [key:{}]", made.key);
     let answer = ServerKeyAnswer { key: made.key, expires_at: made.expires_at, message };
-    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+    Ok(HttpResponse::Created().json(answer))
 }
 
 /// What a game script says that has no token.
@@ -345,46 +346,25 @@ pub async fn make_key(Organizer(caller): Organizer, pool: Data<PgPool>) -> Resul
 pub struct RegisterBody {
     /// What the server is called, perhaps with a key at its end: `Omaha [key:K7WQ-2MXH]`.
     #[serde(default)]
-    pub name: TextOrNumber,
+    #[schema(value_type = String)]
+    pub name: LooseText,
     #[serde(default)]
-    pub ip_address: TextOrNumber,
+    #[schema(value_type = String)]
+    pub ip_address: LooseText,
     /// As text or as a number.
     #[serde(default)]
-    pub port: TextOrNumber,
-}
-
-/// Scripts write numbers as text, and texts that look like one as numbers.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum TextOrNumber {
-    Text(String),
-    Number(f64),
-}
-
-impl Default for TextOrNumber {
-    fn default() -> Self {
-        Self::Text(String::new())
-    }
-}
-
-impl TextOrNumber {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text.trim().to_owned(),
-            // Rust writes a whole one without its point.
-            Self::Number(number) => number.to_string(),
-        }
-    }
+    #[schema(value_type = String)]
+    pub port: LooseText,
 }
 
 impl RegisterBody {
     fn has_key(&self) -> bool {
-        matches!(&self.name, TextOrNumber::Text(name) if split_key(name).1.is_some())
+        split_key(&self.name.0).1.is_some()
     }
 
     fn read(self, source: std::net::IpAddr) -> Result<Registration, ApiError> {
-        let (name, address, port) =
-            (self.name.into_text(), self.ip_address.into_text(), self.port.into_text());
+        let tidy = |text: LooseText| text.0.trim().to_owned();
+        let (name, address, port) = (tidy(self.name), tidy(self.ip_address), tidy(self.port));
         if name.is_empty() && address.is_empty() && port.is_empty() {
             return Err(ApiError::invalid_field(
                 "name",
@@ -439,15 +419,13 @@ pub async fn register_server(
         return Err(registration_closed());
     }
     let registration = body.read(client.0)?;
-    let added = register(&pool, **policy, &registration).await.map_err(|error| match error {
+    let registered = register(&pool, **policy, &registration).await.map_err(|error| match error {
         RegisterError::Closed => registration_closed(),
-        RegisterError::Key => {
+        RegisterError::UnknownKey => {
             guesses.count_wrong(&request);
-            ApiError::forbidden(
-                "registration_closed",
-                "the key at the end of the server's name is unknown, was used or has expired: get a new one",
-            )
+            no_such_key()
         }
+        RegisterError::SpentKey => no_such_key(),
         RegisterError::TooManyWaiting => ApiError::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_waiting",
@@ -456,7 +434,11 @@ pub async fn register_server(
         .with_retry_after(3_600),
         RegisterError::Store(cause) => servers_unavailable(cause),
     })?;
-    let answer = ServerTokenAnswer { server_id: added.server_id, token: added.token.expose().to_owned() };
+    if registered.showed_unknown_key {
+        guesses.count_wrong(&request);
+    }
+    let AddedServer { server_id, token } = registered.server;
+    let answer = ServerTokenAnswer { server_id, token: token.expose().to_owned() };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }
 
@@ -464,6 +446,13 @@ fn registration_closed() -> ApiError {
     ApiError::forbidden(
         "registration_closed",
         "servers can't register by themselves here: ask the operator to add yours and set its token in the script",
+    )
+}
+
+fn no_such_key() -> ApiError {
+    ApiError::forbidden(
+        "registration_closed",
+        "the key at the end of the server's name is unknown, was used or has expired: get a new one",
     )
 }
 
@@ -507,9 +496,9 @@ pub async fn admin_servers(
     pool: Data<PgPool>,
     ingest: Data<Ingest>,
 ) -> Result<HttpResponse, ApiError> {
-    let servers = list_servers(&pool, None).await?;
+    let servers = list_servers(&pool, None).await.map_err(servers_unavailable)?;
     let servers = servers.into_iter().map(|server| AdminServer::of(server, &ingest)).collect();
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(AdminServers { servers }))
+    Ok(HttpResponse::Ok().json(AdminServers { servers }))
 }
 
 /// Let a server's events count
@@ -563,7 +552,7 @@ pub async fn give(
     Admin(admin): Admin,
     pool: Data<PgPool>,
     id: Path<Uuid>,
-    body: Json<OwnerBody>,
+    JsonBody(body): JsonBody<OwnerBody>,
 ) -> Result<HttpResponse, ApiError> {
     give_server(&pool, By::User(admin.user_id), *id, body.user_id).await?;
     Ok(HttpResponse::NoContent().finish())

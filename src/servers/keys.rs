@@ -49,21 +49,41 @@ pub async fn make_server_key(pool: &PgPool, by: By) -> sqlx::Result<MadeKey> {
     Ok(MadeKey { key: format!("{first}-{second}"), expires_at })
 }
 
-/// Whose key it is, once it is used up; none where there is no such key any more. By primary key.
-pub(super) async fn consume_server_key(
-    connection: &mut PgConnection,
-    key: &str,
-) -> sqlx::Result<Option<Option<i32>>> {
-    sqlx::query_scalar(
+/// What the key at the end of a name is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShownKey {
+    None,
+    /// Nobody ever made it: somebody guesses.
+    Unknown,
+    /// It was used or has expired, or its maker may have no servers any more.
+    Spent,
+    /// Used up by this; the server that it registers is this user's, or nobody's.
+    Good {
+        owner: Option<i32>,
+    },
+}
+
+/// Uses a key up. By primary key.
+pub(super) async fn consume_server_key(connection: &mut PgConnection, key: &str) -> sqlx::Result<ShownKey> {
+    let hash = hash_of_code(&normal_code(key));
+    let good: Option<Option<i32>> = sqlx::query_scalar(
         "UPDATE server_keys SET used_at = now()
          WHERE key_hash = $1 AND used_at IS NULL AND expires_at > now()
            AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = server_keys.created_by
                            AND (banned_at IS NOT NULL OR deleted_at IS NOT NULL OR role = 'player'))
          RETURNING created_by",
     )
-    .bind(hash_of_code(&normal_code(key)).as_slice())
-    .fetch_optional(connection)
-    .await
+    .bind(hash.as_slice())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(owner) = good {
+        return Ok(ShownKey::Good { owner });
+    }
+    let was_made: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM server_keys WHERE key_hash = $1)")
+        .bind(hash.as_slice())
+        .fetch_one(connection)
+        .await?;
+    Ok(if was_made { ShownKey::Spent } else { ShownKey::Unknown })
 }
 
 /// Notes which server a key has registered.

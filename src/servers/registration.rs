@@ -1,8 +1,9 @@
 //! Game servers that register by themselves: what their scripts call that have no token.
 //!
 //! Whoever registers again from the same source address, with the same address and port, is the same server and gets
-//! a further token; of a server's tokens that were got so, three live at most. From elsewhere it is another server:
-//! what a caller says about itself makes it nobody's heir.
+//! a further token; of a server's tokens that were got so, three live at most. From elsewhere, or with a key of somebody
+//! who does not own it, it is another server: what a caller says about itself makes it nobody's heir. Nor does it rename
+//! what somebody has looked at.
 
 use std::net::IpAddr;
 
@@ -10,13 +11,15 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::keys::{consume_server_key, note_server_of_key, split_key};
+use super::keys::{ShownKey, consume_server_key, note_server_of_key, split_key};
 use super::store::{AddedServer, LONGEST_NAME_CHARS, add_token};
 use crate::audit::{self, By, Entry};
 use crate::config::RegistrationPolicy;
 
 /// Servers that may wait for approval at once: each may have events held.
 const MOST_WAITING: i64 = 100;
+/// Of them, those that registered from one address (of IPv6: one /64).
+const MOST_WAITING_OF_ONE_SOURCE: i64 = 10;
 /// Tokens of a server that registers again and again.
 const MOST_LIVE_TOKENS: i64 = 3;
 
@@ -30,14 +33,25 @@ pub struct Registration {
     pub port: Option<u16>,
 }
 
+/// A server that registered.
+#[derive(Debug)]
+pub struct Registered {
+    pub server: AddedServer,
+    /// It was let in without a key, but tried one that nobody made.
+    pub showed_unknown_key: bool,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// No server registers here without a key.
     #[error("servers register here with a key only")]
     Closed,
-    /// As `Closed`, but the caller sent a key.
-    #[error("the key is unknown, was used or has expired")]
-    Key,
+    /// As `Closed`, but the caller sent a key that was good once.
+    #[error("the key was used or has expired")]
+    SpentKey,
+    /// As `Closed`, but the caller sent a key that nobody made.
+    #[error("the key is unknown")]
+    UnknownKey,
     #[error("too many servers wait for approval")]
     TooManyWaiting,
     #[error("servers can't be registered: {0}")]
@@ -49,21 +63,24 @@ pub async fn register(
     pool: &PgPool,
     policy: RegistrationPolicy,
     registration: &Registration,
-) -> Result<AddedServer, RegisterError> {
+) -> Result<Registered, RegisterError> {
     let (name, key) = split_key(&registration.name);
     let mut transaction = pool.begin().await?;
-    let owner = match key {
+    let shown_key = match key {
         Some(key) => consume_server_key(&mut transaction, key).await?,
-        None => None,
+        None => ShownKey::None,
     };
-    let has_key = owner.is_some();
-    if policy == RegistrationPolicy::Closed && !has_key {
-        return Err(if key.is_some() { RegisterError::Key } else { RegisterError::Closed });
-    }
-    let admission =
-        Admission { owner: owner.flatten(), is_approved: has_key || policy == RegistrationPolicy::Open };
+    let (owner, has_key) = match shown_key {
+        ShownKey::Good { owner } => (owner, true),
+        ShownKey::Unknown if policy == RegistrationPolicy::Closed => return Err(RegisterError::UnknownKey),
+        ShownKey::None if policy == RegistrationPolicy::Closed => return Err(RegisterError::Closed),
+        ShownKey::Spent if policy == RegistrationPolicy::Closed => return Err(RegisterError::SpentKey),
+        // A script goes on sending the key that let it in, also when it is forgotten here.
+        ShownKey::None | ShownKey::Spent | ShownKey::Unknown => (None, false),
+    };
+    let admission = Admission { owner, has_key, is_approved: has_key || policy == RegistrationPolicy::Open };
     let name = server_name(name, registration);
-    let server_id = match find_earlier(&mut transaction, registration).await? {
+    let server_id = match find_earlier(&mut transaction, registration, &admission).await? {
         Some(server_id) => {
             admit_again(&mut transaction, server_id, &name, &admission).await?;
             server_id
@@ -86,11 +103,13 @@ pub async fn register(
     };
     audit::record(&mut transaction, entry).await?;
     transaction.commit().await?;
-    Ok(AddedServer { server_id, token })
+    let server = AddedServer { server_id, token };
+    Ok(Registered { server, showed_unknown_key: shown_key == ShownKey::Unknown })
 }
 
 struct Admission {
     owner: Option<i32>,
+    has_key: bool,
     is_approved: bool,
 }
 
@@ -106,10 +125,12 @@ fn server_name(sent: &str, registration: &Registration) -> String {
 }
 
 /// The server that registered from there before, locked until the transaction ends. Of two registrations of one server
-/// at once the second waits for the first. By `servers_by_registration`.
+/// at once the second waits for the first. With a key it is one of the key's owner, or one that still waits for whoever
+/// vouches for it. By `servers_by_registration`.
 async fn find_earlier(
     connection: &mut PgConnection,
     registration: &Registration,
+    admission: &Admission,
 ) -> Result<Option<Uuid>, sqlx::Error> {
     let source = registration.source.to_string();
     let port = registration.port.map(i32::from);
@@ -123,11 +144,14 @@ async fn find_earlier(
         "SELECT id FROM servers
          WHERE registered_from = $1 AND address IS NOT DISTINCT FROM $2 AND port IS NOT DISTINCT FROM $3
            AND removed_at IS NULL
+           AND (NOT $4 OR created_by IS NOT DISTINCT FROM $5 OR (created_by IS NULL AND approved_at IS NULL))
          ORDER BY created_at LIMIT 1 FOR UPDATE",
     )
     .bind(source)
     .bind(&registration.address)
     .bind(port)
+    .bind(admission.has_key)
+    .bind(admission.owner)
     .fetch_optional(connection)
     .await
 }
@@ -139,7 +163,8 @@ async fn admit_again(
     admission: &Admission,
 ) -> Result<(), RegisterError> {
     sqlx::query(
-        "UPDATE servers SET name = $2, created_by = coalesce(created_by, $3),
+        "UPDATE servers SET name = CASE WHEN $5 OR approved_at IS NULL THEN $2 ELSE name END,
+                created_by = coalesce(created_by, $3),
                 approved_at = CASE WHEN $4 THEN coalesce(approved_at, now()) ELSE approved_at END
          WHERE id = $1",
     )
@@ -147,6 +172,7 @@ async fn admit_again(
     .bind(name)
     .bind(admission.owner)
     .bind(admission.is_approved)
+    .bind(admission.has_key)
     .execute(connection)
     .await?;
     Ok(())
@@ -159,12 +185,15 @@ async fn insert(
     admission: &Admission,
 ) -> Result<Uuid, RegisterError> {
     if !admission.is_approved {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM servers WHERE approved_at IS NULL AND removed_at IS NULL",
+        let (waiting, of_this_source): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE inet_same_family(registered_from::inet, $1::inet)
+                AND registered_from::inet <<= network(set_masklen($1::inet, CASE family($1::inet) WHEN 4 THEN 32 ELSE 64 END)))
+             FROM servers WHERE approved_at IS NULL AND removed_at IS NULL",
         )
+        .bind(registration.source.to_string())
         .fetch_one(&mut *connection)
         .await?;
-        if waiting >= MOST_WAITING {
+        if waiting >= MOST_WAITING || of_this_source >= MOST_WAITING_OF_ONE_SOURCE {
             return Err(RegisterError::TooManyWaiting);
         }
     }

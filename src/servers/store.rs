@@ -227,12 +227,17 @@ pub async fn set_bot_names(
     bot_names: &[String],
 ) -> Result<Vec<String>, ServerError> {
     let bot_names = readable_bot_names(bot_names)?;
-    let changed = sqlx::query("UPDATE servers SET bot_names = $2 WHERE id = $1 AND removed_at IS NULL")
+    let mut transaction = pool.begin().await?;
+    lock(&mut transaction, server_id).await?;
+    sqlx::query("UPDATE servers SET bot_names = $2 WHERE id = $1")
         .bind(server_id)
         .bind(&bot_names)
-        .execute(pool)
+        .execute(&mut *transaction)
         .await?;
-    if changed.rows_affected() == 0 { Err(ServerError::Unknown(server_id)) } else { Ok(bot_names) }
+    let after = json!({ "bot_names": bot_names });
+    log(&mut transaction, By::Operator, "server.set_bot_names", server_id, None, Some(after)).await?;
+    transaction.commit().await?;
+    Ok(bot_names)
 }
 
 fn readable_bot_names(patterns: &[String]) -> Result<Vec<String>, ServerError> {
@@ -250,8 +255,8 @@ fn readable_bot_names(patterns: &[String]) -> Result<Vec<String>, ServerError> {
 
 /// Servers that were not removed, of one owner or all: those that wait for approval, then by name. Tokens are counted by
 /// `server_tokens_live`.
-pub async fn list_servers(pool: &PgPool, owner_id: Option<i32>) -> Result<Vec<ListedServer>, ServerError> {
-    Ok(sqlx::query_as(
+pub async fn list_servers(pool: &PgPool, owner_id: Option<i32>) -> sqlx::Result<Vec<ListedServer>> {
+    sqlx::query_as(
         "SELECT servers.id, name, address, port, region, description, servers.created_at, servers.created_by AS owner_id,
                 users.display_name AS owner_name, approved_at IS NOT NULL AS approved, bot_names,
                 (SELECT count(*) FROM server_tokens WHERE server_id = servers.id AND revoked_at IS NULL) AS live_tokens,
@@ -262,7 +267,7 @@ pub async fn list_servers(pool: &PgPool, owner_id: Option<i32>) -> Result<Vec<Li
     )
     .bind(owner_id)
     .fetch_all(pool)
-    .await?)
+    .await
 }
 
 /// Revokes every token of a server at once on every node, and tells how many there were.

@@ -4,7 +4,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use sqlx::PgPool;
 use std::time::Duration;
+
+use super::ProviderError;
 
 pub(super) const ATTEMPT_COOKIE: &str = "mohaa_sign_in";
 pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
@@ -79,5 +82,28 @@ impl Attempts {
     /// The attempt that a cookie holds, if it is ours and still good.
     pub(super) fn read(&self, cookie: &str) -> Option<Attempt> {
         jsonwebtoken::decode(cookie, &self.decoding, &self.validation).ok().map(|data| data.claims)
+    }
+}
+
+/// Lets an answer be taken again.
+pub(super) async fn give_back(pool: &PgPool, nonce: &str) -> Result<(), ProviderError> {
+    sqlx::query("DELETE FROM openid_nonces WHERE nonce = $1").bind(nonce).execute(pool).await?;
+    Ok(())
+}
+
+/// Refuses an answer that was taken before, on any node.
+pub(super) async fn take_once(pool: &PgPool, nonce: &str) -> Result<(), ProviderError> {
+    if nonce.len() > 255 {
+        return Err(ProviderError::Forged("its nonce is too long"));
+    }
+    // Older ones are refused by their time. By `openid_nonces_by_age`.
+    sqlx::query("DELETE FROM openid_nonces WHERE taken_at < now() - interval '1 hour'").execute(pool).await?;
+    let taken = sqlx::query("INSERT INTO openid_nonces (nonce) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(nonce)
+        .execute(pool)
+        .await?;
+    match taken.rows_affected() {
+        0 => Err(ProviderError::Forged("it was used before")),
+        _ => Ok(()),
     }
 }

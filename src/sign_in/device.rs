@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 
+use crate::audit::{self, By, Entry};
 use crate::auth::{hash_of_code, random_code};
 use crate::players::random_short_code;
 use mohaa_domain::claim::normal_code;
@@ -138,16 +139,28 @@ impl Devices {
 
     /// What a user says to the device that shows this code; whether there is one that waits.
     pub async fn answer(&self, user_id: i32, user_code: &str, approved: bool) -> sqlx::Result<bool> {
-        let answered = sqlx::query(
+        let mut transaction = self.pool.begin().await?;
+        let client_name: Option<String> = sqlx::query_scalar(
             "UPDATE device_codes SET approved = $3, user_id = $2
-             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now()",
+             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now() RETURNING client_name",
         )
         .bind(hash_of_code(&normal_code(user_code)).as_slice())
         .bind(user_id)
         .bind(approved)
-        .execute(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await?;
-        Ok(answered.rows_affected() > 0)
+        let Some(client_name) = client_name else { return Ok(false) };
+        let entry = Entry {
+            by: By::User(user_id),
+            action: if approved { "user.approve_device" } else { "user.deny_device" },
+            subject_kind: "user",
+            subject_id: &user_id.to_string(),
+            before: None,
+            after: Some(serde_json::json!({ "device": client_name })),
+        };
+        audit::record(&mut transaction, entry).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

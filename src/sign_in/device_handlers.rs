@@ -1,6 +1,5 @@
 //! `/api/v1/auth/device/…`: what a device calls.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -8,8 +7,9 @@ use utoipa::ToSchema;
 
 use super::device::{Devices, INTERVAL_SECONDS, LIFETIME, NotYet};
 use crate::access::Anyone;
-use crate::auth::{GuessLimits, SessionKind, Sessions, TokenPair};
+use crate::auth::{SessionError, SessionKind, Sessions, TokenPair};
 use crate::http::{ApiError, BaseUrl, ErrorBody, json_or_form};
+use crate::limits::GuessLimits;
 use crate::users::users_unavailable;
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -59,7 +59,7 @@ pub async fn init_device(
     let body: DeviceInitBody = json_or_form(&body).unwrap_or_default();
     let begun = devices.begin(&body.client_name).await.map_err(users_unavailable)?;
     let verification_uri = format!("{}/device", base_url.as_str());
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(DeviceInit {
+    Ok(HttpResponse::Ok().json(DeviceInit {
         verification_uri_complete: format!("{verification_uri}?user_code={}", begun.user_code),
         device_code: begun.device_code,
         user_code: begun.user_code,
@@ -96,7 +96,6 @@ pub struct DeviceError {
     responses(
         (status = 200, description = "Approved; told once", body = TokenPair),
         (status = 400, description = "Not yet, or not at all", body = DeviceError),
-        (status = 403, description = "The account is banned", body = ErrorBody),
         (status = 429, description = "Too many wrong codes came from this address", body = ErrorBody),
         (status = 503, description = "Nobody can sign in at the moment", body = ErrorBody),
     )
@@ -112,11 +111,13 @@ pub async fn poll_device(
     guesses.check(&request)?;
     let body: DevicePollBody = json_or_form(&body).unwrap_or_default();
     let (error, error_description) = match devices.poll(&body.device_code).await.map_err(users_unavailable)? {
-        Ok((user_id, name)) => {
-            let opened = sessions.open(user_id, SessionKind::Device, &name).await?;
-            let tokens = TokenPair::from(opened);
-            return Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(tokens));
-        }
+        Ok((user_id, name)) => match sessions.open(user_id, SessionKind::Device, &name).await {
+            Ok(opened) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
+            Err(SessionError::Banned | SessionError::Invalid) => {
+                ("access_denied", "the account that approved this device is banned or gone")
+            }
+            Err(error) => return Err(error.into()),
+        },
         Err(NotYet::Pending) => ("authorization_pending", "nobody has approved this device yet"),
         Err(NotYet::SlowDown) => ("slow_down", "ask less often: five seconds longer from here on"),
         Err(NotYet::Denied) => ("access_denied", "the person who was asked said no"),
@@ -127,5 +128,5 @@ pub async fn poll_device(
         }
     };
     let answer = DeviceError { error, error_description, code: error };
-    Ok(HttpResponse::BadRequest().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+    Ok(HttpResponse::BadRequest().json(answer))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use sqlx::PgPool;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use url::form_urlencoded;
 use utoipa::OpenApi;
 
-use super::attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, Attempt};
+use super::attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, Attempt, give_back, take_once};
 use super::device_handlers as device_api;
 use super::device_handlers::{init_device, poll_device};
 use super::{ProviderError, ProvidersAccount, SignIn, SignInError, accounts, discord, steam};
@@ -87,11 +87,7 @@ fn depart(
 ) -> Result<HttpResponse, ApiError> {
     let signed = sign_in.attempts.sign(attempt).map_err(ApiError::internal)?;
     let cookie = cookies.cookie(ATTEMPT_COOKIE, signed, ATTEMPT_LIFETIME);
-    Ok(HttpResponse::SeeOther()
-        .insert_header((LOCATION, location))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .cookie(cookie)
-        .finish())
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, location)).cookie(cookie).finish())
 }
 
 /// Sign in with Discord
@@ -146,6 +142,7 @@ pub async fn finish_discord(
     let discord = sign_in.discord.as_ref().ok_or_else(not_offered)?;
     let parameters = parameters(&request);
     let attempt = expected_attempt(&sign_in, &request, discord::NAME, &parameters)?;
+    take_once(&arrival.pool, &nonce_of(&attempt)).await?;
     let found = match (parameters.get("code"), parameters.get("error")) {
         (Some(code), None) => discord.finish(code, &attempt.verifier).await,
         (_, Some(_)) => Err(ProviderError::Refused("it was cancelled".to_owned())),
@@ -205,6 +202,7 @@ pub async fn finish_steam(
 ) -> Result<HttpResponse, ApiError> {
     let steam = sign_in.steam.as_ref().ok_or_else(not_offered)?;
     let attempt = expected_attempt(&sign_in, &request, steam::NAME, &parameters(&request))?;
+    take_once(&arrival.pool, &nonce_of(&attempt)).await?;
     let found = steam.finish(request.query_string(), &attempt.state, &arrival.pool).await;
     arrival.arrive(&request, caller, &attempt, found).await
 }
@@ -224,6 +222,10 @@ fn expected_attempt(
             "this does not belong to a sign-in that this browser began, or it took too long: sign in again",
         )
     })
+}
+
+fn nonce_of(attempt: &Attempt) -> String {
+    format!("state {}", attempt.state)
 }
 
 /// What it takes to sign in whoever comes back.
@@ -257,6 +259,10 @@ impl Arrival {
         attempt: &Attempt,
         found: Result<ProvidersAccount, ProviderError>,
     ) -> Result<HttpResponse, ApiError> {
+        if matches!(found, Err(ProviderError::Unavailable(_))) {
+            // The same address may be loaded once more.
+            give_back(&self.pool, &nonce_of(attempt)).await?;
+        }
         let account = found?;
         let mut cookies: Vec<Cookie<'static>> =
             vec![self.cookies.cookie(ATTEMPT_COOKIE, String::new(), std::time::Duration::ZERO)];
@@ -273,9 +279,7 @@ impl Arrival {
             Some(user_id) => accounts::link(&self.pool, user_id, &account).await?,
         }
         let mut response = HttpResponse::SeeOther();
-        response
-            .insert_header((LOCATION, safe_return(&attempt.return_to)))
-            .insert_header((CACHE_CONTROL, "no-store"));
+        response.insert_header((LOCATION, safe_return(&attempt.return_to)));
         for cookie in cookies {
             response.cookie(cookie);
         }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use sqlx::PgPool;
 use url::form_urlencoded;
 
+use super::attempt::take_once;
 use super::{ProviderError, ProvidersAccount, body_of};
 use crate::config::Secret;
 
@@ -192,21 +193,4 @@ fn openid_fields(query: &str) -> Result<BTreeMap<String, String>, ProviderError>
         }
     }
     Ok(fields)
-}
-
-/// Refuses an answer that was taken before, on any node.
-async fn take_once(pool: &PgPool, nonce: &str) -> Result<(), ProviderError> {
-    if nonce.len() > 255 {
-        return Err(ProviderError::Forged("its nonce is too long"));
-    }
-    // Older ones are refused by their time. By `openid_nonces_by_age`.
-    sqlx::query("DELETE FROM openid_nonces WHERE taken_at < now() - interval '1 hour'").execute(pool).await?;
-    let taken = sqlx::query("INSERT INTO openid_nonces (nonce) VALUES ($1) ON CONFLICT DO NOTHING")
-        .bind(nonce)
-        .execute(pool)
-        .await?;
-    match taken.rows_affected() {
-        0 => Err(ProviderError::Forged("it was used before")),
-        _ => Ok(()),
-    }
 }

@@ -1,7 +1,7 @@
 //! What users do with their own account: look at their sessions and end them, take their data along, leave.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::web::{Bytes, Data, Json, Path};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{delete_account, users_unavailable};
 use crate::access::{Route, SignedIn, delete, get, post};
 use crate::auth::{ListedSession, SessionCookies, Sessions};
+use crate::http::query::QueryShape;
 use crate::http::{ApiError, ErrorBody};
 use crate::players::{self, Export};
 
@@ -56,23 +57,45 @@ impl SessionAnswer {
     }
 }
 
+const SESSIONS: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
+
+/// The query parameters of each path, for the OpenAPI document.
+pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[("/api/v1/users/me/sessions", SESSIONS)];
+
+#[derive(Serialize, ToSchema)]
+pub struct SessionList {
+    pub page: u32,
+    pub limit: u32,
+    pub total: usize,
+    pub sessions: Vec<SessionAnswer>,
+}
+
 /// Open sessions of the signed-in user, the last used first
 #[utoipa::path(
     get,
     path = "/api/v1/users/me/sessions",
     tag = "Users",
     responses(
-        (status = 200, description = "The sessions", body = Vec<SessionAnswer>),
+        (status = 200, description = "The sessions", body = SessionList),
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 422, description = "A parameter can't be used", body = ErrorBody),
+        (status = 503, description = "Sessions can't be read at the moment", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
 pub async fn list_sessions(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     sessions: Data<Sessions>,
-) -> Result<Json<Vec<SessionAnswer>>, ApiError> {
+) -> Result<Json<SessionList>, ApiError> {
+    let mut values = SESSIONS.read(request.query_string());
+    let paging = values.paging();
+    values.finish()?;
     let open = sessions.list(caller.user_id).await?;
-    Ok(Json(open.into_iter().map(|session| SessionAnswer::new(session, caller.session_id)).collect()))
+    let total = open.len();
+    let sessions =
+        paging.cut(open).into_iter().map(|session| SessionAnswer::new(session, caller.session_id)).collect();
+    Ok(Json(SessionList { page: paging.page, limit: paging.limit, total, sessions }))
 }
 
 /// End a session
@@ -121,7 +144,6 @@ pub async fn sign_out_everywhere(
 
 fn signed_out(cookies: &SessionCookies) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
-    response.insert_header((CACHE_CONTROL, "no-store"));
     for cookie in cookies.sign_out() {
         response.cookie(cookie);
     }
@@ -146,7 +168,6 @@ pub async fn export_own_data(
 ) -> Result<HttpResponse, ApiError> {
     let export = players::export(&pool, &sessions, caller.user_id).await?;
     Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"mohaa-stats-export.json\""))
         .json(export))
 }

@@ -8,7 +8,7 @@ use super::Role;
 use crate::audit::{self, By, Entry};
 use crate::auth::Sessions;
 use crate::http::ApiError;
-use crate::players;
+use crate::{players, postgres};
 
 const LONGEST_REASON_CHARS: usize = 500;
 const NAME_OF_DELETED: &str = "deleted user";
@@ -39,12 +39,8 @@ impl From<UserChangeError> for ApiError {
 
 /// While PostgreSQL can't be asked.
 pub fn users_unavailable(cause: sqlx::Error) -> ApiError {
-    ApiError::unavailable(
-        "users_unavailable",
-        "accounts can't be read or changed at the moment: try again",
-        5,
-    )
-    .with_source(cause)
+    let message = "accounts can't be read or changed at the moment: try again";
+    postgres::unanswered("users_unavailable", message, cause)
 }
 
 /// Role and ban of a user, locked until the transaction ends.

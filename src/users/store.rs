@@ -1,6 +1,7 @@
 //! Users in PostgreSQL.
 
 use super::{DisplayName, Role};
+use crate::audit::{self, By, Entry};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool};
 
@@ -14,15 +15,27 @@ pub struct User {
     pub created_at: DateTime<Utc>,
 }
 
-/// Makes a user with the next free id.
+/// Makes a user with the next free id, at an operator's word.
 pub async fn add(pool: &PgPool, name: &DisplayName, role: Role) -> sqlx::Result<User> {
-    sqlx::query_as(
+    let mut transaction = pool.begin().await?;
+    let user: User = sqlx::query_as(
         "INSERT INTO users (display_name, role) VALUES ($1, $2) RETURNING id, display_name, role, created_at",
     )
     .bind(name.as_str())
     .bind(role.as_str())
-    .fetch_one(pool)
-    .await
+    .fetch_one(&mut *transaction)
+    .await?;
+    let entry = Entry {
+        by: By::Operator,
+        action: "user.add",
+        subject_kind: "user",
+        subject_id: &user.user_id.to_string(),
+        before: None,
+        after: Some(serde_json::json!({ "name": name.as_str(), "role": role })),
+    };
+    audit::record(&mut transaction, entry).await?;
+    transaction.commit().await?;
+    Ok(user)
 }
 
 /// One who was not deleted. By primary key.

@@ -1,0 +1,195 @@
+//! Guessing codes is slow: few wrong ones are listened to from one address, or from one player of a game server.
+//!
+//! Each node counts at once; Redis adds the nodes up a moment later ([`super::shared`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use hmac::Hmac;
+use sha2::Sha256;
+use uuid::Uuid;
+
+use super::{lock, name_in_redis, names_key};
+use crate::config::Secret;
+use crate::http::ApiError;
+use crate::http::client_address::client_network;
+
+/// Wrong codes of any kind that one guesser may send within [`PERIOD`].
+pub(super) const MOST_WRONG: usize = 20;
+pub(super) const PERIOD: Duration = Duration::from_secs(600);
+/// So many guessers are remembered, which bounds the memory; beyond them new ones go uncounted.
+const MOST_GUESSERS: usize = 50_000;
+
+/// Whose wrong codes are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Guesser {
+    /// Of IPv6 a whole /64.
+    Address(IpAddr),
+    /// Who typed a code in the game, by the server's word.
+    Player { server_id: Uuid, player_id: String },
+}
+
+impl Guesser {
+    fn of(request: &HttpRequest) -> Self {
+        Self::Address(client_network(request))
+    }
+}
+
+/// For names in Redis, which shall not tell addresses.
+impl fmt::Display for Guesser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(formatter, "a:{address}"),
+            Self::Player { server_id, player_id } => write!(formatter, "p:{server_id}:{player_id}"),
+        }
+    }
+}
+
+/// Wrong codes of the last ten minutes.
+pub struct GuessLimits {
+    state: Mutex<State>,
+    names_key: Hmac<Sha256>,
+}
+
+#[derive(Default)]
+struct State {
+    wrong: HashMap<Guesser, VecDeque<Instant>>,
+    /// Who has to wait because of what was tried at other nodes, and until when.
+    waiting: HashMap<Guesser, Instant>,
+    /// Wrong codes that the other nodes have not been told of.
+    untold: Vec<Guesser>,
+}
+
+impl GuessLimits {
+    /// `secret` is one that all nodes share.
+    pub fn new(secret: &Secret) -> Self {
+        Self { state: Mutex::default(), names_key: names_key(secret) }
+    }
+
+    /// Whether this address may try another code.
+    ///
+    /// # Errors
+    /// 429 `too_many_guesses`.
+    pub fn check(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        let Some(wait) = self.wait_of(&Guesser::of(request)) else { return Ok(()) };
+        let message = "too many wrong codes came from your address: wait before you try another";
+        let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+        Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", message)
+            .with_retry_after(seconds))
+    }
+
+    /// This address has sent a wrong code.
+    pub fn count_wrong(&self, request: &HttpRequest) {
+        self.count_wrong_of(Guesser::of(request));
+    }
+
+    /// How long this guesser's codes are not listened to; none where they are.
+    pub fn wait_of(&self, guesser: &Guesser) -> Option<Duration> {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let elsewhere = state.waiting.get(guesser).map(|until| until.saturating_duration_since(now));
+        if let Some(wait) = elsewhere.filter(|wait| !wait.is_zero()) {
+            return Some(wait);
+        }
+        let times = state.wrong.get_mut(guesser)?;
+        times.retain(|at| now.duration_since(*at) < PERIOD);
+        let first = times.front().filter(|_| times.len() >= MOST_WRONG)?;
+        Some(PERIOD - now.duration_since(*first))
+    }
+
+    /// This guesser has sent a wrong code.
+    pub fn count_wrong_of(&self, guesser: Guesser) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let State { wrong, untold, .. } = &mut *state;
+        if wrong.len() >= MOST_GUESSERS {
+            wrong.retain(|_, times| times.back().is_some_and(|at| now.duration_since(*at) < PERIOD));
+        }
+        if wrong.len() >= MOST_GUESSERS && !wrong.contains_key(&guesser) {
+            return;
+        }
+        if untold.len() < MOST_GUESSERS {
+            untold.push(guesser.clone());
+        }
+        let times = wrong.entry(guesser).or_default();
+        times.push_back(now);
+        if times.len() > MOST_WRONG {
+            times.pop_front();
+        }
+    }
+
+    /// Up to `most` wrong codes that the other nodes are to be told of, by guesser.
+    pub(super) fn take_untold(&self, most: usize) -> Vec<Guesser> {
+        let mut state = lock(&self.state);
+        let count = state.untold.len().min(most);
+        state.untold.drain(..count).collect()
+    }
+
+    /// Redis did not answer: they are told of later.
+    pub(super) fn still_untold(&self, guessers: Vec<Guesser>) {
+        let mut state = lock(&self.state);
+        let room = MOST_GUESSERS.saturating_sub(state.untold.len());
+        state.untold.extend(guessers.into_iter().take(room));
+    }
+
+    /// So long this guesser has to wait for what was tried at all nodes.
+    pub(super) fn make_wait(&self, guesser: Guesser, wait: Duration) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        state.waiting.retain(|_, until| *until > now);
+        if !wait.is_zero() {
+            state.waiting.insert(guesser, now + wait);
+        }
+    }
+
+    /// The same at every node, and telling nobody who it is.
+    pub(super) fn key_of(&self, guesser: &Guesser) -> String {
+        format!("guesses:{}", name_in_redis(&self.names_key, guesser))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> GuessLimits {
+        GuessLimits::new(&Secret::new("0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e"))
+    }
+
+    fn player(player_id: &str) -> Guesser {
+        Guesser::Player { server_id: Uuid::nil(), player_id: player_id.to_owned() }
+    }
+
+    #[test]
+    fn who_sends_twenty_wrong_codes_has_to_wait_and_others_do_not() {
+        let limits = limits();
+        for _ in 0..MOST_WRONG {
+            assert_eq!(limits.wait_of(&player("a")), None);
+            limits.count_wrong_of(player("a"));
+        }
+        assert!(limits.wait_of(&player("a")).is_some_and(|wait| wait > Duration::from_secs(590)));
+        assert_eq!(limits.wait_of(&player("b")), None);
+    }
+
+    #[test]
+    fn what_was_tried_elsewhere_counts_here() {
+        let limits = limits();
+        limits.make_wait(player("a"), Duration::from_secs(60));
+        assert!(limits.wait_of(&player("a")).is_some());
+        assert_eq!(limits.wait_of(&player("b")), None);
+    }
+
+    #[test]
+    fn names_in_redis_tell_nobody_who_it_is() {
+        let limits = limits();
+        let guesser = Guesser::Address(IpAddr::from([203, 0, 113, 7]));
+        assert!(!limits.key_of(&guesser).contains("203"));
+        assert_eq!(limits.key_of(&guesser), limits.key_of(&guesser));
+        assert_ne!(limits.key_of(&guesser), limits.key_of(&player("a")));
+    }
+}

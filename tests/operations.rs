@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use mohaa_embedded::testing::TestStores;
 use mohaa_stats::routes;
+use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 
 use crate::support::{Service, eventually};
@@ -206,4 +208,33 @@ async fn an_accepted_event_is_in_the_answers_within_two_seconds() {
     took.sort();
     assert!(took[2] < Duration::from_secs(2), "{took:?}");
     service.stop().await;
+}
+
+/// Live matches outlive a moment what they were started with; a process may hold several services.
+#[actix_web::test]
+async fn a_stopped_service_leaves_no_connection_to_postgresql_open() {
+    let urls = TestStores::shared().await.database("left_open").await;
+    let service = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let kill = json!([{"type": "player_kill", "match_id": "m", "timestamp": 20.0, "weapon": "M1 Garand",
+        "attacker_name": "A", "attacker_guid": "1", "victim_name": "B", "victim_guid": "2"}]);
+    service.client.send(kill.to_string()).await.assert_batch(202, 1, &[]);
+    eventually("the match is live", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        (live["matches"][0]["player_count"] == 2).then_some(())
+    })
+    .await;
+    service.stop().await;
+    let observer = sqlx::PgPool::connect(&urls.postgres_url).await.unwrap();
+    eventually("only the observer is connected", async || {
+        let others: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+             AND backend_type = 'client backend' AND application_name = 'mohaa-stats'",
+        )
+        .fetch_one(&observer)
+        .await
+        .unwrap();
+        (others == 0).then_some(())
+    })
+    .await;
+    observer.close().await;
 }

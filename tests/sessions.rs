@@ -3,7 +3,7 @@
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Reply, Service, eventually};
+use crate::support::{Browser, Providers, Reply, Service, eventually};
 
 async fn refresh(service: &Service, refresh_token: &str) -> Reply {
     let body = json!({ "refresh_token": refresh_token }).to_string();
@@ -363,4 +363,29 @@ async fn texts_with_a_nul_are_refused_and_nothing_is_unavailable() {
         assert!(refused.json()["fields"][field].is_string(), "{}", refused.text);
     }
     service.stop().await;
+}
+
+#[actix_web::test]
+async fn what_decides_who_gets_in_needs_a_sign_in_of_the_last_hour() {
+    let providers = Providers::start();
+    let settings = providers.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let service = Service::start_with("recent", &settings, Default::default()).await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    sqlx::query("UPDATE sessions SET created_at = now() - interval '61 minutes'")
+        .execute(&service.application.postgres)
+        .await
+        .unwrap();
+    let link = service.client.get_as(&token, "/api/v1/auth/steam?link=1").await;
+    link.assert_refused(403, "sign_in_again");
+    let delete = service.client.call_as(&token, "DELETE", "/api/v1/users/me", json!({})).await;
+    delete.assert_refused(403, "sign_in_again");
+    let browser = Browser::new(&service.client);
+    browser.set_cookie("mohaa_session", &token);
+    let account = browser.get("/account").await;
+    assert_eq!(account.status, 200, "all else goes on: {}", account.text);
+    let fields = [("provider", "steam"), ("subject", "1")];
+    assert_eq!(browser.post("/account/sign-ins/unlink", &fields).await.status, 403);
+    service.stop().await;
+    providers.stop().await;
 }

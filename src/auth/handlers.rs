@@ -116,6 +116,7 @@ impl From<SessionError> for ApiError {
                 "invalid_refresh_token",
                 "this session has ended or its token was used: sign in again",
             ),
+            SessionError::NotRecent => Self::forbidden("sign_in_again", error.to_string()),
             SessionError::Banned => Self::forbidden("banned", "this account is banned"),
             SessionError::Store(cause) => {
                 let message = "nobody can sign in at the moment: try again";

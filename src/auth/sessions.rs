@@ -16,6 +16,8 @@ use crate::users::Role;
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// However it is used, it ends then, and its user signs in again.
 const LONGEST_SESSION: Duration = Duration::from_secs(180 * 24 * 3600);
+/// What decides who gets into an account is changed only by somebody who signed in so lately.
+const RECENT: Duration = Duration::from_secs(3600);
 const REFRESH_TOKEN_BYTES: usize = 32;
 /// How long a browser's last refresh token still helps requests that were under way.
 const BROWSER_GRACE_SECONDS: f64 = 30.0;
@@ -48,6 +50,8 @@ pub enum SessionError {
     Invalid,
     #[error("this account is banned")]
     Banned,
+    #[error("you signed in too long ago for this: sign out, sign in again and try once more")]
+    NotRecent,
     #[error("sessions can't be read or changed: {0}")]
     Store(#[from] sqlx::Error),
     #[error("an access token can't be made: {0}")]
@@ -302,6 +306,21 @@ impl Sessions {
             self.revocations.session_ended(*session_id);
         }
         Ok(ended.len())
+    }
+
+    /// Refuses a session that was opened longer ago than [`RECENT`].
+    ///
+    /// # Errors
+    /// [`SessionError::NotRecent`], or when PostgreSQL fails.
+    pub async fn require_recent(&self, session_id: Uuid) -> Result<(), SessionError> {
+        let is_recent: Option<bool> = sqlx::query_scalar(
+            "SELECT created_at > now() - make_interval(secs => $2) FROM sessions WHERE id = $1",
+        )
+        .bind(session_id)
+        .bind(RECENT.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await?;
+        if is_recent == Some(true) { Ok(()) } else { Err(SessionError::NotRecent) }
     }
 
     /// The open sessions of a user, the last used first. By `sessions_by_user`.

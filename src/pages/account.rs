@@ -122,8 +122,10 @@ pub(super) struct SignInForm {
 pub(super) async fn unlink_sign_in(
     SignedIn(caller): SignedIn,
     pool: Data<PgPool>,
+    sessions: Data<Sessions>,
     SafeForm(form): SafeForm<SignInForm>,
 ) -> Result<HttpResponse, ApiError> {
+    sessions.require_recent(caller.session_id).await?;
     sign_in::unlink_sign_in(&pool, caller.user_id, &form.provider, &form.subject).await?;
     Ok(see("/account#sign-ins"))
 }
@@ -182,6 +184,7 @@ pub(super) async fn delete(
     if form.confirmation.trim() != caller.user_id.to_string() {
         return Err(ApiError::invalid_field("confirmation", "type your account's number to delete it"));
     }
+    sessions.require_recent(caller.session_id).await?;
     delete_account(&pool, caller.user_id, form.anonymise_players.is_some()).await?;
     sessions.access_changed(caller.user_id).await.map_err(users_unavailable)?;
     with_cookies(see("/"), cookies.sign_out())

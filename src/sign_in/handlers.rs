@@ -63,8 +63,9 @@ fn not_offered() -> ApiError {
 }
 
 /// Whom the account is to be linked to: the signed-in user, where our own page asks for that.
-fn link_to(
+async fn link_to(
     request: &HttpRequest,
+    sessions: &Sessions,
     caller: Anyone,
     parameters: &HashMap<String, String>,
 ) -> Result<Option<i32>, ApiError> {
@@ -75,6 +76,7 @@ fn link_to(
         return Err(ApiError::forbidden("cross_site", "another site asked for this: use our own page"));
     }
     let identity = caller.0.ok_or_else(|| ApiError::unauthorized("not_signed_in", "sign in first"))?;
+    sessions.require_recent(identity.session_id).await?;
     Ok(Some(identity.user_id))
 }
 
@@ -101,6 +103,8 @@ fn depart(
     ),
     responses(
         (status = 303, description = "To Discord"),
+        (status = 401, description = "To be linked, and nobody is signed in", body = ErrorBody),
+        (status = 403, description = "To be linked, and signed in longer than an hour ago", body = ErrorBody),
         (status = 404, description = "Not offered here", body = ErrorBody),
     )
 )]
@@ -108,11 +112,12 @@ pub async fn start_discord(
     caller: Anyone,
     request: HttpRequest,
     sign_in: Data<SignIn>,
+    sessions: Data<Sessions>,
     cookies: Data<SessionCookies>,
 ) -> Result<HttpResponse, ApiError> {
     let discord = sign_in.discord.as_ref().ok_or_else(not_offered)?;
     let parameters = parameters(&request);
-    let link_to = link_to(&request, caller, &parameters)?;
+    let link_to = link_to(&request, &sessions, caller, &parameters).await?;
     let return_to = safe_return(parameters.get("return_to").map_or("/", String::as_str)).to_owned();
     let start = discord.start();
     let attempt = Attempt::new(discord::NAME, start.state, start.verifier, return_to, link_to);
@@ -162,6 +167,8 @@ pub async fn finish_discord(
     ),
     responses(
         (status = 303, description = "To Steam"),
+        (status = 401, description = "To be linked, and nobody is signed in", body = ErrorBody),
+        (status = 403, description = "To be linked, and signed in longer than an hour ago", body = ErrorBody),
         (status = 404, description = "Not offered here", body = ErrorBody),
     )
 )]
@@ -169,11 +176,12 @@ pub async fn start_steam(
     caller: Anyone,
     request: HttpRequest,
     sign_in: Data<SignIn>,
+    sessions: Data<Sessions>,
     cookies: Data<SessionCookies>,
 ) -> Result<HttpResponse, ApiError> {
     let steam = sign_in.steam.as_ref().ok_or_else(not_offered)?;
     let parameters = parameters(&request);
-    let link_to = link_to(&request, caller, &parameters)?;
+    let link_to = link_to(&request, &sessions, caller, &parameters).await?;
     let return_to = safe_return(parameters.get("return_to").map_or("/", String::as_str)).to_owned();
     let attempt = Attempt::new(steam::NAME, random_code(STATE_BYTES), String::new(), return_to, link_to);
     let location = steam.start(&attempt.state);

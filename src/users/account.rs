@@ -191,6 +191,7 @@ pub struct DeletionBody {
     responses(
         (status = 204, description = "The account is gone"),
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "Signed in longer than an hour ago", body = ErrorBody),
         (status = 409, description = "The last admin can't leave", body = ErrorBody),
         (status = 415, description = "The body is not JSON", body = ErrorBody),
         (status = 422, description = "The body can't be read", body = ErrorBody),
@@ -221,6 +222,7 @@ pub async fn delete_own_account(
                 .anonymise_players
         }
     };
+    sessions.require_recent(caller.session_id).await?;
     delete_account(&pool, caller.user_id, anonymise_players).await?;
     sessions.access_changed(caller.user_id).await.map_err(users_unavailable)?;
     Ok(signed_out(&cookies))

@@ -15,6 +15,7 @@ use crate::{achievements, admin, auth, ingest, live, ops, players, servers, sign
 #[openapi(
     paths(
         ingest::events::ingest_events,
+        ingest::results::ingest_result,
         users::me::me,
         ops::handlers::health,
         ops::handlers::ready,

@@ -16,9 +16,10 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
-use mohaa_actors::batcher::BatcherOptions;
+use mohaa_actors::batcher::{BatcherOptions, BatcherSignal};
 use mohaa_actors::clock::Clock;
-use mohaa_actors::pipeline::{LivePorts, Pipeline, PipelineError, PipelineOptions};
+use mohaa_actors::live::LivePorts;
+use mohaa_actors::pipeline::{Pipeline, PipelineError, PipelineOptions};
 use mohaa_domain::tracker::EventWindow;
 use mohaa_embedded::EmbeddedStores;
 use mohaa_spool::{FileSystem, Fsync, SpoolOptions, Storage};
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 use crate::access;
 use crate::achievements::AchievementStore;
 use crate::auth::{self, AccessTokens, Revocations, SessionCookies, Sessions};
+use crate::clickhouse::history::StoredMatches;
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
@@ -45,14 +47,16 @@ use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
-use crate::live::Live;
+use crate::live::{Live, LiveNodes};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics};
 use crate::pages::{self, Pages};
 use crate::players::{self, CanonicalIds, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
-use crate::redis::{self as redis_store, LiveSnapshots, SharedDataVersion, SharedLimits, TrackerStates};
+use crate::redis::{
+    self as redis_store, LiveNodesStore, LiveSnapshots, SharedDataVersion, SharedLimits, TrackerStates,
+};
 use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
@@ -245,6 +249,7 @@ pub struct Application {
     pub postgres: PgPool,
     pub pipeline: Pipeline,
     live: Live,
+    live_nodes: LiveNodes,
     health: Arc<HealthMonitor>,
     server: ServerHandle,
     touched_days: Arc<TouchedDays>,
@@ -299,6 +304,9 @@ impl Application {
         let answer_cache = AnswerCache::new(data_version.clone(), &registry)?;
         let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
         let achievements = AchievementStore::new(postgres.clone(), stats.clone(), canonical_ids.clone());
+        let (node_news, mut heard) = mpsc::unbounded_channel();
+        let nodes_store = LiveNodesStore::new(redis.clone(), urls.redis.expose())?;
+        let (live_nodes, live_nodes_work) = LiveNodes::new(nodes_store, node_news);
         let pipeline = Pipeline::start(
             pipeline_options(&config, storage),
             store,
@@ -308,7 +316,9 @@ impl Application {
             claims,
             LivePorts {
                 snapshots: Arc::new(LiveSnapshots::new(redis.clone())),
+                history: Arc::new(StoredMatches::new(clickhouse.clone())),
                 achievements: Arc::new(achievements.clone()),
+                nodes: Arc::new(live_nodes.clone()),
             },
         )?;
         let health = HealthMonitor::new(pipeline.clone());
@@ -341,8 +351,15 @@ impl Application {
             canonical_ids.clone(),
         );
         links.read().await;
-        let live = Live::new(pipeline.live.clone(), canonical_ids, achievements.clone());
+        let live = Live::new(pipeline.live.clone(), live_nodes.clone(), canonical_ids, achievements.clone());
+        let batcher = pipeline.batcher.clone();
         let mut background = vec![
+            actix_web::rt::spawn(async move {
+                while let Some(news) = heard.recv().await {
+                    batcher.tell(BatcherSignal::Nodes(news));
+                }
+            }),
+            actix_web::rt::spawn(live_nodes_work.run(pipeline.live.clone())),
             actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
@@ -374,6 +391,7 @@ impl Application {
         let base_url = BaseUrl::new(config.public_url.clone().unwrap_or_else(|| local_url(address)));
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
         background.push(actix_web::rt::spawn(live.clone().keep_list(stats.clone())));
+        background.push(actix_web::rt::spawn(live.clone().keep_names()));
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone())?),
             assets,
@@ -438,6 +456,7 @@ impl Application {
             postgres,
             pipeline,
             live,
+            live_nodes,
             health,
             server: handle,
             touched_days,
@@ -472,6 +491,7 @@ impl Application {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let drained = self.pipeline.shut_down(left.saturating_sub(patience / CLOSE_SHARE)).await;
+        self.live_nodes.leave().await;
         for task in self.background {
             task.abort();
         }

@@ -64,6 +64,7 @@ fn table() -> Vec<Case> {
         get("/ready", ANYONE, "/ready", 200),
         get("/metrics", ANYONE, "/metrics", 200),
         post("/api/v1/ingest/events", SERVER, "[]", 400),
+        post("/api/v1/ingest/match-result", SERVER, "{}", 422),
         post("/api/v1/servers/register", ANYONE, "{}", 403),
         get("/api/v1/servers", ANYONE, "/api/v1/servers", 200),
         post("/api/v1/servers", ORGANIZER, "{}", 422),

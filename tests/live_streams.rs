@@ -160,9 +160,13 @@ async fn linked_and_anonymous_players_are_who_they_are_elsewhere() {
     let (user_id, _) = service.add_user("Anna", Role::Player).await;
     service.link_player(user_id, "1001").await;
     let (_, admin) = service.add_user("Admin", Role::Admin).await;
-    let path = "/api/v1/admin/players/1002/anonymise";
-    assert_eq!(service.client.call_as(&admin, "POST", path, json!({})).await.status, 204);
     send(&service, json!([kill(1.0, "1001", "1002")])).await;
+    let path = "/api/v1/admin/players/1002/anonymise";
+    eventually("the player is known, and anonymous from here on", async || {
+        let reply = service.client.call_as(&admin, "POST", path, json!({})).await;
+        (reply.status == 204).then_some(())
+    })
+    .await;
     follow(&service, None).await;
     eventually("the links are known", async || {
         let url = format!("{}/api/v1/live/evening", service.client.url);
@@ -188,6 +192,32 @@ async fn linked_and_anonymous_players_are_who_they_are_elsewhere() {
     assert_eq!(kill["actor"]["player_id"], user_id.to_string());
     assert_eq!(kill["target"]["player_name"], "Anonymous");
     assert!(!kill.to_string().contains("1002"), "{kill}");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn who_comes_back_is_told_no_name_that_was_taken_away_meanwhile() {
+    let service = Service::start("live_taken_away").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    send(&service, json!([kill(1.0, "1001", "1002")])).await;
+    let mut viewer = follow(&service, None).await;
+    let first = viewer.next_of("snapshot").await;
+    send(&service, json!([kill(2.0, "1001", "1002")])).await;
+    viewer.next_of("kill").await;
+    let path = "/api/v1/admin/players/1002/anonymise";
+    eventually("the player is known, and anonymous from here on", async || {
+        let reply = service.client.call_as(&admin, "POST", path, json!({})).await;
+        (reply.status == 204).then_some(())
+    })
+    .await;
+    eventually("the name is told to nobody who comes back", async || {
+        let url = format!("{}/api/v1/live/evening", service.client.url);
+        let again = EventStream::open(&url, Some(&first.id())).await.next().await?;
+        (!again.data.to_string().contains("1002")).then_some(())
+    })
+    .await;
+    let told = viewer.state_where(|state| !state.to_string().contains("1002")).await;
+    assert!(told.data.to_string().contains("Anonymous"), "{}", told.data);
     service.stop().await;
 }
 

@@ -415,3 +415,76 @@ async fn an_anonymous_players_names_are_on_no_answer_and_its_id_leads_to_nobody(
     }
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn nobody_brings_the_name_of_an_anonymous_player_back() {
+    let service = Service::start("stays_anonymous").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (owner_id, owner) = service.add_user("Owner", Role::Player).await;
+    let (_, thief) = service.add_user("Thief", Role::Player).await;
+    service.link_player(owner_id, "linkedguid").await;
+    for (number, guid) in ["linkedguid", "mergedguid", "targetguid"].into_iter().enumerate() {
+        play(&service, &format!("match_{number}"), (guid, &format!("Real {guid}")), ("4711", "Bert"), 2)
+            .await;
+        player(&service, guid, |player| player["total_kills"] == 2).await;
+    }
+    let merge = async |from: &str, into: &str| {
+        let body = json!({ "from": from, "into": into });
+        service.client.call_as(&admin, "POST", "/api/v1/admin/merges", body).await
+    };
+    assert_eq!(merge("mergedguid", "targetguid").await.status, 201);
+    for id in [owner_id.to_string(), "targetguid".to_owned()] {
+        let path = format!("/api/v1/admin/players/{id}/anonymise");
+        assert_eq!(service.client.call_as(&admin, "POST", &path, json!({})).await.status, 204);
+    }
+    let is_gone =
+        async |id: &str| service.client.get(&format!("/api/v1/stats/player/{id}")).await.status == 404;
+    for id in ["linkedguid", "mergedguid", "targetguid"] {
+        eventually("the id leads to nobody", async || is_gone(id).await.then_some(())).await;
+    }
+    let board = service.client.get("/api/v1/stats/leaderboard").await.json();
+    let shown = board["players"][0]["player_id"].as_str().unwrap().to_owned();
+    assert!(shown.starts_with("anon_"), "{board}");
+
+    // Neither by claiming or merging what is shown instead, nor what was merged, nor by unlinking or leaving.
+    let code = code_of(&service, &thief, "/api/v1/auth/claim/init").await;
+    for id in ["mergedguid", "targetguid", "linkedguid"] {
+        claim(&service, &code, id).await.assert_refused(409, "player_owned");
+    }
+    // No server gives such an id out: whoever is called so is a guest.
+    let guest = claim(&service, &code, &shown).await;
+    assert!(
+        guest.status == 404 || guest.json()["player_id"].as_str().unwrap().starts_with("g_"),
+        "{}",
+        guest.text
+    );
+    merge(&shown, "4711").await.assert_refused(409, "player_anonymous");
+    merge("4711", &shown).await.assert_refused(409, "player_anonymous");
+    let unlink = "/api/v1/users/me/players/linkedguid";
+    assert_eq!(service.client.call_as(&owner, "DELETE", unlink, json!(null)).await.status, 204);
+    assert_eq!(service.client.call_as(&owner, "DELETE", "/api/v1/users/me", json!({})).await.status, 204);
+    play(&service, "match_later", ("4711", "Bert"), ("4712", "Carl"), 1).await;
+    player(&service, "4711", |player| player["total_kills"] == 1).await;
+    for id in ["linkedguid", "mergedguid", "targetguid"] {
+        assert!(is_gone(id).await, "{id}");
+    }
+    for path in ["/api/v1/stats/leaderboard", "/api/v1/stats/player/4711", "/leaderboard"] {
+        let reply = service.client.get(path).await;
+        assert!(!reply.text.contains("Real "), "{path}: {}", reply.text);
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn many_wrong_codes_at_once_are_no_more_than_one_after_the_other() {
+    let service = Service::start("guessing_at_once").await;
+    let replies = futures_util::future::join_all((0..200).map(|number| {
+        let service = &service;
+        async move { verify(service, &format!("WRONG{number:04}")).await.status.as_u16() }
+    }))
+    .await;
+    let listened_to = replies.iter().filter(|status| **status == 401).count();
+    assert!(listened_to <= 20, "{listened_to}");
+    assert!(replies.iter().all(|status| matches!(status, 401 | 429)), "{replies:?}");
+    service.stop().await;
+}

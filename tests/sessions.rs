@@ -222,7 +222,7 @@ async fn a_browser_that_signs_in_as_somebody_else_is_signed_out_before() {
 async fn a_session_that_is_used_all_the_time_ends_all_the_same() {
     let service = Service::start("long_session").await;
     let (_, opened) = service.add_session("Anna", Role::Player).await;
-    sqlx::query("UPDATE sessions SET created_at = now() - interval '180 days' + interval '1 hour'")
+    sqlx::query("UPDATE sessions SET authenticated_at = now() - interval '180 days' + interval '1 hour'")
         .execute(&service.application.postgres)
         .await
         .unwrap();
@@ -372,7 +372,7 @@ async fn what_decides_who_gets_in_needs_a_sign_in_of_the_last_hour() {
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let service = Service::start_with("recent", &settings, Default::default()).await;
     let (_, token) = service.add_user("Anna", Role::Player).await;
-    sqlx::query("UPDATE sessions SET created_at = now() - interval '61 minutes'")
+    sqlx::query("UPDATE sessions SET authenticated_at = now() - interval '61 minutes'")
         .execute(&service.application.postgres)
         .await
         .unwrap();
@@ -388,4 +388,66 @@ async fn what_decides_who_gets_in_needs_a_sign_in_of_the_last_hour() {
     assert_eq!(browser.post("/account/sign-ins/unlink", &fields).await.status, 403);
     service.stop().await;
     providers.stop().await;
+}
+
+#[actix_web::test]
+async fn a_session_that_approves_a_device_gets_no_younger_by_it() {
+    let service = Service::start("approved_by_itself").await;
+    let (_, opened) = service.add_session("Anna", Role::Player).await;
+    sqlx::query("UPDATE sessions SET authenticated_at = now() - interval '2 hours'")
+        .execute(&service.application.postgres)
+        .await
+        .unwrap();
+    let begun = service.client.call("POST", "/api/v1/auth/device/init", &[], "").await.json();
+    let browser = Browser::new(&service.client);
+    browser.set_cookie("mohaa_session", &opened.access_token);
+    browser.get("/device").await;
+    let typed = [("user_code", text(&begun, "user_code")), ("answer", "approve")];
+    assert_eq!(browser.post("/device", &typed).await.status, 303);
+    let poll = json!({"device_code": begun["device_code"]}).to_string();
+    let tokens = service.client.call("POST", "/api/v1/auth/device/poll", &[], poll).await.json();
+    let device = text(&tokens, "access_token");
+    let delete = service.client.call_as(device, "DELETE", "/api/v1/users/me", json!({})).await;
+    delete.assert_refused(403, "sign_in_again");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_ban_ends_what_would_open_the_account_again_when_it_is_lifted() {
+    let service = Service::start("ban_ends").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (user_id, opened) = service.add_session("Anna", Role::Player).await;
+    let token = opened.access_token;
+    let made = service.client.call_as(&token, "POST", "/api/v1/auth/game-token", json!({})).await.json();
+    let ban = format!("/api/v1/admin/users/{user_id}/ban");
+    assert_eq!(service.client.call_as(&admin, "POST", &ban, json!({})).await.status, 204);
+    assert_eq!(service.client.call_as(&admin, "DELETE", &ban, json!(null)).await.status, 204);
+    refresh(&service, &opened.refresh_token.unwrap()).await.assert_refused(401, "invalid_refresh_token");
+    let verify = json!({"token": made["code"]}).to_string();
+    assert_eq!(service.client.call("POST", "/api/v1/auth/verify", &[], verify).await.status, 401);
+    let users = service.client.get_as(&admin, &format!("/api/v1/admin/users?q={user_id}")).await.json();
+    assert_eq!(users["users"][0]["open_sessions"], 0, "{users}");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_code_is_shown_to_whoever_made_it_and_to_nobody_who_signs_in_later() {
+    let service = Service::start("shown_code").await;
+    let (_, anna) = service.add_user("Anna", Role::Player).await;
+    let (_, carl) = service.add_user("Carl", Role::Player).await;
+    let browser = Browser::new(&service.client);
+    browser.set_cookie("mohaa_session", &anna);
+    browser.get("/account").await;
+    assert_eq!(browser.post("/account/game-token", &[]).await.status, 303);
+    let shown = browser.cookie("mohaa_code").unwrap();
+    let code = shown.split('.').nth(1).unwrap().to_owned();
+    assert!(browser.get("/account").await.text.contains(&code));
+    browser.post("/account/sign-out", &[]).await;
+    assert_eq!(browser.cookie("mohaa_code"), None);
+    // Also where a browser would keep it.
+    browser.set_cookie("mohaa_code", &shown);
+    browser.set_cookie("mohaa_session", &carl);
+    let page = browser.get("/account").await;
+    assert!(page.status == 200 && !page.text.contains(&code), "{}", page.text);
+    service.stop().await;
 }

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::idempotency::{BodyHash, IdempotencyKeys, IngestAnswer, Lookup};
 use crate::kernel::{Kernel, Worker};
-use crate::live::LiveDesk;
+use crate::live::{LiveDesk, NodeNews};
 use crate::port::{Admitted, Port};
 use crate::record::{RecordBuilder, RecordKey};
 
@@ -41,7 +41,7 @@ pub struct IngestRequest {
     pub idempotency: Option<(Text, BodyHash)>,
     /// What the sender is told when the events are safe.
     pub answer: IngestAnswer,
-    /// State of this server's tracker as another node left it, for a server that is new to this one.
+    /// State of this server's tracker as another node left it, for a server that this one has not heard of lately.
     pub tracker_state: Option<Vec<u8>>,
     /// Names that mark bots on this server; none to leave them as the tracker knows them.
     pub bot_names: Option<Arc<[BotName]>>,
@@ -103,6 +103,8 @@ pub enum BatcherSignal {
         writer: usize,
         range: SealedRange,
     },
+    /// What other nodes do.
+    Nodes(NodeNews),
     /// Have live matches leave snapshots; answered when they have, or can't.
     SaveLive(oneshot::Sender<()>),
     /// Seal and write everything; answered when nothing is open any more.
@@ -261,7 +263,7 @@ impl Batcher {
         self.append(server_id, received_at, seq, rows, payload.clone(), key, answer, reply, admitted);
         if let Some(shared) = events.get() {
             let matches = self.estate.trackers.get(server_id).map(|tracker| tracker.matches(received_at));
-            self.estate.live.deliver(shared, stamps, payload.len() as u64, matches.into_iter().flatten());
+            self.estate.live.deliver(shared, stamps, &payload, matches.into_iter().flatten());
         }
         let record = StoredRecord { seq, events: rows as u32, payload };
         if self.estate.batches.add(record, events.map(drop)) {
@@ -296,11 +298,10 @@ impl Batcher {
     /// The spool record of a request, and what its events were stamped with.
     fn stamp(&mut self, request: &IngestRequest, seq: u64) -> (Vec<u8>, Vec<Stamp>) {
         let IngestRequest { server_id, received_at, .. } = *request;
-        if let Some(state) = &request.tracker_state
-            && !self.estate.trackers.knows(server_id)
-        {
+        if let Some(state) = &request.tracker_state {
             match self.estate.trackers.restore_server(server_id, state) {
-                Ok(()) => {
+                Ok(false) => {}
+                Ok(true) => {
                     let known =
                         self.estate.trackers.get(server_id).map(|tracker| tracker.matches(received_at));
                     self.estate.live.meet(server_id, known.into_iter().flatten(), seq - 1);
@@ -463,6 +464,17 @@ impl Worker for Batcher {
                 self.dispatch();
                 self.finish_drain_if_empty();
             }
+            BatcherSignal::Nodes(NodeNews::Owner { server_id, owner }) => {
+                let now = self.estate.clock.now();
+                let matches = self.estate.trackers.get(server_id).map(|tracker| tracker.matches(now));
+                let newest_seq = self.estate.spool.next_seq() - 1;
+                self.estate.live.decided(server_id, owner, matches.into_iter().flatten(), newest_seq);
+            }
+            BatcherSignal::Nodes(NodeNews::Forwarded(forwarded)) => {
+                let newest_seq = self.estate.spool.next_seq() - 1;
+                self.estate.live.take_forwarded(&forwarded, newest_seq);
+            }
+            BatcherSignal::Nodes(NodeNews::Lacking { server_id }) => self.estate.live.is_lacking(server_id),
             BatcherSignal::SaveLive(done) => {
                 let saves = self.estate.live.save_all();
                 context.spawn(actix::fut::wrap_future(async move {

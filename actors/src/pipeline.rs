@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
 use crate::held::HeldRequests;
 use crate::idempotency::IdempotencyKeys;
-use crate::live::{Achievements, LiveDesk, LiveFeeds, LiveParts, Snapshots};
+use crate::live::{LiveDesk, LiveFeeds, LiveParts, LivePorts};
 use crate::metrics::MailboxMetricFamilies;
 use crate::port::{Capacity, Port, Post};
 use crate::record::RecordView;
@@ -62,12 +62,6 @@ pub enum PipelineError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What live matches need from outside.
-pub struct LivePorts {
-    pub snapshots: Arc<dyn Snapshots>,
-    pub achievements: Arc<dyn Achievements>,
-}
-
 /// The running way of an event.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -101,7 +95,7 @@ impl Pipeline {
         clock: Clock,
         tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
         claims: mpsc::Sender<IdentityClaim>,
-        LivePorts { snapshots, achievements }: LivePorts,
+        ports: LivePorts,
     ) -> Result<Self, PipelineError> {
         let directory = options.spool.dir.clone();
         let in_directory = |source| PipelineError::Files { path: directory.clone(), source };
@@ -151,8 +145,7 @@ impl Pipeline {
         let feeds = LiveFeeds::default();
         let mut live = LiveDesk::new(LiveParts {
             feeds: feeds.clone(),
-            snapshots,
-            achievements,
+            ports,
             spool_id,
             spool: spool_reader.clone(),
             clock: clock.clone(),

@@ -15,12 +15,12 @@ use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
 use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
-use mohaa_actors::live::{Achievements, Snapshots, Standing, Unlocked};
-use mohaa_actors::pipeline::{LivePorts, Pipeline, PipelineOptions};
+use mohaa_actors::live::{Achievements, History, LivePorts, OneNode, Snapshots, Standing, Unlocked};
+use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
 use mohaa_domain::achievements::Catalogue;
-use mohaa_domain::event::{Event, Millis, Text};
+use mohaa_domain::event::{Event, Millis, Stamp, Text};
 use mohaa_domain::row;
 use mohaa_domain::tracker::EventWindow;
 use mohaa_domain::vocabulary::EventType;
@@ -62,11 +62,25 @@ struct StoreState {
 struct NoSnapshots;
 
 impl Snapshots for NoSnapshots {
-    fn load(&self, _: Uuid) -> BoxFuture<'_, Option<Vec<u8>>> {
+    fn load(&self, _: Uuid, _: Uuid) -> BoxFuture<'_, Option<Vec<u8>>> {
         async { None }.boxed()
     }
 
-    fn save(&self, _: Uuid, _: Vec<u8>) -> BoxFuture<'_, bool> {
+    fn save(&self, _: Uuid, _: Uuid, _: u64, _: Vec<u8>) -> BoxFuture<'_, bool> {
+        async { false }.boxed()
+    }
+}
+
+/// Nothing can be read.
+struct NoHistory;
+
+impl History for NoHistory {
+    fn read<'a>(
+        &'a self,
+        _: Uuid,
+        _: Uuid,
+        _: &'a mut (dyn FnMut(Vec<(Event, Stamp)>) + Send),
+    ) -> BoxFuture<'a, bool> {
         async { false }.boxed()
     }
 }
@@ -231,7 +245,12 @@ fn start_at(
         clock.clone(),
         changed,
         claims,
-        LivePorts { snapshots: Arc::new(NoSnapshots), achievements: Arc::new(NoAchievements) },
+        LivePorts {
+            snapshots: Arc::new(NoSnapshots),
+            history: Arc::new(NoHistory),
+            achievements: Arc::new(NoAchievements),
+            nodes: Arc::new(OneNode),
+        },
     )
     .unwrap();
     Running { pipeline, registry, clock }

@@ -89,6 +89,9 @@ pub struct Event {
     /// Code by which the player claims to be somebody: of `!claim CODE` in chat, or of an `identity_claim`. Read while the
     /// event is fresh and never stored, as above.
     pub claim_code: SecretText,
+    /// The match of which this is the result, where that is known for sure: the tracker need not find it. Read while the event
+    /// is fresh and never stored, as above.
+    pub result_of: Option<Box<Uuid>>,
     /// Seconds since the map was loaded, when `timestamp` was that.
     pub level_time: Option<f64>,
     /// The sender's own time, when `timestamp` was an epoch value or RFC 3339.
@@ -135,6 +138,16 @@ pub struct Event {
     /// A JSON object with every field that has no place above, and with the received text of those whose
     /// normal form lost something; `""` when there is none. Never holds addresses, tokens or passwords.
     pub extra: String,
+}
+
+/// [`Event::source_type`] of a match's result: it may come long after the match, and moves nothing but that.
+pub const RESULT: &str = "match_result";
+
+impl Event {
+    /// Whether it is the result of a known match ([`Event::result_of`]), also when it was read back.
+    pub fn is_result(&self) -> bool {
+        self.event_type == EventType::MatchEnd && self.source_type == RESULT
+    }
 }
 
 /// What the tracker made of an event, decided once and never again.

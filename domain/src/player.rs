@@ -5,7 +5,7 @@
 //! 2. an engine guid: verbatim;
 //! 3. a guest: nobody whom another match could recognise, because `unauth_<slot>` is a slot number that
 //!    strangers reuse. A guest is (server, match, slot, plain name). Where the guid is a team (the first scripts
-//!    wrote `allies` there), `0`, empty, unfit for an id or an imitation of a guest's id, the slot is unknown
+//!    wrote `allies` there), `0`, empty, unfit for an id or an imitation of an id of ours (a guest's, an anonymous player's), the slot is unknown
 //!    and the name alone tells guests apart;
 //! 4. the environment: `world`, or neither a usable guid nor a name. Its id is `""`.
 //!
@@ -27,6 +27,8 @@ use crate::vocabulary::Team;
 /// Longest player id in bytes. Engine guids are 32 to 64 characters of hex.
 pub const MAX_PLAYER_ID_BYTES: usize = 128;
 
+/// Of ids under which players are shown whose names were taken away. No server gives one out.
+pub const ANONYMOUS_PREFIX: &str = "anon_";
 const GUEST_PREFIX: &str = "g_";
 const GUEST_CHARACTERS: usize = 16;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -134,8 +136,10 @@ pub fn identify(player: &Player) -> Identity<'_> {
     if let Some(number) = guid.strip_prefix("bot_") {
         return Identity::Guest { slot: Slot::Bot(number), raw_name };
     }
-    let placeholder =
-        matches!(guid, "" | "0") || team_named_in_guid(guid) != Team::Unknown || is_guest_id(guid);
+    let placeholder = matches!(guid, "" | "0")
+        || team_named_in_guid(guid) != Team::Unknown
+        || is_guest_id(guid)
+        || guid.starts_with(ANONYMOUS_PREFIX);
     if !placeholder && guid.parse::<PlayerId>().is_ok() {
         return Identity::Engine(guid);
     }

@@ -65,7 +65,7 @@ prop_compose! {
         };
         Event {
             event_type, source_type, source_match_id, session_id, match_token: SecretText::default(),
-            claim_code: SecretText::default(), level_time,
+            claim_code: SecretText::default(), result_of: None, level_time,
             sent_at, map_name, game_type, player, target, client_num, weapon_name, hitloc, means_of_death, inflictor,
             damage, item, message, team_only, round_number, allies_score, axis_score, winning_team, player_count,
             max_clients, duration, walked, sprinted, swam, driven, shots_fired, shots_hit, extra,

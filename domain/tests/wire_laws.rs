@@ -319,7 +319,9 @@ fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Object(members) => members.iter().any(|(key, value)| {
             let key = key.to_ascii_lowercase();
-            key.ends_with("ip") || key.ends_with("token") || holds_secret(value)
+            key.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "ip")
+                || key.ends_with("token")
+                || holds_secret(value)
         }),
         Value::Array(elements) => elements.iter().any(holds_secret),
         _ => false,

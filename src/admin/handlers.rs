@@ -345,6 +345,7 @@ impl From<MergeError> for ApiError {
         let message = error.to_string();
         match error {
             MergeError::Itself => Self::invalid_field("into", message),
+            MergeError::Anonymous => Self::conflict("player_anonymous", message),
             MergeError::Linked => Self::conflict("player_linked", message),
             MergeError::Merged => Self::conflict("player_merged", message),
             MergeError::Circle => Self::conflict("merge_circle", message),

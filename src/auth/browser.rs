@@ -56,7 +56,7 @@ pub async fn sign_browser_in(
     if let Ok(earlier) = identify(request) {
         sessions.end(earlier.user_id, earlier.session_id).await?;
     }
-    Ok(cookies.sign_in(&opened))
+    Ok([cookies.sign_in(&opened), cookies.forget_shown()].concat())
 }
 
 /// Middleware: a browser whose access token is gone gets a new one by its refresh token.

@@ -18,8 +18,10 @@ pub use handlers::{AuthApi, TokenPair, routes};
 pub use identity::{Identity, identify};
 pub use login_link::{LoginLinkError, consume_login_link, find_login_link, make_login_link};
 pub use revocations::Revocations;
-pub use session::{REFRESH_COOKIE, SESSION_COOKIE, SessionCookies};
-pub use sessions::{ListedSession, OpenedSession, SESSION_LIFETIME, SessionError, SessionKind, Sessions};
+pub use session::{CODE_COOKIE, NEW_SECRET_COOKIE, REFRESH_COOKIE, SESSION_COOKIE, SessionCookies};
+pub use sessions::{
+    ListedSession, OpenedSession, SESSION_LIFETIME, SessionError, SessionKind, Sessions, end_everything,
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

@@ -6,6 +6,10 @@ use actix_web::cookie::{Cookie, SameSite, time::Duration};
 
 pub const SESSION_COOKIE: &str = "mohaa_session";
 pub const REFRESH_COOKIE: &str = "mohaa_refresh";
+/// Bring what was just made to the page that shows it, past the address bar and the history: a code for the game, a token or
+/// key of a server.
+pub const CODE_COOKIE: &str = "mohaa_code";
+pub const NEW_SECRET_COOKIE: &str = "mohaa_new_secret";
 
 /// Makes cookies as this service's address wants them.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +31,15 @@ impl SessionCookies {
         std::iter::once(access).chain(refresh).collect()
     }
 
+    /// What was shown to whoever was signed in before is shown to nobody else.
+    pub fn forget_shown(self) -> Vec<Cookie<'static>> {
+        [CODE_COOKIE, NEW_SECRET_COOKIE]
+            .map(|name| self.cookie(name, String::new(), std::time::Duration::ZERO))
+            .into()
+    }
+
     pub fn sign_out(self) -> Vec<Cookie<'static>> {
-        [SESSION_COOKIE, REFRESH_COOKIE]
+        [SESSION_COOKIE, REFRESH_COOKIE, CODE_COOKIE, NEW_SECRET_COOKIE]
             .map(|name| self.cookie(name, String::new(), std::time::Duration::ZERO))
             .into()
     }

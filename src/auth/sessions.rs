@@ -4,6 +4,7 @@
 //! Whoever shows a refresh token a second time has stolen it, or was stolen from: the whole session ends. Only a browser,
 //! which sends requests side by side, may show its last one again for a moment, and gets no new one then.
 
+use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, PgPool};
 use std::time::Duration;
 use uuid::Uuid;
@@ -75,8 +76,8 @@ pub struct ListedSession {
     /// `browser`, `device` or `operator`.
     pub kind: String,
     pub label: String,
-    pub created_at: chrono::DateTime<chrono::Utc>,
-    pub last_used_at: chrono::DateTime<chrono::Utc>,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
 }
 
 /// Opens, renews and ends sessions, and says who an access token is from. Cheap to clone.
@@ -129,6 +130,18 @@ impl Sessions {
         kind: SessionKind,
         label: &str,
     ) -> Result<OpenedSession, SessionError> {
+        self.open_since(user_id, kind, label, None).await
+    }
+
+    /// As [`open`](Self::open), for what somebody approved who had signed in at this time: it lives no longer and may no more
+    /// than what they approved it with.
+    pub async fn open_since(
+        &self,
+        user_id: i32,
+        kind: SessionKind,
+        label: &str,
+        authenticated_at: Option<DateTime<Utc>>,
+    ) -> Result<OpenedSession, SessionError> {
         let mut transaction = self.pool.begin().await?;
         let (role, generation, is_banned): (String, i32, bool) = sqlx::query_as(
             "SELECT role, access_generation, banned_at IS NOT NULL FROM users WHERE id = $1 AND deleted_at IS NULL",
@@ -147,14 +160,17 @@ impl Sessions {
         let session_id = Uuid::new_v4();
         let label: String = label.chars().filter(|c| !c.is_control()).take(LONGEST_LABEL_CHARS).collect();
         sqlx::query(
-            "INSERT INTO sessions (id, user_id, kind, label, expires_at)
-             VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))",
+            "INSERT INTO sessions (id, user_id, kind, label, authenticated_at, expires_at)
+             VALUES ($1, $2, $3, $4, coalesce($7, now()),
+                     least(now() + make_interval(secs => $5), coalesce($7, now()) + make_interval(secs => $6)))",
         )
         .bind(session_id)
         .bind(user_id)
         .bind(kind.as_str())
         .bind(if label.trim().is_empty() { "unnamed" } else { label.trim() })
         .bind(SESSION_LIFETIME.as_secs_f64())
+        .bind(LONGEST_SESSION.as_secs_f64())
+        .bind(authenticated_at)
         .execute(&mut *transaction)
         .await?;
         let refresh_token = match kind {
@@ -222,7 +238,7 @@ impl Sessions {
                     .await?;
                 sqlx::query(
                     "UPDATE sessions SET last_used_at = now(), expires_at =
-                         least(now() + make_interval(secs => $2), created_at + make_interval(secs => $3))
+                         least(now() + make_interval(secs => $2), authenticated_at + make_interval(secs => $3))
                      WHERE id = $1",
                 )
                 .bind(row.session_id)
@@ -288,18 +304,7 @@ impl Sessions {
     /// codes. How many sessions there were. By `sessions_by_user`.
     pub async fn end_all(&self, user_id: i32) -> Result<usize, SessionError> {
         let mut transaction = self.pool.begin().await?;
-        let ended: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE sessions SET ended_at = now() WHERE user_id = $1 AND ended_at IS NULL RETURNING id",
-        )
-        .bind(user_id)
-        .fetch_all(&mut *transaction)
-        .await?;
-        for statement in [
-            "UPDATE device_codes SET approved = false WHERE user_id = $1 AND approved AND used_at IS NULL",
-            "DELETE FROM identity_codes WHERE user_id = $1 AND used_at IS NULL",
-        ] {
-            sqlx::query(statement).bind(user_id).execute(&mut *transaction).await?;
-        }
+        let ended = end_everything(&mut transaction, user_id).await?;
         transaction.commit().await?;
         tracing::info!(user_id, sessions = ended.len(), "signed out everywhere");
         for session_id in &ended {
@@ -308,13 +313,13 @@ impl Sessions {
         Ok(ended.len())
     }
 
-    /// Refuses a session that was opened longer ago than [`RECENT`].
+    /// Refuses a session whose user signed in longer ago than [`RECENT`].
     ///
     /// # Errors
     /// [`SessionError::NotRecent`], or when PostgreSQL fails.
     pub async fn require_recent(&self, session_id: Uuid) -> Result<(), SessionError> {
         let is_recent: Option<bool> = sqlx::query_scalar(
-            "SELECT created_at > now() - make_interval(secs => $2) FROM sessions WHERE id = $1",
+            "SELECT authenticated_at > now() - make_interval(secs => $2) FROM sessions WHERE id = $1",
         )
         .bind(session_id)
         .bind(RECENT.as_secs_f64())
@@ -356,4 +361,20 @@ async fn end_one(connection: &mut PgConnection, session_id: Uuid) -> sqlx::Resul
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Ends every session of a user, and whatever would still open one: approved devices that have not asked again, and codes.
+pub async fn end_everything(connection: &mut PgConnection, user_id: i32) -> sqlx::Result<Vec<Uuid>> {
+    for statement in [
+        "UPDATE device_codes SET approved = false WHERE user_id = $1 AND approved AND used_at IS NULL",
+        "DELETE FROM identity_codes WHERE user_id = $1 AND used_at IS NULL",
+    ] {
+        sqlx::query(statement).bind(user_id).execute(&mut *connection).await?;
+    }
+    sqlx::query_scalar(
+        "UPDATE sessions SET ended_at = now() WHERE user_id = $1 AND ended_at IS NULL RETURNING id",
+    )
+    .bind(user_id)
+    .fetch_all(connection)
+    .await
 }

@@ -1,23 +1,16 @@
 //! The handler of `POST /api/v1/ingest/events`.
 
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
-use actix_web::web::{Data, Payload, block};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::accounting::RejectReason;
-use mohaa_actors::batcher::{IngestOutcome, IngestRequest};
-use mohaa_actors::held::HeldRequest;
-use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
-use mohaa_actors::port::{Refusal, Weight};
-use mohaa_domain::event::Text;
+use mohaa_actors::batcher::IngestOutcome;
+use mohaa_actors::idempotency::IngestAnswer;
 use mohaa_domain::wire::{self, DecodeError, Rejected};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
+use super::submit::{Submission, hash, idempotency_key, refusal};
 use super::{Ingest, body};
 use crate::access::GameServer;
 use crate::http::ApiError;
@@ -25,7 +18,6 @@ use crate::limits::Limits;
 
 /// At most so many errors are named in an answer.
 const NAMED_ERRORS: usize = 20;
-const LONGEST_KEY: usize = 64;
 
 /// Answer to a batch of events.
 #[derive(Serialize, ToSchema)]
@@ -137,52 +129,13 @@ pub async fn ingest_events(
         true => Box::default(),
         false => serde_json::to_string(&errors).map_err(ApiError::internal)?.into(),
     };
-    let event_count = decoded.events.len();
-    let answer =
-        IngestAnswer { processed: event_count as u32, rejected: rejected as u32, errors: errors_json };
-    let held = &ingest.pipeline.held;
-    if !server.approved || held.is_holding(server.server_id) {
-        let request = HeldRequest {
-            server_id: server.server_id,
-            received_at: ingest.clock.now(),
-            events: ledger.receive(Arc::new(decoded.events), event_count as u64),
-            idempotency,
-            answer,
-        };
-        let held = held.clone();
-        let outcome = block(move || held.hold(request)).await.map_err(|_| refusal(RejectReason::Draining))?;
-        return answered(outcome);
-    }
-    // Before the events are received: a sender that goes away while this waits takes none of them along.
-    let tracker_state = ingest.tracker_states.of_unmet_server(server.server_id).await;
-    let events = Arc::new(decoded.events);
-    let (reply, outcome) = oneshot::channel();
-    let offered = ingest.pipeline.batcher.offer(
-        IngestRequest {
-            server_id: server.server_id,
-            received_at: ingest.clock.now(),
-            events: ledger.receive(events.clone(), event_count as u64),
-            idempotency,
-            answer,
-            tracker_state,
-            bot_names: Some(server.bot_names),
-            reply,
-        },
-        Weight { events: event_count as u64, bytes: body.bytes.len() as u64 },
-    );
-    if let Err((refused, why)) = offered {
-        let reason = match why {
-            Refusal::Full => RejectReason::MailboxFull,
-            Refusal::Ended => RejectReason::Draining,
-        };
-        refused.events.reject(reason);
-        return Err(refusal(reason));
-    }
-    let outcome = outcome.await;
-    // The Batcher has let go of its share, so they are freed by the thread that made them.
-    drop(events);
-    // Without an outcome the handler of the message panicked: it is counted and logged there.
-    answered(outcome.unwrap_or(IngestOutcome::Rejected(RejectReason::Internal)))
+    let answer = IngestAnswer {
+        processed: decoded.events.len() as u32,
+        rejected: rejected as u32,
+        errors: errors_json,
+    };
+    let submission = Submission { idempotency, answer, bytes: body.bytes.len() as u64 };
+    answered(ingest.submit(server, decoded.events, submission).await?)
 }
 
 fn answered(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {
@@ -215,67 +168,4 @@ fn accepted(answer: &IngestAnswer) -> HttpResponse {
         answer.processed, answer.rejected
     );
     HttpResponse::Accepted().content_type("application/json").body(body)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Text>, ApiError> {
-    let Some(value) = headers.get("Idempotency-Key") else { return Ok(None) };
-    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match value.to_str() {
-        Ok(key) if (1..=LONGEST_KEY).contains(&key.len()) && key.as_bytes().iter().all(is_allowed) => {
-            Ok(Some(Text::from(key)))
-        }
-        _ => Err(ApiError::invalid_field("Idempotency-Key", "must be 1 to 64 of A–Z, a–z, 0–9, _ and -")),
-    }
-}
-
-fn hash(body: &[u8]) -> BodyHash {
-    let digest: [u8; 32] = Sha256::digest(body).into();
-    let mut first_half = [0; 16];
-    first_half.copy_from_slice(&digest[..16]);
-    BodyHash(first_half)
-}
-
-/// The answer for events that were not taken. Never 401, which game scripts answer by dropping their identity.
-fn refusal(reason: RejectReason) -> ApiError {
-    let code = reason.code();
-    match reason {
-        RejectReason::MailboxFull => {
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, code, "too many events are waiting; try again")
-                .with_retry_after(1)
-        }
-        RejectReason::SpoolFull => ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            code,
-            "the store does not take events and the space to keep them is used up; try again later",
-        )
-        .with_retry_after(10),
-        RejectReason::HeldFull => ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            code,
-            "this server waits for an admin's approval, and no more of its events are kept until then",
-        )
-        .with_retry_after(600),
-        RejectReason::IdempotencyMismatch => ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            code,
-            "this Idempotency-Key was used for another body within 24 hours",
-        ),
-        RejectReason::TooLarge => ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            code,
-            "these events take more space than can be stored at once; send fewer a request",
-        ),
-        RejectReason::Draining => ApiError::unavailable(code, "the service is restarting; try again", 2),
-        RejectReason::SpoolFailed => {
-            ApiError::unavailable(code, "events can't be written to disk at the moment", 10)
-        }
-        RejectReason::Unreadable
-        | RejectReason::IdempotentReplay
-        | RejectReason::SpoolDamaged
-        | RejectReason::RateLimited
-        | RejectReason::ServerRemoved
-        | RejectReason::Internal => {
-            ApiError::unavailable(code, "something went wrong on our side; try again", 1)
-        }
-    }
 }

@@ -1,12 +1,14 @@
 //! `POST /api/v1/ingest/events`: from a request's bytes to an answer that its events are safe.
 //!
 //! Follow it in order: [`body`] reads and decompresses, [`mohaa_domain::wire`] decodes, [`events`] asks who speaks,
-//! offers the events to the Batcher and words the answer. Nothing here blocks and nothing here decides what an
-//! event means.
+//! [`submit`] offers the events to the Batcher and words what became of them. Nothing here blocks and nothing here decides
+//! what an event means. [`results`] makes an event of a match's result.
 
 pub mod body;
 pub mod events;
 pub mod metrics;
+pub mod results;
+mod submit;
 
 use std::time::Duration;
 
@@ -39,5 +41,8 @@ pub struct IngestLimits {
 }
 
 pub fn routes() -> Vec<Route> {
-    vec![post("/api/v1/ingest/events", events::ingest_events)]
+    vec![
+        post("/api/v1/ingest/events", events::ingest_events),
+        post("/api/v1/ingest/match-result", results::ingest_result),
+    ]
 }

@@ -20,7 +20,9 @@ use crate::http::ApiError;
 use crate::http::client_address::client_network;
 
 /// Wrong codes of any kind that one guesser may send within [`PERIOD`].
-pub(super) const MOST_WRONG: usize = 20;
+const MOST_WRONG: usize = 20;
+/// Of all players of a game server together, however they call themselves.
+const MOST_WRONG_OF_SERVER: usize = 100;
 pub(super) const PERIOD: Duration = Duration::from_secs(600);
 /// So many guessers are remembered, which bounds the memory; beyond them new ones go uncounted.
 const MOST_GUESSERS: usize = 50_000;
@@ -32,11 +34,21 @@ pub enum Guesser {
     Address(IpAddr),
     /// Who typed a code in the game, by the server's word.
     Player { server_id: Uuid, player_id: String },
+    /// Everybody who typed one there.
+    Server(Uuid),
 }
 
 impl Guesser {
     fn of(request: &HttpRequest) -> Self {
         Self::Address(client_network(request))
+    }
+
+    /// Wrong codes that are listened to.
+    pub(super) fn most(&self) -> usize {
+        match self {
+            Self::Address(_) | Self::Player { .. } => MOST_WRONG,
+            Self::Server(_) => MOST_WRONG_OF_SERVER,
+        }
     }
 }
 
@@ -46,6 +58,7 @@ impl fmt::Display for Guesser {
         match self {
             Self::Address(address) => write!(formatter, "a:{address}"),
             Self::Player { server_id, player_id } => write!(formatter, "p:{server_id}:{player_id}"),
+            Self::Server(server_id) => write!(formatter, "s:{server_id}"),
         }
     }
 }
@@ -56,9 +69,35 @@ pub struct GuessLimits {
     names_key: Hmac<Sha256>,
 }
 
+/// A code that is being looked at. It counts as wrong until that is known, so that many at once are no more than one
+/// after the other.
+pub struct Guess<'a> {
+    limits: &'a GuessLimits,
+    guesser: Guesser,
+}
+
+impl Guess<'_> {
+    pub fn was_wrong(self) {
+        self.limits.count_wrong_of(self.guesser.clone());
+    }
+}
+
+impl Drop for Guess<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.limits.state);
+        if let Some(count) = state.looked_at.get_mut(&self.guesser) {
+            *count -= 1;
+            if *count == 0 {
+                state.looked_at.remove(&self.guesser);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     wrong: HashMap<Guesser, VecDeque<Instant>>,
+    looked_at: HashMap<Guesser, usize>,
     /// Who has to wait because of what was tried at other nodes, and until when.
     waiting: HashMap<Guesser, Instant>,
     /// Wrong codes that the other nodes have not been told of.
@@ -71,35 +110,30 @@ impl GuessLimits {
         Self { state: Mutex::default(), names_key: names_key(secret) }
     }
 
-    /// Whether this address may try another code.
+    /// Lets this address try another code.
     ///
     /// # Errors
     /// 429 `too_many_guesses`.
-    pub fn check(&self, request: &HttpRequest) -> Result<(), ApiError> {
-        let Some(wait) = self.wait_of(&Guesser::of(request)) else { return Ok(()) };
+    pub fn check(&self, request: &HttpRequest) -> Result<Guess<'_>, ApiError> {
+        let guesser = Guesser::of(request);
+        let wait = {
+            let mut state = lock(&self.state);
+            let wait = state.wait_of(&guesser);
+            if wait.is_none() {
+                *state.looked_at.entry(guesser.clone()).or_default() += 1;
+            }
+            wait
+        };
+        let Some(wait) = wait else { return Ok(Guess { limits: self, guesser }) };
         let message = "too many wrong codes came from your address: wait before you try another";
         let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
         Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", message)
             .with_retry_after(seconds))
     }
 
-    /// This address has sent a wrong code.
-    pub fn count_wrong(&self, request: &HttpRequest) {
-        self.count_wrong_of(Guesser::of(request));
-    }
-
     /// How long this guesser's codes are not listened to; none where they are.
     pub fn wait_of(&self, guesser: &Guesser) -> Option<Duration> {
-        let now = Instant::now();
-        let mut state = lock(&self.state);
-        let elsewhere = state.waiting.get(guesser).map(|until| until.saturating_duration_since(now));
-        if let Some(wait) = elsewhere.filter(|wait| !wait.is_zero()) {
-            return Some(wait);
-        }
-        let times = state.wrong.get_mut(guesser)?;
-        times.retain(|at| now.duration_since(*at) < PERIOD);
-        let first = times.front().filter(|_| times.len() >= MOST_WRONG)?;
-        Some(PERIOD - now.duration_since(*first))
+        lock(&self.state).wait_of(guesser)
     }
 
     /// This guesser has sent a wrong code.
@@ -116,9 +150,10 @@ impl GuessLimits {
         if untold.len() < MOST_GUESSERS {
             untold.push(guesser.clone());
         }
+        let most = guesser.most();
         let times = wrong.entry(guesser).or_default();
         times.push_back(now);
-        if times.len() > MOST_WRONG {
+        if times.len() > most {
             times.pop_front();
         }
     }
@@ -153,9 +188,32 @@ impl GuessLimits {
     }
 }
 
+impl State {
+    fn wait_of(&mut self, guesser: &Guesser) -> Option<Duration> {
+        let now = Instant::now();
+        let elsewhere = self.waiting.get(guesser).map(|until| until.saturating_duration_since(now));
+        if let Some(wait) = elsewhere.filter(|wait| !wait.is_zero()) {
+            return Some(wait);
+        }
+        let looked_at = self.looked_at.get(guesser).copied().unwrap_or_default();
+        let times = self.wrong.entry(guesser.clone()).or_default();
+        times.retain(|at| now.duration_since(*at) < PERIOD);
+        let wait = match times.front() {
+            _ if times.len() + looked_at < guesser.most() => None,
+            Some(first) => Some(PERIOD - now.duration_since(*first)),
+            None => Some(Duration::from_secs(1)),
+        };
+        if times.is_empty() {
+            self.wrong.remove(guesser);
+        }
+        wait
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::test::TestRequest;
 
     fn limits() -> GuessLimits {
         GuessLimits::new(&Secret::new("0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e"))
@@ -174,6 +232,22 @@ mod tests {
         }
         assert!(limits.wait_of(&player("a")).is_some_and(|wait| wait > Duration::from_secs(590)));
         assert_eq!(limits.wait_of(&player("b")), None);
+    }
+
+    #[test]
+    fn codes_that_are_looked_at_at_once_count_until_it_is_known_that_they_are_right() {
+        let limits = limits();
+        let request = TestRequest::default().to_http_request();
+        let looked_at: Vec<_> = (0..MOST_WRONG).map(|_| limits.check(&request).ok()).collect();
+        assert!(looked_at.iter().all(Option::is_some));
+        assert!(limits.check(&request).is_err());
+        drop(looked_at);
+        for _ in 0..MOST_WRONG {
+            let guess = limits.check(&request).ok();
+            assert!(guess.is_some());
+            guess.into_iter().for_each(Guess::was_wrong);
+        }
+        assert!(limits.check(&request).is_err());
     }
 
     #[test]

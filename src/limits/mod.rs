@@ -13,7 +13,7 @@ mod guesses;
 mod middleware;
 mod shared;
 
-pub use guesses::{GuessLimits, Guesser};
+pub use guesses::{Guess, GuessLimits, Guesser};
 pub use middleware::limit;
 pub use shared::share_limits;
 

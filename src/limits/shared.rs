@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::guesses::{MOST_WRONG, PERIOD};
+use super::guesses::PERIOD;
 use super::{GuessLimits, Key, Limits, lock};
 use crate::redis::{RedisError, SharedLimits, Usage};
 
@@ -62,8 +62,9 @@ async fn tell_guesses(guesses: &GuessLimits, redis: &SharedLimits) -> Result<(),
     if untold.is_empty() {
         return Ok(());
     }
-    let keys: Vec<String> = untold.iter().map(|guesser| guesses.key_of(guesser)).collect();
-    match redis.add_to_windows(&keys, MOST_WRONG, PERIOD).await {
+    let keys: Vec<(String, usize)> =
+        untold.iter().map(|guesser| (guesses.key_of(guesser), guesser.most())).collect();
+    match redis.add_to_windows(&keys, PERIOD).await {
         Ok(waits) => {
             for (guesser, wait) in untold.into_iter().zip(waits) {
                 guesses.make_wait(guesser, wait);

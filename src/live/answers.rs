@@ -10,7 +10,7 @@ use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, PlayerLine, R
 use mohaa_domain::name::strip_colors;
 use mohaa_domain::vocabulary::{GameType, Team};
 use mohaa_domain::weapon;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -25,9 +25,11 @@ const SNAPSHOT_KILLS: usize = 20;
 const ANONYMOUS_NAME: &str = "Anonymous";
 
 /// A match in the list of live ones.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ListedLiveMatch {
     pub match_id: Uuid,
+    /// What the server calls it; null when it does not name its matches.
+    pub source_match_id: Option<String>,
     pub server_id: Uuid,
     pub server_name: String,
     pub map_name: Option<String>,
@@ -299,6 +301,7 @@ impl Live {
         let board = &seen.board;
         ListedLiveMatch {
             match_id: seen.match_id,
+            source_match_id: (!seen.source_match_id.is_empty()).then(|| seen.source_match_id.clone()),
             server_id: seen.server_id,
             server_name: self.server_name(seen.server_id),
             map_name: word(&board.map_name),

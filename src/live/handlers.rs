@@ -5,25 +5,57 @@ use std::sync::Arc;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::live::LiveFeed;
+use serde_json::json;
 use utoipa::OpenApi;
 use uuid::Uuid;
 
 use super::Live;
-use super::answers::{Json, LiveKill, LiveList, LiveState};
+use super::answers::{Json, ListedLiveMatch, LiveKill, LiveList, LiveState};
 use crate::access::{Anyone, Route, get};
-use crate::http::{ApiError, ErrorBody};
+use crate::http::query::QueryShape;
+use crate::http::{ApiError, ErrorBody, caching};
 use crate::stats::Stats;
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(list, of_match),
+    paths(list, of_match, list_now, list_now_too),
     components(schemas(LiveKill)),
     tags((name = "Live", description = "Matches as they are played, as Server-Sent Events."))
 )]
 pub struct LiveApi;
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/api/v1/live", list), get("/api/v1/live/{matchId}", of_match)]
+    vec![
+        get("/api/v1/live", list),
+        get("/api/v1/live/{matchId}", of_match),
+        get("/api/v1/stats/live", list_now),
+        get("/api/v1/stats/live/matches", list_now_too),
+    ]
+}
+
+const NOTHING: QueryShape = QueryShape { parameters: &[], filters: &[], paged: false };
+
+/// Matches that are being played, those with most players first
+#[utoipa::path(get, path = "/api/v1/stats/live", tag = "Live", responses(
+    (status = 200, description = "Live matches", body = LiveList),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody)))]
+async fn list_now(_: Anyone, request: HttpRequest, live: Data<Live>) -> Result<HttpResponse, ApiError> {
+    NOTHING.read(request.query_string()).finish()?;
+    caching::json(&request, &live.list_now())
+}
+
+/// Matches that are being played
+///
+/// The same as `/api/v1/stats/live`.
+#[utoipa::path(get, path = "/api/v1/stats/live/matches", tag = "Live", responses(
+    (status = 200, description = "Live matches", body = LiveList),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody)))]
+async fn list_now_too(
+    caller: Anyone,
+    request: HttpRequest,
+    live: Data<Live>,
+) -> Result<HttpResponse, ApiError> {
+    list_now(caller, request, live).await
 }
 
 /// The list of live matches
@@ -66,7 +98,7 @@ pub async fn of_match(
     stats: Data<Stats>,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let feed = live.find(&id)?;
+    let feed = live.find(&id).await?;
     live.learn_server(&stats, feed.server_id).await;
     Ok(live.stream_match(&request, feed, Arc::new(Json)))
 }
@@ -76,27 +108,54 @@ impl Live {
     ///
     /// # Errors
     /// 404 `match_not_live`; 409 `ambiguous_match` with candidates.
-    pub fn find(&self, id: &str) -> Result<Arc<LiveFeed>, ApiError> {
-        if let Some(feed) = Uuid::parse_str(id).ok().and_then(|match_id| self.feeds.of(match_id)) {
+    pub async fn find(&self, id: &str) -> Result<Arc<LiveFeed>, ApiError> {
+        let match_id = Uuid::parse_str(id).ok();
+        if let Some(feed) = match_id.and_then(|match_id| self.feeds.of(match_id)) {
             return Ok(feed);
         }
-        let mut named: Vec<Arc<LiveFeed>> =
-            self.feeds.all().into_iter().filter(|feed| feed.seen().source_match_id == id).collect();
+        let own = self.feeds.all().into_iter().filter(|feed| feed.seen().source_match_id == id);
+        let mut named: Vec<Found> = own.map(Found::Here).collect();
+        for followed in self.nodes.followed_elsewhere() {
+            if Some(followed.match_id) == match_id || followed.source_match_id.as_deref() == Some(id) {
+                named.push(Found::Elsewhere(followed));
+            }
+        }
         if named.len() > 1 {
             let candidates: Vec<_> = named
                 .iter()
-                .map(|feed| serde_json::json!({ "match_id": feed.match_id, "server_id": feed.server_id }))
+                .map(Found::ids)
+                .map(|(match_id, server_id)| json!({ "match_id": match_id, "server_id": server_id }))
                 .collect();
             let message =
                 "several servers play a match of this id; ask by the match_id of one of the candidates";
             return Err(ApiError::conflict("ambiguous_match", message)
                 .with_detail("candidates", serde_json::Value::Array(candidates)));
         }
-        named.pop().ok_or_else(|| {
-            ApiError::not_found(
-                "match_not_live",
-                "no match with this id is played now: ask for its statistics",
-            )
-        })
+        match named.pop() {
+            Some(Found::Here(feed)) => Ok(feed),
+            Some(Found::Elsewhere(followed)) => Ok(self.nodes.mirror(&self.feeds, &followed).await),
+            // A viewer who comes back while its node is gone waits for the next one.
+            None => match_id.and_then(|match_id| self.feeds.mirror_of(match_id)).ok_or_else(|| {
+                ApiError::not_found(
+                    "match_not_live",
+                    "no match with this id is played now: ask for its statistics",
+                )
+            }),
+        }
+    }
+}
+
+/// A live match, and where it is followed.
+enum Found {
+    Here(Arc<LiveFeed>),
+    Elsewhere(ListedLiveMatch),
+}
+
+impl Found {
+    fn ids(&self) -> (Uuid, Uuid) {
+        match self {
+            Self::Here(feed) => (feed.match_id, feed.server_id),
+            Self::Elsewhere(followed) => (followed.match_id, followed.server_id),
+        }
     }
 }

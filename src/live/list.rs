@@ -1,4 +1,4 @@
-//! The list of live matches: made by one task whenever a match begins, ends or is told anew, at most once a second.
+//! The list of live matches: made by one task once a second, of what this node follows and what others say that they do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::Live;
 use super::answers::LiveList;
 use crate::stats::Stats;
 
-const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+const MADE_EVERY: Duration = Duration::from_secs(1);
 
 /// The list as it was last.
 #[derive(Debug)]
@@ -32,7 +32,6 @@ impl ListUpdate {
 }
 
 pub(super) async fn keep(live: Live, stats: Stats) {
-    let mut changes = live.feeds.changes();
     loop {
         let seen: Vec<_> = live.feeds.all().iter().map(|feed| feed.seen()).collect();
         let names = stats.server_names(seen.iter().map(|seen| seen.server_id)).await;
@@ -42,6 +41,12 @@ pub(super) async fn keep(live: Live, stats: Stats) {
             .filter(|seen| seen.ended_at.is_none() && seen.board.started_at.is_some())
             .map(|seen| live.listed(seen))
             .collect();
+        live.nodes.tell_what_is_followed(matches.clone()).await;
+        for followed in live.nodes.followed_elsewhere() {
+            if !matches.iter().any(|listed| listed.match_id == followed.match_id) {
+                matches.push(followed);
+            }
+        }
         matches.sort_by(|one, other| {
             other.player_count.cmp(&one.player_count).then_with(|| one.match_id.cmp(&other.match_id))
         });
@@ -54,9 +59,6 @@ pub(super) async fn keep(live: Live, stats: Stats) {
             *last = Arc::new(ListUpdate { epoch, number, list, renditions });
             true
         });
-        tokio::time::sleep(AT_MOST_EVERY).await;
-        if changes.changed().await.is_err() {
-            return;
-        }
+        tokio::time::sleep(MADE_EVERY).await;
     }
 }

@@ -1,15 +1,18 @@
 //! Live matches for viewers: what the actors tell ([`mohaa_actors::live`]), as Server-Sent Events.
 //!
 //! Each update is put into its form once a node, by whoever sends it first ([`answers`]), and sent to every viewer as it
-//! is ([`stream`]). The list of matches is made by one task, at most once a second ([`list`]).
+//! is ([`stream`]). The list of matches is made by one task, once a second ([`list`]). Matches that another node follows are
+//! told after it ([`nodes`]).
 
 mod answers;
 mod handlers;
 mod list;
+mod nodes;
 mod stream;
 
 pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
+pub use nodes::{LiveNodes, LiveNodesWork};
 pub use stream::{Form, Message};
 
 use std::collections::HashMap;
@@ -27,6 +30,7 @@ use crate::stats::Stats;
 #[derive(Clone)]
 pub struct Live {
     feeds: LiveFeeds,
+    nodes: LiveNodes,
     players: CanonicalIds,
     achievements: AchievementStore,
     server_names: Arc<RwLock<HashMap<Uuid, String>>>,
@@ -36,9 +40,15 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(feeds: LiveFeeds, players: CanonicalIds, achievements: AchievementStore) -> Self {
+    pub fn new(
+        feeds: LiveFeeds,
+        nodes: LiveNodes,
+        players: CanonicalIds,
+        achievements: AchievementStore,
+    ) -> Self {
         Self {
             feeds,
+            nodes,
             players,
             achievements,
             server_names: Arc::default(),
@@ -50,6 +60,14 @@ impl Live {
     /// Keeps the list of live matches, for ever.
     pub async fn keep_list(self, stats: Stats) {
         list::keep(self, stats).await;
+    }
+
+    /// Takes back what was put into its form under names that changed since, for ever.
+    pub async fn keep_names(self) {
+        let mut changes = self.players.changes();
+        while changes.changed().await.is_ok() {
+            self.feeds.tell_anew();
+        }
     }
 
     /// The matches that are being played.

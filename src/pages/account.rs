@@ -10,15 +10,12 @@ use uuid::Uuid;
 
 use super::{Form, Pages, see, with_cookies};
 use crate::access::{NoFields, SafeForm, SignedIn};
-use crate::auth::{SessionCookies, Sessions};
+use crate::auth::{CODE_COOKIE, SessionCookies, Sessions};
 use crate::http::ApiError;
 use crate::players::{self, CODE_LIFETIME, MadeCode, Purpose};
 use crate::sign_in::{self, SignIn};
 use crate::users::account::SessionAnswer;
 use crate::users::{self, delete_account, users_unavailable};
-
-/// Brings a code that was just made to the page that shows it, past the address bar and the history.
-const CODE_COOKIE: &str = "mohaa_code";
 
 pub(super) async fn page(
     SignedIn(caller): SignedIn,
@@ -46,7 +43,7 @@ pub(super) async fn page(
         "sign_ins": sign_ins,
         "sessions": open,
         "providers": providers.offered(),
-        "code": shown_code(&request),
+        "code": shown_code(&request, caller.user_id),
     });
     let form = Form {
         request: &request,
@@ -58,12 +55,15 @@ pub(super) async fn page(
     pages.form(form).await
 }
 
-/// The code that the cookie brings, while it holds.
-fn shown_code(request: &HttpRequest) -> Value {
+/// The code of this user that the cookie brings, while it holds.
+fn shown_code(request: &HttpRequest, user_id: i32) -> Value {
     let read = || {
         let cookie = request.cookie(CODE_COOKIE)?;
         let mut parts = cookie.value().split('.');
-        let (kind, code, expires) = (parts.next()?, parts.next()?, parts.next()?);
+        let (kind, code, expires, owner) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        if owner != user_id.to_string() {
+            return None;
+        }
         let expires_at = DateTime::from_timestamp(expires.parse().ok()?, 0)?;
         let is_known = matches!(kind, "login" | "claim");
         let is_sane = code.bytes().all(|byte| byte.is_ascii_alphanumeric()) && code.len() < 32;
@@ -80,7 +80,7 @@ pub(super) async fn make_game_token(
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
     let made = players::make_code(&pool, caller.user_id, Purpose::GameLogin).await;
-    show_code(&cookies, "login", made.map_err(users_unavailable)?)
+    show_code(&cookies, caller.user_id, "login", made.map_err(users_unavailable)?)
 }
 
 pub(super) async fn make_claim(
@@ -90,11 +90,16 @@ pub(super) async fn make_claim(
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
     let made = players::make_code(&pool, caller.user_id, Purpose::Claim).await;
-    show_code(&cookies, "claim", made.map_err(users_unavailable)?)
+    show_code(&cookies, caller.user_id, "claim", made.map_err(users_unavailable)?)
 }
 
-fn show_code(cookies: &SessionCookies, kind: &str, made: MadeCode) -> Result<HttpResponse, ApiError> {
-    let value = format!("{kind}.{}.{}", made.code, made.expires_at.timestamp());
+fn show_code(
+    cookies: &SessionCookies,
+    user_id: i32,
+    kind: &str,
+    made: MadeCode,
+) -> Result<HttpResponse, ApiError> {
+    let value = format!("{kind}.{}.{}.{user_id}", made.code, made.expires_at.timestamp());
     let cookie = cookies.cookie(CODE_COOKIE, value, CODE_LIFETIME);
     with_cookies(see("/account#code"), [cookie])
 }

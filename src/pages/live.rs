@@ -28,7 +28,7 @@ pub(super) async fn of_match(
     live: Data<Live>,
     id: Path<String>,
 ) -> Page {
-    let Ok(feed) = live.find(&id) else {
+    let Ok(feed) = live.find(&id).await else {
         // It is over, or never was: its statistics say so.
         let location = format!("/matches/{}", utf8_percent_encode(&id, NON_ALPHANUMERIC));
         return Ok(HttpResponse::SeeOther().insert_header((LOCATION, location)).finish());
@@ -56,7 +56,7 @@ pub(super) async fn match_stream(
     live: Data<Live>,
     id: Path<String>,
 ) -> Page {
-    let feed = live.find(&id)?;
+    let feed = live.find(&id).await?;
     live.learn_server(&pages.stats, feed.server_id).await;
     Ok(live.stream_match(&request, feed, Arc::new(Html(pages))))
 }

@@ -10,6 +10,7 @@ use crate::access::Anyone;
 use crate::achievements::AchievementStore;
 use crate::http::ApiError;
 use crate::http::query::Paging;
+use crate::live::Live;
 use crate::stats::{BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic};
 
 type Page = Result<HttpResponse, ApiError>;
@@ -19,7 +20,7 @@ const FRONT_PAGE_ENTRIES: u32 = 10;
 /// Matches on a player's page.
 const PLAYER_PAGE_MATCHES: u32 = 15;
 
-pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
+pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages>, live: Data<Live>) -> Page {
     let stats = &pages.stats;
     let board = BoardQuestion {
         period: Period::Week,
@@ -27,14 +28,13 @@ pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages
         paging: Paging { page: 1, limit: FRONT_PAGE_ENTRIES },
         ..BoardQuestion::default()
     };
-    let (live, recent, top_players, totals) = tokio::try_join!(
-        stats.live_matches(),
+    let (recent, top_players, totals) = tokio::try_join!(
         stats.ended_matches(FRONT_PAGE_ENTRIES),
         stats.leaderboard(&board),
         stats.totals(),
     )?;
     let context = json!({
-        "live": view::matches(&live)?,
+        "live": view::with_raw_names(&live.list_now().matches)?,
         "recent": view::matches(&recent)?,
         "top_players": view::with_raw_names(&top_players)?,
         "totals": totals.today,

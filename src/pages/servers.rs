@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Form, Pages, see, with_cookies};
 use crate::access::{Admin, NoFields, Organizer, SafeForm};
 use crate::audit::By;
-use crate::auth::{Identity, SessionCookies};
+use crate::auth::{Identity, NEW_SECRET_COOKIE, SessionCookies};
 use crate::http::ApiError;
 use crate::ingest::Ingest;
 use crate::servers::{
@@ -20,9 +20,7 @@ use crate::servers::{
 };
 use crate::users::Role;
 
-/// Brings a token or key that was just made to the page that shows it, past the address bar and the history. The page
-/// takes it away again: it is shown once.
-const NEW_SECRET_COOKIE: &str = "mohaa_new_secret";
+/// The page takes the cookie of a new token or key away again: it is shown once.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 fn is_admin(caller: Identity) -> bool {

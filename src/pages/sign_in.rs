@@ -53,10 +53,10 @@ pub(super) async fn device(
     let asked = match user_code.is_empty() {
         true => None,
         false => {
-            guesses.check(&request)?;
+            let guess = guesses.check(&request)?;
             let asked = devices.asked(&user_code).await.map_err(users_unavailable)?;
             if asked.is_none() {
-                guesses.count_wrong(&request);
+                guess.was_wrong();
             }
             asked
         }
@@ -90,16 +90,15 @@ pub(super) async fn answer_device(
     guesses: Data<GuessLimits>,
     SafeForm(form): SafeForm<DeviceForm>,
 ) -> Result<HttpResponse, ApiError> {
-    guesses.check(&request)?;
+    let guess = guesses.check(&request)?;
     let approved = match form.answer.as_str() {
         "approve" => true,
         "deny" => false,
         _ => return Err(ApiError::invalid_field("answer", "must be approve or deny")),
     };
-    let answered =
-        devices.answer(caller.user_id, &form.user_code, approved).await.map_err(users_unavailable)?;
+    let answered = devices.answer(caller, &form.user_code, approved).await.map_err(users_unavailable)?;
     if !answered {
-        guesses.count_wrong(&request);
+        guess.was_wrong();
         return Err(ApiError::not_found(
             "unknown_code",
             "no device waits with this code: look at it once more",

@@ -10,10 +10,18 @@ use crate::stats::ANONYMOUS_PREFIX;
 /// Beyond guessing which of two anonymous players is which.
 const ID_BYTES: usize = 12;
 
-/// Shows this player, and whoever stands for them, under a new id without a name. `by` is the user who asked for it.
+/// Shows this player, and every id that stands for them, under a new id without a name. Whatever becomes of links and merges
+/// later, none of these ids leads to a name again. `by` is the user who asked for it.
 pub async fn anonymise(connection: &mut PgConnection, by: i32, player_id: &str) -> sqlx::Result<()> {
     let added = sqlx::query(
-        "INSERT INTO anonymous_players (player_id, anonymous_id) VALUES ($1, $2) ON CONFLICT (player_id) DO NOTHING",
+        "WITH RECURSIVE person (player_id) AS (
+             SELECT $1::text
+             UNION SELECT known.one FROM person JOIN (
+                 SELECT user_identities.player_id AS one, user_id::text AS other FROM user_identities
+                 UNION SELECT from_player, into_player FROM player_merges WHERE undone_at IS NULL
+             ) AS known ON known.other = person.player_id)
+         INSERT INTO anonymous_players (player_id, anonymous_id) SELECT player_id, $2 FROM person
+         ON CONFLICT (player_id) DO NOTHING",
     )
     .bind(player_id)
     .bind(format!("{ANONYMOUS_PREFIX}{}", random_code(ID_BYTES)))

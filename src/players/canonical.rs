@@ -3,10 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::watch;
+
 /// Filled by the watch over links, merges and anonymous players. Clones are one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CanonicalIds {
     ids: Arc<RwLock<HashMap<String, String>>>,
+    changes: watch::Sender<()>,
+}
+
+impl Default for CanonicalIds {
+    fn default() -> Self {
+        Self { ids: Arc::default(), changes: watch::Sender::new(()) }
+    }
 }
 
 impl CanonicalIds {
@@ -30,7 +39,18 @@ impl CanonicalIds {
     }
 
     pub(super) fn replace(&self, canonical: &BTreeMap<String, String>) {
-        let ids = canonical.iter().map(|(id, canonical)| (id.clone(), canonical.clone())).collect();
-        *self.ids.write().unwrap_or_else(PoisonError::into_inner) = ids;
+        let ids: HashMap<String, String> =
+            canonical.iter().map(|(id, canonical)| (id.clone(), canonical.clone())).collect();
+        let mut known = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        if *known != ids {
+            *known = ids;
+            drop(known);
+            self.changes.send_replace(());
+        }
+    }
+
+    /// Changes when somebody is somebody else from then on.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 }

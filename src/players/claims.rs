@@ -49,13 +49,18 @@ pub(super) async fn claim(
 pub async fn take_claims(mut claims: mpsc::Receiver<IdentityClaim>, pool: PgPool, guesses: Arc<GuessLimits>) {
     while let Some(IdentityClaim { code, server_id, player_id, .. }) = claims.recv().await {
         let guesser = Guesser::Player { server_id, player_id: player_id.to_string() };
-        if player_id.is_empty() || guesses.wait_of(&guesser).is_some() {
+        let all_there = Guesser::Server(server_id);
+        let must_wait = guesses.wait_of(&guesser).or_else(|| guesses.wait_of(&all_there)).is_some();
+        if player_id.is_empty() || must_wait {
             continue;
         }
         match claim(&pool, server_id, code.as_str(), &player_id).await {
             Ok(_) => {}
             // Whoever mistypes sees on their page that nothing was linked.
-            Err(ClaimError::Code(CodeError::Unknown)) => guesses.count_wrong_of(guesser),
+            Err(ClaimError::Code(CodeError::Unknown)) => {
+                guesses.count_wrong_of(guesser);
+                guesses.count_wrong_of(all_there);
+            }
             Err(ClaimError::Code(CodeError::Expired)) => {}
             Err(error) => tracing::warn!(%error, "a claim in the game came to nothing"),
         }

@@ -166,7 +166,7 @@ pub async fn verify(
     pool: Data<PgPool>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    guesses.check(&request)?;
+    let guess = guesses.check(&request)?;
     let body: VerifyBody = json_or_form(&body).unwrap_or_default();
     let token = body.token.0.trim();
     if token.is_empty() || token.len() > LONGEST_TOKEN_BYTES {
@@ -191,7 +191,7 @@ pub async fn verify(
         None => None,
     };
     let Some(user) = user else {
-        guesses.count_wrong(&request);
+        guess.was_wrong();
         return Ok(not_verified("unknown_code", "this code is not known or was used: get a new one"));
     };
     Ok(HttpResponse::Ok().json(Verified {
@@ -259,7 +259,7 @@ pub async fn verify_claim(
     if !server.approved {
         return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval"));
     }
-    guesses.check(&request)?;
+    let guess = guesses.check(&request)?;
     let body: ClaimBody = json_or_form(&body).unwrap_or_default();
     for (field, LooseText(text)) in [("code", &body.code), ("player_guid", &body.player_guid)] {
         if text.trim().is_empty() {
@@ -270,7 +270,7 @@ pub async fn verify_claim(
     let claimed =
         claim(&pool, server.server_id, &body.code.0, &player_id).await.map_err(|error| match error {
             ClaimError::Code(CodeError::Unknown) => {
-                guesses.count_wrong(&request);
+                guess.was_wrong();
                 ApiError::not_found("unknown_code", "this code is not known or was used: get a new one")
             }
             ClaimError::Code(CodeError::Expired) => {

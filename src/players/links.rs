@@ -1,6 +1,7 @@
 //! Player ids that belong to users. An id belongs to one user at most, and a user's own id to nobody else.
 
 use chrono::{DateTime, Utc};
+use mohaa_domain::player::ANONYMOUS_PREFIX;
 use sqlx::{FromRow, PgConnection, PgPool};
 
 /// Ids of our users begin here; below are those of the forum.
@@ -28,22 +29,19 @@ pub async fn link(connection: &mut PgConnection, user_id: i32, player_id: &str) 
     if player_id == user_id.to_string() {
         return Ok(());
     }
-    let is_anonymous: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM anonymous_players WHERE player_id = $1)")
-            .bind(player_id)
-            .fetch_one(&mut *connection)
-            .await?;
-    if is_anonymous || is_id_of_a_user(player_id) {
+    if player_id.starts_with(ANONYMOUS_PREFIX) || is_id_of_a_user(player_id) {
         return Err(LinkError::OwnedByAnother);
     }
-    // Whoever an admin has merged into somebody else's player is theirs.
+    // Whoever an admin has merged into somebody else's player is theirs, and who was made anonymous is nobody's.
     let is_anothers: bool = sqlx::query_scalar(
         "WITH RECURSIVE merged AS (
              SELECT into_player FROM player_merges WHERE from_player = $1 AND undone_at IS NULL
              UNION SELECT player_merges.into_player FROM player_merges
              JOIN merged ON player_merges.from_player = merged.into_player WHERE undone_at IS NULL)
          SELECT EXISTS (SELECT FROM user_identities JOIN merged ON player_id = into_player WHERE user_id <> $2)
-             OR EXISTS (SELECT FROM users JOIN merged ON id::text = into_player WHERE id <> $2)",
+             OR EXISTS (SELECT FROM users JOIN merged ON id::text = into_player WHERE id <> $2)
+             OR EXISTS (SELECT FROM anonymous_players WHERE player_id = $1)
+             OR EXISTS (SELECT FROM anonymous_players JOIN merged ON player_id = into_player)",
     )
     .bind(player_id)
     .bind(user_id)

@@ -1,6 +1,7 @@
 //! Merges: an admin says that two ids are one person. Undone, they are two again.
 
 use chrono::{DateTime, Utc};
+use mohaa_domain::player::ANONYMOUS_PREFIX;
 use serde_json::json;
 use sqlx::{FromRow, PgPool};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub enum MergeError {
     Itself,
     #[error("this player belongs to an account: merge the other one into it")]
     Linked,
+    #[error("an anonymous player is nobody, and can't become a part of anybody")]
+    Anonymous,
     #[error("this player is merged into another one already: undo that first")]
     Merged,
     #[error("the other player is, by earlier merges, a part of this one")]
@@ -39,6 +42,9 @@ pub struct ListedMerge {
 pub async fn merge(pool: &PgPool, admin: i32, from: &str, into: &str) -> Result<i64, MergeError> {
     if from == into {
         return Err(MergeError::Itself);
+    }
+    if from.starts_with(ANONYMOUS_PREFIX) || into.starts_with(ANONYMOUS_PREFIX) {
+        return Err(MergeError::Anonymous);
     }
     let mut transaction = pool.begin().await?;
     // One merge at a time: two that make a circle only together would not see each other.

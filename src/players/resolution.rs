@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mohaa_domain::player::ANONYMOUS_PREFIX;
+
 /// What is decided about players, as it is stored.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
@@ -16,6 +18,9 @@ pub struct Decisions {
 impl Decisions {
     /// Who stands for this id in one step. An anonymous player's way ends there; a link says more than a merge.
     fn next(&self, id: &str) -> Option<String> {
+        if id.starts_with(ANONYMOUS_PREFIX) {
+            return None;
+        }
         let linked = || self.links.get(id).map(i32::to_string);
         self.anonymous.get(id).cloned().or_else(linked).or_else(|| self.merges.get(id).cloned())
     }

@@ -1,9 +1,14 @@
 //! Redis: what is live and shared between nodes. Everything kept there can be rebuilt; when Redis is away, the
 //! service goes on without it and says so.
 
-use std::collections::HashSet;
+mod live_nodes;
+
+pub use live_nodes::{Lease, LiveNodesStore};
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::cmd;
 use deadpool_redis::{Config, Pool, Runtime};
@@ -16,6 +21,8 @@ use uuid::Uuid;
 /// Long enough for a healthy Redis on the same network, short enough not to hold up ingest.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// A server silent for two days opens a new match anyway.
+/// A server that moves to another node and back does so in no shorter time.
+const MET_FOR_MS: u64 = 15_000;
 const TRACKER_STATE_SECONDS: u64 = 48 * 60 * 60;
 
 #[derive(Debug, thiserror::Error)]
@@ -59,17 +66,20 @@ async fn within_patience<T>(work: impl Future<Output = Result<T, RedisError>>) -
 #[derive(Clone)]
 pub struct TrackerStates {
     pool: Pool,
-    met: Arc<RwLock<HashSet<Uuid>>>,
+    /// When each server was heard of last, in milliseconds since this began.
+    met: Arc<RwLock<HashMap<Uuid, AtomicU64>>>,
+    began_at: Instant,
 }
 
 impl TrackerStates {
     pub fn new(pool: Pool) -> Self {
-        Self { pool, met: Arc::new(RwLock::new(HashSet::new())) }
+        Self { pool, met: Arc::default(), began_at: Instant::now() }
     }
 
-    /// The state that another node kept of a server, once, when this node meets the server first.
+    /// The state that another node may have kept of a server, when this node meets it first or has not heard of it for so
+    /// long that it may have been elsewhere.
     pub async fn of_unmet_server(&self, server_id: Uuid) -> Option<Vec<u8>> {
-        if self.met.read().unwrap_or_else(PoisonError::into_inner).contains(&server_id) {
+        if self.has_met(server_id) {
             return None;
         }
         // On the heap, or every request would carry the room that only a server's first one needs.
@@ -79,11 +89,24 @@ impl TrackerStates {
         }));
         let state = asking.await;
         // Also after a failure: a Redis that is down must not cost every request its patience.
-        self.met.write().unwrap_or_else(PoisonError::into_inner).insert(server_id);
+        let now = AtomicU64::new(self.now_ms());
+        self.met.write().unwrap_or_else(PoisonError::into_inner).insert(server_id, now);
         state.unwrap_or_else(|error| {
             tracing::warn!(%error, %server_id, "tracker state can't be asked for, the server's match may begin anew");
             None
         })
+    }
+
+    /// Notes that a server is heard of; whether it was lately.
+    fn has_met(&self, server_id: Uuid) -> bool {
+        let now = self.now_ms();
+        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        met.get(&server_id)
+            .is_some_and(|heard_at| now - heard_at.swap(now, Ordering::Relaxed).min(now) < MET_FOR_MS)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The state of a server's tracker as its node left it within the last second or two.
@@ -236,20 +259,19 @@ impl SharedLimits {
         return earliest and math.max(0, period - (now - earliest)) or 0";
 
     /// Adds one event to the window of each key, `guesses:<guesser>`, and says for each, in their order, how long it holds
-    /// `most` events of the last `period` or more.
+    /// as many events of the last `period` as the number beside it.
     ///
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn add_to_windows(
         &self,
-        keys: &[String],
-        most: usize,
+        keys: &[(String, usize)],
         period: Duration,
     ) -> Result<Vec<Duration>, RedisError> {
         let mut pipeline = deadpool_redis::redis::pipe();
-        for key in keys {
+        for (key, most) in keys {
             let milliseconds = period.as_millis().to_string();
-            pipeline.cmd("EVAL").arg(Self::ADD_TO_WINDOW).arg(1).arg(key).arg(most).arg(milliseconds);
+            pipeline.cmd("EVAL").arg(Self::ADD_TO_WINDOW).arg(1).arg(key).arg(*most).arg(milliseconds);
         }
         let waits: Vec<u64> = within_patience(async {
             let mut connection = self.pool.get().await?;
@@ -260,7 +282,7 @@ impl SharedLimits {
     }
 }
 
-/// Snapshots of live matches, `live:<match>`.
+/// Snapshots of live matches, `live:{<server>}:match:<match>`.
 #[derive(Clone)]
 pub struct LiveSnapshots {
     pool: Pool,
@@ -269,6 +291,11 @@ pub struct LiveSnapshots {
 impl LiveSnapshots {
     /// Longer than a match may be silent and still go on.
     const EXPIRES_SECONDS: u64 = 60 * 60;
+    /// Whoever had the server before a later owner keeps nothing any more.
+    const SAVE: &str = "\
+        if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[3]) then return 0 end \
+        redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) \
+        return 1";
 
     pub fn new(pool: Pool) -> Self {
         Self { pool }
@@ -276,10 +303,10 @@ impl LiveSnapshots {
 }
 
 impl Snapshots for LiveSnapshots {
-    fn load(&self, match_id: Uuid) -> BoxFuture<'_, Option<Vec<u8>>> {
+    fn load(&self, server_id: Uuid, match_id: Uuid) -> BoxFuture<'_, Option<Vec<u8>>> {
         let loading = within_patience(async move {
             let mut connection = self.pool.get().await?;
-            let key = format!("live:{match_id}");
+            let key = snapshot_key(server_id, match_id);
             Ok(cmd("GET").arg(key).query_async::<Option<Vec<u8>>>(&mut connection).await?)
         });
         async move {
@@ -291,19 +318,26 @@ impl Snapshots for LiveSnapshots {
         .boxed()
     }
 
-    fn save(&self, match_id: Uuid, state: Vec<u8>) -> BoxFuture<'_, bool> {
+    fn save(&self, server_id: Uuid, match_id: Uuid, fence: u64, state: Vec<u8>) -> BoxFuture<'_, bool> {
         let saving = within_patience(async move {
             let mut connection = self.pool.get().await?;
-            cmd("SET")
-                .arg(format!("live:{match_id}"))
+            let is_kept: bool = cmd("EVAL")
+                .arg(Self::SAVE)
+                .arg(2)
+                .arg(snapshot_key(server_id, match_id))
+                .arg(live_nodes::fence_key(server_id))
                 .arg(state)
-                .arg("EX")
                 .arg(Self::EXPIRES_SECONDS)
-                .query_async::<()>(&mut connection)
+                .arg(fence)
+                .query_async(&mut connection)
                 .await?;
-            Ok(())
+            Ok(is_kept)
         });
         // Said once a minute by the health check, not by every match.
-        async move { saving.await.is_ok() }.boxed()
+        async move { saving.await.unwrap_or_default() }.boxed()
     }
+}
+
+fn snapshot_key(server_id: Uuid, match_id: Uuid) -> String {
+    format!("live:{{{server_id}}}:match:{match_id}")
 }

@@ -27,9 +27,8 @@ use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, LooseText, json_or_form};
 use crate::ingest::Ingest;
 use crate::limits::GuessLimits;
+use crate::live::{ListedLiveMatch, Live};
 use crate::postgres;
-use crate::stats::Stats;
-use crate::stats::answers::MatchSummary;
 use crate::users::Role;
 
 /// A server is online that was heard of so lately: an empty one sends a heartbeat a minute.
@@ -134,23 +133,21 @@ pub async fn servers(
     _: Anyone,
     request: HttpRequest,
     pool: Data<PgPool>,
-    stats: Data<Stats>,
+    live: Data<Live>,
 ) -> Result<HttpResponse, ApiError> {
     let mut values = LIST.read(request.query_string());
     let paging = values.paging();
     values.finish()?;
-    let list = public_list(&pool, &stats, paging).await?;
+    let list = public_list(&pool, &live, paging).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "max-age=0, must-revalidate")).json(list))
 }
 
-async fn public_list(pool: &PgPool, stats: &Stats, paging: Paging) -> Result<ServerList, ApiError> {
+async fn public_list(pool: &PgPool, live: &Live, paging: Paging) -> Result<ServerList, ApiError> {
     let mut approved = list_servers(pool, None).await.map_err(servers_unavailable)?;
     approved.retain(|server| server.approved);
     let total = approved.len();
-    // Servers are listed without them while ClickHouse is away.
-    let live = stats.live_matches().await.unwrap_or_default();
-    let mut playing: HashMap<Uuid, MatchSummary> =
-        live.into_iter().map(|summary| (summary.server_id, summary)).collect();
+    let mut playing: HashMap<Uuid, ListedLiveMatch> =
+        live.list_now().matches.into_iter().map(|listed| (listed.server_id, listed)).collect();
     let now = Utc::now();
     let offset = usize::try_from(paging.offset()).unwrap_or(usize::MAX);
     let servers = approved
@@ -412,30 +409,30 @@ pub async fn register_server(
     guesses: Data<GuessLimits>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    guesses.check(&request)?;
+    let guess = guesses.check(&request)?;
     let body: RegisterBody = json_or_form(&body).unwrap_or_default();
     // Who may not register is told so, whatever is wrong with what they say.
     if **policy == RegistrationPolicy::Closed && !body.has_key() {
         return Err(registration_closed());
     }
     let registration = body.read(client.0)?;
-    let registered = register(&pool, **policy, &registration).await.map_err(|error| match error {
-        RegisterError::Closed => registration_closed(),
-        RegisterError::UnknownKey => {
-            guesses.count_wrong(&request);
-            no_such_key()
+    let registered = match register(&pool, **policy, &registration).await {
+        Ok(registered) => registered,
+        Err(RegisterError::UnknownKey) => {
+            guess.was_wrong();
+            return Err(no_such_key());
         }
-        RegisterError::SpentKey => no_such_key(),
-        RegisterError::TooManyWaiting => ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_waiting",
-            "too many servers wait for an admin's approval: try again later",
-        )
-        .with_retry_after(3_600),
-        RegisterError::Store(cause) => servers_unavailable(cause),
-    })?;
+        Err(RegisterError::Closed) => return Err(registration_closed()),
+        Err(RegisterError::SpentKey) => return Err(no_such_key()),
+        Err(RegisterError::TooManyWaiting) => {
+            let message = "too many servers wait for an admin's approval: try again later";
+            let refused = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_waiting", message);
+            return Err(refused.with_retry_after(3_600));
+        }
+        Err(RegisterError::Store(cause)) => return Err(servers_unavailable(cause)),
+    };
     if registered.showed_unknown_key {
-        guesses.count_wrong(&request);
+        guess.was_wrong();
     }
     let AddedServer { server_id, token } = registered.server;
     let answer = ServerTokenAnswer { server_id, token: token.expose().to_owned() };

@@ -67,6 +67,9 @@ pub(super) async fn user_of(pool: &PgPool, account: &ProvidersAccount) -> Result
             .bind(&name)
             .execute(&mut *transaction)
             .await?;
+            let subject = user_id.to_string();
+            let after = json!({ "provider": account.provider });
+            audit::record(&mut transaction, entry(user_id, "user.add", &subject, after)).await?;
             user_id
         }
     };

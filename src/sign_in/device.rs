@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 
 use crate::audit::{self, By, Entry};
-use crate::auth::{hash_of_code, random_code};
+use crate::auth::{Identity, hash_of_code, random_code};
 use crate::players::random_short_code;
 use mohaa_domain::claim::normal_code;
 
@@ -40,6 +40,14 @@ pub(super) enum NotYet {
     /// Never made: somebody guesses.
     Unknown,
     Denied,
+}
+
+/// A device that somebody has approved.
+pub(super) struct Approved {
+    pub(super) user_id: i32,
+    pub(super) name: String,
+    /// When whoever approved it had signed in.
+    pub(super) authenticated_at: Option<DateTime<Utc>>,
 }
 
 /// A device as it asks whoever was given its code.
@@ -85,8 +93,8 @@ impl Devices {
         Ok(Begun { user_code: dashed(&begun.user_code), ..begun })
     }
 
-    /// The user and the device's name once it is approved, to the first who asks then.
-    pub(super) async fn poll(&self, device_code: &str) -> sqlx::Result<Result<(i32, String), NotYet>> {
+    /// By whom it was approved, to the first who asks then.
+    pub(super) async fn poll(&self, device_code: &str) -> sqlx::Result<Result<Approved, NotYet>> {
         let hash = hash_of_code(device_code);
         let mut transaction = self.pool.begin().await?;
         let row: Option<DeviceRow> = sqlx::query_as(
@@ -102,13 +110,14 @@ impl Devices {
             Some(row) if row.is_used || !row.is_good => Err(NotYet::Expired),
             Some(DeviceRow { approved: Some(false), .. }) => Err(NotYet::Denied),
             Some(DeviceRow { approved: Some(true), user_id: Some(user_id), .. }) => {
-                let name = sqlx::query_scalar(
-                    "UPDATE device_codes SET used_at = now() WHERE device_code_hash = $1 RETURNING client_name",
+                let (name, authenticated_at) = sqlx::query_as(
+                    "UPDATE device_codes SET used_at = now() WHERE device_code_hash = $1
+                     RETURNING client_name, authenticated_at",
                 )
                 .bind(hash.as_slice())
                 .fetch_one(&mut *transaction)
                 .await?;
-                Ok((user_id, name))
+                Ok(Approved { user_id, name, authenticated_at })
             }
             Some(row) => {
                 sqlx::query(
@@ -138,15 +147,18 @@ impl Devices {
     }
 
     /// What a user says to the device that shows this code; whether there is one that waits.
-    pub async fn answer(&self, user_id: i32, user_code: &str, approved: bool) -> sqlx::Result<bool> {
+    pub async fn answer(&self, by: Identity, user_code: &str, approved: bool) -> sqlx::Result<bool> {
+        let user_id = by.user_id;
         let mut transaction = self.pool.begin().await?;
         let client_name: Option<String> = sqlx::query_scalar(
-            "UPDATE device_codes SET approved = $3, user_id = $2
+            "UPDATE device_codes SET approved = $3, user_id = $2,
+                    authenticated_at = (SELECT authenticated_at FROM sessions WHERE id = $4)
              WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now() RETURNING client_name",
         )
         .bind(hash_of_code(&normal_code(user_code)).as_slice())
         .bind(user_id)
         .bind(approved)
+        .bind(by.session_id)
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(client_name) = client_name else { return Ok(false) };

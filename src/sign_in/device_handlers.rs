@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::device::{Devices, INTERVAL_SECONDS, LIFETIME, NotYet};
+use super::device::{Approved, Devices, INTERVAL_SECONDS, LIFETIME, NotYet};
 use crate::access::Anyone;
 use crate::auth::{SessionError, SessionKind, Sessions, TokenPair};
 use crate::http::{ApiError, BaseUrl, ErrorBody, json_or_form};
@@ -55,7 +55,7 @@ pub async fn init_device(
     base_url: Data<BaseUrl>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    guesses.check(&request)?;
+    drop(guesses.check(&request)?);
     let body: DeviceInitBody = json_or_form(&body).unwrap_or_default();
     let begun = devices.begin(&body.client_name).await.map_err(users_unavailable)?;
     let verification_uri = format!("{}/device", base_url.as_str());
@@ -108,22 +108,24 @@ pub async fn poll_device(
     sessions: Data<Sessions>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    guesses.check(&request)?;
+    let guess = guesses.check(&request)?;
     let body: DevicePollBody = json_or_form(&body).unwrap_or_default();
     let (error, error_description) = match devices.poll(&body.device_code).await.map_err(users_unavailable)? {
-        Ok((user_id, name)) => match sessions.open(user_id, SessionKind::Device, &name).await {
-            Ok(opened) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
-            Err(SessionError::Banned | SessionError::Invalid) => {
-                ("access_denied", "the account that approved this device is banned or gone")
+        Ok(Approved { user_id, name, authenticated_at }) => {
+            match sessions.open_since(user_id, SessionKind::Device, &name, authenticated_at).await {
+                Ok(opened) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
+                Err(SessionError::Banned | SessionError::Invalid) => {
+                    ("access_denied", "the account that approved this device is banned or gone")
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
-        },
+        }
         Err(NotYet::Pending) => ("authorization_pending", "nobody has approved this device yet"),
         Err(NotYet::SlowDown) => ("slow_down", "ask less often: five seconds longer from here on"),
         Err(NotYet::Denied) => ("access_denied", "the person who was asked said no"),
         Err(NotYet::Expired) => ("expired_token", "this code has expired or was used: begin again"),
         Err(NotYet::Unknown) => {
-            guesses.count_wrong(&request);
+            guess.was_wrong();
             ("expired_token", "this code has expired or was used: begin again")
         }
     };

@@ -254,11 +254,6 @@ pub struct MatchList {
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct LiveMatches {
-    pub matches: Vec<MatchSummary>,
-}
-
-#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MatchAnswer {
     pub match_id: Uuid,
     pub source_match_id: Option<String>,

@@ -141,7 +141,7 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     paths(
         leaderboard, weekly_leaderboard, weapon_leaderboard, map_leaderboard, player, player_weapons, player_matches,
         player_achievements,
-        matches, match_detail, live, live_matches, totals
+        matches, match_detail, totals
     ),
     components(schemas(ErrorBody)),
     tags((name = "Statistics", description = "What has been stored, added up. Public."))
@@ -161,8 +161,6 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/stats/player/{guid}/achievements", player_achievements),
         get("/api/v1/stats/matches", matches),
         get("/api/v1/stats/match/{matchId}", match_detail),
-        get("/api/v1/stats/live", live),
-        get("/api/v1/stats/live/matches", live_matches),
         get("/api/v1/stats/totals", totals),
     ]
 }
@@ -370,27 +368,6 @@ async fn matches(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer 
 async fn match_detail(_: Anyone, request: HttpRequest, stats: Data<Stats>, match_id: Path<String>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
     caching::json(&request, &stats.match_detail(&match_id).await?)
-}
-
-/// Matches that are being played
-#[utoipa::path(get, path = "/api/v1/stats/live", tag = "Statistics", responses(
-    (status = 200, description = "Live matches", body = answers::LiveMatches),
-    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
-    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn live(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
-    NOTHING.read(request.query_string()).finish()?;
-    caching::json(&request, &answers::LiveMatches { matches: stats.live_matches().await? })
-}
-
-/// Matches that are being played
-///
-/// The same as `/api/v1/stats/live`.
-#[utoipa::path(get, path = "/api/v1/stats/live/matches", tag = "Statistics", responses(
-    (status = 200, description = "Live matches", body = answers::LiveMatches),
-    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
-    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
-async fn live_matches(caller: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
-    live(caller, request, stats).await
 }
 
 /// How much is stored

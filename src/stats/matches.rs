@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use clickhouse::Row;
+use mohaa_domain::event::Event;
+use mohaa_domain::vocabulary::Team;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -150,16 +152,6 @@ impl Stats {
         Ok(MatchList { page, limit, total: total.total, matches: self.summaries(rows).await? })
     }
 
-    /// Matches that are being played, those with most kills first.
-    pub async fn live_matches(&self) -> Result<Vec<MatchSummary>, ApiError> {
-        let conditions = Sql::new(" AND NOT is_ended");
-        let rows = self
-            .outcome_rows_sql(COLUMNS, conditions)
-            .text(" ORDER BY kills DESC, started_at DESC, match_id LIMIT 500");
-        let rows: Vec<OutcomeRow> = self.rows_that_hold(rows, until_silence).await?;
-        self.summaries(rows).await
-    }
-
     /// The matches that ended last.
     pub async fn ended_matches(&self, limit: u32) -> Result<Vec<MatchSummary>, ApiError> {
         let rows = self
@@ -242,4 +234,61 @@ fn match_conditions(question: &MatchQuestion, player: Option<Person>) -> Sql {
             .bind(player.ids);
     }
     sql
+}
+
+/// A stored match, as far as a result of it is concerned.
+#[derive(Clone, Debug, PartialEq, Row, Deserialize)]
+pub struct KnownMatch {
+    #[serde(with = "clickhouse::serde::uuid")]
+    pub match_id: Uuid,
+    #[serde(with = "clickhouse::serde::uuid")]
+    pub server_id: Uuid,
+    pub allies_score: i32,
+    pub axis_score: i32,
+    pub winning_team: String,
+    /// By its match_end.
+    pub ended_at_ms: Option<i64>,
+    /// Seconds, as a match_end said it.
+    pub reported_duration: Option<f32>,
+}
+
+impl KnownMatch {
+    /// Whether it is over with just this result.
+    pub fn has_result(&self, result: &Event) -> bool {
+        let says = |said: Option<i32>, known: i32| said.is_none_or(|said| said == known);
+        self.ended_at_ms.is_some()
+            && says(result.allies_score, self.allies_score)
+            && says(result.axis_score, self.axis_score)
+            && (result.winning_team == Team::Unknown || result.winning_team.as_str() == self.winning_team)
+            && (result.duration.is_none()
+                || self.reported_duration.is_none()
+                || result.duration == self.reported_duration)
+    }
+}
+
+impl Stats {
+    /// A match by our id, read past every cache.
+    pub async fn known_match(&self, match_id: Uuid) -> Result<Option<KnownMatch>, ApiError> {
+        self.known(Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string())).await
+    }
+
+    /// The latest match of a server that it calls so, read past every cache.
+    pub async fn known_match_of(&self, server_id: Uuid, id: &str) -> Result<Option<KnownMatch>, ApiError> {
+        let conditions = Sql::new(" AND server_id = toUUID(?) AND source_match_id = ?")
+            .bind(server_id.to_string())
+            .bind(id.to_owned());
+        self.known(conditions).await
+    }
+
+    async fn known(&self, conditions: Sql) -> Result<Option<KnownMatch>, ApiError> {
+        let sql = self
+            .outcome_rows_sql(
+                "match_id, server_id, allies_score, axis_score, winning_team, \
+                 toUnixTimestamp64Milli(match_end_at) AS ended_at_ms, reported_duration",
+                conditions,
+            )
+            .text(" ORDER BY opened DESC LIMIT 1");
+        let rows: Vec<KnownMatch> = self.rows_that_hold(sql, |_| Holds::Briefly).await?;
+        Ok(rows.into_iter().next())
+    }
 }

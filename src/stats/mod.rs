@@ -34,7 +34,7 @@ use sqlx::PgPool;
 pub use cache::AnswerCache;
 pub use handlers::{QUERY_SHAPES, StatsApi, routes};
 pub use leaderboard::{BoardQuestion, Statistic};
-pub use matches::MatchQuestion;
+pub use matches::{KnownMatch, MatchQuestion};
 use names::KnownNames;
 pub use people::ANONYMOUS_PREFIX;
 pub use player::PlayerQuestion;

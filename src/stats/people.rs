@@ -9,7 +9,7 @@ use super::query::Sql;
 use crate::http::ApiError;
 
 /// Beginning of the ids of players whose names are not shown.
-pub const ANONYMOUS_PREFIX: &str = "anon_";
+pub use mohaa_domain::player::ANONYMOUS_PREFIX;
 pub(super) const ANONYMOUS_NAME: &str = "Anonymous";
 
 /// Defines `links` for [`canonical`]: two arrays, of ids and of whom they stand for. It is worked out once a statement.

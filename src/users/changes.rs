@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::Role;
 use crate::audit::{self, By, Entry};
-use crate::auth::Sessions;
+use crate::auth::{Sessions, end_everything};
 use crate::http::ApiError;
 use crate::{players, postgres};
 
@@ -118,6 +118,11 @@ pub async fn ban(pool: &PgPool, by: i32, user_id: i32, reason: &str) -> Result<(
         .bind(reason.trim())
         .execute(&mut *transaction)
         .await?;
+    end_everything(&mut transaction, user_id).await?;
+    sqlx::query("DELETE FROM login_links WHERE user_id = $1 AND used_at IS NULL")
+        .bind(user_id)
+        .execute(&mut *transaction)
+        .await?;
     let after = json!({ "banned": true, "reason": reason.trim() });
     log(&mut transaction, by, "user.ban", user_id, json!({ "banned": was_banned }), after).await?;
     transaction.commit().await?;
@@ -168,15 +173,13 @@ pub async fn delete_account(
     if role == Role::Admin.as_str() {
         require_another_admin(&mut transaction, user_id).await?;
     }
-    if anonymise_players {
-        let linked: Vec<String> =
-            sqlx::query_scalar("SELECT player_id FROM user_identities WHERE user_id = $1")
-                .bind(user_id)
-                .fetch_all(&mut *transaction)
-                .await?;
-        for player_id in linked {
-            players::anonymise(&mut transaction, user_id, &player_id).await?;
-        }
+    // Who is anonymous stays it.
+    let is_anonymous: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM anonymous_players WHERE player_id = $1::text)")
+            .bind(user_id.to_string())
+            .fetch_one(&mut *transaction)
+            .await?;
+    if anonymise_players || is_anonymous {
         players::anonymise(&mut transaction, user_id, &user_id.to_string()).await?;
     }
     for statement in [
@@ -184,7 +187,8 @@ pub async fn delete_account(
         "DELETE FROM sign_ins WHERE user_id = $1",
         "DELETE FROM identity_codes WHERE user_id = $1",
         "DELETE FROM login_links WHERE user_id = $1",
-        "UPDATE sessions SET ended_at = now() WHERE user_id = $1 AND ended_at IS NULL",
+        "DELETE FROM device_codes WHERE user_id = $1",
+        "UPDATE sessions SET ended_at = coalesce(ended_at, now()), label = 'deleted' WHERE user_id = $1",
     ] {
         sqlx::query(statement).bind(user_id).execute(&mut *transaction).await?;
     }

@@ -31,7 +31,7 @@ pub async fn add(pool: &PgPool, name: &DisplayName, role: Role) -> sqlx::Result<
         subject_kind: "user",
         subject_id: &user.user_id.to_string(),
         before: None,
-        after: Some(serde_json::json!({ "name": name.as_str(), "role": role })),
+        after: Some(serde_json::json!({ "role": role })),
     };
     audit::record(&mut transaction, entry).await?;
     transaction.commit().await?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_NONE_MATCH;
 use chrono::{DateTime, TimeDelta, Utc};
+use mohaa_actors::live::LiveFeeds;
 use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::row;
 use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
@@ -17,9 +18,11 @@ use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::data_version::DataVersion;
 use mohaa_stats::http::assets::Assets;
 use mohaa_stats::http::{self, error_answers, requests, security};
+use mohaa_stats::live::{self, Live, LiveNodes};
 use mohaa_stats::pages::{self, Pages};
 use mohaa_stats::players::CanonicalIds;
 use mohaa_stats::postgres;
+use mohaa_stats::redis::LiveNodesStore;
 use mohaa_stats::stats::{self, AnswerCache, Stats};
 use prometheus::Registry;
 use serde_json::Value;
@@ -36,6 +39,7 @@ pub struct StatsUnderTest {
     pub clickhouse: clickhouse::Client,
     pub postgres: PgPool,
     stats: Stats,
+    live: Live,
     data_version: DataVersion,
     registry: Registry,
     now: Arc<Mutex<DateTime<Utc>>>,
@@ -84,8 +88,16 @@ impl StatsUnderTest {
         let clock = now.clone();
         let clock = Arc::new(move || *clock.lock().unwrap());
         let assets_directory = tempfile::tempdir().unwrap();
+        let stats = Stats::with_clock(clickhouse.clone(), postgres.clone(), cache, clock);
+        // Nothing is played.
+        let redis = mohaa_stats::redis::connect(&urls.redis_url).unwrap();
+        let nodes = LiveNodesStore::new(redis, &urls.redis_url).unwrap();
+        let (nodes, _) = LiveNodes::new(nodes, tokio::sync::mpsc::unbounded_channel().0);
+        let ids = CanonicalIds::default();
+        let achievements = AchievementStore::new(postgres.clone(), stats.clone(), ids.clone());
         StatsUnderTest {
-            stats: Stats::with_clock(clickhouse.clone(), postgres.clone(), cache, clock),
+            live: Live::new(LiveFeeds::default(), nodes, ids, achievements),
+            stats,
             data_version,
             registry,
             now,
@@ -138,6 +150,7 @@ impl StatsUnderTest {
             App::new()
                 .app_data(Data::new(pages))
                 .app_data(Data::new(self.stats.clone()))
+                .app_data(Data::new(self.live.clone()))
                 .app_data(Data::new(AchievementStore::new(
                     self.postgres.clone(),
                     self.stats.clone(),
@@ -147,6 +160,7 @@ impl StatsUnderTest {
                 .app_data(pages::error_pages())
                 .configure(http::configure_extractors)
                 .configure(|service| access::mount(service, &stats::routes()))
+                .configure(|service| access::mount(service, &live::routes()))
                 .configure(|config| self.assets.configure(config))
                 .configure(|service| access::mount(service, &pages::routes()))
                 .default_service(web::to(error_answers::nothing_here))

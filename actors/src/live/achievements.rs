@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use mohaa_domain::achievements::{Candidate, Catalogue, Tally, TierOf};
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::LiveMatch;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// After the keeper could not be reached; doubled up to the second.
@@ -43,7 +44,7 @@ pub struct Standing {
 }
 
 /// A tier that a player has.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unlocked {
     pub player_id: Text,
     pub tier: TierOf,

@@ -10,16 +10,17 @@ use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::Board;
 use mohaa_domain::tracker::{CLOSES_AFTER_MS, CORRECTABLE_AFTER_CLOSE_MS, MatchInfo, SILENCE_ENDS_AFTER_MS};
 use mohaa_spool::SpoolReader;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
-use super::achievements::Achievements;
 use super::feed::{LiveFeeds, Renditions, Seen};
-use super::match_actor::{Delivery, MatchActor, MatchEstate, MatchSignal};
-use super::{Snapshots, TELL_EVERY};
+use super::match_actor::{Delivery, Lack, MatchActor, MatchEstate, MatchSignal};
+use super::nodes::{Forwarded, Owner};
+use super::{LivePorts, TELL_EVERY};
 use crate::clock::Clock;
 use crate::metrics::MailboxMetrics;
 use crate::port::{Capacity, Port, Post, Weight};
+use crate::record::RecordView;
 use crate::supervision::{Directory, RestartBudget};
 
 /// Threads that all matches share.
@@ -31,12 +32,13 @@ const MAILBOX_EVENTS: u64 = 4_000;
 const MAILBOX_BYTES: u64 = 16 << 20;
 /// The spool keeps what no snapshot has for so long at most: storing comes first.
 const RETAINED_AT_MOST: Duration = Duration::from_secs(10 * 60);
+/// Requests that wait until it is decided who follows their server; beyond, the owner reads them from the store.
+const MOST_UNDECIDED: usize = 1_000;
 
 /// What a desk is made of.
 pub struct LiveParts {
     pub feeds: LiveFeeds,
-    pub snapshots: Arc<dyn Snapshots>,
-    pub achievements: Arc<dyn Achievements>,
+    pub ports: LivePorts,
     pub spool_id: Uuid,
     pub spool: SpoolReader,
     pub clock: Clock,
@@ -45,12 +47,23 @@ pub struct LiveParts {
 }
 
 struct Entry {
+    server_id: Uuid,
     port: Port<MatchActor>,
     last_received_at: Millis,
     ended_at: Option<Millis>,
     saved_through: Arc<AtomicU64>,
     /// The number that was there last, and since when.
     seen_saved: (u64, Instant),
+}
+
+/// A server of which nobody knows yet who follows it.
+#[derive(Default)]
+struct Undecided {
+    /// The number of its first request here.
+    since_seq: u64,
+    /// Some did not fit.
+    is_lacking: bool,
+    requests: Vec<Forwarded>,
 }
 
 /// Owned by the Batcher.
@@ -61,6 +74,10 @@ pub struct LiveDesk {
     matches: HashMap<Uuid, Entry>,
     /// Matches of which events came before this process, or elsewhere.
     begun_before: HashSet<Uuid>,
+    /// As it was decided last; who is not in it has to be asked for.
+    owners: HashMap<Uuid, Owner>,
+    undecided: HashMap<Uuid, Undecided>,
+    rebuilding: Arc<Semaphore>,
     ticked_at: Instant,
 }
 
@@ -68,7 +85,17 @@ impl LiveDesk {
     pub fn new(parts: LiveParts) -> Self {
         let arbiters = (0..ARBITERS).map(|_| Arbiter::new().handle()).collect();
         let ticked_at = parts.clock.instant();
-        Self { parts, arbiters, opened: 0, matches: HashMap::new(), begun_before: HashSet::new(), ticked_at }
+        Self {
+            parts,
+            arbiters,
+            opened: 0,
+            matches: HashMap::new(),
+            begun_before: HashSet::new(),
+            owners: HashMap::new(),
+            undecided: HashMap::new(),
+            rebuilding: Arc::new(Semaphore::new(1)),
+            ticked_at,
+        }
     }
 
     /// Matches that a tracker knew before its first event here. Those that are being played are followed at once.
@@ -78,44 +105,176 @@ impl LiveDesk {
         matches: impl Iterator<Item = MatchInfo>,
         delivered_through: u64,
     ) {
-        for info in matches {
-            self.begun_before.insert(info.match_id);
-            if info.ended_at.is_none() {
-                self.open(server_id, info.match_id, info.last_event_at, delivered_through);
+        let matches: Vec<MatchInfo> = matches.collect();
+        self.begun_before.extend(matches.iter().map(|info| info.match_id));
+        match self.owner_of(server_id) {
+            Owner::Us { fence } => {
+                self.open_those_that_are_played(server_id, &matches, delivered_through, fence, |_| {
+                    Some(Lack::SinceSnapshot)
+                });
             }
+            Owner::Undecided => {
+                let since_seq = delivered_through + 1;
+                self.undecided.entry(server_id).or_insert(Undecided { since_seq, ..Undecided::default() });
+            }
+            Owner::Other => {}
         }
     }
 
-    /// Hands a stamped request to its matches, and tells those of its server that have ended. `matches` are the server's
-    /// as its tracker knows them now.
+    fn owner_of(&mut self, server_id: Uuid) -> Owner {
+        *self.owners.entry(server_id).or_insert_with(|| self.parts.ports.nodes.owner_of(server_id))
+    }
+
+    fn open_those_that_are_played(
+        &mut self,
+        server_id: Uuid,
+        matches: &[MatchInfo],
+        delivered_through: u64,
+        fence: u64,
+        lack: impl Fn(Uuid) -> Option<Lack>,
+    ) {
+        for info in matches.iter().filter(|info| info.ended_at.is_none()) {
+            let lack = lack(info.match_id);
+            self.open(server_id, info.match_id, info.last_event_at, delivered_through, fence, lack);
+        }
+    }
+
+    /// Hands a stamped request to its matches, and tells those of its server that have ended; or to the node that follows the
+    /// server. `record` is the request as the spool gets it, `matches` are the server's as its tracker knows them now.
     pub fn deliver(
         &mut self,
         events: &Arc<Vec<Event>>,
         stamps: Vec<Stamp>,
-        bytes: u64,
+        record: &Arc<Vec<u8>>,
         matches: impl Iterator<Item = MatchInfo>,
     ) {
-        let Some((server_id, seq, received_at)) =
-            stamps.first().map(|stamp| (stamp.server_id, stamp.spool_seq, stamp.received_at))
-        else {
+        let Some((server_id, seq)) = stamps.first().map(|stamp| (stamp.server_id, stamp.spool_seq)) else {
             return;
         };
-        let mut named: Vec<Uuid> = stamps.iter().map(|stamp| stamp.match_id).collect();
+        let ends = matches.map(|info| (info.match_id, info.ended_at));
+        let owner = self.owner_of(server_id);
+        if let Owner::Us { fence } = owner {
+            let spool_id = self.parts.spool_id;
+            let delivery = Delivery { spool_id, events: events.clone(), stamps: Arc::new(stamps) };
+            return self.hand_out(server_id, &delivery, record.len() as u64, ends, fence, seq);
+        }
+        let request =
+            Forwarded { spool_id: self.parts.spool_id, record: record.clone(), matches: ends.collect() };
+        if owner == Owner::Other {
+            return self.parts.ports.nodes.forward(server_id, request);
+        }
+        let waiting = self.undecided.entry(server_id).or_default();
+        if waiting.since_seq == 0 {
+            waiting.since_seq = seq;
+        }
+        match waiting.requests.len() < MOST_UNDECIDED {
+            true => waiting.requests.push(request),
+            false => waiting.is_lacking = true,
+        }
+    }
+
+    /// Takes what another node got of a server that this one follows. `newest_seq` is the newest number that was given out
+    /// here.
+    pub fn take_forwarded(&mut self, forwarded: &Forwarded, newest_seq: u64) {
+        let Some(view) = RecordView::parse(&forwarded.record).ok() else { return };
+        let server_id = view.server_id;
+        let Owner::Us { fence } = self.owner_of(server_id) else { return };
+        let Some(delivery) = Delivery::of(forwarded.spool_id, &view) else { return };
+        let ends = forwarded.matches.iter().copied();
+        self.hand_out(server_id, &delivery, forwarded.record.len() as u64, ends, fence, newest_seq);
+    }
+
+    /// Other nodes have events of this server that were not handed on.
+    pub fn is_lacking(&self, server_id: Uuid) {
+        let of_server = self.matches.values().filter(|entry| entry.server_id == server_id);
+        of_server.for_each(|entry| entry.port.tell(MatchSignal::Lacking));
+    }
+
+    /// It is decided who follows a server. `matches` are the server's as its tracker knows them, `newest_seq` the newest
+    /// number that was given out.
+    pub fn decided(
+        &mut self,
+        server_id: Uuid,
+        owner: Owner,
+        matches: impl Iterator<Item = MatchInfo>,
+        newest_seq: u64,
+    ) {
+        self.owners.insert(server_id, owner);
+        let waited = self.undecided.remove(&server_id);
+        match owner {
+            Owner::Undecided => {}
+            Owner::Us { fence } => {
+                for entry in self.matches.values().filter(|entry| entry.server_id == server_id) {
+                    entry.port.tell(MatchSignal::Fence(fence));
+                }
+                let matches: Vec<MatchInfo> = matches.collect();
+                let begun_before = self.begun_before.clone();
+                // Whatever came here first is in the spool, whole; what another node followed is not.
+                let lack = |match_id: Uuid| match &waited {
+                    Some(waited) if !begun_before.contains(&match_id) => {
+                        Some(Lack::After(waited.since_seq.saturating_sub(1)))
+                    }
+                    Some(_) => Some(Lack::SinceSnapshot),
+                    None => Some(Lack::Everything),
+                };
+                self.open_those_that_are_played(server_id, &matches, newest_seq, fence, lack);
+            }
+            Owner::Other => {
+                let (feeds, nodes) = (&self.parts.feeds, &self.parts.ports.nodes);
+                self.matches.retain(|match_id, entry| {
+                    let stays = entry.server_id != server_id;
+                    if !stays {
+                        feeds.hand_over(*match_id);
+                        entry.port.tell(MatchSignal::HandOver);
+                    }
+                    stays
+                });
+                for request in waited.into_iter().flat_map(|waited| waited.requests) {
+                    nodes.forward(server_id, request);
+                }
+            }
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        server_id: Uuid,
+        delivery: &Delivery,
+        bytes: u64,
+        ends: impl Iterator<Item = (Uuid, Option<Millis>)>,
+        fence: u64,
+        seq: u64,
+    ) {
+        let Some(received_at) = delivery.stamps.first().map(|stamp| stamp.received_at) else { return };
+        let is_own = delivery.spool_id == self.parts.spool_id;
+        // A result may be that of a match which is long over: it brings none back.
+        let concerns = |(event, stamp): (&Event, &Stamp)| {
+            (!event.is_result() || self.matches.contains_key(&stamp.match_id)).then_some(stamp.match_id)
+        };
+        let mut named: Vec<Uuid> =
+            delivery.events.iter().zip(delivery.stamps.iter()).filter_map(concerns).collect();
         named.dedup();
-        let delivery = Delivery { events: events.clone(), stamps: Arc::new(stamps) };
         let weight = Weight { events: delivery.events.len() as u64, bytes };
         let mut told = HashSet::new();
         for match_id in named.into_iter().filter(|match_id| told.insert(*match_id)) {
-            self.open(server_id, match_id, received_at, seq.saturating_sub(1));
+            let (delivered_through, lack) = match is_own {
+                true => {
+                    let began_before = self.begun_before.contains(&match_id);
+                    (seq.saturating_sub(1), began_before.then_some(Lack::SinceSnapshot))
+                }
+                // Nothing of it may ever have come here.
+                false => (seq, Some(Lack::Everything)),
+            };
+            self.open(server_id, match_id, received_at, delivered_through, fence, lack);
             let Some(entry) = self.matches.get_mut(&match_id) else { continue };
             entry.last_received_at = entry.last_received_at.max(received_at);
             if entry.port.offer(delivery.clone(), weight).is_err() {
-                entry.port.tell(MatchSignal::Missed { seq });
+                entry.port.tell(if is_own { MatchSignal::Missed { seq } } else { MatchSignal::Lacking });
             }
         }
-        for info in matches {
-            let Some(entry) = self.matches.get_mut(&info.match_id) else { continue };
-            match (entry.ended_at, info.ended_at) {
+        for (match_id, ended_at) in ends {
+            let Some(entry) = self.matches.get_mut(&match_id) else { continue };
+            match (entry.ended_at, ended_at) {
                 (None, Some(at)) => {
                     entry.ended_at = Some(at);
                     entry.port.tell(MatchSignal::Ended { at });
@@ -138,6 +297,7 @@ impl LiveDesk {
         }
         self.ticked_at = instant;
         let now = self.parts.clock.now().0;
+        let mut left = HashSet::new();
         self.matches.retain(|match_id, entry| {
             let silent_at = entry.last_received_at.0.saturating_add(SILENCE_ENDS_AFTER_MS);
             if entry.ended_at.is_none() && now >= silent_at {
@@ -148,11 +308,21 @@ impl LiveDesk {
             if quiet_since.is_some_and(|at| now - at > CLOSES_AFTER_MS + CORRECTABLE_AFTER_CLOSE_MS) {
                 entry.port.tell(MatchSignal::Stop);
                 self.begun_before.remove(match_id);
+                left.insert(entry.server_id);
                 return false;
             }
             entry.port.tell(MatchSignal::Tick { through_seq: newest_seq });
             true
         });
+        if !left.is_empty() {
+            for entry in self.matches.values() {
+                left.remove(&entry.server_id);
+            }
+            for server_id in left {
+                self.owners.remove(&server_id);
+                self.parts.ports.nodes.release(server_id);
+            }
+        }
         Some(self.retained_from(instant))
     }
 
@@ -183,7 +353,15 @@ impl LiveDesk {
     }
 
     /// Starts the actor of a match, if it has none.
-    fn open(&mut self, server_id: Uuid, match_id: Uuid, last_received_at: Millis, delivered_through: u64) {
+    fn open(
+        &mut self,
+        server_id: Uuid,
+        match_id: Uuid,
+        last_received_at: Millis,
+        delivered_through: u64,
+        fence: u64,
+        lack: Option<Lack>,
+    ) {
         if self.matches.contains_key(&match_id) {
             return;
         }
@@ -191,30 +369,32 @@ impl LiveDesk {
             tracing::warn!(%match_id, "too many matches are live: this one is stored, and not followed");
             return;
         }
-        let began_before = self.begun_before.contains(&match_id);
         let feed = self.parts.feeds.open(Seen {
             match_id,
             server_id,
             source_match_id: String::new(),
             board: Board::default(),
-            stale: began_before,
+            stale: lack.is_some(),
             ended_at: None,
             achievements: Arc::default(),
             renditions: Renditions::default(),
         });
-        let saved_through = Arc::new(AtomicU64::new(if began_before { 0 } else { delivered_through }));
+        let saved_through = Arc::new(AtomicU64::new(if lack.is_some() { 0 } else { delivered_through }));
         let estate = MatchEstate {
             match_id,
             server_id,
             spool_id: self.parts.spool_id,
             spool: self.parts.spool.clone(),
-            snapshots: self.parts.snapshots.clone(),
-            achievements: self.parts.achievements.clone(),
+            snapshots: self.parts.ports.snapshots.clone(),
+            history: self.parts.ports.history.clone(),
+            rebuilding: self.rebuilding.clone(),
+            achievements: self.parts.ports.achievements.clone(),
             feeds: self.parts.feeds.clone(),
             feed,
             clock: self.parts.clock.clone(),
+            fence,
             delivered_through,
-            began_before,
+            lack,
             saved_through: saved_through.clone(),
             snapshot: None,
             ended_at: None,
@@ -231,7 +411,9 @@ impl LiveDesk {
         };
         let port = Port::start(post, estate, |port, estate| MatchActor::new(estate, port.clone()));
         let seen_saved = (saved_through.load(Ordering::Acquire), self.parts.clock.instant());
-        self.matches
-            .insert(match_id, Entry { port, last_received_at, ended_at: None, saved_through, seen_saved });
+        self.matches.insert(
+            match_id,
+            Entry { server_id, port, last_received_at, ended_at: None, saved_through, seen_saved },
+        );
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, RoundLine};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub struct Renditions {
 }
 
 /// A match as it is to be seen at one moment.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Seen {
     pub match_id: Uuid,
     pub server_id: Uuid,
@@ -37,11 +38,28 @@ pub struct Seen {
     /// What was unlocked in it, the oldest first.
     pub achievements: Arc<Vec<Unlocked>>,
     /// As the whole state.
+    #[serde(skip)]
     pub renditions: Renditions,
 }
 
+impl Seen {
+    /// The same, to be put into its forms anew.
+    fn again(&self) -> Self {
+        Self {
+            match_id: self.match_id,
+            server_id: self.server_id,
+            source_match_id: self.source_match_id.clone(),
+            board: self.board.clone(),
+            stale: self.stale,
+            ended_at: self.ended_at,
+            achievements: self.achievements.clone(),
+            renditions: Renditions::default(),
+        }
+    }
+}
+
 /// What has happened.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum What {
     State(Arc<Seen>),
     Kill(Box<KillLine>),
@@ -54,10 +72,11 @@ pub enum What {
     End(Arc<Seen>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Update {
     pub number: u64,
     pub what: What,
+    #[serde(skip)]
     pub renditions: Renditions,
 }
 
@@ -129,16 +148,8 @@ impl LiveFeed {
 
     pub(super) fn publish(&self, what: What) {
         let mut state = self.state();
-        state.number += 1;
-        let number = state.number;
-        if let What::State(seen) | What::End(seen) = &what {
-            (state.seen, state.seen_number) = (seen.clone(), number);
-        }
-        if state.updates.len() == REMEMBERED {
-            state.updates.pop_front();
-        }
-        state.updates.push_back(Arc::new(Update { number, what, renditions: Renditions::default() }));
-        let newest = (state.epoch, number);
+        state.add(what);
+        let newest = (state.epoch, state.number);
         drop(state);
         self.newest.send_replace(newest);
     }
@@ -156,12 +167,62 @@ impl LiveFeed {
         self.newest.send_replace(newest);
     }
 
+    /// As another node tells it: the whole state.
+    pub fn mirror_snapshot(&self, epoch: u64, number: u64, seen: Seen) {
+        let mut state = self.state();
+        (state.epoch, state.number, state.seen_number) = (epoch, number, number);
+        state.updates.clear();
+        state.seen = Arc::new(seen);
+        drop(state);
+        self.newest.send_replace((epoch, number));
+    }
+
+    /// As another node tells it: the next update; false where it is not the next one.
+    pub fn mirror_update(&self, epoch: u64, update: Update) -> bool {
+        let mut state = self.state();
+        if (epoch, update.number) != (state.epoch, state.number + 1) {
+            return false;
+        }
+        state.add(update.what);
+        drop(state);
+        self.newest.send_replace((epoch, update.number));
+        true
+    }
+
+    /// Nobody tells of it any more.
+    pub fn mirror_is_stale(&self) {
+        let seen = self.seen();
+        if seen.stale {
+            return;
+        }
+        self.begin_epoch(Seen { stale: true, ..seen.again() });
+    }
+
+    /// Whether somebody reads it.
+    pub fn has_viewers(&self) -> bool {
+        self.newest.receiver_count() > 0
+    }
+
     fn state(&self) -> MutexGuard<'_, FeedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The feeds of all matches that this node follows. Clones are one.
+impl FeedState {
+    fn add(&mut self, what: What) {
+        self.number += 1;
+        let number = self.number;
+        if let What::State(seen) | What::End(seen) = &what {
+            (self.seen, self.seen_number) = (seen.clone(), number);
+        }
+        if self.updates.len() == REMEMBERED {
+            self.updates.pop_front();
+        }
+        self.updates.push_back(Arc::new(Update { number, what, renditions: Renditions::default() }));
+    }
+}
+
+/// The feeds of all matches that this node follows, and of those that it tells after another. Clones are one.
 #[derive(Clone)]
 pub struct LiveFeeds {
     inner: Arc<Inner>,
@@ -169,13 +230,16 @@ pub struct LiveFeeds {
 
 struct Inner {
     feeds: Mutex<HashMap<Uuid, Arc<LiveFeed>>>,
+    /// Of matches that another node follows.
+    mirrors: Mutex<HashMap<Uuid, Arc<LiveFeed>>>,
     /// Grows when a match begins, ends or is told anew.
     changes: watch::Sender<u64>,
 }
 
 impl Default for LiveFeeds {
     fn default() -> Self {
-        Self { inner: Arc::new(Inner { feeds: Mutex::default(), changes: watch::Sender::new(0) }) }
+        let (feeds, mirrors) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { feeds, mirrors, changes: watch::Sender::new(0) }) }
     }
 }
 
@@ -194,11 +258,55 @@ impl LiveFeeds {
         self.inner.changes.subscribe()
     }
 
+    /// The feed of a match that another node follows.
+    pub fn mirror_of(&self, match_id: Uuid) -> Option<Arc<LiveFeed>> {
+        self.mirrors().get(&match_id).cloned()
+    }
+
+    pub fn mirrored(&self) -> Vec<Arc<LiveFeed>> {
+        self.mirrors().values().cloned().collect()
+    }
+
+    /// A feed that tells what another node says.
+    pub fn open_mirror(&self, seen: Seen) -> Arc<LiveFeed> {
+        let mut mirrors = self.mirrors();
+        mirrors.entry(seen.match_id).or_insert_with(|| Arc::new(LiveFeed::new(seen))).clone()
+    }
+
+    pub fn close_mirror(&self, match_id: Uuid) {
+        self.mirrors().remove(&match_id);
+    }
+
+    /// Viewers of a mirror go on with what this node tells.
     pub(super) fn open(&self, seen: Seen) -> Arc<LiveFeed> {
-        let feed = Arc::new(LiveFeed::new(seen));
+        let feed = match self.mirrors().remove(&seen.match_id) {
+            Some(mirror) => {
+                mirror.begin_epoch(seen);
+                mirror
+            }
+            None => Arc::new(LiveFeed::new(seen)),
+        };
         self.feeds().insert(feed.match_id, feed.clone());
         self.changed();
         feed
+    }
+
+    /// Whatever was told may not be told like that any more: somebody is somebody else, or nobody, from here on. Every viewer
+    /// gets the whole state.
+    pub fn tell_anew(&self) {
+        let own = self.all();
+        for feed in own.into_iter().chain(self.mirrored()) {
+            feed.begin_epoch(feed.seen().again());
+        }
+    }
+
+    /// Another node follows the match from here on; viewers stay.
+    pub(super) fn hand_over(&self, match_id: Uuid) {
+        let handed = self.feeds().remove(&match_id);
+        if let Some(feed) = handed {
+            self.mirrors().insert(match_id, feed);
+        }
+        self.changed();
     }
 
     pub(super) fn close(&self, match_id: Uuid) {
@@ -208,6 +316,10 @@ impl LiveFeeds {
 
     pub(super) fn changed(&self) {
         self.inner.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn mirrors(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<LiveFeed>>> {
+        self.inner.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn feeds(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<LiveFeed>>> {

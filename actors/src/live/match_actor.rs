@@ -2,9 +2,9 @@
 //!
 //! It *follows* while it has everything; then each delivery is folded as it comes. It *catches up* when it begins in the
 //! middle of a match, when something did not fit into its mailbox, and after a panic: deliveries wait, what lies before
-//! them is read from the spool, and then they are folded like the rest.
+//! them is read ([`Lack`]), and then they are folded like the rest.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ use mohaa_domain::live::{Happening, LiveMatch};
 use mohaa_spool::{ReadError, SpoolReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
 use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen, What};
-use super::{SAVE_EVERY, Snapshots};
+use super::{History, SAVE_EVERY, Snapshots};
 use crate::clock::Clock;
 use crate::kernel::{Kernel, Worker};
 use crate::port::{Admitted, Port};
@@ -31,14 +31,45 @@ use crate::record::RecordView;
 const MOST_WAITING: usize = 2_000;
 /// The spool may not have written yet what it was given.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// What is stored could not be read.
+const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// So long an event that was read from the store may still be delivered.
+const MAY_COME_TWICE: Duration = Duration::from_secs(60);
 /// Of a closed match whose achievements can't be kept yet.
 const SETTLE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The events of one request, stamped. Those of other matches among them are passed over.
 #[derive(Clone)]
 pub struct Delivery {
+    /// Where they are, or will be: this node's spool or another's.
+    pub spool_id: Uuid,
     pub events: Arc<Vec<Event>>,
     pub stamps: Arc<Vec<Stamp>>,
+}
+
+/// What an actor has to read before it can follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// What lies behind this number in the spool.
+    After(u64),
+    /// What lies behind the last snapshot; everything where there is none.
+    SinceSnapshot,
+    /// Events that other nodes have: everything, from where all nodes store.
+    Everything,
+}
+
+/// What tells an event from all others, whatever spool it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct EventName {
+    received_at: Millis,
+    spool_seq: u64,
+    spool_index: u32,
+}
+
+impl EventName {
+    fn of(stamp: &Stamp) -> Self {
+        Self { received_at: stamp.received_at, spool_seq: stamp.spool_seq, spool_index: stamp.spool_index }
+    }
 }
 
 pub enum MatchSignal {
@@ -50,6 +81,12 @@ pub enum MatchSignal {
     Missed {
         seq: u64,
     },
+    /// Other nodes have events that were not handed on.
+    Lacking,
+    /// This node follows the server from now on as this owner.
+    Fence(u64),
+    /// Another node follows it.
+    HandOver,
     Ended {
         at: Millis,
     },
@@ -78,12 +115,21 @@ pub enum MatchSignal {
 
 /// What was read of what an actor lacks.
 pub struct CatchUp {
-    snapshot: Option<Snapshot>,
+    /// The state to go on from; none to go on from what is there.
+    base: Option<Base>,
     records: Vec<Delivery>,
     /// Everything up to here is in it.
     through_seq: u64,
     /// Something is lost that lay before.
     has_gap: bool,
+}
+
+struct Base {
+    live: LiveMatch,
+    has_gap: bool,
+    has_foreign: bool,
+    /// Events in it that may still be delivered.
+    recent: HashSet<EventName>,
 }
 
 /// A snapshot as it is kept.
@@ -95,10 +141,12 @@ struct Snapshot {
     /// Every record up to this one is folded in.
     through_seq: u64,
     has_gap: bool,
+    /// Events of other nodes' spools are in it.
+    has_foreign: bool,
     live: LiveMatch,
 }
 
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 
 /// What a successor begins with.
 pub struct MatchEstate {
@@ -107,14 +155,19 @@ pub struct MatchEstate {
     pub spool_id: Uuid,
     pub spool: SpoolReader,
     pub snapshots: Arc<dyn Snapshots>,
+    pub history: Arc<dyn History>,
+    /// Who reads everything anew does so alone.
+    pub rebuilding: Arc<Semaphore>,
     pub achievements: Arc<dyn Achievements>,
     pub feeds: LiveFeeds,
     pub feed: Arc<LiveFeed>,
+    /// Of the owner that this node is.
+    pub fence: u64,
     pub clock: Clock,
     /// The newest number that was delivered, or lies before the first that is.
     pub delivered_through: u64,
-    /// Whether there may be events of the match before that which this actor does not have.
-    pub began_before: bool,
+    /// What there may be of the match that this actor does not have.
+    pub lack: Option<Lack>,
     /// Number through which a snapshot is kept; tells the desk what the spool may forget.
     pub saved_through: Arc<AtomicU64>,
     /// The last snapshot, for a successor.
@@ -124,10 +177,10 @@ pub struct MatchEstate {
 
 enum Mode {
     Following,
-    /// `again`: something was missed meanwhile, and what comes is in the spool as well as it could wait here.
+    /// `again`: something was missed meanwhile, and what comes can as well be read as it could wait here.
     CatchingUp {
         waiting: VecDeque<Delivery>,
-        again: bool,
+        again: Option<Lack>,
     },
 }
 
@@ -142,6 +195,10 @@ pub struct MatchActor {
     is_changed: bool,
     is_saving: bool,
     saved_at: Instant,
+    has_foreign: bool,
+    /// Read from the store, and may still be delivered; forgotten at the time beside.
+    recent: (HashSet<EventName>, Instant),
+    rebuild_at: Option<Instant>,
     unlocking: Unlocking,
     /// In this match, the oldest first.
     unlocked: Arc<Vec<Unlocked>>,
@@ -158,14 +215,19 @@ impl MatchActor {
             is_changed: true,
             is_saving: false,
             saved_at: estate.clock.instant(),
+            has_foreign: false,
+            recent: (HashSet::new(), estate.clock.instant()),
+            rebuild_at: None,
             unlocking: Unlocking::default(),
             unlocked: Arc::default(),
             port,
             estate,
         };
-        if actor.estate.began_before {
-            actor.ask_what_was_unlocked();
-            actor.begin_to_catch_up(None);
+        if let Some(lack) = actor.estate.lack {
+            if !matches!(lack, Lack::After(_)) {
+                actor.ask_what_was_unlocked();
+            }
+            actor.begin_to_catch_up(lack);
         }
         actor
     }
@@ -188,15 +250,20 @@ impl MatchActor {
     }
 
     fn fold(&mut self, delivery: &Delivery, tells: bool) {
-        let match_id = self.estate.match_id;
+        let (match_id, recent) = (self.estate.match_id, &self.recent.0);
         let of_match = || {
-            delivery.events.iter().zip(delivery.stamps.iter()).filter(|(_, stamp)| stamp.match_id == match_id)
+            delivery.events.iter().zip(delivery.stamps.iter()).filter(|(_, stamp)| {
+                stamp.match_id == match_id && (recent.is_empty() || !recent.contains(&EventName::of(stamp)))
+            })
         };
         if let Some((_, stamp)) = of_match().next() {
             self.is_changed = true;
-            self.through_seq = self.through_seq.max(stamp.spool_seq);
+            match delivery.spool_id == self.estate.spool_id {
+                true => self.through_seq = self.through_seq.max(stamp.spool_seq),
+                false => self.has_foreign = true,
+            }
         }
-        let happenings = self.live.fold_all(self.estate.spool_id, of_match());
+        let happenings = self.live.fold_all(delivery.spool_id, of_match());
         if tells {
             happenings.into_iter().for_each(|happening| self.tell(happening));
         }
@@ -284,10 +351,10 @@ impl MatchActor {
         });
     }
 
-    /// Reads what the actor lacks, on a thread that may wait for the disk: behind `known_through`, or behind the last
-    /// snapshot, up to what was delivered.
-    fn begin_to_catch_up(&mut self, known_through: Option<u64>) {
-        self.mode = Mode::CatchingUp { waiting: VecDeque::new(), again: false };
+    /// Reads what the actor lacks, up to what was delivered, without making anybody wait for disks and stores.
+    fn begin_to_catch_up(&mut self, lack: Lack) {
+        self.rebuild_at = None;
+        self.mode = Mode::CatchingUp { waiting: VecDeque::new(), again: None };
         self.is_changed = true;
         let estate = &self.estate;
         let reading = Reading {
@@ -296,9 +363,11 @@ impl MatchActor {
             spool_id: estate.spool_id,
             spool: estate.spool.clone(),
             snapshots: estate.snapshots.clone(),
+            history: estate.history.clone(),
+            rebuilding: estate.rebuilding.clone(),
             clock: estate.clock.clone(),
             kept: estate.snapshot.clone(),
-            known_through,
+            lack,
             through_seq: estate.delivered_through,
         };
         let port = self.port.clone();
@@ -309,22 +378,30 @@ impl MatchActor {
     }
 
     fn caught_up(&mut self, catch_up: CatchUp) {
-        let CatchUp { snapshot, records, through_seq, has_gap } = catch_up;
+        let CatchUp { base, records, through_seq, has_gap } = catch_up;
         let Mode::CatchingUp { waiting, again } = std::mem::replace(&mut self.mode, Mode::Following) else {
             return;
         };
-        if let Some(snapshot) = snapshot {
-            self.live = snapshot.live;
-            self.has_gap = snapshot.has_gap;
+        let now = self.estate.clock.instant();
+        if let Some(base) = base {
+            self.live = base.live;
+            (self.has_gap, self.has_foreign) = (base.has_gap, base.has_foreign);
+            self.recent = (base.recent, now + MAY_COME_TWICE);
         }
         self.has_gap |= has_gap;
+        if self.has_gap {
+            self.rebuild_at = Some(now + REBUILD_AGAIN_AFTER);
+        }
         for delivery in &records {
             self.fold(delivery, false);
         }
         self.through_seq = self.through_seq.max(through_seq);
-        self.estate.began_before = false;
-        if again {
-            self.begin_to_catch_up(Some(self.through_seq));
+        self.estate.lack = None;
+        if let Some(lack) = again {
+            self.begin_to_catch_up(match lack {
+                Lack::After(_) => Lack::After(self.through_seq),
+                more => more,
+            });
             return;
         }
         for delivery in &waiting {
@@ -337,12 +414,26 @@ impl MatchActor {
         self.estate.feeds.changed();
     }
 
+    /// Something is missing from here on.
+    fn lacks(&mut self, lack: Lack) {
+        match &mut self.mode {
+            Mode::Following => self.begin_to_catch_up(lack),
+            Mode::CatchingUp { waiting, again } => {
+                let has_foreign = waiting.iter().any(|waits| waits.spool_id != self.estate.spool_id);
+                waiting.clear();
+                let more = if has_foreign { Lack::Everything } else { lack };
+                *again = Some(if *again == Some(Lack::Everything) { Lack::Everything } else { more });
+            }
+        }
+    }
+
     fn snapshot(&self) -> Option<Vec<u8>> {
         let snapshot = Snapshot {
             version: SNAPSHOT_VERSION,
             spool_id: self.estate.spool_id,
             through_seq: self.through_seq,
             has_gap: self.has_gap,
+            has_foreign: self.has_foreign,
             live: self.live.clone(),
         };
         serde_json::to_vec(&snapshot).ok()
@@ -354,10 +445,10 @@ impl MatchActor {
         }
         let Some(state) = self.snapshot() else { return };
         (self.is_saving, self.saved_at) = (true, self.estate.clock.instant());
-        let (snapshots, match_id, through_seq) =
-            (self.estate.snapshots.clone(), self.estate.match_id, self.through_seq);
+        let MatchEstate { server_id, match_id, fence, .. } = self.estate;
+        let (snapshots, through_seq) = (self.estate.snapshots.clone(), self.through_seq);
         let saving = async move {
-            let is_kept = snapshots.save(match_id, state.clone()).await;
+            let is_kept = snapshots.save(server_id, match_id, fence, state.clone()).await;
             if let Some(done) = done {
                 // Whoever asked may have given up waiting.
                 let _ = done.send(());
@@ -383,39 +474,49 @@ struct Reading {
     spool_id: Uuid,
     spool: SpoolReader,
     snapshots: Arc<dyn Snapshots>,
+    history: Arc<dyn History>,
+    rebuilding: Arc<Semaphore>,
     clock: Clock,
     /// The last snapshot of this process.
     kept: Option<Vec<u8>>,
-    /// None: behind the last snapshot.
-    known_through: Option<u64>,
+    lack: Lack,
     through_seq: u64,
 }
 
 impl Reading {
     async fn catch_up(self) -> CatchUp {
-        let snapshot = match self.known_through {
-            Some(_) => None,
-            None => self.snapshot().await,
+        let through_seq = self.through_seq;
+        let whole = |base, records| CatchUp { base, records, through_seq, has_gap: false };
+        let snapshot = match self.lack {
+            Lack::After(known) => match self.records(known + 1).await {
+                Some(records) => return whole(None, records),
+                None => None,
+            },
+            Lack::SinceSnapshot => self.snapshot().await,
+            Lack::Everything => None,
         };
-        // Another node's numbers say nothing about this spool.
-        let own = snapshot.as_ref().filter(|snapshot| snapshot.spool_id == self.spool_id);
-        let from = self.known_through.or(own.map(|snapshot| snapshot.through_seq)).map(|through| through + 1);
-        let records = match from {
-            Some(from) => self.records(from).await,
-            None => None,
-        };
-        CatchUp {
-            snapshot,
-            has_gap: records.is_none(),
-            records: records.unwrap_or_default(),
-            through_seq: self.through_seq,
+        // Another node's numbers say nothing about this spool, and what other nodes had since is not in it.
+        let own = snapshot.as_ref().filter(|snapshot| {
+            snapshot.spool_id == self.spool_id && !snapshot.has_foreign && !snapshot.has_gap
+        });
+        if let Some(known) = own.map(|snapshot| snapshot.through_seq)
+            && let Some(records) = self.records(known + 1).await
+        {
+            return whole(snapshot.map(Base::from), records);
+        }
+        match self.rebuild().await {
+            Some(base) => whole(Some(base), Vec::new()),
+            // What is known has to do for now; what lies behind it is folded on top.
+            None => {
+                CatchUp { base: snapshot.map(Base::from), records: Vec::new(), through_seq, has_gap: true }
+            }
         }
     }
 
     async fn snapshot(&self) -> Option<Snapshot> {
         let state = match self.kept.clone() {
             Some(kept) => kept,
-            None => self.snapshots.load(self.match_id).await?,
+            None => self.snapshots.load(self.server_id, self.match_id).await?,
         };
         let snapshot: Snapshot = serde_json::from_slice(&state)
             .inspect_err(
@@ -427,49 +528,128 @@ impl Reading {
 
     /// The server's records from this number on; none when they are not all there.
     async fn records(&self, from: u64) -> Option<Vec<Delivery>> {
+        if from > self.through_seq {
+            return Some(Vec::new());
+        }
+        if from < self.spool.oldest_seq() {
+            return None;
+        }
+        let records = self.read_spool(Vec::new(), from, |records, delivery| records.push(delivery)).await;
+        records.inspect_err(|error| self.cannot_read(error)).ok()
+    }
+
+    /// Folds the whole match from what is stored, and what is only in the spool.
+    async fn rebuild(&self) -> Option<Base> {
+        let _turn = self.rebuilding.acquire().await.ok()?;
+        let mut rebuilt = Rebuilt::new(self.match_id, self.server_id);
+        let mut take = |events: Vec<(Event, Stamp)>| rebuilt.take_stored(&events);
+        if !self.history.read(self.server_id, self.match_id, &mut take).await {
+            tracing::warn!(match_id = %self.match_id, "a live match can't be rebuilt: what is stored can't be read");
+            return None;
+        }
+        let oldest = self.spool.oldest_seq();
+        if oldest <= self.through_seq {
+            let taken =
+                self.read_spool(rebuilt, oldest, |rebuilt, delivery| rebuilt.take_own(&delivery)).await;
+            rebuilt = taken.inspect_err(|error| self.cannot_read(error)).ok()?;
+        }
+        Some(rebuilt.into_base(self.clock.now()))
+    }
+
+    fn cannot_read(&self, error: &ReadError) {
+        tracing::warn!(%error, match_id = %self.match_id, "the spool can't be read for a live match");
+    }
+
+    /// Gives `take` the server's records from this number on, one after the other, on a thread that may wait for the disk.
+    async fn read_spool<T: Send + 'static>(
+        &self,
+        mut taken: T,
+        from: u64,
+        take: impl Fn(&mut T, Delivery) + Copy + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (spool_id, server_id, last) = (self.spool_id, self.server_id, self.through_seq);
         loop {
-            let (spool, server_id, through_seq) = (self.spool.clone(), self.server_id, self.through_seq);
-            let reading = move || read_records(&spool, server_id, from, through_seq);
-            match tokio::task::spawn_blocking(reading).await {
-                Ok(Ok(records)) => return Some(records),
-                Ok(Err(ReadError::NotWritten { .. })) => self.clock.sleep(READ_AGAIN_AFTER).await,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, match_id = %self.match_id, "a live match can't be rebuilt whole");
-                    return None;
+            let spool = self.spool.clone();
+            let reading = move || match spool.records(from, last) {
+                Err(error) => (taken, Err(error)),
+                Ok(records) => {
+                    let each = || {
+                        for record in records {
+                            if let Some(delivery) = delivery_of(spool_id, server_id, &record?.payload) {
+                                take(&mut taken, delivery);
+                            }
+                        }
+                        Ok(())
+                    };
+                    let outcome = each();
+                    (taken, outcome)
                 }
-                Err(_) => return None,
+            };
+            match tokio::task::spawn_blocking(reading).await {
+                Ok((taken, Ok(()))) => return Ok(taken),
+                Ok((back, Err(ReadError::NotWritten { .. }))) => {
+                    taken = back;
+                    self.clock.sleep(READ_AGAIN_AFTER).await;
+                }
+                Ok((_, Err(error))) => return Err(error),
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }
         }
     }
 }
 
-/// The records of a server in the spool, as deliveries.
-fn read_records(
-    spool: &SpoolReader,
-    server_id: Uuid,
-    from: u64,
-    through_seq: u64,
-) -> Result<Vec<Delivery>, ReadError> {
-    if from > through_seq {
-        return Ok(Vec::new());
+/// A record as a delivery, if it is of this server.
+fn delivery_of(spool_id: Uuid, server_id: Uuid, payload: &[u8]) -> Option<Delivery> {
+    let view = RecordView::parse(payload).ok().filter(|view| view.server_id == server_id)?;
+    Delivery::of(spool_id, &view)
+}
+
+impl Delivery {
+    /// The events of a record; none where they can't be read.
+    pub(super) fn of(spool_id: Uuid, record: &RecordView<'_>) -> Option<Self> {
+        let (events, stamps) = record.events().ok()?.into_iter().unzip();
+        Some(Self { spool_id, events: Arc::new(events), stamps: Arc::new(stamps) })
     }
-    let oldest = spool.oldest_seq();
-    if from < oldest {
-        return Err(ReadError::NotOnDisk { first: from, last: through_seq, oldest });
+}
+
+impl From<Snapshot> for Base {
+    fn from(Snapshot { has_gap, has_foreign, live, .. }: Snapshot) -> Self {
+        Self { live, has_gap, has_foreign, recent: HashSet::new() }
     }
-    let mut deliveries = Vec::new();
-    for record in spool.records(from, through_seq)? {
-        let record = record?;
-        let Ok(view) = RecordView::parse(&record.payload) else { continue };
-        if view.server_id != server_id {
-            continue;
-        }
-        if let Ok(events) = view.events() {
-            let (events, stamps) = events.into_iter().unzip();
-            deliveries.push(Delivery { events: Arc::new(events), stamps: Arc::new(stamps) });
-        }
+}
+
+/// A match that is folded anew.
+struct Rebuilt {
+    live: LiveMatch,
+    names: HashSet<EventName>,
+}
+
+impl Rebuilt {
+    fn new(match_id: Uuid, server_id: Uuid) -> Self {
+        Self { live: LiveMatch::new(match_id, server_id), names: HashSet::new() }
     }
-    Ok(deliveries)
+
+    fn take_stored(&mut self, events: &[(Event, Stamp)]) {
+        self.names.extend(events.iter().map(|(_, stamp)| EventName::of(stamp)));
+        self.live.fold_stored(events.iter().map(|(event, stamp)| (event, stamp)));
+    }
+
+    fn take_own(&mut self, delivery: &Delivery) {
+        let Self { live, names } = self;
+        let match_id = live.match_id;
+        let new = delivery
+            .events
+            .iter()
+            .zip(delivery.stamps.iter())
+            .filter(|(_, stamp)| stamp.match_id == match_id && names.insert(EventName::of(stamp)));
+        live.fold_all(delivery.spool_id, new);
+    }
+
+    fn into_base(self, now: Millis) -> Base {
+        let since = now.0 - i64::try_from(MAY_COME_TWICE.as_millis()).unwrap_or_default();
+        let recent = self.names.into_iter().filter(|name| name.received_at.0 >= since).collect();
+        Base { live: self.live, has_gap: false, has_foreign: true, recent }
+    }
 }
 
 impl Worker for MatchActor {
@@ -479,16 +659,20 @@ impl Worker for MatchActor {
 
     fn handle(&mut self, slot: &mut Option<Delivery>, _: Admitted, _: &mut Context<Kernel<Self>>) {
         let Some(delivery) = slot.take() else { return };
-        if let Some(stamp) = delivery.stamps.last() {
+        let is_own = delivery.spool_id == self.estate.spool_id;
+        if let Some(stamp) = delivery.stamps.last().filter(|_| is_own) {
             // Before it is folded: after a panic it has to be read again.
             self.estate.delivered_through = self.estate.delivered_through.max(stamp.spool_seq);
         }
         match &mut self.mode {
             Mode::Following => self.fold(&delivery, true),
-            Mode::CatchingUp { again: true, .. } => {}
-            Mode::CatchingUp { waiting, again } if waiting.len() >= MOST_WAITING => {
+            Mode::CatchingUp { again: Some(Lack::Everything), .. } => {}
+            Mode::CatchingUp { again: Some(_), .. } if is_own => {}
+            Mode::CatchingUp { waiting, again } if waiting.len() >= MOST_WAITING || again.is_some() => {
+                let has_foreign =
+                    !is_own || waiting.iter().any(|waits| waits.spool_id != self.estate.spool_id);
                 waiting.clear();
-                *again = true;
+                *again = Some(if has_foreign { Lack::Everything } else { Lack::After(0) });
             }
             Mode::CatchingUp { waiting, .. } => waiting.push_back(delivery),
         }
@@ -499,6 +683,13 @@ impl Worker for MatchActor {
             MatchSignal::Tick { through_seq } => {
                 if matches!(self.mode, Mode::Following) {
                     self.through_seq = self.through_seq.max(through_seq);
+                }
+                let now = self.estate.clock.instant();
+                if !self.recent.0.is_empty() && now >= self.recent.1 {
+                    self.recent.0 = HashSet::new();
+                }
+                if self.rebuild_at.is_some_and(|at| now >= at) && matches!(self.mode, Mode::Following) {
+                    self.begin_to_catch_up(Lack::Everything);
                 }
                 self.look_for_achievements();
                 self.tell_state();
@@ -511,14 +702,12 @@ impl Worker for MatchActor {
             }
             MatchSignal::Missed { seq } => {
                 self.estate.delivered_through = self.estate.delivered_through.max(seq);
-                match &mut self.mode {
-                    Mode::Following => self.begin_to_catch_up(Some(self.through_seq)),
-                    Mode::CatchingUp { waiting, again } => {
-                        waiting.clear();
-                        *again = true;
-                    }
-                }
+                self.lacks(Lack::After(self.through_seq));
             }
+            MatchSignal::Lacking => self.lacks(Lack::Everything),
+            MatchSignal::Fence(fence) => self.estate.fence = fence,
+            // Whatever was earned and not kept is earned again there.
+            MatchSignal::HandOver => context.stop(),
             MatchSignal::Ended { at } => {
                 self.estate.ended_at = Some(at);
                 self.unlocking.match_has_ended(&self.live, at);
@@ -574,11 +763,11 @@ impl Worker for MatchActor {
 
     fn bequeath(mut self) -> MatchEstate {
         // The state may be half changed: the successor begins with the last snapshot, and reads the rest.
-        self.estate.began_before = true;
+        self.estate.lack = Some(if self.has_foreign { Lack::Everything } else { Lack::SinceSnapshot });
         self.estate
     }
 
     fn bury(&mut self, _: Delivery, _: &str) {
-        // It is in the spool, where the successor reads it.
+        // It is in a spool, where the successor reads it.
     }
 }

@@ -44,7 +44,7 @@ pub struct Definition {
 }
 
 /// A tier of a definition.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TierOf {
     pub achievement: String,
     pub tier: i16,

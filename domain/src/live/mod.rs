@@ -111,14 +111,30 @@ impl LiveMatch {
         spool_id: Uuid,
         events: impl Iterator<Item = (&'a Event, &'a Stamp)>,
     ) -> Vec<Happening> {
+        self.fold_each(Some(spool_id), events)
+    }
+
+    /// Folds in what is read from where it is stored, which does not say what spool it came from: all of it is taken to be
+    /// new.
+    pub fn fold_stored<'a>(&mut self, events: impl Iterator<Item = (&'a Event, &'a Stamp)>) {
+        self.fold_each(None, events);
+    }
+
+    fn fold_each<'a>(
+        &mut self,
+        spool_id: Option<Uuid>,
+        events: impl Iterator<Item = (&'a Event, &'a Stamp)>,
+    ) -> Vec<Happening> {
         let known = self.pending.len();
         let mut is_in_order = true;
         for (event, stamp) in events {
-            let position = Position { spool_seq: stamp.spool_seq, spool_index: stamp.spool_index };
-            if self.folded.get(&spool_id).is_some_and(|newest| *newest >= position) {
-                continue;
+            if let Some(spool_id) = spool_id {
+                let position = Position { spool_seq: stamp.spool_seq, spool_index: stamp.spool_index };
+                if self.folded.get(&spool_id).is_some_and(|newest| *newest >= position) {
+                    continue;
+                }
+                self.folded.insert(spool_id, position);
             }
-            self.folded.insert(spool_id, position);
             self.last_received_at = self.last_received_at.max(stamp.received_at);
             if self.source_match_id.is_empty() && !event.source_match_id.is_empty() {
                 self.source_match_id = event.source_match_id.chars().take(200).collect();

@@ -164,6 +164,9 @@ impl Tracker {
 
     /// Decides what an event is. The caller fills in the spool's sequence and the idempotency key.
     pub fn stamp(&mut self, event: &Event, received_at: Millis, window: &EventWindow) -> Stamp {
+        if let Some(match_id) = event.result_of.as_deref() {
+            return self.stamp_result(*match_id, event, received_at);
+        }
         let placed = self.matches.find_or_open(self.server_id, &Sighting::of(event, received_at.0));
         let game_match = placed.game_match;
         if placed.opened_by_new_load
@@ -222,10 +225,35 @@ impl Tracker {
         }
     }
 
+    /// The result of a match that may be long over: it ends it, if it is not, and moves nothing else.
+    fn stamp_result(&mut self, match_id: Uuid, event: &Event, received_at: Millis) -> Stamp {
+        self.end(match_id, received_at);
+        Stamp {
+            received_at,
+            event_at: event.sent_at.unwrap_or(received_at),
+            server_id: self.server_id,
+            match_id,
+            map_name: map_name::normalise(&event.map_name),
+            game_type: event.game_type,
+            ..Stamp::default()
+        }
+    }
+
+    fn end(&mut self, match_id: Uuid, at: Millis) {
+        if let Some(known) = self.matches.iter_mut().find(|known| known.match_id == match_id) {
+            known.match_end_seen = true;
+            known.end(at.0);
+        }
+    }
+
     /// Folds in an event that was stamped before and read back, so that the next one is stamped as if the process
     /// had never stopped. `false` when this state would now find another match: it is not the one that stamped
     /// the event. What the stamp says stays true all the same.
     pub fn resume(&mut self, event: &Event, stamp: &Stamp) -> bool {
+        if event.is_result() {
+            self.end(stamp.match_id, stamp.received_at);
+            return true;
+        }
         self.stamp(event, stamp.received_at, &EventWindow::default()).match_id == stamp.match_id
     }
 

@@ -51,7 +51,7 @@ pub struct Trackers {
 
 impl Trackers {
     /// Stamps an event with the tracker of its server; a server that is met first gets a new one. Where its state
-    /// may be kept elsewhere, ask [`Trackers::knows`] and hand it to [`Trackers::restore_server`] before.
+    /// may be kept elsewhere, hand that to [`Trackers::restore_server`] before.
     pub fn stamp(
         &mut self,
         server_id: Uuid,
@@ -65,10 +65,6 @@ impl Trackers {
     /// Folds in an event that was stamped before ([`Tracker::resume`]).
     pub fn resume(&mut self, event: &Event, stamp: &Stamp) -> bool {
         self.of_server(stamp.server_id).resume(event, stamp)
-    }
-
-    pub fn knows(&self, server_id: Uuid) -> bool {
-        self.by_server.contains_key(&server_id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Tracker> {
@@ -115,15 +111,21 @@ impl Trackers {
         Ok(Trackers { by_server })
     }
 
-    /// Takes over the state that [`Trackers::snapshot_server`] described, in place of what is known of that server.
-    pub fn restore_server(&mut self, server_id: Uuid, snapshot: &[u8]) -> Result<(), SnapshotError> {
+    /// Takes over the state that [`Trackers::snapshot_server`] described, where it knows later events of that server than
+    /// this one does; whether it did.
+    pub fn restore_server(&mut self, server_id: Uuid, snapshot: &[u8]) -> Result<bool, SnapshotError> {
+        let mut is_newer = false;
         for tracker in from_json(snapshot)? {
             if tracker.server_id() != server_id {
                 return Err(SnapshotError::WrongServer { expected: server_id, found: tracker.server_id() });
             }
-            self.by_server.insert(server_id, tracker);
+            let known = self.by_server.get(&server_id);
+            if known.is_none_or(|known| known.last_event_at() < tracker.last_event_at()) {
+                self.by_server.insert(server_id, tracker);
+                is_newer = true;
+            }
         }
-        Ok(())
+        Ok(is_newer)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::extra::Extra;
+use super::extra::{self, Extra};
 use super::field::{self, Decimal, Field, Integer, Part, Role};
 use super::json::{Scanner, Value};
 use super::players::Blocks;
@@ -312,25 +312,41 @@ impl<'s> EventBuilder<'s> {
             event.walked = step.and_then(number::to_f32);
         }
         match event.event_type {
-            EventType::IdentityClaim if claim::is_code(&self.claim_code) => {
-                event.claim_code = SecretText::from(self.claim_code.as_str());
+            EventType::IdentityClaim => {
+                // `claim CODE` too: who types it into a dialog may have read that.
+                let said = self.claim_code.rsplit(char::is_whitespace).next().unwrap_or_default();
+                let code = if claim::is_code(&self.claim_code) { self.claim_code.as_str() } else { said };
+                if claim::is_code(code) {
+                    event.claim_code = SecretText::from(code);
+                }
                 for key in CLAIM_CODE_KEYS {
                     self.values.extra.forget(key);
                 }
             }
             EventType::Chat => {
-                if let Some(code) = claimed_in(&event.message) {
+                let line = claim::visible(&event.message);
+                if let Some(code) = claimed_in(&line) {
                     event.claim_code = SecretText::from(code);
                     event.message = Text::const_new("!claim [hidden]");
                     self.values.extra.forget("message");
-                } else if is_login(&event.message) {
+                } else if is_login(&line) {
                     event.message = Text::const_new("login [hidden]");
+                    self.values.extra.forget("message");
+                } else if let Some(line) = claim::without_codes(&event.message) {
+                    event.message = line.into();
                     self.values.extra.forget("message");
                 }
             }
             _ => {}
         }
+        if let Some(message) = without_addresses(&event.message) {
+            event.message = message.into();
+            self.values.extra.forget("message");
+        }
         event.extra = self.values.extra.to_object();
+        if matches!(event.event_type, EventType::Chat | EventType::IdentityClaim) && !event.extra.is_empty() {
+            hide_codes(&mut event.extra, event.event_type == EventType::IdentityClaim);
+        }
     }
 
     fn event_type(&mut self, key: &str, value: &Value<'_>) {
@@ -519,6 +535,52 @@ fn assign_text(slot: &mut Text, value: Option<Cow<'_, str>>, repeated: bool) {
 /// What scripts say as long as they know no id: it stands for every match and so names none.
 fn names_no_match(id: &str) -> bool {
     matches!(id, "no_match" | "match_sess_0.000_0.000")
+}
+
+/// A text in which addresses of hosts are taken out; none where there are none.
+fn without_addresses(text: &str) -> Option<String> {
+    // What an address has at least.
+    if !text.contains('.') && !text.contains(':') {
+        return None;
+    }
+    let hide = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_hexdigit() && !matches!(c, ':' | '[' | ']'));
+        extra::is_address(bare).then(|| word.replace(bare, claim::HIDDEN))
+    };
+    let words: Vec<(&str, Option<String>)> = text.split(' ').map(|word| (word, hide(word))).collect();
+    words.iter().any(|(_, hidden)| hidden.is_some()).then(|| {
+        let words: Vec<&str> = words.iter().map(|(word, hidden)| hidden.as_deref().unwrap_or(word)).collect();
+        words.join(" ")
+    })
+}
+
+/// Takes codes out of what is kept beside an event that people typed. `all`: whatever may be one.
+fn hide_codes(extra: &mut String, all: bool) {
+    fn hide(value: &mut serde_json::Value, all: bool) -> bool {
+        match value {
+            serde_json::Value::String(text) => {
+                let hidden = match all && text.split_whitespace().any(claim::is_code) {
+                    true => Some(claim::HIDDEN.to_owned()),
+                    false => claim::without_codes(text),
+                };
+                let is_hidden = hidden.is_some();
+                hidden.into_iter().for_each(|hidden| *text = hidden);
+                is_hidden
+            }
+            serde_json::Value::Array(items) => {
+                items.iter_mut().fold(false, |any, item| hide(item, all) | any)
+            }
+            serde_json::Value::Object(members) => {
+                members.values_mut().fold(false, |any, member| hide(member, all) | any)
+            }
+            _ => false,
+        }
+    }
+    if let Ok(mut value) = serde_json::from_str(extra)
+        && hide(&mut value, all)
+    {
+        *extra = value.to_string();
+    }
 }
 
 /// The code of `!claim CODE`; other words are no secret.

@@ -2,6 +2,7 @@
 //!
 //! Addresses, tokens and passwords are dropped here, at whatever depth they stand.
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use super::json::{Scanner, Value};
@@ -36,7 +37,7 @@ impl Extra {
 
     /// Adds a field; false if its value is too deep to keep. Secrets are passed over.
     pub(super) fn push(&mut self, key: &str, value: &Value<'_>) -> bool {
-        if is_secret(key) {
+        if is_secret(key) || matches!(value, Value::Text(text) if is_address(text)) {
             return true;
         }
         let start = self.json.len();
@@ -111,31 +112,78 @@ impl Extra {
     }
 }
 
-/// Whether a field of this name may never be stored, however it is spelled.
+/// Whether a field of this name may never be stored, however it is spelled: it is, or ends in, a word for an address or for
+/// something that opens a door.
 pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.trim();
-    // The last letters of the names below tell many other names apart.
-    let last = key.as_bytes().last().map(u8::to_ascii_lowercase);
-    if !matches!(last, Some(b'p' | b's' | b'n' | b'd' | b'r' | b'y' | b't' | b'o' | b'h' | b'e')) {
-        return false;
-    }
     const LONGEST: usize = 64;
+    let key = key.trim();
     let mut lower = [0; LONGEST];
     // Only the end of a name that long matters.
     let tail = &key.as_bytes()[key.len().saturating_sub(LONGEST)..];
     let lower = &mut lower[..tail.len()];
     lower.copy_from_slice(tail);
     lower.make_ascii_lowercase();
-    let is_address = matches!(&*lower, b"ip" | b"playerip" | b"clientip" | b"ipaddress" | b"address")
-        || lower.ends_with(b"_ip")
-        || lower.ends_with(b"_address");
+    // As part of a name, between its other words.
+    const WORDS: [&[u8]; 14] = [
+        b"ip",
+        b"ips",
+        b"ipv4",
+        b"ipv6",
+        b"ip4",
+        b"ip6",
+        b"ipaddr",
+        b"ipaddress",
+        b"addr",
+        b"address",
+        b"password",
+        b"passwd",
+        b"rcon",
+        b"jwt",
+    ];
+    // Whatever stands before them.
+    const ENDINGS: [&[u8]; 13] = [
+        b"addr",
+        b"address",
+        b"playerip",
+        b"clientip",
+        b"token",
+        b"tokens",
+        b"password",
+        b"passwd",
+        b"secret",
+        b"apikey",
+        b"api_key",
+        b"authorization",
+        b"login_code",
+    ];
     // `userinfo` is the engine's text of a client's settings, address and password among them.
-    let is_address = is_address
-        || lower.ends_with(b"addr")
-        || matches!(&*lower, b"peer" | b"remote_host" | b"userinfo" | b"clientinfo");
-    let endings: [&[u8]; 8] =
-        [b"token", b"password", b"passwd", b"secret", b"apikey", b"api_key", b"authorization", b"login_code"];
-    is_address || &*lower == b"auth" || endings.iter().any(|ending| lower.ends_with(ending))
+    const WHOLE: [&[u8]; 11] = [
+        b"auth",
+        b"peer",
+        b"remote",
+        b"remote_host",
+        b"userinfo",
+        b"clientinfo",
+        b"cookie",
+        b"cookies",
+        b"session_key",
+        b"sessionkey",
+        b"credentials",
+    ];
+    lower.split(|byte| !byte.is_ascii_alphanumeric()).any(|word| WORDS.contains(&word))
+        || ENDINGS.iter().any(|ending| lower.ends_with(ending))
+        || WHOLE.contains(&&*lower)
+}
+
+/// Whether a text is the address of a host, with or without a port.
+pub(super) fn is_address(text: &str) -> bool {
+    let text = text.trim();
+    // No shorter one can be meant, and no longer one written.
+    if !(7..=47).contains(&text.len()) || !text.bytes().any(|byte| matches!(byte, b'.' | b':')) {
+        return false;
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok()
 }
 
 struct TooDeep;
@@ -169,7 +217,7 @@ fn write_nested(text: &str, depth: usize, out: &mut String) -> Result<(), TooDee
     let (scanned, closing) = if text.starts_with('{') {
         out.push('{');
         let scanned = scanner.members(|key, value| {
-            if result.is_err() || is_secret(key) {
+            if result.is_err() || is_secret(key) || matches!(&value, Value::Text(text) if is_address(text)) {
                 return;
             }
             separate(out);
@@ -181,7 +229,7 @@ fn write_nested(text: &str, depth: usize, out: &mut String) -> Result<(), TooDee
     } else {
         out.push('[');
         let scanned = scanner.elements(|value| {
-            if result.is_err() {
+            if result.is_err() || matches!(&value, Value::Text(text) if is_address(text)) {
                 return;
             }
             separate(out);

@@ -63,6 +63,17 @@ fn addresses_tokens_and_passwords_are_never_kept() {
         "client_ip",
         "token",
         "authToken",
+        "ip_port",
+        "player_ipaddress",
+        "player_ip6",
+        "ipv4",
+        "address_list",
+        "password_hash",
+        "rcon_pass",
+        "tokens",
+        "jwt",
+        "cookie",
+        "session_key",
     ] {
         let event = only(format!(
             r#"{{"type":"a","{key}":"s3cret","kept":{{"{key}":"s3cret","deep":[{{"{key}":{{"x":"s3cret"}},"y":1}}]}},"player":{{"name":"A","{key}":"s3cret"}}}}"#
@@ -76,4 +87,24 @@ fn addresses_tokens_and_passwords_are_never_kept() {
     assert!(!format!("{event:?}").contains("s3cret"), "{event:?}");
     let event = only(r#"{"type":"a","n":{"\u0069p":"s3cret","clip":30},"clip":1,"token_count":2}"#);
     assert_eq!(extra(&event), json!({"n": {"clip": 30}, "clip": 1, "token_count": 2}));
+}
+
+#[test]
+fn addresses_are_never_kept_whatever_they_are_called() {
+    let event = only(
+        r#"{"type":"a","from":"203.0.113.18:12203","of":["2001:db8::1",1],"n":{"x":"203.0.113.18","y":"1.5"},"version":"1.12.0"}"#,
+    );
+    assert_eq!(extra(&event), json!({"of": [1], "n": {"y": "1.5"}, "version": "1.12.0"}));
+    let event =
+        only(r#"{"type":"chat","message":"connected from 203.0.113.18:12203, at 12:30 by [2001:db8::1]"}"#);
+    assert_eq!(event.message, "connected from [hidden], at 12:30 by [hidden]");
+}
+
+#[test]
+fn codes_are_never_kept_of_what_people_typed() {
+    let event =
+        only(r#"{"type":"chat","message":"hi","text":"!claim K7WQ2MXHT","n":{"msg":"login K7WQ2MXHT!"}}"#);
+    assert_eq!(extra(&event), json!({"text": "!claim [hidden]", "n": {"msg": "login [hidden]"}}));
+    let event = only(r#"{"type":"identity_claim","code":"claim K7WQ2MXHT","typed":"K7WQ-2MXHT"}"#);
+    assert_eq!((event.claim_code.as_str(), extra(&event)), ("K7WQ2MXHT", json!({"typed": "[hidden]"})));
 }

@@ -1,0 +1,221 @@
+//! The handler of `POST /api/v1/ingest/match-result`: what a server says of a match as a whole, while it is played or long
+//! after. It becomes an event like any other, so that whatever adds events up knows of it.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use mohaa_actors::batcher::IngestOutcome;
+use mohaa_actors::idempotency::IngestAnswer;
+use mohaa_domain::event::{Event, Millis, RESULT, Text};
+use mohaa_domain::wire;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Ingest;
+use super::submit::{Submission, hash, idempotency_key, refusal};
+use crate::access::GameServer;
+use crate::http::{ApiError, json_or_form};
+use crate::limits::Limits;
+use crate::stats::{KnownMatch, Stats};
+
+/// A match as its server sums it up. Other fields are kept with the event.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what is read field by field")]
+pub struct MatchResultBody {
+    /// Our id, or what the server calls the match.
+    pub match_id: String,
+    pub server_id: Option<String>,
+    pub map_name: Option<String>,
+    pub gametype: Option<String>,
+    /// Seconds.
+    pub duration: Option<f64>,
+    /// allies or axis; empty for a draw.
+    pub winning_team: Option<String>,
+    pub allies_score: Option<i32>,
+    pub axis_score: Option<i32>,
+    pub total_rounds: Option<i32>,
+    pub players: Option<Vec<ResultPlayer>>,
+    pub tournament_id: Option<Uuid>,
+    pub bracket_match: Option<String>,
+    pub match_token: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what is kept as it came")]
+pub struct ResultPlayer {
+    pub player_id: String,
+    pub team: String,
+    pub score: Option<i32>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct MatchResultAnswer {
+    /// Always `accepted`.
+    pub status: &'static str,
+    /// Our id; what was sent, of a match that nothing was known of.
+    pub match_id: String,
+}
+
+impl MatchResultAnswer {
+    fn of(match_id: String) -> HttpResponse {
+        HttpResponse::Accepted().json(Self { status: "accepted", match_id })
+    }
+}
+
+/// Sum a match up
+///
+/// Ends a match that is being played, or corrects the summary of one that is over. The same result sent again changes
+/// nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/ingest/match-result",
+    tag = "Ingest",
+    params(
+        ("X-Server-Token" = Option<String>, Header, description = "the server's token"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1–64 of [A-Za-z0-9_-]"),
+    ),
+    request_body(content = MatchResultBody, content_type = "*/*", description = "as JSON or as a form, whatever it is labelled as"),
+    responses(
+        (status = 202, description = "accepted", body = MatchResultAnswer),
+        (status = 401, description = "token missing, unknown or revoked", body = crate::http::ErrorBody),
+        (status = 403, description = "the result of another server's match", body = crate::http::ErrorBody),
+        (status = 404, description = "our id of no match of this server", body = crate::http::ErrorBody),
+        (status = 413, description = "too large", body = crate::http::ErrorBody),
+        (status = 422, description = "a field can't be used", body = crate::http::ErrorBody),
+        (status = 429, description = "mailbox or spool full; see Retry-After", body = crate::http::ErrorBody),
+        (status = 503, description = "not able to at the moment; see Retry-After", body = crate::http::ErrorBody),
+    ),
+    security(("server_token" = []), ("bearer" = []))
+)]
+pub async fn ingest_result(
+    caller: GameServer,
+    request: HttpRequest,
+    ingest: Data<Ingest>,
+    stats: Data<Stats>,
+    limits: Data<Limits>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let known_server = caller.of_headers(request.headers()).await?;
+    let fields: Map<String, Value> = json_or_form(&body).unwrap_or_default();
+    let server = match known_server {
+        Some(server) => server,
+        None => caller.identify(fields.get("server_token").and_then(Value::as_str)).await?,
+    };
+    ingest.last_seen.note(server.server_id);
+    limits.take_of_server(&request, server.server_id, 1)?;
+    let named_server =
+        fields.get("server_id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+    if named_server.is_some_and(|named| named != server.server_id) {
+        return Err(ApiError::forbidden("not_your_match", "this token speaks for another server"));
+    }
+    let mut event = event_of(fields)?;
+    let match_id = event.source_match_id.clone();
+    let known = find(&ingest, &stats, server.server_id, &match_id).await?;
+    let mut state = String::new();
+    if let Some(known) = &known {
+        if known.stored.as_ref().is_some_and(|stored| stored.has_result(&event)) {
+            return Ok(MatchResultAnswer::of(known.match_id.to_string()));
+        }
+        event.result_of = Some(Box::new(known.match_id));
+        event.source_type = RESULT.into();
+        // The latest word holds, and a match that is over does not end later by it.
+        event.sent_at = known.stored.as_ref().and_then(|stored| stored.ended_at_ms).map(|at| Millis(at + 1));
+        state = format!("{} {:?}", known.match_id, known.stored);
+    }
+    // Sent again before it is stored, it is the same; a correction of a correction is another.
+    let body_hash = hash(&body);
+    let own_key = || Text::from(format!("result-{}", hex(&hash(&[&body[..], state.as_bytes()].concat()).0)));
+    let key = idempotency_key(request.headers())?.unwrap_or_else(own_key);
+    let submission = Submission {
+        idempotency: Some((key, body_hash)),
+        answer: IngestAnswer { processed: 1, ..IngestAnswer::default() },
+        bytes: body.len() as u64,
+    };
+    match ingest.submit(server, vec![event], submission).await? {
+        IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {
+            let match_id = known.map_or_else(|| match_id.to_string(), |known| known.match_id.to_string());
+            Ok(MatchResultAnswer::of(match_id))
+        }
+        IngestOutcome::Rejected(reason) => Err(refusal(reason)),
+    }
+}
+
+/// The match_end that a result is, read by the rules for events.
+fn event_of(mut fields: Map<String, Value>) -> Result<Event, ApiError> {
+    let needed = |why: &str| ApiError::invalid_field("match_id", why);
+    match fields.get("match_id") {
+        Some(Value::String(id)) if !id.trim().is_empty() => {}
+        Some(Value::Number(_)) => {}
+        _ => return Err(needed("is needed, in a JSON object or a form")),
+    }
+    if let Some(rounds) = fields.remove("total_rounds") {
+        fields.insert("round_number".to_owned(), rounds);
+    }
+    // When it is sent says nothing about when the match was.
+    fields.remove("timestamp");
+    fields.insert("type".to_owned(), "match_end".into());
+    let text = serde_json::to_vec(&fields).map_err(ApiError::internal)?;
+    let decoded = wire::decode(&text, wire::Limits { max_events: 1 })
+        .map_err(|_| ApiError::from_status(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let event = decoded.events.into_iter().next().ok_or_else(|| needed("the result can't be read"))?;
+    match event.source_match_id.is_empty() {
+        true => Err(needed("names no match")),
+        false => Ok(event),
+    }
+}
+
+/// A match of the server that a result can be about.
+struct FoundMatch {
+    match_id: Uuid,
+    /// How it ended, as far as is known; none where it is played.
+    stored: Option<KnownMatch>,
+}
+
+/// The match of this id. None where nothing is known of it: then the event alone says all.
+async fn find(
+    ingest: &Ingest,
+    stats: &Stats,
+    server_id: Uuid,
+    id: &str,
+) -> Result<Option<FoundMatch>, ApiError> {
+    let our_id = Uuid::parse_str(id).ok();
+    let here = ingest.pipeline.live.all().into_iter().map(|feed| feed.seen()).filter(|seen| {
+        seen.server_id == server_id && (Some(seen.match_id) == our_id || seen.source_match_id == id)
+    });
+    // Of several loads of one name, the last.
+    if let Some(seen) = here.max_by_key(|seen| seen.board.started_at) {
+        let board = &seen.board;
+        let stored = board.has_ended.then(|| KnownMatch {
+            match_id: seen.match_id,
+            server_id,
+            allies_score: board.scores.allies,
+            axis_score: board.scores.axis,
+            winning_team: board.winning_team.as_str().to_owned(),
+            ended_at_ms: seen.ended_at.max(Some(board.updated_at)).map(|at| at.0),
+            reported_duration: None,
+        });
+        return Ok(Some(FoundMatch { match_id: seen.match_id, stored }));
+    }
+    let stored = match our_id {
+        Some(match_id) => stats.known_match(match_id).await,
+        None => stats.known_match_of(server_id, id).await,
+    };
+    match (stored, our_id) {
+        (Ok(Some(known)), _) if known.server_id != server_id => {
+            Err(ApiError::forbidden("not_your_match", "this match was played on another server"))
+        }
+        (Ok(Some(known)), _) => Ok(Some(FoundMatch { match_id: known.match_id, stored: Some(known) })),
+        (Ok(None), Some(_)) => {
+            Err(ApiError::not_found("unknown_match", "no match of this server has this id"))
+        }
+        (Err(error), Some(_)) => Err(error),
+        // Servers do not send it again: by its name, the tracker finds a match that is not long over.
+        (Ok(None) | Err(_), None) => Ok(None),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,166 @@
+//! Several nodes on the same stores: who follows a match, who watches it, and what happens when a node is gone.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mohaa_embedded::testing::TestStores;
+use mohaa_faults::process::ServiceProcess;
+use mohaa_stats::startup::Surroundings;
+use serde_json::{Value, json};
+
+use crate::support::{EventStream, Service, ServiceClient, StreamEvent, eventually};
+
+/// The next owner has to be there by then.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+fn kill(at: f64, killer: &str, victim: &str) -> Value {
+    json!({
+        "type": "player_kill", "match_id": "evening", "timestamp": at, "weapon": "M1 Garand",
+        "attacker_name": killer, "attacker_guid": killer, "attacker_team": "allies",
+        "victim_name": victim, "victim_guid": victim, "victim_team": "axis",
+    })
+}
+
+async fn send(client: &ServiceClient, events: &[Value]) {
+    client.send(json!(events).to_string()).await.assert_batch(202, events.len() as u64, &[]);
+}
+
+/// A viewer of the match at this node, once the node knows of it.
+async fn watch(client: &ServiceClient) -> EventStream {
+    let url = format!("{}/api/v1/live/evening", client.url);
+    eventually("the node knows of the match", async || {
+        let live = client.get("/api/v1/stats/live").await.json();
+        (live["matches"][0]["source_match_id"] == "evening").then_some(())
+    })
+    .await;
+    EventStream::open(&url, None).await
+}
+
+fn scoreboard(state: &StreamEvent) -> Vec<(Value, Value, Value, Value)> {
+    let players = state.data["players"].as_array().unwrap().iter();
+    let row = |player: &Value| {
+        let field = |name: &str| player[name].clone();
+        (field("player_id"), field("kills"), field("deaths"), field("best_streak"))
+    };
+    players.map(row).collect()
+}
+
+fn total_kills(state: &Value) -> u64 {
+    let players = state["players"].as_array().map_or(&[][..], Vec::as_slice);
+    players.iter().filter_map(|player| player["kills"].as_u64()).sum()
+}
+
+#[actix_web::test]
+async fn viewers_at_another_node_are_told_the_same_under_the_same_numbers() {
+    let urls = TestStores::shared().await.database("mirrors").await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    send(&one.client, &[kill(1.0, "1001", "1002")]).await;
+    let (mut here, mut there) = (watch(&one.client).await, watch(&other.client).await);
+    there.state_where(|state| total_kills(state) == 1).await;
+    for number in 0..30 {
+        send(&one.client, &[kill(2.0 + f64::from(number), "1001", "1002")]).await;
+    }
+    for number in 0..30 {
+        let (mine, theirs) = (here.next_of("kill").await, there.next_of("kill").await);
+        assert_eq!(mine.data["t"], theirs.data["t"], "kill {number}");
+        assert_eq!((mine.epoch, mine.number), (theirs.epoch, theirs.number));
+    }
+    let page = other.client.get("/live/evening").await;
+    assert!(page.status == 200 && page.text.contains("1001"), "{}", page.text);
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 90.0});
+    send(&one.client, &[end]).await;
+    there.next_of("end").await;
+    other.stop().await;
+    one.stop().await;
+}
+
+#[actix_web::test]
+async fn events_at_another_node_are_in_the_one_state_of_their_match() {
+    let urls = TestStores::shared().await.database("handed_on").await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    send(&one.client, &[kill(1.0, "1001", "1002")]).await;
+    let mut viewer = watch(&one.client).await;
+    viewer.state_where(|state| total_kills(state) == 1).await;
+    let at_other = other.client.with_token(&one.client.token);
+    for number in 0..20 {
+        let event = kill(2.0 + f64::from(number), "1001", "1002");
+        send(if number % 2 == 0 { &at_other } else { &one.client }, &[event]).await;
+    }
+    let state = viewer.state_where(|state| total_kills(state) == 21).await;
+    assert_eq!(state.data["stale"], false, "{}", state.data);
+    let live = one.client.get("/api/v1/stats/live").await.json();
+    assert_eq!(live["matches"].as_array().unwrap().len(), 1, "{live}");
+    other.stop().await;
+    one.stop().await;
+}
+
+#[actix_web::test]
+async fn when_a_node_is_gone_the_next_one_goes_on_with_the_same_scoreboard() {
+    let urls = TestStores::shared().await.database("taken_over").await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
+    let one = ServiceProcess::start(program, data_dir.path(), &urls, &[]).await.unwrap();
+    let at_one = ServiceClient::new(one.url.clone(), other.client.token.clone());
+    for number in 0..25_u32 {
+        let (killer, victim) = if number % 4 == 3 { ("1002", "1001") } else { ("1001", "1002") };
+        send(&at_one, &[kill(1.0 + 6.0 * f64::from(number), killer, victim)]).await;
+    }
+    let mut viewer = watch(&other.client).await;
+    let before = viewer.state_where(|state| total_kills(state) == 25).await;
+    eventually("they are stored", async || {
+        (other.warehouse.count("SELECT count() FROM raw_events").await == 25).then_some(())
+    })
+    .await;
+    one.kill().await.unwrap();
+    let gone_at = Instant::now();
+    // Its server goes to the next node.
+    send(&other.client, &[kill(200.0, "1001", "1002")]).await;
+    let after = viewer.state_where(|state| total_kills(state) == 26 && state["stale"] == false).await;
+    assert!(gone_at.elapsed() < TAKEN_OVER_WITHIN, "after {:?}", gone_at.elapsed());
+    let mut expected = scoreboard(&before);
+    expected[0].1 = json!(before.data["players"][0]["kills"].as_u64().unwrap() + 1);
+    expected[1].2 = json!(before.data["players"][1]["deaths"].as_u64().unwrap() + 1);
+    assert_eq!(scoreboard(&after), expected);
+    send(&other.client, &[kill(210.0, "1001", "1002")]).await;
+    let next = viewer.next_of("kill").await;
+    assert_eq!(next.data["streak"], 3, "the run goes on: {}", next.data);
+    other.stop().await;
+}
+
+#[actix_web::test]
+async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
+    let urls = TestStores::shared().await.database("rebuilt").await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let token = service.client.token.clone();
+    for number in 0..40 {
+        send(&service.client, &[kill(1.0 + f64::from(number), "1001", "1002")]).await;
+    }
+    let mut viewer = watch(&service.client).await;
+    let before = viewer.state_where(|state| total_kills(state) == 40).await;
+    drop(viewer);
+    service.application.stop(Duration::from_secs(30)).await;
+    forget_snapshots(&urls.redis_url).await;
+
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let client = service.client.with_token(&token);
+    let mut viewer = watch(&client).await;
+    let after = viewer.state_where(|state| state["stale"] == false).await;
+    assert_eq!(
+        (&after.data["players"], &after.data["kills"]),
+        (&before.data["players"], &before.data["kills"])
+    );
+    send(&client, &[kill(60.0, "1001", "1002")]).await;
+    assert_eq!(viewer.next_of("kill").await.data["streak"], 41);
+    service.stop().await;
+}
+
+async fn forget_snapshots(redis_url: &str) {
+    let pool = mohaa_stats::redis::connect(redis_url).unwrap();
+    let mut connection = pool.get().await.unwrap();
+    deadpool_redis::redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await.unwrap();
+}

@@ -1,0 +1,151 @@
+//! Results of whole matches, while they are played and long after.
+
+use serde_json::{Value, json};
+
+use crate::support::{EventStream, Reply, Service, eventually};
+
+fn kill(match_id: &str) -> Value {
+    json!({"type": "player_kill", "match_id": match_id, "timestamp": 20.0, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
+        "attacker_name": "A", "attacker_guid": "1001", "victim_name": "B", "victim_guid": "1002"})
+}
+
+async fn send(service: &Service, events: Value) {
+    let count = events.as_array().unwrap().len() as u64;
+    service.client.send(events.to_string()).await.assert_batch(202, count, &[]);
+}
+
+async fn sum_up(service: &Service, result: &Value) -> Reply {
+    // As scripts do it: JSON under a form's label.
+    let headers = [
+        ("X-Server-Token", service.client.token.as_str()),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    service.client.post("/api/v1/ingest/match-result", &headers, result.to_string()).await.unwrap()
+}
+
+/// The match once this is true of it.
+async fn stored(service: &Service, id: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    eventually("the match is as it was summed up", async || {
+        let reply = service.client.get(&format!("/api/v1/stats/match/{id}")).await;
+        (reply.status == 200).then(|| reply.json()).filter(&is_it)
+    })
+    .await
+}
+
+async fn events_stored(service: &Service) -> u64 {
+    service.client.settled().await;
+    service.warehouse.count("SELECT count() FROM raw_events").await
+}
+
+#[actix_web::test]
+async fn a_result_ends_the_match_that_is_played_once_however_often_it_is_sent() {
+    let service = Service::start("result_live").await;
+    send(&service, json!([kill("evening")])).await;
+    let match_id = eventually("the match is live", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        live["matches"][0]["match_id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let mut viewer = EventStream::open(&format!("{}/api/v1/live/evening", service.client.url), None).await;
+    let result = json!({
+        "match_id": "evening", "map_name": "dm/mohdm1", "gametype": "tdm", "duration": 640, "winning_team": "axis",
+        "allies_score": "3", "axis_score": 5, "total_rounds": 8, "players": [{"player_id": "1001", "team": "allies", "score": 3}],
+        "match_token": "s3cret",
+    });
+    for _ in 0..3 {
+        let reply = sum_up(&service, &result).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.json()),
+            (202, json!({"status": "accepted", "match_id": match_id}))
+        );
+    }
+    let end = viewer.next_of("end").await;
+    assert_eq!(
+        (&end.data["winning_team"], &end.data["allies_score"], &end.data["axis_score"]),
+        (&json!("axis"), &json!(3), &json!(5))
+    );
+    let over =
+        stored(&service, "evening", |found| found["status"] == "ended" && found["axis_score"] == 5).await;
+    assert_eq!(
+        (&over["winning_team"], &over["duration_seconds"], &over["allies_score"]),
+        (&json!("axis"), &json!(640), &json!(3))
+    );
+    assert_eq!(sum_up(&service, &result).await.status, 202);
+    assert_eq!(events_stored(&service).await, 2, "once");
+    let rows = service.warehouse.rows("SELECT toString(tuple(*)) AS row FROM raw_events").await;
+    assert!(!format!("{rows:?}").contains("s3cret"), "{rows:?}");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_match_that_is_over_is_corrected_and_ends_when_it_ended() {
+    let service = Service::start("result_late").await;
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 60.0, "winning_team": "allies", "allies_score": 2, "axis_score": 1});
+    send(&service, json!([kill("evening"), end])).await;
+    send(&service, json!([kill("later")])).await;
+    let before =
+        stored(&service, "evening", |found| found["status"] == "ended" && found["allies_score"] == 2).await;
+    let match_id = before["match_id"].as_str().unwrap().to_owned();
+    // By our id as well as by theirs, and back again.
+    for (id, scores, winner) in
+        [(match_id.as_str(), (1, 2), "axis"), ("evening", (4, 2), "allies"), (&match_id, (1, 2), "axis")]
+    {
+        let result =
+            json!({"match_id": id, "winning_team": winner, "allies_score": scores.0, "axis_score": scores.1});
+        let reply = sum_up(&service, &result).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.json()["match_id"]),
+            (202, &json!(match_id)),
+            "{}",
+            reply.text
+        );
+        let after = stored(&service, "evening", |found| found["allies_score"] == scores.0).await;
+        assert_eq!((&after["winning_team"], &after["axis_score"]), (&json!(winner), &json!(scores.1)));
+        let when = |found: &Value| found["ended_at"].as_str().unwrap()[..19].to_owned();
+        let seconds = |found: &Value| {
+            chrono::DateTime::parse_from_rfc3339(found["ended_at"].as_str().unwrap()).unwrap()
+        };
+        assert!(
+            (seconds(&after) - seconds(&before)).num_milliseconds() < 100,
+            "{} {}",
+            when(&after),
+            when(&before)
+        );
+    }
+    let list = service.client.get("/api/v1/stats/matches").await.json();
+    assert_eq!(list["total"], 2, "no match was made of it: {list}");
+    eventually("the match that is played is the only live one", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        let live = live["matches"].as_array().unwrap();
+        (live.len() == 1 && live[0]["source_match_id"] == "later").then_some(())
+    })
+    .await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_result_needs_its_own_servers_token_and_a_match() {
+    let service = Service::start("result_refused").await;
+    let (_, other_token) = service.add_server("Other").await;
+    send(&service, json!([kill("evening")])).await;
+    let found = stored(&service, "evening", |_| true).await;
+    let headers = [("X-Server-Token", other_token.as_str())];
+    let body = json!({"match_id": found["match_id"], "winning_team": "axis"}).to_string();
+    let reply = service.client.post("/api/v1/ingest/match-result", &headers, body).await.unwrap();
+    reply.assert_refused(403, "not_your_match");
+    let named = json!({"match_id": "evening", "server_id": uuid::Uuid::new_v4()});
+    sum_up(&service, &named).await.assert_refused(403, "not_your_match");
+    let nowhere = json!({"match_id": uuid::Uuid::new_v4()});
+    sum_up(&service, &nowhere).await.assert_refused(404, "unknown_match");
+    for wrong in [json!({}), json!({"match_id": ""}), json!([]), json!({"match_id": "no_match"})] {
+        sum_up(&service, &wrong).await.assert_refused(422, "validation_failed");
+    }
+    let reply = service.client.call("POST", "/api/v1/ingest/match-result", &[], "{}").await;
+    reply.assert_refused(401, "missing_token");
+    // A match of which nothing is known but its result.
+    let result = json!({"match_id": "unheard", "winning_team": "axis", "allies_score": 1, "axis_score": 4});
+    assert_eq!(sum_up(&service, &result).await.status, 202);
+    let over = stored(&service, "unheard", |found| found["status"] == "ended").await;
+    assert_eq!((&over["winning_team"], &over["axis_score"]), (&json!("axis"), &json!(4)));
+    service.stop().await;
+}

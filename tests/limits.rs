@@ -109,6 +109,19 @@ async fn a_game_server_is_limited_as_such_by_requests_and_by_events() {
 }
 
 #[actix_web::test]
+async fn a_game_server_has_a_quota_for_the_long_run() {
+    let service = started("quota", &[("RATE_LIMITS", "events=1000/s,quota=40/d")]).await;
+    let (_, token) = service.add_server("Second").await;
+    service.client.send(jumps(40)).await.assert_batch(202, 40, &[]);
+    let refused = service.client.send(jumps(1)).await;
+    refused.assert_refused(429, "rate_limited");
+    let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds > 1_000, "it fills up over the day: {seconds}");
+    service.client.with_token(&token).send(jumps(1)).await.assert_batch(202, 1, &[]);
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn what_was_used_at_one_node_is_gone_at_another() {
     let urls = TestStores::shared().await.database("shared_limits").await;
     let settings = [("RATE_LIMITS", "api=6/h")];

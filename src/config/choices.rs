@@ -65,6 +65,8 @@ pub enum LimitedCalls {
     Ingest,
     /// Their events.
     Events,
+    /// Their events too, by a rate of its own for the long run.
+    Quota,
     /// Pages and calls that are none of the others.
     Api,
     /// Signing in, and codes.
@@ -78,6 +80,7 @@ impl LimitedCalls {
         match self {
             Self::Ingest => "ingest",
             Self::Events => "events",
+            Self::Quota => "quota",
             Self::Api => "api",
             Self::Auth => "auth",
             Self::Register => "register",
@@ -97,7 +100,7 @@ pub struct Rate {
 pub struct RateLimits(pub BTreeMap<LimitedCalls, Rate>);
 
 impl RateLimits {
-    /// `off`, or `ingest=200/s,events=2000/s,api=20/s,auth=30/m,register=10/h`.
+    /// `off`, or `ingest=200/s,events=2000/s,quota=5000000/d,api=20/s,auth=30/m,register=10/h`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         if text == "off" {
             return Ok(Self::default());
@@ -108,6 +111,7 @@ impl RateLimits {
             let calls = match kind.trim() {
                 "ingest" => LimitedCalls::Ingest,
                 "events" => LimitedCalls::Events,
+                "quota" => LimitedCalls::Quota,
                 "api" => LimitedCalls::Api,
                 "auth" => LimitedCalls::Auth,
                 "register" => LimitedCalls::Register,
@@ -124,12 +128,13 @@ impl RateLimits {
     }
 
     fn rate(text: &str) -> Result<Rate, Problem> {
-        let problem = || format!("has the rate {text:?}, which is not a number per s, m or h");
+        let problem = || format!("has the rate {text:?}, which is not a number per s, m, h or d");
         let (requests, unit) = text.split_once('/').ok_or_else(problem)?;
         let per = match unit {
             "s" => Duration::from_secs(1),
             "m" => Duration::from_secs(60),
             "h" => Duration::from_secs(3_600),
+            "d" => Duration::from_secs(24 * 3_600),
             _ => return Err(problem()),
         };
         match requests.parse() {
@@ -197,7 +202,7 @@ mod tests {
         assert_eq!(limits[&LimitedCalls::Auth], Rate { requests: 30, per: Duration::from_secs(60) });
         assert_eq!(limits.get(&LimitedCalls::Ingest), None);
         assert!(RateLimits::parse("off").unwrap().0.is_empty());
-        for wrong in ["", "api", "api=0/s", "api=1/d", "cats=1/s", "api=1/s,api=2/s"] {
+        for wrong in ["", "api", "api=0/s", "api=1/w", "cats=1/s", "api=1/s,api=2/s"] {
             assert!(RateLimits::parse(wrong).is_err(), "{wrong:?}");
         }
     }

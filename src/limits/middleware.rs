@@ -63,10 +63,12 @@ impl Limits {
         let server = LimitedCaller::Server(server_id);
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         note(request, self.take(LimitedCalls::Ingest, server, 1))?;
-        match self.take(LimitedCalls::Events, server, events) {
-            refused @ Some(Err(_)) => note(request, refused),
-            _ => Ok(()),
+        for calls in [LimitedCalls::Events, LimitedCalls::Quota] {
+            if let refused @ Some(Err(_)) = self.take(calls, server, events) {
+                return note(request, refused);
+            }
         }
+        Ok(())
     }
 }
 

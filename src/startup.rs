@@ -47,7 +47,7 @@ use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
-use crate::live::{Live, LiveNodes};
+use crate::live::{Live, LiveNodes, MatchSummaries};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics};
@@ -318,6 +318,7 @@ impl Application {
                 snapshots: Arc::new(LiveSnapshots::new(redis.clone())),
                 history: Arc::new(StoredMatches::new(clickhouse.clone())),
                 achievements: Arc::new(achievements.clone()),
+                summaries: Arc::new(MatchSummaries::new(postgres.clone())),
                 nodes: Arc::new(live_nodes.clone()),
             },
         )?;
@@ -359,7 +360,7 @@ impl Application {
                     batcher.tell(BatcherSignal::Nodes(news));
                 }
             }),
-            actix_web::rt::spawn(live_nodes_work.run(pipeline.live.clone())),
+            actix_web::rt::spawn(live_nodes_work.run(pipeline.spool_id, pipeline.live.clone())),
             actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),

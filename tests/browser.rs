@@ -229,7 +229,14 @@ async fn a_spectator_follows_a_match_to_its_end_without_loading_a_page_again() {
     .await;
     let feed = browser.text_of(".kills").await;
     assert!(feed.contains("<b>1002"), "names are text: {feed}");
+    let kills: Vec<_> = (0..4).map(|number| kill(20.0 + 6.0 * f64::from(number), "1001", "1002")).collect();
+    send(json!(kills)).await;
+    eventually("an achievement falls", async || {
+        browser.text_of("[data-live-part=achievement]").await.contains("Hero 1001").then_some(())
+    })
+    .await;
     assert_eq!(browser.run("return window.loadedOnce").await, true, "nothing was loaded again");
+    browser.assert_fits().await;
     browser.picture("2-match").await;
 
     let end =

@@ -8,7 +8,7 @@ use serde_json::Value;
 use mohaa_stats::simulate::report::PlayerReport;
 use mohaa_stats::simulate::{DialectChoice, Report, SimulateOptions, run};
 
-use crate::support::Service;
+use crate::support::{EventStream, Service, eventually};
 
 const SEED: u64 = 1944;
 
@@ -169,4 +169,59 @@ async fn matches_without_ids_are_told_apart_and_guests_stay_off_the_boards() {
     let played: u64 = report.players.iter().map(|player| player.tally.kills).sum();
     assert_eq!(kills, played + report.guests.kills);
     service.stop().await;
+}
+
+/// What a scoreboard says of each player, however it is called there.
+fn scoreboard(rows: &Value) -> BTreeMap<String, Vec<Value>> {
+    let fields = ["kills", "deaths", "headshots", "damage", "suicides", "team_kills", "best_killstreak"];
+    let rows = rows.as_array().unwrap().iter();
+    rows.map(|row| {
+        let values = fields.iter().map(|field| row[field].clone()).collect();
+        (row["player_id"].as_str().unwrap().to_owned(), values)
+    })
+    .collect()
+}
+
+#[actix_web::test]
+async fn the_last_live_scoreboards_of_a_hundred_matches_are_those_of_the_statistics() {
+    let mut compared = 0;
+    for (dialect, name) in [
+        (DialectChoice::G1, "hundred_g1"),
+        (DialectChoice::G2, "hundred_g2"),
+        (DialectChoice::G3, "hundred_g3"),
+        (DialectChoice::Live, "hundred_live"),
+        (DialectChoice::Tools, "hundred_tools"),
+    ] {
+        let service = Service::start(name).await;
+        let (_, second) = service.add_server("Stalingrad").await;
+        let options = SimulateOptions {
+            dialect,
+            matches: 10,
+            seed: SEED,
+            match_length: 60..=75,
+            ..SimulateOptions::new(&service.client.url, vec![service.client.token.clone(), second])
+        };
+        let report = run(options, |_| {}).await.unwrap();
+        assert_eq!((report.events.sent, report.events.unanswered), (report.events.accepted, 0));
+        service.client.settled().await;
+        let matches = eventually("every match is in the statistics", async || {
+            let list = service.client.get("/api/v1/stats/matches?limit=100").await.json();
+            (list["total"] == 20).then(|| list["matches"].clone())
+        })
+        .await;
+        for listed in matches.as_array().unwrap() {
+            let id = listed["match_id"].as_str().unwrap();
+            let stored = service.client.get(&format!("/api/v1/stats/match/{id}")).await.json();
+            eventually("the last live scoreboard is that of the statistics", async || {
+                let url = format!("{}/api/v1/live/{id}", service.client.url);
+                let live = EventStream::open(&url, None).await.next_of("snapshot").await;
+                let is_equal = scoreboard(&live.data["players"]) == scoreboard(&stored["scoreboard"]);
+                (is_equal && live.data["stale"] == false).then_some(())
+            })
+            .await;
+            compared += 1;
+        }
+        service.stop().await;
+    }
+    assert_eq!(compared, 100);
 }

@@ -143,6 +143,8 @@ async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
     let mut viewer = watch(&service.client).await;
     let before = viewer.state_where(|state| total_kills(state) == 40).await;
     drop(viewer);
+    let unlocked = all_unlocked(&service).await;
+    assert!(unlocked > 3, "{unlocked}");
     service.application.stop(Duration::from_secs(30)).await;
     forget_snapshots(&urls.redis_url).await;
 
@@ -156,7 +158,29 @@ async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
     );
     send(&client, &[kill(60.0, "1001", "1002")]).await;
     assert_eq!(viewer.next_of("kill").await.data["streak"], 41);
+    viewer.state_where(|state| total_kills(state) == 41).await;
+    assert_eq!(
+        all_unlocked(&service).await,
+        unlocked,
+        "everything was folded again, and nothing unlocked twice"
+    );
     service.stop().await;
+}
+
+/// How many tiers were unlocked, once no more are: all that a match has earned is kept within a tick or two.
+async fn all_unlocked(service: &Service) -> i64 {
+    let mut seen = (-1, Instant::now());
+    eventually("nothing more is unlocked", async || {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM player_achievements")
+            .fetch_one(&service.application.postgres)
+            .await
+            .unwrap();
+        if count != seen.0 {
+            seen = (count, Instant::now());
+        }
+        (seen.1.elapsed() > Duration::from_secs(2)).then_some(count)
+    })
+    .await
 }
 
 async fn forget_snapshots(redis_url: &str) {

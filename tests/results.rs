@@ -112,6 +112,26 @@ async fn a_match_that_is_over_is_corrected_and_ends_when_it_ended() {
             when(&before)
         );
     }
+    let summed_up = eventually("the correction is where ratings begin", async || {
+        let row: Option<(i32, i32, String, Value)> = sqlx::query_as(
+            "SELECT allies_score, axis_score, winning_team, players FROM match_summaries WHERE match_id = $1",
+        )
+        .bind(match_id.parse::<uuid::Uuid>().unwrap())
+        .fetch_optional(&service.application.postgres)
+        .await
+        .unwrap();
+        row.filter(|row| (row.0, row.1) == (1, 2))
+    })
+    .await;
+    assert_eq!(summed_up.2, "axis");
+    let players: Vec<_> = summed_up
+        .3
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|player| (&player["player_id"], &player["kills"]))
+        .collect();
+    assert_eq!(players, [(&json!("1001"), &json!(1)), (&json!("1002"), &json!(0))]);
     let list = service.client.get("/api/v1/stats/matches").await.json();
     assert_eq!(list["total"], 2, "no match was made of it: {list}");
     eventually("the match that is played is the only live one", async || {

@@ -104,10 +104,10 @@ impl<W: Worker> Kernel<W> {
         if let Some(panic) = &panic {
             self.succeed(panic, context);
         }
-        self.instance.leave();
         let took = self.clock.instant().saturating_duration_since(began);
         self.metrics.handling_seconds.observe(took.as_secs_f64());
         self.metrics.last_progress.set(self.clock.now().0 / 1000);
+        self.instance.leave();
         panic
     }
 

@@ -15,7 +15,9 @@ use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
 use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
-use mohaa_actors::live::{Achievements, History, LivePorts, OneNode, Snapshots, Standing, Unlocked};
+use mohaa_actors::live::{
+    Achievements, History, LivePorts, OneNode, Snapshots, Standing, Summaries, Summary, Unlocked,
+};
 use mohaa_actors::pipeline::{Pipeline, PipelineOptions};
 use mohaa_actors::port::Weight;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
@@ -82,6 +84,15 @@ impl History for NoHistory {
         _: &'a mut (dyn FnMut(Vec<(Event, Stamp)>) + Send),
     ) -> BoxFuture<'a, bool> {
         async { false }.boxed()
+    }
+}
+
+/// Nobody goes on from what has ended.
+struct NoSummaries;
+
+impl Summaries for NoSummaries {
+    fn keep(&self, _: Summary) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
     }
 }
 
@@ -249,6 +260,7 @@ fn start_at(
             snapshots: Arc::new(NoSnapshots),
             history: Arc::new(NoHistory),
             achievements: Arc::new(NoAchievements),
+            summaries: Arc::new(NoSummaries),
             nodes: Arc::new(OneNode),
         },
     )
@@ -729,6 +741,16 @@ fn a_request_whose_handler_panics_goes_to_the_dead_letters_alone_and_can_be_repl
         });
         let replaying = actix::spawn(running.pipeline.replay_dead_letters());
         assert_eq!(running.ingest(&names("before", 3)).await, accepted(3));
+        // Whoever else asks for the time has done so.
+        while running
+            .pipeline
+            .actors
+            .instances()
+            .iter()
+            .any(|actor| actor.kind == "match" && actor.report().handled == 0)
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         armed.store(true, Ordering::SeqCst);
         let lost = running.offer(&names("lost", 4), Some(("its-key", 7)));
         let waiting = running.offer(&names("after", 2), None);

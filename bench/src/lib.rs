@@ -8,6 +8,7 @@
 pub mod connection;
 pub mod engine;
 pub mod error;
+pub mod live;
 pub mod load;
 pub mod mirror;
 pub mod process;

@@ -9,11 +9,13 @@ mod handlers;
 mod list;
 mod nodes;
 mod stream;
+mod summaries;
 
 pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
 pub use nodes::{LiveNodes, LiveNodesWork};
 pub use stream::{Form, Message};
+pub use summaries::MatchSummaries;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -10,7 +10,7 @@
 //! their numbers, so viewers can go from node to node. A message that gets lost costs a snapshot.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -85,7 +85,8 @@ pub struct LiveNodes {
 }
 
 struct Inner {
-    node: Uuid,
+    /// The same over restarts: a node that comes back in time still has its leases.
+    node: OnceLock<Uuid>,
     store: LiveNodesStore,
     servers: Mutex<HashMap<Uuid, Server>>,
     released: Mutex<Vec<Uuid>>,
@@ -148,7 +149,7 @@ impl LiveNodes {
     pub fn new(store: LiveNodesStore, news: mpsc::UnboundedSender<NodeNews>) -> (Self, LiveNodesWork) {
         let (outgoing, sent) = mpsc::channel(MOST_OUTGOING);
         let inner = Inner {
-            node: Uuid::new_v4(),
+            node: OnceLock::new(),
             store,
             servers: Mutex::default(),
             released: Mutex::default(),
@@ -168,10 +169,14 @@ impl LiveNodes {
     pub async fn leave(&self) {
         let servers: Vec<Uuid> = lock(&self.inner.servers).drain().map(|(server_id, _)| server_id).collect();
         if !servers.is_empty()
-            && let Err(error) = self.inner.store.release(self.inner.node, &servers).await
+            && let Err(error) = self.inner.store.release(self.node(), &servers).await
         {
             tracing::warn!(%error, "leases of live matches are left to expire");
         }
+    }
+
+    fn node(&self) -> Uuid {
+        *self.inner.node.get_or_init(Uuid::new_v4)
     }
 
     fn tell(&self, news: NodeNews) {
@@ -251,7 +256,7 @@ impl LiveNodes {
             .map(|(server_id, _)| *server_id)
             .collect();
         for servers in wanted.chunks(LEASES_AT_ONCE) {
-            match self.inner.store.lease(self.inner.node, servers).await {
+            match self.inner.store.lease(self.node(), servers).await {
                 Ok(leases) => {
                     servers.iter().zip(leases).for_each(|(server, lease)| self.note(*server, lease))
                 }
@@ -263,7 +268,7 @@ impl LiveNodes {
         }
         let released = std::mem::take(&mut *lock(&self.inner.released));
         if !released.is_empty() {
-            self.inner.store.release(self.inner.node, &released).await?;
+            self.inner.store.release(self.node(), &released).await?;
         }
         self.tell_lacking().await;
         Ok(())
@@ -346,7 +351,7 @@ impl LiveNodes {
 /// What others say.
 impl LiveNodes {
     async fn listen(self, feeds: LiveFeeds) {
-        let channels = [self.inner.store.channel_of(self.inner.node), self.inner.store.list_channel()];
+        let channels = [self.inner.store.channel_of(self.node()), self.inner.store.list_channel()];
         loop {
             match self.inner.store.listen(&channels).await {
                 Ok(mut heard) => {
@@ -397,7 +402,7 @@ impl LiveNodes {
                     self.inner.is_watched.notify_one();
                 }
             }
-            Said::List { node, .. } if node == self.inner.node => {}
+            Said::List { node, .. } if node == self.node() => {}
             Said::List { node, matches } => {
                 lock(&self.inner.others).insert(node, OtherNode { heard_at: Instant::now(), matches });
             }
@@ -472,7 +477,7 @@ impl LiveNodes {
 
     /// Tells the other nodes what this one follows.
     pub(super) async fn tell_what_is_followed(&self, matches: Vec<ListedLiveMatch>) {
-        let said = Said::List { node: self.inner.node, matches };
+        let said = Said::List { node: self.node(), matches };
         self.say(&self.inner.store.list_channel(), &said).await;
     }
 
@@ -536,7 +541,7 @@ impl LiveNodes {
         };
         match follower {
             Some(node) => {
-                self.say_to(node, &Said::Watch { match_id, node: self.inner.node, afresh }).await;
+                self.say_to(node, &Said::Watch { match_id, node: self.node(), afresh }).await;
             }
             None => feed.mirror_is_stale(),
         }
@@ -553,9 +558,10 @@ impl LiveNodes {
 }
 
 impl LiveNodesWork {
-    /// Works for ever.
-    pub async fn run(self, feeds: LiveFeeds) {
+    /// Works for ever. `node` names this node, also after a restart.
+    pub async fn run(self, node: Uuid, feeds: LiveFeeds) {
         let Self { nodes, outgoing } = self;
+        nodes.inner.node.get_or_init(|| node);
         tokio::join!(
             nodes.clone().keep_leases(),
             nodes.clone().hand_on(outgoing),

@@ -133,10 +133,14 @@ impl LiveDesk {
         fence: u64,
         lack: impl Fn(Uuid) -> Option<Lack>,
     ) {
-        for info in matches.iter().filter(|info| info.ended_at.is_none()) {
+        for info in matches {
             let lack = lack(info.match_id);
-            self.open(server_id, info.match_id, info.last_event_at, delivered_through, fence, lack);
+            // One that came and went while nobody knew who follows it is followed to its end.
+            if info.ended_at.is_none() || matches!(lack, Some(Lack::After(_))) {
+                self.open(server_id, info.match_id, info.last_event_at, delivered_through, fence, lack);
+            }
         }
+        self.tell_ends(matches.iter().map(|info| (info.match_id, info.ended_at)));
     }
 
     /// Hands a stamped request to its matches, and tells those of its server that have ended; or to the node that follows the
@@ -272,6 +276,11 @@ impl LiveDesk {
                 entry.port.tell(if is_own { MatchSignal::Missed { seq } } else { MatchSignal::Lacking });
             }
         }
+        self.tell_ends(ends);
+    }
+
+    /// Tells the actors of matches that have ended, or have not after all.
+    fn tell_ends(&mut self, ends: impl Iterator<Item = (Uuid, Option<Millis>)>) {
         for (match_id, ended_at) in ends {
             let Some(entry) = self.matches.get_mut(&match_id) else { continue };
             match (entry.ended_at, ended_at) {
@@ -389,6 +398,7 @@ impl LiveDesk {
             history: self.parts.ports.history.clone(),
             rebuilding: self.rebuilding.clone(),
             achievements: self.parts.ports.achievements.clone(),
+            summaries: self.parts.ports.summaries.clone(),
             feeds: self.parts.feeds.clone(),
             feed,
             clock: self.parts.clock.clone(),

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
 use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen, What};
+use super::summary::{Summaries, Summary};
 use super::{History, SAVE_EVERY, Snapshots};
 use crate::clock::Clock;
 use crate::kernel::{Kernel, Worker};
@@ -35,7 +36,9 @@ const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// So long an event that was read from the store may still be delivered.
 const MAY_COME_TWICE: Duration = Duration::from_secs(60);
-/// Of a closed match whose achievements can't be kept yet.
+/// What corrects a match that is over comes in several requests.
+const SUM_UP_AFTER: Duration = Duration::from_secs(2);
+/// Of a closed match of which something can't be kept yet.
 const SETTLE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The events of one request, stamped. Those of other matches among them are passed over.
@@ -109,6 +112,10 @@ pub enum MatchSignal {
     },
     /// What was unlocked in this match before.
     UnlockedBefore(Vec<Unlocked>),
+    /// How the match ended was kept, or could not be.
+    SummedUp {
+        is_kept: bool,
+    },
     /// Time to try again what is left to do of a match that is closed.
     Settle,
 }
@@ -159,6 +166,7 @@ pub struct MatchEstate {
     /// Who reads everything anew does so alone.
     pub rebuilding: Arc<Semaphore>,
     pub achievements: Arc<dyn Achievements>,
+    pub summaries: Arc<dyn Summaries>,
     pub feeds: LiveFeeds,
     pub feed: Arc<LiveFeed>,
     /// Of the owner that this node is.
@@ -200,6 +208,9 @@ pub struct MatchActor {
     recent: (HashSet<EventName>, Instant),
     rebuild_at: Option<Instant>,
     unlocking: Unlocking,
+    /// When how the match ended is to be told, and whether that is being done.
+    sum_up_at: Option<Instant>,
+    is_summing_up: bool,
     /// In this match, the oldest first.
     unlocked: Arc<Vec<Unlocked>>,
     port: Port<MatchActor>,
@@ -219,6 +230,8 @@ impl MatchActor {
             recent: (HashSet::new(), estate.clock.instant()),
             rebuild_at: None,
             unlocking: Unlocking::default(),
+            sum_up_at: None,
+            is_summing_up: false,
             unlocked: Arc::default(),
             port,
             estate,
@@ -258,6 +271,9 @@ impl MatchActor {
         };
         if let Some((_, stamp)) = of_match().next() {
             self.is_changed = true;
+            if self.estate.ended_at.is_some() {
+                self.sum_up_at = Some(self.estate.clock.instant() + SUM_UP_AFTER);
+            }
             match delivery.spool_id == self.estate.spool_id {
                 true => self.through_seq = self.through_seq.max(stamp.spool_seq),
                 false => self.has_foreign = true,
@@ -338,12 +354,29 @@ impl MatchActor {
         }
     }
 
+    /// Tells how the match ended, where that is due.
+    fn sum_up(&mut self) {
+        let is_due = self.sum_up_at.is_some_and(|at| at <= self.estate.clock.instant());
+        let (Some(ended_at), true) = (self.estate.ended_at, is_due && !self.is_summing_up) else { return };
+        if matches!(self.mode, Mode::CatchingUp { .. }) {
+            return;
+        }
+        (self.sum_up_at, self.is_summing_up) = (None, true);
+        let summary = Summary::of(&mut self.live, ended_at);
+        let (summaries, port) = (self.estate.summaries.clone(), self.port.clone());
+        actix::spawn(async move {
+            let is_kept = summaries.keep(summary).await;
+            port.tell(MatchSignal::SummedUp { is_kept });
+        });
+    }
+
     /// Ends, once nothing is left to be kept.
     fn settle(&mut self, context: &mut Context<Kernel<Self>>) {
-        if !self.unlocking.is_owing() {
+        if !self.unlocking.is_owing() && self.sum_up_at.is_none() && !self.is_summing_up {
             return context.stop();
         }
         self.look_for_achievements();
+        self.sum_up();
         let (clock, port) = (self.estate.clock.clone(), self.port.clone());
         actix::spawn(async move {
             clock.sleep(SETTLE_AGAIN_AFTER).await;
@@ -692,6 +725,7 @@ impl Worker for MatchActor {
                     self.begin_to_catch_up(Lack::Everything);
                 }
                 self.look_for_achievements();
+                self.sum_up();
                 self.tell_state();
                 let age = self.estate.clock.instant().saturating_duration_since(self.saved_at);
                 let is_behind = self.estate.saved_through.load(Ordering::Acquire) < self.through_seq;
@@ -711,6 +745,7 @@ impl Worker for MatchActor {
             MatchSignal::Ended { at } => {
                 self.estate.ended_at = Some(at);
                 self.unlocking.match_has_ended(&self.live, at);
+                self.sum_up_at = Some(self.estate.clock.instant());
                 self.is_changed = false;
                 let seen = Arc::new(self.seen());
                 self.estate.feed.publish(What::End(seen));
@@ -718,6 +753,7 @@ impl Worker for MatchActor {
             }
             MatchSignal::Reopened => {
                 self.estate.ended_at = None;
+                self.sum_up_at = None;
                 self.is_changed = true;
             }
             MatchSignal::Save(done) => {
@@ -730,6 +766,12 @@ impl Worker for MatchActor {
                 self.settle(context);
             }
             MatchSignal::Settle => self.settle(context),
+            MatchSignal::SummedUp { is_kept } => {
+                self.is_summing_up = false;
+                if !is_kept {
+                    self.sum_up_at.get_or_insert(self.estate.clock.instant() + SETTLE_AGAIN_AFTER);
+                }
+            }
             MatchSignal::CaughtUp(catch_up) => self.caught_up(*catch_up),
             MatchSignal::Standings { asked, standings } => {
                 let now = self.estate.clock.instant();

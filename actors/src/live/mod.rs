@@ -21,12 +21,14 @@ mod desk;
 mod feed;
 mod match_actor;
 mod nodes;
+mod summary;
 
 pub use achievements::{Achievements, Standing, Unlocked};
 pub use desk::{LiveDesk, LiveParts};
 pub use feed::{LiveFeed, LiveFeeds, Renditions, Seen, Since, Update, What};
 pub use match_actor::{Delivery, MatchActor};
 pub use nodes::{Forwarded, NodeNews, Nodes, OneNode, Owner};
+pub use summary::{Summaries, Summary, SummaryPlayer};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,5 +68,6 @@ pub struct LivePorts {
     pub snapshots: Arc<dyn Snapshots>,
     pub history: Arc<dyn History>,
     pub achievements: Arc<dyn Achievements>,
+    pub summaries: Arc<dyn Summaries>,
     pub nodes: Arc<dyn Nodes>,
 }

@@ -75,7 +75,22 @@ proptest! {
         let in_order = stamped(&events);
         let mut one = folded(&in_order);
         let mut other = folded(&shuffled(&in_order, &delays));
-        prop_assert_eq!(one.board(), other.board());
+        prop_assert_eq!(one.board_and_deeds(), other.board_and_deeds());
+    }
+
+    #[test]
+    fn what_is_read_from_where_it_is_stored_makes_the_same_state(
+        events in streams(),
+        delays in proptest::collection::vec(any::<u16>(), 1..50),
+        size in 1_usize..40,
+    ) {
+        let events = shuffled(&stamped(&events), &delays);
+        let mut unbroken = folded(&events);
+        let mut rebuilt = LiveMatch::new(events[0].1.match_id, SERVER);
+        for chunk in events.chunks(size) {
+            rebuilt.fold_stored(chunk.iter().map(|(event, stamp)| (event, stamp)));
+        }
+        prop_assert_eq!(unbroken.board_and_deeds(), rebuilt.board_and_deeds());
     }
 
     #[test]
@@ -94,7 +109,7 @@ proptest! {
             }
             told.push(live.fold(SPOOL, event, stamp));
         }
-        prop_assert_eq!(unbroken.board(), live.board());
+        prop_assert_eq!(unbroken.board_and_deeds(), live.board_and_deeds());
         let mut again = LiveMatch::new(events[0].1.match_id, SERVER);
         let told_again: Vec<_> = events.iter().map(|(event, stamp)| again.fold(SPOOL, event, stamp)).collect();
         prop_assert_eq!(told, told_again, "viewers are told the same");
@@ -114,7 +129,7 @@ proptest! {
             .chunks(size)
             .map(|chunk| bundled.fold_all(SPOOL, chunk.iter().map(|(event, stamp)| (event, stamp))).len())
             .sum();
-        prop_assert_eq!(one_by_one.board(), bundled.board());
+        prop_assert_eq!(one_by_one.board_and_deeds(), bundled.board_and_deeds());
         prop_assert_eq!(told, told_bundled);
     }
 
@@ -127,7 +142,7 @@ proptest! {
         for (event, stamp) in &events[from.min(to)..from.max(to)] {
             prop_assert_eq!(twice.fold(SPOOL, event, stamp), None);
         }
-        prop_assert_eq!(once.board(), twice.board());
+        prop_assert_eq!(once.board_and_deeds(), twice.board_and_deeds());
     }
 
     #[test]

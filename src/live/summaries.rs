@@ -1,0 +1,81 @@
+//! How matches ended, in PostgreSQL (`match_summaries`).
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mohaa_actors::live::{Summaries, Summary};
+use mohaa_domain::event::Millis;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// [`Summaries`] in a real PostgreSQL.
+pub struct MatchSummaries {
+    pool: PgPool,
+}
+
+impl MatchSummaries {
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    async fn write(&self, summary: Summary) -> sqlx::Result<()> {
+        let time = |at: Millis| DateTime::<Utc>::from_timestamp_millis(at.0).unwrap_or_default();
+        let players: Vec<Value> = summary
+            .players
+            .iter()
+            .map(|player| {
+                json!({
+                    "player_id": player.player_id,
+                    "team": player.team.as_str(),
+                    "guest": player.guest,
+                    "bot": player.bot,
+                    "kills": player.kills,
+                    "deaths": player.deaths,
+                    "playtime_seconds": player.playtime_seconds,
+                })
+            })
+            .collect();
+        sqlx::query(
+            "INSERT INTO match_summaries (match_id, server_id, source_match_id, map_name, gametype, started_at, ended_at,
+                                          allies_score, axis_score, winning_team, players)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT (match_id) DO UPDATE SET
+                 source_match_id = excluded.source_match_id, map_name = excluded.map_name, gametype = excluded.gametype,
+                 started_at = excluded.started_at, ended_at = excluded.ended_at, allies_score = excluded.allies_score,
+                 axis_score = excluded.axis_score, winning_team = excluded.winning_team, players = excluded.players,
+                 changed_at = now()",
+        )
+        .bind(summary.match_id)
+        .bind(summary.server_id)
+        .bind(storable(&summary.source_match_id))
+        .bind(storable(&summary.map_name))
+        .bind(summary.game_type.as_str())
+        .bind(time(summary.started_at))
+        .bind(time(summary.ended_at))
+        .bind(summary.allies_score)
+        .bind(summary.axis_score)
+        .bind(summary.winning_team.as_str())
+        .bind(Value::Array(players))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Texts of servers may hold what PostgreSQL takes nowhere.
+fn storable(text: &str) -> String {
+    text.replace('\0', "")
+}
+
+impl Summaries for MatchSummaries {
+    fn keep(&self, summary: Summary) -> BoxFuture<'_, bool> {
+        async move {
+            let match_id = summary.match_id;
+            let written = self.write(summary).await;
+            written
+                .inspect_err(|error| tracing::warn!(%error, %match_id, "how a match ended can't be kept yet"))
+                .is_ok()
+        }
+        .boxed()
+    }
+}

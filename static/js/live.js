@@ -1,32 +1,78 @@
-// Keeps a live page up to date: parts of it come as HTML, made by the service, over one stream. Without scripts the page
-// is loaded again now and then.
+// Keeps a live page up to date: parts of it come as HTML, made by the service, over one stream. Where streams don't come
+// through, the page is asked for now and then and its parts are taken from there; without scripts it is loaded again.
 const AFTER_THE_END_MS = 4000;
+const ASK_EVERY_MS = 10000;
+// A stream begins with what there is.
+const STREAM_BEGINS_WITHIN_MS = 10000;
+
+const parts = (root) => [...root.querySelectorAll("[data-live-part]")];
+
+function announce(root) {
+  const announcer = root.querySelector("[data-live-announcer]");
+  const said = root.querySelector("[data-said]")?.dataset.said;
+  if (announcer && said && announcer.textContent !== said) announcer.textContent = said;
+}
+
+function ask(root) {
+  const timer = setInterval(async () => {
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok) return;
+    if (answer.redirected) {
+      clearInterval(timer);
+      location.assign(answer.url);
+      return;
+    }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of parts(root)) {
+      const fresh = page.querySelector(`[data-live-part="${part.dataset.livePart}"]`);
+      if (fresh) part.replaceChildren(...fresh.childNodes);
+    }
+    announce(root);
+  }, ASK_EVERY_MS);
+}
 
 function follow(root) {
+  if (!("EventSource" in window)) return ask(root);
   const part = (name) => root.querySelector(`[data-live-part="${name}"]`);
-  const announcer = root.querySelector("[data-live-announcer]");
   const source = new EventSource(root.dataset.live);
+  let isOver = false;
+  const giveUp = () => {
+    if (isOver) return;
+    isOver = true;
+    source.close();
+    ask(root);
+  };
+  const late = setTimeout(giveUp, STREAM_BEGINS_WITHIN_MS);
+  // A browser tries again by itself after a lost connection, and not after a refusal.
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) giveUp();
+  });
 
-  const replace = (name) => (event) => {
-    part(name).innerHTML = event.data;
-    const said = part(name).querySelector("[data-said]")?.dataset.said;
-    if (announcer && said && announcer.textContent !== said) announcer.textContent = said;
+  const on = (name, act) =>
+    source.addEventListener(name, (event) => {
+      clearTimeout(late);
+      act(event.data);
+    });
+  const replace = (name) => (html) => {
+    part(name).innerHTML = html;
+    announce(root);
   };
 
   for (const name of ["list", "board"]) {
-    if (part(name)) source.addEventListener(name, replace(name));
+    if (part(name)) on(name, replace(name));
   }
   // Feeds: the whole of one, or the next line.
   for (const [line, whole] of [["kill", "kills"], ["chat", "chats"], ["achievement", "achievements"]]) {
     const lines = part(line);
     if (!lines) continue;
-    source.addEventListener(whole, replace(line));
-    source.addEventListener(line, (event) => {
-      lines.insertAdjacentHTML("afterbegin", event.data);
+    on(whole, replace(line));
+    on(line, (html) => {
+      lines.insertAdjacentHTML("afterbegin", html);
       while (lines.children.length > Number(lines.dataset.liveMost)) lines.lastElementChild.remove();
     });
   }
-  source.addEventListener("end", () => {
+  on("end", () => {
+    isOver = true;
     source.close();
     setTimeout(() => location.assign(root.dataset.liveAfter), AFTER_THE_END_MS);
   });

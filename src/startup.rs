@@ -45,6 +45,7 @@ use crate::http::assets::Assets;
 use crate::http::client_address::TrustedProxies;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::metrics::IngestMetrics;
+use crate::ingest::results::LatestResults;
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
 use crate::live::{Live, LiveNodes, MatchSummaries};
@@ -404,6 +405,7 @@ impl Application {
                 clock,
                 metrics: IngestMetrics::new(&registry)?,
                 last_seen,
+                results: LatestResults::default(),
                 limits: IngestLimits {
                     max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
                     max_events: config.ingest_max_events,

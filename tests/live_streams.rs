@@ -61,6 +61,14 @@ async fn a_viewer_sees_kills_as_they_fall_and_the_match_to_its_end() {
     );
     viewer.state_where(|state| state["players"][0]["kills"] == 3).await;
 
+    let objective = json!({"type": "objective_capture", "match_id": "evening", "timestamp": 19.0, "player_name": "A", "player_guid": "1001", "item": "the <b>radio"});
+    send(&service, json!([objective])).await;
+    assert_eq!(viewer.next_of("objective").await.data["text"], "the <b>radio");
+    let state = viewer.state_where(|state| state["objectives"][0]["text"] == "the <b>radio").await;
+    assert_eq!(state.data["objectives"][0]["who"]["player_id"], "1001");
+    let page = service.client.get("/live/evening").await;
+    assert!(page.text.contains("the &lt;b&gt;radio"), "{}", page.text);
+
     let chat = |text: &str, team_only: bool| json!({"type": "chat", "match_id": "evening", "timestamp": 20.0, "player_name": "A", "player_guid": "1001", "message": text, "team_only": team_only});
     send(&service, json!([chat("to my side: flank left", true), chat("gg <b>all</b>", false)])).await;
     let (secret, open) = (viewer.next_of("chat").await, viewer.next_of("chat").await);

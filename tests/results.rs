@@ -162,10 +162,97 @@ async fn a_result_needs_its_own_servers_token_and_a_match() {
     }
     let reply = service.client.call("POST", "/api/v1/ingest/match-result", &[], "{}").await;
     reply.assert_refused(401, "missing_token");
+    // Where a match is played, a wrong name ends nothing.
+    let typo = json!({"match_id": "evenign", "winning_team": "axis"});
+    sum_up(&service, &typo).await.assert_refused(404, "unknown_match");
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 90.0});
+    send(&service, json!([end])).await;
+    eventually("nothing is played", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        (live["matches"] == json!([])).then_some(())
+    })
+    .await;
     // A match of which nothing is known but its result.
     let result = json!({"match_id": "unheard", "winning_team": "axis", "allies_score": 1, "axis_score": 4});
     assert_eq!(sum_up(&service, &result).await.status, 202);
     let over = stored(&service, "unheard", |found| found["status"] == "ended").await;
     assert_eq!((&over["winning_team"], &over["axis_score"]), (&json!("axis"), &json!(4)));
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn of_results_that_come_close_together_the_last_one_holds_everywhere() {
+    let service = Service::start("result_burst").await;
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 60.0, "winning_team": "allies", "allies_score": 2, "axis_score": 1});
+    send(&service, json!([kill("evening"), end])).await;
+    let before = stored(&service, "evening", |found| found["status"] == "ended").await;
+    let result = |allies: i32, axis: i32| {
+        let winner = if allies > axis { "allies" } else { "axis" };
+        json!({"match_id": "evening", "winning_team": winner, "allies_score": allies, "axis_score": axis})
+    };
+    for (allies, axis) in [(1, 2), (3, 1), (1, 2), (1, 2), (7, 8)] {
+        assert_eq!(sum_up(&service, &result(allies, axis)).await.status, 202);
+    }
+    let after = stored(&service, "evening", |found| found["axis_score"] == 8).await;
+    assert_eq!((&after["allies_score"], &after["winning_team"]), (&json!(7), &json!("axis")));
+    assert_eq!(events_stored(&service).await, 2 + 4, "what came twice in a row is one");
+    let match_id = before["match_id"].as_str().unwrap();
+    eventually("the summary says the same", async || {
+        let scores: Option<(i32, i32)> =
+            sqlx::query_as("SELECT allies_score, axis_score FROM match_summaries WHERE match_id = $1")
+                .bind(match_id.parse::<uuid::Uuid>().unwrap())
+                .fetch_optional(&service.application.postgres)
+                .await
+                .unwrap();
+        (scores == Some((7, 8))).then_some(())
+    })
+    .await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_match_that_ends_just_before_a_stop_is_summed_up_by_the_next_start_and_corrected_later() {
+    let urls = mohaa_embedded::testing::TestStores::shared().await.database("result_restart").await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Default::default()).await;
+    let token = service.client.token.clone();
+    send(&service, json!([kill("evening")])).await;
+    stored(&service, "evening", |_| true).await;
+    // Nothing of it may be told before the stop.
+    sqlx::query("ALTER TABLE match_summaries RENAME TO not_there")
+        .execute(&service.application.postgres)
+        .await
+        .unwrap();
+    let end = json!({"type": "match_end", "match_id": "evening", "timestamp": 60.0, "winning_team": "allies", "allies_score": 2, "axis_score": 1});
+    send(&service, json!([end])).await;
+    stored(&service, "evening", |found| found["status"] == "ended").await;
+    sqlx::query("ALTER TABLE not_there RENAME TO match_summaries")
+        .execute(&service.application.postgres)
+        .await
+        .unwrap();
+    service.application.stop(std::time::Duration::from_secs(30)).await;
+
+    let service = Service::start_on(&urls, &settings, Default::default()).await;
+    let scores = async || -> Option<(i32, i32)> {
+        sqlx::query_as("SELECT allies_score, axis_score FROM match_summaries")
+            .fetch_optional(&service.application.postgres)
+            .await
+            .unwrap()
+    };
+    eventually("it is summed up", async || (scores().await == Some((2, 1))).then_some(())).await;
+    let won =
+        "SELECT count(*) FROM player_achievements WHERE player_id = '1001' AND achievement LIKE 'matches%'";
+    eventually("what is earned at the end is earned", async || {
+        let count: i64 = sqlx::query_scalar(won).fetch_one(&service.application.postgres).await.unwrap();
+        (count > 0).then_some(())
+    })
+    .await;
+    let headers = [("X-Server-Token", token.as_str())];
+    let body = json!({"match_id": "evening", "winning_team": "axis", "allies_score": 0, "axis_score": 4})
+        .to_string();
+    let reply = service.client.post("/api/v1/ingest/match-result", &headers, body).await.unwrap();
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    eventually("the summary is corrected", async || (scores().await == Some((0, 4))).then_some(())).await;
     service.stop().await;
 }

@@ -16,6 +16,7 @@ use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::Pipeline;
 
 use self::metrics::IngestMetrics;
+use self::results::LatestResults;
 use crate::access::{Route, post};
 use crate::redis::TrackerStates;
 use crate::servers::LastSeen;
@@ -29,6 +30,7 @@ pub struct Ingest {
     /// Notes who was heard of.
     pub last_seen: LastSeen,
     pub limits: IngestLimits,
+    pub results: LatestResults,
 }
 
 #[derive(Clone, Copy, Debug)]

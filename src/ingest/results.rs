@@ -5,11 +5,14 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::batcher::IngestOutcome;
-use mohaa_actors::idempotency::IngestAnswer;
-use mohaa_domain::event::{Event, Millis, RESULT, Text};
+use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
+use mohaa_domain::event::{Event, Millis, RESULT};
 use mohaa_domain::wire;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sqlx::PgPool;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,7 +21,11 @@ use super::submit::{Submission, hash, idempotency_key, refusal};
 use crate::access::GameServer;
 use crate::http::{ApiError, json_or_form};
 use crate::limits::Limits;
+use crate::live;
 use crate::stats::{KnownMatch, Stats};
+
+/// Matches whose last result is remembered.
+const MOST_LATEST: usize = 1_000;
 
 /// A match as its server sums it up. Other fields are kept with the event.
 #[derive(ToSchema)]
@@ -81,7 +88,7 @@ impl MatchResultAnswer {
         (status = 202, description = "accepted", body = MatchResultAnswer),
         (status = 401, description = "token missing, unknown or revoked", body = crate::http::ErrorBody),
         (status = 403, description = "the result of another server's match", body = crate::http::ErrorBody),
-        (status = 404, description = "our id of no match of this server", body = crate::http::ErrorBody),
+        (status = 404, description = "no match of this server has this id", body = crate::http::ErrorBody),
         (status = 413, description = "too large", body = crate::http::ErrorBody),
         (status = 422, description = "a field can't be used", body = crate::http::ErrorBody),
         (status = 429, description = "mailbox or spool full; see Retry-After", body = crate::http::ErrorBody),
@@ -95,6 +102,7 @@ pub async fn ingest_result(
     ingest: Data<Ingest>,
     stats: Data<Stats>,
     limits: Data<Limits>,
+    pool: Data<PgPool>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let known_server = caller.of_headers(request.headers()).await?;
@@ -113,32 +121,76 @@ pub async fn ingest_result(
     let mut event = event_of(fields)?;
     let match_id = event.source_match_id.clone();
     let known = find(&ingest, &stats, server.server_id, &match_id).await?;
-    let mut state = String::new();
+    let body_hash = hash(&body);
     if let Some(known) = &known {
-        if known.stored.as_ref().is_some_and(|stored| stored.has_result(&event)) {
-            return Ok(MatchResultAnswer::of(known.match_id.to_string()));
+        let ended_at = known.stored.as_ref().and_then(|stored| stored.ended_at_ms).map(Millis);
+        let is_known = known.stored.as_ref().is_some_and(|stored| stored.has_result(&event));
+        match ingest.results.next(known.match_id, body_hash, is_known, ended_at, ingest.clock.now()) {
+            None => return Ok(MatchResultAnswer::of(known.match_id.to_string())),
+            Some(at) => event.sent_at = Some(at),
         }
         event.result_of = Some(Box::new(known.match_id));
         event.source_type = RESULT.into();
-        // The latest word holds, and a match that is over does not end later by it.
-        event.sent_at = known.stored.as_ref().and_then(|stored| stored.ended_at_ms).map(|at| Millis(at + 1));
-        state = format!("{} {:?}", known.match_id, known.stored);
     }
-    // Sent again before it is stored, it is the same; a correction of a correction is another.
-    let body_hash = hash(&body);
-    let own_key = || Text::from(format!("result-{}", hex(&hash(&[&body[..], state.as_bytes()].concat()).0)));
-    let key = idempotency_key(request.headers())?.unwrap_or_else(own_key);
+    let correction = event.clone();
     let submission = Submission {
-        idempotency: Some((key, body_hash)),
+        idempotency: idempotency_key(request.headers())?.map(|key| (key, body_hash)),
         answer: IngestAnswer { processed: 1, ..IngestAnswer::default() },
         bytes: body.len() as u64,
     };
     match ingest.submit(server, vec![event], submission).await? {
         IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {
+            if let Some(known) =
+                known.as_ref().filter(|known| ingest.pipeline.live.of(known.match_id).is_none())
+            {
+                // Nobody follows it any more who would sum it up anew.
+                live::correct_summary(&pool, known.match_id, &correction).await;
+            }
             let match_id = known.map_or_else(|| match_id.to_string(), |known| known.match_id.to_string());
             Ok(MatchResultAnswer::of(match_id))
         }
-        IngestOutcome::Rejected(reason) => Err(refusal(reason)),
+        IngestOutcome::Rejected(reason) => {
+            if let Some(known) = &known {
+                ingest.results.forget(known.match_id);
+            }
+            Err(refusal(reason))
+        }
+    }
+}
+
+/// The results that this node took last: their order, and what came twice, until all of them are to be seen.
+#[derive(Default)]
+pub struct LatestResults {
+    by_match: Mutex<HashMap<Uuid, (BodyHash, Millis)>>,
+}
+
+impl LatestResults {
+    /// When the next result of a match is to stand: behind all before it, and for a match that is over hardly later than its
+    /// end. None for one that changes nothing: it came last, or nothing came and it is known.
+    fn next(
+        &self,
+        match_id: Uuid,
+        body: BodyHash,
+        is_known: bool,
+        ended_at: Option<Millis>,
+        now: Millis,
+    ) -> Option<Millis> {
+        let mut by_match = self.by_match.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_match.len() >= MOST_LATEST {
+            by_match.clear();
+        }
+        let last = by_match.get(&match_id);
+        if last.map_or(is_known, |(known, _)| *known == body) {
+            return None;
+        }
+        let behind = |at: Millis| Millis(at.0 + 1);
+        let at = ended_at.map_or(now, behind).max(last.map_or(Millis(0), |(_, at)| behind(*at)));
+        by_match.insert(match_id, (body, at));
+        Some(at)
+    }
+
+    fn forget(&self, match_id: Uuid) {
+        self.by_match.lock().unwrap_or_else(PoisonError::into_inner).remove(&match_id);
     }
 }
 
@@ -181,9 +233,9 @@ async fn find(
     id: &str,
 ) -> Result<Option<FoundMatch>, ApiError> {
     let our_id = Uuid::parse_str(id).ok();
-    let here = ingest.pipeline.live.all().into_iter().map(|feed| feed.seen()).filter(|seen| {
-        seen.server_id == server_id && (Some(seen.match_id) == our_id || seen.source_match_id == id)
-    });
+    let followed = ingest.pipeline.live.all().into_iter().map(|feed| feed.seen());
+    let of_server: Vec<_> = followed.filter(|seen| seen.server_id == server_id).collect();
+    let here = of_server.iter().filter(|seen| Some(seen.match_id) == our_id || seen.source_match_id == id);
     // Of several loads of one name, the last.
     if let Some(seen) = here.max_by_key(|seen| seen.board.started_at) {
         let board = &seen.board;
@@ -198,24 +250,19 @@ async fn find(
         });
         return Ok(Some(FoundMatch { match_id: seen.match_id, stored }));
     }
-    let stored = match our_id {
-        Some(match_id) => stats.known_match(match_id).await,
-        None => stats.known_match_of(server_id, id).await,
-    };
-    match (stored, our_id) {
-        (Ok(Some(known)), _) if known.server_id != server_id => {
+    let mut stored = stats.known_match_of(server_id, id).await?;
+    if let (None, Some(match_id)) = (&stored, our_id) {
+        stored = stats.known_match(match_id).await?;
+    }
+    match stored {
+        Some(known) if known.server_id != server_id => {
             Err(ApiError::forbidden("not_your_match", "this match was played on another server"))
         }
-        (Ok(Some(known)), _) => Ok(Some(FoundMatch { match_id: known.match_id, stored: Some(known) })),
-        (Ok(None), Some(_)) => {
+        Some(known) => Ok(Some(FoundMatch { match_id: known.match_id, stored: Some(known) })),
+        // As an event of its own it would end the match that is played.
+        None if our_id.is_some() || of_server.iter().any(|seen| seen.ended_at.is_none()) => {
             Err(ApiError::not_found("unknown_match", "no match of this server has this id"))
         }
-        (Err(error), Some(_)) => Err(error),
-        // Servers do not send it again: by its name, the tracker finds a match that is not long over.
-        (Ok(None) | Err(_), None) => Ok(None),
+        None => Ok(None),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,6 +20,7 @@ use crate::players::CanonicalIds;
 use crate::stats::ANONYMOUS_PREFIX;
 
 const TOP_WEAPONS: usize = 10;
+const SHOWN_OBJECTIVES: usize = 5;
 /// Kills that a snapshot brings along.
 const SNAPSHOT_KILLS: usize = 20;
 const ANONYMOUS_NAME: &str = "Anonymous";
@@ -79,6 +80,8 @@ pub struct LiveState {
     pub top_weapons: Vec<LiveWeapon>,
     /// Kills of allies less kills of axis, a number for each 15 seconds.
     pub momentum: Vec<i32>,
+    /// What was captured or destroyed last, the oldest first.
+    pub objectives: Vec<LiveObjective>,
     /// In a snapshot: the last ones, the oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -134,6 +137,10 @@ pub struct LivePlayer {
     pub best_killstreak: u32,
     /// Most kills within four seconds of each other.
     pub best_multi_kill: u32,
+    /// Of which `accuracy` is made.
+    #[serde(skip)]
+    #[schema(ignore)]
+    shots: PlayerLine,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -278,6 +285,10 @@ impl Live {
             players: self.players(board),
             top_weapons: top_weapons(board),
             momentum: board.momentum.clone(),
+            objectives: {
+                let from = board.objectives.len().saturating_sub(SHOWN_OBJECTIVES);
+                board.objectives.iter().skip(from).map(|line| self.objective(line)).collect()
+            },
             kills: with_kills.then(|| {
                 let from = board.kills.len().saturating_sub(SNAPSHOT_KILLS);
                 board.kills.iter().skip(from).map(|kill| self.kill(kill)).collect()
@@ -435,7 +446,8 @@ fn live_player(players: &CanonicalIds, player_id: &str, line: &PlayerLine) -> Li
         deaths: line.deaths,
         headshots: line.headshots,
         damage: line.damage as f64 / 1000.0,
-        accuracy: line.accuracy().map(|percent| (percent * 10.0).round() / 10.0),
+        accuracy: percent(line),
+        shots: line.clone(),
         suicides: line.suicides,
         team_kills: line.team_kills,
         streak: line.streak,
@@ -444,7 +456,16 @@ fn live_player(players: &CanonicalIds, player_id: &str, line: &PlayerLine) -> Li
     }
 }
 
+fn percent(line: &PlayerLine) -> Option<f64> {
+    line.accuracy().map(|percent| (percent * 10.0).round() / 10.0)
+}
+
 fn join(known: &mut LivePlayer, more: LivePlayer) {
+    known.shots.shots_fired += more.shots.shots_fired;
+    known.shots.shots_hit += more.shots.shots_hit;
+    known.shots.summary_shots_fired += more.shots.summary_shots_fired;
+    known.shots.summary_shots_hit += more.shots.summary_shots_hit;
+    known.accuracy = percent(&known.shots);
     known.kills += more.kills;
     known.deaths += more.deaths;
     known.headshots += more.headshots;

@@ -1,10 +1,12 @@
 //! `/api/v1/live` and `/api/v1/live/{matchId}`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::live::LiveFeed;
+use mohaa_domain::event::Millis;
 use serde_json::json;
 use utoipa::OpenApi;
 use uuid::Uuid;
@@ -113,8 +115,23 @@ impl Live {
         if let Some(feed) = match_id.and_then(|match_id| self.feeds.of(match_id)) {
             return Ok(feed);
         }
-        let own = self.feeds.all().into_iter().filter(|feed| feed.seen().source_match_id == id);
-        let mut named: Vec<Found> = own.map(Found::Here).collect();
+        // Of a server's matches of one name, the one that is played, or else the last.
+        let mut own: HashMap<Uuid, (bool, Option<Millis>, Arc<LiveFeed>)> = HashMap::new();
+        for feed in self.feeds.all() {
+            let seen = feed.seen();
+            if seen.source_match_id == id {
+                let newer = (seen.ended_at.is_none(), seen.board.started_at, feed.clone());
+                let known = own.entry(feed.server_id).or_insert_with(|| newer.clone());
+                if (newer.0, newer.1) > (known.0, known.1) {
+                    *known = newer;
+                }
+            }
+        }
+        // A match that is over gives way to others of the name that are played.
+        if own.values().any(|(is_played, ..)| *is_played) {
+            own.retain(|_, (is_played, ..)| *is_played);
+        }
+        let mut named: Vec<Found> = own.into_values().map(|(.., feed)| Found::Here(feed)).collect();
         for followed in self.nodes.followed_elsewhere() {
             if Some(followed.match_id) == match_id || followed.source_match_id.as_deref() == Some(id) {
                 named.push(Found::Elsewhere(followed));

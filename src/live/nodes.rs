@@ -33,6 +33,7 @@ const RENEW_EVERY: Duration = Duration::from_millis(500);
 const WANTED_FOR: Duration = Duration::from_secs(15 * 60);
 /// A node that says nothing for so long has no matches any more.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 /// How often viewers' nodes say that somebody watches, and when the other one stops telling.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const TELL_FOR: Duration = Duration::from_secs(5);
@@ -40,6 +41,9 @@ const TELL_FOR: Duration = Duration::from_secs(5);
 const KEEP_MIRROR_FOR: Duration = Duration::from_secs(10);
 const MOST_MIRRORS: usize = 2_000;
 const MOST_OUTGOING: usize = 1_000;
+/// A batch is sealed within a second or so, and stored within another; a store that was away takes longer.
+const STORED_AFTER: Duration = Duration::from_secs(3);
+const STORED_AT_LAST_AFTER: Duration = Duration::from_secs(15);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const LEASES_AT_ONCE: usize = 500;
 
@@ -114,8 +118,21 @@ struct Server {
     follower: Follower,
     /// When events of it came here last that another node follows.
     wanted_at: Instant,
-    /// Something could not be handed on.
-    is_lacking: bool,
+    /// Its owner may lack events that are stored here, or are about to be.
+    lacking: Option<Lacking>,
+}
+
+/// An owner that lacks events reads everything anew, once they are stored, and again in case that took longer.
+#[derive(Clone, Copy)]
+struct Lacking {
+    tell_at: Instant,
+    times_left: u8,
+}
+
+impl Lacking {
+    fn from_now() -> Self {
+        Self { tell_at: Instant::now() + STORED_AFTER, times_left: 2 }
+    }
 }
 
 struct OtherNode {
@@ -199,7 +216,7 @@ impl Nodes for LiveNodes {
         let mut servers = lock(&self.inner.servers);
         let server = servers.entry(server_id).or_insert_with(|| {
             self.inner.is_asked.notify_one();
-            Server { follower: Follower::Asking, wanted_at: Instant::now(), is_lacking: false }
+            Server { follower: Follower::Asking, wanted_at: Instant::now(), lacking: None }
         });
         match server.follower {
             Follower::Asking => Owner::Undecided,
@@ -215,7 +232,9 @@ impl Nodes for LiveNodes {
         let is_taken = self.inner.outgoing.try_send((server_id, said)).is_ok();
         if let Some(server) = lock(&self.inner.servers).get_mut(&server_id) {
             server.wanted_at = Instant::now();
-            server.is_lacking |= !is_taken;
+            if !is_taken {
+                server.lacking = Some(Lacking::from_now());
+            }
         }
     }
 
@@ -285,6 +304,10 @@ impl LiveNodes {
             }
             Lease::Of { node } => {
                 server.follower = Follower::Node(node);
+                if !matches!(before, Follower::Node(known) if known == node) {
+                    // Whatever came here while this node followed it, or before it was known who does.
+                    server.lacking = Some(Lacking::from_now());
+                }
                 Owner::Other
             }
         };
@@ -317,19 +340,37 @@ impl LiveNodes {
     }
 
     async fn tell_lacking(&self) {
+        let now = Instant::now();
+        let is_due = |server: &Server| server.lacking.is_some_and(|lacking| lacking.tell_at <= now);
         let lacking: Vec<(Uuid, Follower)> = lock(&self.inner.servers)
             .iter()
-            .filter(|(_, server)| server.is_lacking)
+            .filter(|(_, server)| is_due(server))
             .map(|(server_id, server)| (*server_id, server.follower))
             .collect();
         for (server_id, follower) in lacking {
             let is_heard = match follower {
                 Follower::Node(node) => self.say_to(node, &Said::Lacking { server_id }).await,
-                // Whoever takes a server over reads everything.
-                _ => true,
+                Follower::Us { .. } => {
+                    self.tell(NodeNews::Lacking { server_id });
+                    true
+                }
+                Follower::Asking | Follower::UsAlone => false,
             };
             if is_heard && let Some(server) = lock(&self.inner.servers).get_mut(&server_id) {
-                server.is_lacking = false;
+                server.lacking = server.lacking.filter(|lacking| lacking.times_left > 1).map(|lacking| {
+                    Lacking { tell_at: now + STORED_AT_LAST_AFTER, times_left: lacking.times_left - 1 }
+                });
+            }
+        }
+    }
+
+    /// What others said while they were not heard is lost.
+    fn may_have_missed_something(&self) {
+        // Also of those that are silent just now, for the same reason.
+        let has_others = !lock(&self.inner.others).is_empty();
+        for server in lock(&self.inner.servers).values_mut() {
+            if has_others && matches!(server.follower, Follower::Us { .. }) {
+                server.lacking = Some(Lacking::from_now());
             }
         }
     }
@@ -342,7 +383,7 @@ impl LiveNodes {
                 _ => false,
             };
             if !is_heard && let Some(server) = lock(&self.inner.servers).get_mut(&server_id) {
-                server.is_lacking = true;
+                server.lacking = Some(Lacking::from_now());
             }
         }
     }
@@ -359,6 +400,7 @@ impl LiveNodes {
                     for mirror in lock(&self.inner.mirrors).values_mut() {
                         mirror.is_told = false;
                     }
+                    self.may_have_missed_something();
                     while let Some(message) = heard.next().await {
                         match serde_json::from_slice(&message) {
                             Ok(said) => self.hear(said, &feeds),
@@ -471,8 +513,9 @@ impl LiveNodes {
     /// What other nodes follow.
     pub(super) fn followed_elsewhere(&self) -> Vec<ListedLiveMatch> {
         let mut others = lock(&self.inner.others);
-        others.retain(|_, other| other.heard_at.elapsed() < SILENT_AFTER);
-        others.values().flat_map(|other| other.matches.iter().cloned()).collect()
+        others.retain(|_, other| other.heard_at.elapsed() < FORGOTTEN_AFTER);
+        let speaking = others.values().filter(|other| other.heard_at.elapsed() < SILENT_AFTER);
+        speaking.flat_map(|other| other.matches.iter().cloned()).collect()
     }
 
     /// Tells the other nodes what this one follows.

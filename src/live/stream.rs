@@ -18,6 +18,9 @@ use super::answers::LiveList;
 /// Whoever hears nothing for longer is cut off: proxies wait for a minute.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 const HEARTBEAT: &str = ": still here\n\n";
+/// So much is written for a viewer at once, and one message more; the rest is read from the feed when that was taken. Who
+/// takes nothing costs no more than that.
+const MOST_AT_ONCE_BYTES: usize = 64 * 1024;
 /// How long a browser waits before it comes back.
 const RETRY: &str = "retry: 2000\n\n";
 
@@ -151,6 +154,9 @@ impl MatchViewer {
             }
             Since::Updates { epoch, updates } => {
                 for update in updates {
+                    if out.len() >= MOST_AT_ONCE_BYTES {
+                        return;
+                    }
                     self.position = Some((epoch, update.number));
                     for message in self.form.update(&self.live, &update) {
                         write(out, (epoch, update.number), &message);

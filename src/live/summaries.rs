@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mohaa_actors::live::{Summaries, Summary};
-use mohaa_domain::event::Millis;
+use mohaa_domain::event::{Event, Millis};
+use mohaa_domain::vocabulary::Team;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// [`Summaries`] in a real PostgreSQL.
 pub struct MatchSummaries {
@@ -59,6 +61,24 @@ impl MatchSummaries {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+}
+
+/// Puts the result of a match that nobody follows any more into its summary.
+pub async fn correct_summary(pool: &PgPool, match_id: Uuid, result: &Event) {
+    let corrected = sqlx::query(
+        "UPDATE match_summaries SET allies_score = coalesce($2, allies_score), axis_score = coalesce($3, axis_score),
+                winning_team = coalesce($4, winning_team), changed_at = now()
+         WHERE match_id = $1",
+    )
+    .bind(match_id)
+    .bind(result.allies_score)
+    .bind(result.axis_score)
+    .bind((result.winning_team != Team::Unknown).then(|| result.winning_team.as_str()))
+    .execute(pool)
+    .await;
+    if let Err(error) = corrected {
+        tracing::warn!(%error, %match_id, "a correction is not in the summary of its match");
     }
 }
 

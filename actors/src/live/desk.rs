@@ -51,6 +51,8 @@ struct Entry {
     port: Port<MatchActor>,
     last_received_at: Millis,
     ended_at: Option<Millis>,
+    /// By whose tracker, that of the node with this spool; none where silence ended it.
+    ended_by: Option<Uuid>,
     saved_through: Arc<AtomicU64>,
     /// The number that was there last, and since when.
     seen_saved: (u64, Instant),
@@ -98,7 +100,8 @@ impl LiveDesk {
         }
     }
 
-    /// Matches that a tracker knew before its first event here. Those that are being played are followed at once.
+    /// Matches that a tracker knew before its first event here. They are followed at once, those that are over until it is told how
+    /// they ended.
     pub fn meet(
         &mut self,
         server_id: Uuid,
@@ -109,7 +112,7 @@ impl LiveDesk {
         self.begun_before.extend(matches.iter().map(|info| info.match_id));
         match self.owner_of(server_id) {
             Owner::Us { fence } => {
-                self.open_those_that_are_played(server_id, &matches, delivered_through, fence, |_| {
+                self.open_those_that_are_known(server_id, &matches, delivered_through, fence, |_| {
                     Some(Lack::SinceSnapshot)
                 });
             }
@@ -125,7 +128,7 @@ impl LiveDesk {
         *self.owners.entry(server_id).or_insert_with(|| self.parts.ports.nodes.owner_of(server_id))
     }
 
-    fn open_those_that_are_played(
+    fn open_those_that_are_known(
         &mut self,
         server_id: Uuid,
         matches: &[MatchInfo],
@@ -134,13 +137,12 @@ impl LiveDesk {
         lack: impl Fn(Uuid) -> Option<Lack>,
     ) {
         for info in matches {
+            // Those that are over too: how they ended may not be told yet.
             let lack = lack(info.match_id);
-            // One that came and went while nobody knew who follows it is followed to its end.
-            if info.ended_at.is_none() || matches!(lack, Some(Lack::After(_))) {
-                self.open(server_id, info.match_id, info.last_event_at, delivered_through, fence, lack);
-            }
+            self.open(server_id, info.match_id, info.last_event_at, delivered_through, fence, lack);
         }
-        self.tell_ends(matches.iter().map(|info| (info.match_id, info.ended_at)));
+        let ends = matches.iter().map(|info| (info.match_id, info.ended_at));
+        self.tell_ends(self.parts.spool_id, ends);
     }
 
     /// Hands a stamped request to its matches, and tells those of its server that have ended; or to the node that follows the
@@ -221,7 +223,7 @@ impl LiveDesk {
                     Some(_) => Some(Lack::SinceSnapshot),
                     None => Some(Lack::Everything),
                 };
-                self.open_those_that_are_played(server_id, &matches, newest_seq, fence, lack);
+                self.open_those_that_are_known(server_id, &matches, newest_seq, fence, lack);
             }
             Owner::Other => {
                 let (feeds, nodes) = (&self.parts.feeds, &self.parts.ports.nodes);
@@ -276,20 +278,21 @@ impl LiveDesk {
                 entry.port.tell(if is_own { MatchSignal::Missed { seq } } else { MatchSignal::Lacking });
             }
         }
-        self.tell_ends(ends);
+        self.tell_ends(delivery.spool_id, ends);
     }
 
-    /// Tells the actors of matches that have ended, or have not after all.
-    fn tell_ends(&mut self, ends: impl Iterator<Item = (Uuid, Option<Millis>)>) {
+    /// Tells the actors of matches that have ended, or have not after all. `by` is whose tracker says so: another one, which
+    /// has not seen the end, does not take it back.
+    fn tell_ends(&mut self, by: Uuid, ends: impl Iterator<Item = (Uuid, Option<Millis>)>) {
         for (match_id, ended_at) in ends {
             let Some(entry) = self.matches.get_mut(&match_id) else { continue };
             match (entry.ended_at, ended_at) {
                 (None, Some(at)) => {
-                    entry.ended_at = Some(at);
+                    (entry.ended_at, entry.ended_by) = (Some(at), Some(by));
                     entry.port.tell(MatchSignal::Ended { at });
                 }
-                (Some(_), None) => {
-                    entry.ended_at = None;
+                (Some(_), None) if entry.ended_by.is_none_or(|known| known == by) => {
+                    (entry.ended_at, entry.ended_by) = (None, None);
                     entry.port.tell(MatchSignal::Reopened);
                 }
                 _ => {}
@@ -423,7 +426,15 @@ impl LiveDesk {
         let seen_saved = (saved_through.load(Ordering::Acquire), self.parts.clock.instant());
         self.matches.insert(
             match_id,
-            Entry { server_id, port, last_received_at, ended_at: None, saved_through, seen_saved },
+            Entry {
+                server_id,
+                port,
+                last_received_at,
+                ended_at: None,
+                ended_by: None,
+                saved_through,
+                seen_saved,
+            },
         );
     }
 }

@@ -13,8 +13,9 @@ use mohaa_spool::SpoolReader;
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
+use super::catch_up::Lack;
 use super::feed::{LiveFeeds, Renditions, Seen};
-use super::match_actor::{Delivery, Lack, MatchActor, MatchEstate, MatchSignal};
+use super::match_actor::{Delivery, MatchActor, MatchEstate, MatchSignal};
 use super::nodes::{Forwarded, Owner};
 use super::{LivePorts, TELL_EVERY};
 use crate::clock::Clock;

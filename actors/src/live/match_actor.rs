@@ -13,13 +13,13 @@ use actix::fut::wrap_future;
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context};
 use mohaa_domain::event::{Event, Millis, Stamp, Text};
 use mohaa_domain::live::{Happening, LiveMatch};
-use mohaa_spool::{ReadError, SpoolReader};
-use serde::{Deserialize, Serialize};
+use mohaa_spool::SpoolReader;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
+use super::catch_up::{CatchUp, EventName, Lack, MAY_COME_TWICE, Reading, SNAPSHOT_VERSION, Snapshot};
 use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen, What};
 use super::summary::{Summaries, Summary};
 use super::{History, SAVE_EVERY, Snapshots};
@@ -30,12 +30,8 @@ use crate::record::RecordView;
 
 /// Deliveries that wait while the actor catches up; beyond, it catches up once more.
 const MOST_WAITING: usize = 2_000;
-/// The spool may not have written yet what it was given.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// What is stored could not be read.
 const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// So long an event that was read from the store may still be delivered.
-const MAY_COME_TWICE: Duration = Duration::from_secs(60);
 /// What corrects a match that is over comes in several requests.
 const SUM_UP_AFTER: Duration = Duration::from_secs(2);
 /// Of a closed match of which something can't be kept yet.
@@ -50,28 +46,11 @@ pub struct Delivery {
     pub stamps: Arc<Vec<Stamp>>,
 }
 
-/// What an actor has to read before it can follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
-    /// What lies behind this number in the spool.
-    After(u64),
-    /// What lies behind the last snapshot; everything where there is none.
-    SinceSnapshot,
-    /// Events that other nodes have: everything, from where all nodes store.
-    Everything,
-}
-
-/// What tells an event from all others, whatever spool it is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct EventName {
-    received_at: Millis,
-    spool_seq: u64,
-    spool_index: u32,
-}
-
-impl EventName {
-    fn of(stamp: &Stamp) -> Self {
-        Self { received_at: stamp.received_at, spool_seq: stamp.spool_seq, spool_index: stamp.spool_index }
+impl Delivery {
+    /// The events of a record; none where they can't be read.
+    pub(super) fn of(spool_id: Uuid, record: &RecordView<'_>) -> Option<Self> {
+        let (events, stamps) = record.events().ok()?.into_iter().unzip();
+        Some(Self { spool_id, events: Arc::new(events), stamps: Arc::new(stamps) })
     }
 }
 
@@ -119,41 +98,6 @@ pub enum MatchSignal {
     /// Time to try again what is left to do of a match that is closed.
     Settle,
 }
-
-/// What was read of what an actor lacks.
-pub struct CatchUp {
-    /// The state to go on from; none to go on from what is there.
-    base: Option<Base>,
-    records: Vec<Delivery>,
-    /// Everything up to here is in it.
-    through_seq: u64,
-    /// Something is lost that lay before.
-    has_gap: bool,
-}
-
-struct Base {
-    live: LiveMatch,
-    has_gap: bool,
-    has_foreign: bool,
-    /// Events in it that may still be delivered.
-    recent: HashSet<EventName>,
-}
-
-/// A snapshot as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Snapshot {
-    version: u32,
-    /// Whose numbers the next field means.
-    spool_id: Uuid,
-    /// Every record up to this one is folded in.
-    through_seq: u64,
-    has_gap: bool,
-    /// Events of other nodes' spools are in it.
-    has_foreign: bool,
-    live: LiveMatch,
-}
-
-const SNAPSHOT_VERSION: u32 = 3;
 
 /// What a successor begins with.
 pub struct MatchEstate {
@@ -497,191 +441,6 @@ impl MatchActor {
                 }
             });
         }));
-    }
-}
-
-/// What has to be read for an actor that lacks something.
-struct Reading {
-    match_id: Uuid,
-    server_id: Uuid,
-    spool_id: Uuid,
-    spool: SpoolReader,
-    snapshots: Arc<dyn Snapshots>,
-    history: Arc<dyn History>,
-    rebuilding: Arc<Semaphore>,
-    clock: Clock,
-    /// The last snapshot of this process.
-    kept: Option<Vec<u8>>,
-    lack: Lack,
-    through_seq: u64,
-}
-
-impl Reading {
-    async fn catch_up(self) -> CatchUp {
-        let through_seq = self.through_seq;
-        let whole = |base, records| CatchUp { base, records, through_seq, has_gap: false };
-        let snapshot = match self.lack {
-            Lack::After(known) => match self.records(known + 1).await {
-                Some(records) => return whole(None, records),
-                None => None,
-            },
-            Lack::SinceSnapshot => self.snapshot().await,
-            Lack::Everything => None,
-        };
-        // Another node's numbers say nothing about this spool, and what other nodes had since is not in it.
-        let own = snapshot.as_ref().filter(|snapshot| {
-            snapshot.spool_id == self.spool_id && !snapshot.has_foreign && !snapshot.has_gap
-        });
-        if let Some(known) = own.map(|snapshot| snapshot.through_seq)
-            && let Some(records) = self.records(known + 1).await
-        {
-            return whole(snapshot.map(Base::from), records);
-        }
-        match self.rebuild().await {
-            Some(base) => whole(Some(base), Vec::new()),
-            // What is known has to do for now; what lies behind it is folded on top.
-            None => {
-                CatchUp { base: snapshot.map(Base::from), records: Vec::new(), through_seq, has_gap: true }
-            }
-        }
-    }
-
-    async fn snapshot(&self) -> Option<Snapshot> {
-        let state = match self.kept.clone() {
-            Some(kept) => kept,
-            None => self.snapshots.load(self.server_id, self.match_id).await?,
-        };
-        let snapshot: Snapshot = serde_json::from_slice(&state)
-            .inspect_err(
-                |error| tracing::warn!(%error, match_id = %self.match_id, "a snapshot can't be read"),
-            )
-            .ok()?;
-        (snapshot.version == SNAPSHOT_VERSION && snapshot.live.match_id == self.match_id).then_some(snapshot)
-    }
-
-    /// The server's records from this number on; none when they are not all there.
-    async fn records(&self, from: u64) -> Option<Vec<Delivery>> {
-        if from > self.through_seq {
-            return Some(Vec::new());
-        }
-        if from < self.spool.oldest_seq() {
-            return None;
-        }
-        let records = self.read_spool(Vec::new(), from, |records, delivery| records.push(delivery)).await;
-        records.inspect_err(|error| self.cannot_read(error)).ok()
-    }
-
-    /// Folds the whole match from what is stored, and what is only in the spool.
-    async fn rebuild(&self) -> Option<Base> {
-        let _turn = self.rebuilding.acquire().await.ok()?;
-        let mut rebuilt = Rebuilt::new(self.match_id, self.server_id);
-        let mut take = |events: Vec<(Event, Stamp)>| rebuilt.take_stored(&events);
-        if !self.history.read(self.server_id, self.match_id, &mut take).await {
-            tracing::warn!(match_id = %self.match_id, "a live match can't be rebuilt: what is stored can't be read");
-            return None;
-        }
-        let oldest = self.spool.oldest_seq();
-        if oldest <= self.through_seq {
-            let taken =
-                self.read_spool(rebuilt, oldest, |rebuilt, delivery| rebuilt.take_own(&delivery)).await;
-            rebuilt = taken.inspect_err(|error| self.cannot_read(error)).ok()?;
-        }
-        Some(rebuilt.into_base(self.clock.now()))
-    }
-
-    fn cannot_read(&self, error: &ReadError) {
-        tracing::warn!(%error, match_id = %self.match_id, "the spool can't be read for a live match");
-    }
-
-    /// Gives `take` the server's records from this number on, one after the other, on a thread that may wait for the disk.
-    async fn read_spool<T: Send + 'static>(
-        &self,
-        mut taken: T,
-        from: u64,
-        take: impl Fn(&mut T, Delivery) + Copy + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let (spool_id, server_id, last) = (self.spool_id, self.server_id, self.through_seq);
-        loop {
-            let spool = self.spool.clone();
-            let reading = move || match spool.records(from, last) {
-                Err(error) => (taken, Err(error)),
-                Ok(records) => {
-                    let each = || {
-                        for record in records {
-                            if let Some(delivery) = delivery_of(spool_id, server_id, &record?.payload) {
-                                take(&mut taken, delivery);
-                            }
-                        }
-                        Ok(())
-                    };
-                    let outcome = each();
-                    (taken, outcome)
-                }
-            };
-            match tokio::task::spawn_blocking(reading).await {
-                Ok((taken, Ok(()))) => return Ok(taken),
-                Ok((back, Err(ReadError::NotWritten { .. }))) => {
-                    taken = back;
-                    self.clock.sleep(READ_AGAIN_AFTER).await;
-                }
-                Ok((_, Err(error))) => return Err(error),
-                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-            }
-        }
-    }
-}
-
-/// A record as a delivery, if it is of this server.
-fn delivery_of(spool_id: Uuid, server_id: Uuid, payload: &[u8]) -> Option<Delivery> {
-    let view = RecordView::parse(payload).ok().filter(|view| view.server_id == server_id)?;
-    Delivery::of(spool_id, &view)
-}
-
-impl Delivery {
-    /// The events of a record; none where they can't be read.
-    pub(super) fn of(spool_id: Uuid, record: &RecordView<'_>) -> Option<Self> {
-        let (events, stamps) = record.events().ok()?.into_iter().unzip();
-        Some(Self { spool_id, events: Arc::new(events), stamps: Arc::new(stamps) })
-    }
-}
-
-impl From<Snapshot> for Base {
-    fn from(Snapshot { has_gap, has_foreign, live, .. }: Snapshot) -> Self {
-        Self { live, has_gap, has_foreign, recent: HashSet::new() }
-    }
-}
-
-/// A match that is folded anew.
-struct Rebuilt {
-    live: LiveMatch,
-    names: HashSet<EventName>,
-}
-
-impl Rebuilt {
-    fn new(match_id: Uuid, server_id: Uuid) -> Self {
-        Self { live: LiveMatch::new(match_id, server_id), names: HashSet::new() }
-    }
-
-    fn take_stored(&mut self, events: &[(Event, Stamp)]) {
-        self.names.extend(events.iter().map(|(_, stamp)| EventName::of(stamp)));
-        self.live.fold_stored(events.iter().map(|(event, stamp)| (event, stamp)));
-    }
-
-    fn take_own(&mut self, delivery: &Delivery) {
-        let Self { live, names } = self;
-        let match_id = live.match_id;
-        let new = delivery
-            .events
-            .iter()
-            .zip(delivery.stamps.iter())
-            .filter(|(_, stamp)| stamp.match_id == match_id && names.insert(EventName::of(stamp)));
-        live.fold_all(delivery.spool_id, new);
-    }
-
-    fn into_base(self, now: Millis) -> Base {
-        let since = now.0 - i64::try_from(MAY_COME_TWICE.as_millis()).unwrap_or_default();
-        let recent = self.names.into_iter().filter(|name| name.received_at.0 >= since).collect();
-        Base { live: self.live, has_gap: false, has_foreign: true, recent }
     }
 }
 

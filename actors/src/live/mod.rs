@@ -17,6 +17,7 @@
 //! - **A slow viewer** is never waited for: who asks for updates that are gone gets the whole state.
 
 mod achievements;
+mod catch_up;
 mod desk;
 mod feed;
 mod match_actor;

@@ -26,11 +26,15 @@ pub fn configure_extractors(config: &mut web::ServiceConfig) {
 }
 
 /// What a body holds as JSON or as a form, whatever it is labelled as and however it is encoded: scripts and devices
-/// label it wrongly. NUL bytes and white space around it are residue of C strings.
+/// label it wrongly. NUL bytes and white space around it are residue of C strings, and numbers may be `nan`.
 pub fn json_or_form<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let text = mohaa_domain::wire::to_text(body);
     let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
-    serde_json::from_str(text).ok().or_else(|| serde_qs::from_str(text).ok())
+    let as_scripts_write = || {
+        let object = mohaa_domain::wire::to_object(text)?;
+        serde_json::from_value(Value::Object(object)).ok()
+    };
+    serde_json::from_str(text).ok().or_else(as_scripts_write).or_else(|| serde_qs::from_str(text).ok())
 }
 
 /// A JSON body, labelled as such. What can't be used of it is named by its field.

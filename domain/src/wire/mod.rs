@@ -17,6 +17,7 @@ mod field;
 mod form;
 mod json;
 mod number;
+mod object;
 mod players;
 mod time;
 mod values;
@@ -24,6 +25,7 @@ mod values;
 use crate::event::{Event, SecretText};
 pub use encoding::to_text;
 use event_builder::{EventBuilder, Scratch};
+pub use object::to_object;
 
 /// Bounds of one request, beyond the size of its body.
 #[derive(Clone, Copy, Debug)]

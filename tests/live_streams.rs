@@ -6,6 +6,8 @@ use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 use crate::support::{EventStream, Service, StreamEvent, eventually};
 
@@ -115,6 +117,50 @@ async fn numbers_have_no_gaps_and_who_comes_back_gets_what_was_missed() {
         let mut stranger = EventStream::open(&url, Some(&strange)).await;
         assert_eq!(stranger.next().await.unwrap().event, "snapshot", "{strange}");
     }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn who_was_long_away_is_written_a_little_at_a_time() {
+    let service = Service::start("live_parts").await;
+    send(&service, json!([kill(1.0, "1001", "1002")])).await;
+    let first = follow(&service, None).await.next_of("snapshot").await;
+    let kills = 200;
+    let missed = (0..kills).map(|number| kill(2.0 + f64::from(number), "1001", "1002")).collect::<Vec<_>>();
+    send(&service, json!(missed)).await;
+    let mut follower = follow(&service, None).await;
+    follower.state_where(|state| state["players"][0]["kills"] == kills + 1).await;
+
+    let connection = TcpStream::connect(service.application.address).await.unwrap();
+    let mut connection = BufReader::new(connection);
+    let request =
+        format!("GET /api/v1/live/evening HTTP/1.1\r\nHost: here\r\nLast-Event-ID: {}\r\n\r\n", first.id());
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        connection.read_line(&mut line).await.unwrap();
+    }
+    let (mut whole, mut longest) = (String::new(), 0);
+    while whole.matches("event: kill").count() < kills as usize {
+        // A chunk is what the service made at once.
+        line.clear();
+        connection.read_line(&mut line).await.unwrap();
+        let mut chunk = vec![0; usize::from_str_radix(line.trim(), 16).unwrap() + "\r\n".len()];
+        connection.read_exact(&mut chunk).await.unwrap();
+        longest = longest.max(chunk.len());
+        whole.push_str(std::str::from_utf8(&chunk).unwrap().strip_suffix("\r\n").unwrap());
+    }
+    let longest_message = whole.split("\n\n").map(str::len).max().unwrap();
+    assert!(whole.len() > 80 * 1024, "too little to tell: {}", whole.len());
+    // As much as is kept for a viewer who takes nothing.
+    assert!(longest <= 64 * 1024 + longest_message + 4, "{longest} bytes at once");
+    let numbers: Vec<u64> =
+        whole.lines().filter_map(|line| line.strip_prefix("id: ")?.split_once('-')?.1.parse().ok()).collect();
+    assert!(
+        numbers.is_sorted_by(|one, next| next - one == 1) && numbers[0] == first.number + 1,
+        "{numbers:?}"
+    );
     service.stop().await;
 }
 

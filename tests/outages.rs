@@ -168,3 +168,51 @@ fn date(day: u64) -> String {
         .date_naive()
         .to_string()
 }
+
+#[actix_web::test]
+async fn results_are_taken_while_clickhouse_is_away() {
+    let urls = TestStores::shared().await.database("results_away").await;
+    let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
+    let service =
+        Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
+    let match_id = uuid::Uuid::new_v4();
+    sqlx::query(
+        "INSERT INTO match_summaries (match_id, server_id, source_match_id, map_name, gametype, started_at, ended_at,
+                                      allies_score, axis_score, winning_team, players)
+         SELECT $1, id, 'yesterday', 'dm/mohdm1', 'tdm', now() - interval '25 hours', now() - interval '24 hours',
+                2, 1, 'allies', '[]' FROM servers",
+    )
+    .bind(match_id)
+    .execute(&service.application.postgres)
+    .await
+    .unwrap();
+    proxy.cut().await;
+    store_becomes(&service, "clickhouse", false).await;
+    let sum_up = async |id: &str| {
+        let headers = [("X-Server-Token", service.client.token.as_str())];
+        let body = json!({"match_id": id, "winning_team": "axis", "allies_score": 2, "axis_score": 3});
+        service.client.post("/api/v1/ingest/match-result", &headers, body.to_string()).await.unwrap()
+    };
+    for id in ["yesterday", "yesterday", &match_id.to_string()] {
+        let reply = sum_up(id).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["match_id"]), (202, &json!(match_id)), "{id}");
+    }
+    let scores: (i32, i32, String) = sqlx::query_as(
+        "SELECT allies_score, axis_score, winning_team FROM match_summaries WHERE match_id = $1",
+    )
+    .bind(match_id)
+    .fetch_one(&service.application.postgres)
+    .await
+    .unwrap();
+    assert_eq!(scores, (2, 3, "axis".to_owned()));
+    assert_eq!(sum_up("unheard").await.status, 202);
+    // Nobody can say whose match this is.
+    sum_up(&uuid::Uuid::new_v4().to_string()).await.assert_refused(503, "stats_unavailable");
+    proxy.mend().await.unwrap();
+    service.client.settled().await;
+    let stored =
+        format!("SELECT count() FROM raw_events WHERE match_id = '{match_id}' AND type = 'match_end'");
+    assert_eq!(service.warehouse.count(&stored).await, 2, "what came twice in a row is one");
+    assert_eq!(service.warehouse.count("SELECT count() FROM raw_events").await, 3);
+    service.stop().await;
+}

@@ -120,7 +120,7 @@ pub async fn ingest_result(
     }
     let mut event = event_of(fields)?;
     let match_id = event.source_match_id.clone();
-    let known = find(&ingest, &stats, server.server_id, &match_id).await?;
+    let known = find(&ingest, &stats, &pool, server.server_id, &match_id).await?;
     let body_hash = hash(&body);
     if let Some(known) = &known {
         let ended_at = known.stored.as_ref().and_then(|stored| stored.ended_at_ms).map(Millis);
@@ -229,6 +229,7 @@ struct FoundMatch {
 async fn find(
     ingest: &Ingest,
     stats: &Stats,
+    pool: &PgPool,
     server_id: Uuid,
     id: &str,
 ) -> Result<Option<FoundMatch>, ApiError> {
@@ -250,19 +251,40 @@ async fn find(
         });
         return Ok(Some(FoundMatch { match_id: seen.match_id, stored }));
     }
-    let mut stored = stats.known_match_of(server_id, id).await?;
-    if let (None, Some(match_id)) = (&stored, our_id) {
-        stored = stats.known_match(match_id).await?;
-    }
+    let is_playing = of_server.iter().any(|seen| seen.ended_at.is_none());
+    let stored = match stored_match(stats, server_id, id, our_id).await {
+        Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            // Nobody sends it again: whatever the summaries can tell has to do.
+            match live::summed_up(pool, server_id, id, our_id).await {
+                Ok(None) if our_id.is_some() || is_playing => return Err(error),
+                Ok(summed_up) => summed_up,
+                Err(_) => return Err(error),
+            }
+        }
+        answer => answer?,
+    };
     match stored {
         Some(known) if known.server_id != server_id => {
             Err(ApiError::forbidden("not_your_match", "this match was played on another server"))
         }
         Some(known) => Ok(Some(FoundMatch { match_id: known.match_id, stored: Some(known) })),
         // As an event of its own it would end the match that is played.
-        None if our_id.is_some() || of_server.iter().any(|seen| seen.ended_at.is_none()) => {
+        None if our_id.is_some() || is_playing => {
             Err(ApiError::not_found("unknown_match", "no match of this server has this id"))
         }
         None => Ok(None),
+    }
+}
+
+/// A match in the statistics: as the server calls it, or by our id.
+async fn stored_match(
+    stats: &Stats,
+    server_id: Uuid,
+    id: &str,
+    our_id: Option<Uuid>,
+) -> Result<Option<KnownMatch>, ApiError> {
+    match (stats.known_match_of(server_id, id).await?, our_id) {
+        (None, Some(match_id)) => stats.known_match(match_id).await,
+        (stored, _) => Ok(stored),
     }
 }

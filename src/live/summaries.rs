@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::stats::KnownMatch;
+
 /// [`Summaries`] in a real PostgreSQL.
 pub struct MatchSummaries {
     pool: PgPool,
@@ -62,6 +64,35 @@ impl MatchSummaries {
         .await?;
         Ok(())
     }
+}
+
+/// What the summary of a match says, which this server calls so or which has this id. By `match_summaries_by_name` and
+/// the primary key.
+pub async fn summed_up(
+    pool: &PgPool,
+    server_id: Uuid,
+    name: &str,
+    match_id: Option<Uuid>,
+) -> sqlx::Result<Option<KnownMatch>> {
+    let row: Option<(Uuid, Uuid, i32, i32, String, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT match_id, server_id, allies_score, axis_score, winning_team, ended_at FROM match_summaries
+         WHERE match_id = $3 OR (server_id = $1 AND source_match_id = $2)
+         ORDER BY started_at DESC LIMIT 1",
+    )
+    .bind(server_id)
+    .bind(storable(name))
+    .bind(match_id)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(match_id, server_id, allies_score, axis_score, winning_team, ended_at)| KnownMatch {
+        match_id,
+        server_id,
+        allies_score,
+        axis_score,
+        winning_team,
+        ended_at_ms: Some(ended_at.timestamp_millis()),
+        reported_duration: None,
+    }))
 }
 
 /// Puts the result of a match that nobody follows any more into its summary.

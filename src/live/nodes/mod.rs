@@ -1,0 +1,209 @@
+//! This node among others: who follows which server ([leases]), and matches that viewers of one node watch though another
+//! follows them ([mirrors]). Here is what they say to each other.
+
+mod leases;
+mod mirrors;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::StreamExt as _;
+use mohaa_actors::live::{Forwarded, LiveFeeds, NodeNews, Seen, Update};
+use mohaa_domain::event::Millis;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
+
+use self::leases::Server;
+use self::mirrors::{Mirror, OtherNode, Told};
+use super::answers::ListedLiveMatch;
+use crate::redis::LiveNodesStore;
+
+const MOST_OUTGOING: usize = 1_000;
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What nodes say to each other.
+#[derive(Serialize, Deserialize)]
+enum Said {
+    Forwarded {
+        spool_id: Uuid,
+        record: String,
+        matches: Vec<(Uuid, Option<Millis>)>,
+    },
+    Lacking {
+        server_id: Uuid,
+    },
+    /// Somebody watches this match at that node. `afresh`: begin with a snapshot.
+    Watch {
+        match_id: Uuid,
+        node: Uuid,
+        afresh: bool,
+    },
+    Snapshot {
+        match_id: Uuid,
+        epoch: u64,
+        number: u64,
+        seen: Arc<Seen>,
+    },
+    Update {
+        match_id: Uuid,
+        epoch: u64,
+        update: Arc<Update>,
+    },
+    /// What a node follows.
+    List {
+        node: Uuid,
+        matches: Vec<ListedLiveMatch>,
+    },
+}
+
+/// See the [module](self). Cheap to clone.
+#[derive(Clone)]
+pub struct LiveNodes {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The same over restarts: a node that comes back in time still has its leases.
+    node: OnceLock<Uuid>,
+    store: LiveNodesStore,
+    servers: Mutex<HashMap<Uuid, Server>>,
+    released: Mutex<Vec<Uuid>>,
+    is_asked: Notify,
+    news: mpsc::UnboundedSender<NodeNews>,
+    outgoing: mpsc::Sender<(Uuid, Said)>,
+    others: Mutex<HashMap<Uuid, OtherNode>>,
+    mirrors: Mutex<HashMap<Uuid, Mirror>>,
+    is_watched: Notify,
+    told: Mutex<HashMap<(Uuid, Uuid), Told>>,
+}
+
+/// What runs as long as the process.
+pub struct LiveNodesWork {
+    nodes: LiveNodes,
+    outgoing: mpsc::Receiver<(Uuid, Said)>,
+}
+
+impl LiveNodes {
+    /// `news` go to the Batcher.
+    pub fn new(store: LiveNodesStore, news: mpsc::UnboundedSender<NodeNews>) -> (Self, LiveNodesWork) {
+        let (outgoing, sent) = mpsc::channel(MOST_OUTGOING);
+        let inner = Inner {
+            node: OnceLock::new(),
+            store,
+            servers: Mutex::default(),
+            released: Mutex::default(),
+            is_asked: Notify::new(),
+            news,
+            outgoing,
+            others: Mutex::default(),
+            mirrors: Mutex::default(),
+            is_watched: Notify::new(),
+            told: Mutex::default(),
+        };
+        let nodes = Self { inner: Arc::new(inner) };
+        (nodes.clone(), LiveNodesWork { nodes, outgoing: sent })
+    }
+
+    fn node(&self) -> Uuid {
+        *self.inner.node.get_or_init(Uuid::new_v4)
+    }
+
+    fn tell(&self, news: NodeNews) {
+        // Nobody listens any more when the service is ending.
+        let _ = self.inner.news.send(news);
+    }
+
+    async fn say(&self, channel: &str, said: &Said) -> u64 {
+        let Ok(message) = serde_json::to_vec(said) else { return 0 };
+        self.inner.store.publish(channel, &message).await.unwrap_or_default()
+    }
+
+    async fn say_to(&self, node: Uuid, said: &Said) -> bool {
+        self.say(&self.inner.store.channel_of(node), said).await > 0
+    }
+}
+
+/// What others say.
+impl LiveNodes {
+    async fn listen(self, feeds: LiveFeeds) {
+        let channels = [self.inner.store.channel_of(self.node()), self.inner.store.list_channel()];
+        loop {
+            match self.inner.store.listen(&channels).await {
+                Ok(mut heard) => {
+                    // Whatever was said meanwhile is lost.
+                    for mirror in lock(&self.inner.mirrors).values_mut() {
+                        mirror.is_told = false;
+                    }
+                    self.may_have_missed_something();
+                    while let Some(message) = heard.next().await {
+                        match serde_json::from_slice(&message) {
+                            Ok(said) => self.hear(said, &feeds),
+                            Err(error) => tracing::warn!(%error, "what another node says can't be read"),
+                        }
+                    }
+                }
+                // Said by who keeps the leases.
+                Err(error) => tracing::debug!(%error, "other nodes can't be heard"),
+            }
+            tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
+        }
+    }
+
+    fn hear(&self, said: Said, feeds: &LiveFeeds) {
+        match said {
+            Said::Forwarded { spool_id, record, matches } => {
+                if let Ok(record) = BASE64_STANDARD.decode(record) {
+                    let forwarded = Forwarded { spool_id, record: Arc::new(record), matches };
+                    self.tell(NodeNews::Forwarded(forwarded));
+                }
+            }
+            Said::Lacking { server_id } => self.tell(NodeNews::Lacking { server_id }),
+            Said::Watch { match_id, node, afresh } => self.tell_of(match_id, node, afresh, feeds),
+            Said::Snapshot { match_id, epoch, number, seen } => {
+                if let (Some(feed), Some(seen)) = (feeds.mirror_of(match_id), Arc::into_inner(seen)) {
+                    feed.mirror_snapshot(epoch, number, seen);
+                    if let Some(mirror) = lock(&self.inner.mirrors).get_mut(&match_id) {
+                        mirror.is_told = true;
+                    }
+                }
+            }
+            Said::Update { match_id, epoch, update } => {
+                let (Some(feed), Some(update)) = (feeds.mirror_of(match_id), Arc::into_inner(update)) else {
+                    return;
+                };
+                if !feed.mirror_update(epoch, update) {
+                    if let Some(mirror) = lock(&self.inner.mirrors).get_mut(&match_id) {
+                        mirror.is_told = false;
+                    }
+                    self.inner.is_watched.notify_one();
+                }
+            }
+            Said::List { node, .. } if node == self.node() => {}
+            Said::List { node, matches } => {
+                lock(&self.inner.others).insert(node, OtherNode { heard_at: Instant::now(), matches });
+            }
+        }
+    }
+}
+
+impl LiveNodesWork {
+    /// Works for ever. `node` names this node, also after a restart.
+    pub async fn run(self, node: Uuid, feeds: LiveFeeds) {
+        let Self { nodes, outgoing } = self;
+        nodes.inner.node.get_or_init(|| node);
+        tokio::join!(
+            nodes.clone().keep_leases(),
+            nodes.clone().hand_on(outgoing),
+            nodes.clone().listen(feeds.clone()),
+            nodes.keep_mirrors(feeds),
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -213,6 +213,51 @@ async fn guests_and_bots_earn_nothing_and_a_link_carries_over_what_was_earned() 
 }
 
 #[actix_web::test]
+async fn who_plays_under_two_ids_unlocks_once() {
+    let service = Service::start("achieved_twice").await;
+    // So that both ids are known.
+    send(&service, json!([kill("before", 1.0, "1006", "1007")])).await;
+    service.client.settled().await;
+    let (user_id, _) = service.add_user("Berta", Role::Player).await;
+    for player_id in ["1006", "1007"] {
+        service.link_player(user_id, player_id).await;
+        eventually("the id is the user's", async || {
+            let path = format!("/api/v1/stats/player/{player_id}/achievements");
+            let player = service.client.get(&path).await.json();
+            (player["player_id"].as_str() == Some(user_id.to_string().as_str())).then_some(())
+        })
+        .await;
+    }
+    let kills = (0..6).flat_map(|number| {
+        let at = 30.0 + f64::from(number) * 20.0;
+        ["1006", "1007", "1008"].map(|killer| kill("evening", at, killer, "1002"))
+    });
+    send(&service, kills.collect()).await;
+    let kept = kept_until(&service, "1008 streak-5 1").await;
+    let hers = |id: &str| kept.contains(&format!("{id} streak-5 1"));
+    assert!(hers("1006") != hers("1007"), "{kept:?}");
+    let list = service.client.get("/api/v1/achievements").await.json();
+    let streak =
+        list["achievements"].as_array().unwrap().iter().find(|one| one["slug"] == "streak-5").unwrap();
+    assert_eq!(streak["tiers"][0]["unlocked_by"], 2, "she and 1008");
+
+    // What was unlocked twice before the ids were known to be one person's counts once.
+    sqlx::query(
+        "INSERT INTO player_achievements (player_id, achievement, tier, unlocked_at)
+         VALUES ('1006', 'kills', 1, '2026-01-01Z'), ('1007', 'kills', 1, '2026-01-02Z')",
+    )
+    .execute(&service.application.postgres)
+    .await
+    .unwrap();
+    let list = service.client.get("/api/v1/achievements").await.json();
+    let kills = list["achievements"].as_array().unwrap().iter().find(|one| one["slug"] == "kills").unwrap();
+    assert_eq!(kills["tiers"][0]["unlocked_by"], 1);
+    let news = list["recent"].as_array().unwrap().iter().filter(|one| one["slug"] == "kills").count();
+    assert_eq!(news, 1, "{list}");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn every_definition_can_be_read_and_has_its_picture() {
     let service = Service::start("achieved_catalogue").await;
     let rows: Vec<(String, String, Value)> = sqlx::query_as("SELECT slug, icon, rule FROM achievements")

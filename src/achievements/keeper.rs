@@ -115,28 +115,51 @@ impl AchievementStore {
         Ok(people.into_iter().map(|(player_id, ids)| (player_id.clone(), standing(&ids))).collect())
     }
 
-    /// Gives what was not there before.
+    /// Gives what was not there before, under any id of the same person.
     async fn keep(&self, match_id: Uuid, earned: &[Unlocked]) -> sqlx::Result<Vec<Unlocked>> {
+        let persons: Vec<String> = earned.iter().map(|one| self.players.of(&one.player_id)).collect();
+        let (shared_ids, shared_by) = self.players.shared();
         let players: Vec<&str> = earned.iter().map(|one| one.player_id.as_str()).collect();
         let achievements: Vec<&str> = earned.iter().map(|one| one.tier.achievement.as_str()).collect();
         let tiers: Vec<i16> = earned.iter().map(|one| one.tier.tier).collect();
         let times: Vec<DateTime<Utc>> =
             earned.iter().map(|one| DateTime::from_timestamp_millis(one.at.0).unwrap_or_default()).collect();
+        let mut transaction = self.postgres.begin().await?;
+        // The key keeps each id from unlocking twice; a person of several may play several matches at once.
+        sqlx::query(
+            "SELECT pg_advisory_xact_lock(hashtextextended(person, 0)) FROM (
+                 SELECT DISTINCT person FROM unnest($1::text[]) AS earned (person)
+                 WHERE person = ANY($2) ORDER BY person) AS persons",
+        )
+        .bind(&persons)
+        .bind(&shared_by)
+        .execute(&mut *transaction)
+        .await?;
         let new: Vec<UnlockRow> = sqlx::query_as(
-            "INSERT INTO player_achievements (player_id, achievement, tier, match_id, unlocked_at)
-             SELECT player_id, achievement, tier, $4, unlocked_at
-             FROM unnest($1::text[], $2::text[], $3::smallint[], $5::timestamptz[])
-                 AS earned (player_id, achievement, tier, unlocked_at)
+            "WITH shared AS (SELECT * FROM unnest($1::text[], $2::text[]) AS shared (id, person))
+             INSERT INTO player_achievements (player_id, achievement, tier, match_id, unlocked_at)
+             SELECT DISTINCT ON (person, achievement, tier) player_id, achievement, tier, $3, unlocked_at
+             FROM unnest($4::text[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[])
+                 AS earned (player_id, person, achievement, tier, unlocked_at)
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM shared JOIN player_achievements AS had ON had.player_id = shared.id
+                 WHERE shared.person = earned.person AND had.player_id <> earned.player_id
+                     AND had.achievement = earned.achievement AND had.tier = earned.tier)
+             ORDER BY person, achievement, tier, unlocked_at, player_id
              ON CONFLICT DO NOTHING
              RETURNING player_id, achievement, tier, match_id, unlocked_at",
         )
+        .bind(&shared_ids)
+        .bind(&shared_by)
+        .bind(match_id)
         .bind(&players)
+        .bind(&persons)
         .bind(&achievements)
         .bind(&tiers)
-        .bind(match_id)
         .bind(&times)
-        .fetch_all(&self.postgres)
+        .fetch_all(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         let mut new: Vec<Unlocked> = new.into_iter().map(unlocked).collect();
         // In the order in which they were earned.
         new.sort_by_key(|one| {

@@ -70,9 +70,14 @@ impl AchievementStore {
 
     /// All definitions, how many have what, and what was unlocked last.
     pub async fn list(&self) -> Result<AchievementList, ApiError> {
+        let (ids, persons) = self.players.shared();
         let holders: Vec<(String, i16, i64)> = sqlx::query_as(
-            "SELECT achievement, tier, count(DISTINCT player_id) FROM player_achievements GROUP BY achievement, tier",
+            "SELECT achievement, tier, count(DISTINCT coalesce(person, player_id)) FROM player_achievements
+             LEFT JOIN unnest($1::text[], $2::text[]) AS shared (id, person) ON id = player_id
+             GROUP BY achievement, tier",
         )
+        .bind(&ids)
+        .bind(&persons)
         .fetch_all(&self.postgres)
         .await
         .map_err(unavailable)?;
@@ -88,10 +93,20 @@ impl AchievementStore {
             .iter()
             .map(|definition| ListedAchievement::of(definition, players, &holders))
             .collect();
+        // What somebody had already under another id is no news.
         let recent: Vec<UnlockRow> = sqlx::query_as(
-            "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
-             ORDER BY unlocked_at DESC, player_id, achievement, tier LIMIT $1",
+            "WITH shared AS (SELECT * FROM unnest($1::text[], $2::text[]) AS shared (id, person))
+             SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements AS one
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM shared AS mine JOIN shared AS other USING (person)
+                 JOIN player_achievements AS before ON before.player_id = other.id
+                 WHERE mine.id = one.player_id AND other.id <> one.player_id
+                     AND before.achievement = one.achievement AND before.tier = one.tier
+                     AND before.unlocked_at < one.unlocked_at)
+             ORDER BY unlocked_at DESC, player_id, achievement, tier LIMIT $3",
         )
+        .bind(&ids)
+        .bind(&persons)
         .bind(RECENT)
         .fetch_all(&self.postgres)
         .await

@@ -1,6 +1,6 @@
 //! Whom each player id stands for, in memory: for what is told at once and can't ask a store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -36,6 +36,14 @@ impl CanonicalIds {
         all.sort_unstable();
         all.insert(0, canonical_id.to_owned());
         all
+    }
+
+    /// Each id that stands for a person of more than one, with that person's own.
+    pub fn shared(&self) -> (Vec<String>, Vec<String>) {
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        let persons: BTreeSet<&String> = ids.values().collect();
+        let own = persons.into_iter().map(|person| (person, person));
+        ids.iter().chain(own).map(|(id, person)| (id.clone(), person.clone())).unzip()
     }
 
     pub(super) fn replace(&self, canonical: &BTreeMap<String, String>) {

@@ -46,14 +46,19 @@ pub async fn engine_kill(program: &Path, seed: u64, rounds: u64) -> Result<Outco
         })
         .await?;
         tokio::time::sleep(Duration::from_millis(dice.bits() % 200)).await;
-        kill_store(process.engine_pid()?.ok_or(FaultsError::NoEngine)?);
+        let victim = process.engine_pid()?.ok_or(FaultsError::NoEngine)?;
+        kill_store(victim);
         let killed_at = Instant::now();
         eventually_within(RESTART_PATIENCE, "that a metric says the roll-ups may be off", async || {
             Ok((unverified_days(address).await? > 0.0).then_some(()))
         })
         .await?;
         unverified_rounds += 1;
-        eventually_within(RESTART_PATIENCE, "a new engine", async || Ok(process.engine_pid()?)).await?;
+        // The killed one may still be seen: its memory takes a moment to be given back.
+        eventually_within(RESTART_PATIENCE, "a new engine", async || {
+            Ok(process.engine_pid()?.filter(|engine| *engine != victim))
+        })
+        .await?;
         if (round + 1) % ROUNDS_BETWEEN_VERDICTS == 0 || round + 1 == rounds {
             if let Some(load) = load.take() {
                 told.merge(load.stop().await?);

@@ -4,10 +4,10 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Header, Info, RefOr, Required, Response};
+use utoipa::openapi::{Content, Header, Info, RefOr, Required, Response};
 
 use crate::auth::SESSION_COOKIE;
-use crate::http::query::{Parameter, QueryShape};
+use crate::http::query::{FORMAT, Parameter, QueryShape};
 use crate::{achievements, admin, auth, ingest, live, ops, players, servers, sign_in, stats, users};
 
 /// What is not statistics.
@@ -98,6 +98,15 @@ fn document_query(operation: &mut Operation, shape: &QueryShape) {
     let described =
         shape.documented().into_iter().map(|(name, parameter)| query_parameter(name, parameter).into());
     operation.parameters.get_or_insert_default().extend(described);
+    if !shape.parameters.iter().any(|parameter| parameter.name == FORMAT.name) {
+        return;
+    }
+    if let Some(RefOr::T(found)) = operation.responses.responses.get_mut("200") {
+        for content_type in ["text/csv", "application/x-ndjson"] {
+            let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).build();
+            found.content.insert(content_type.to_owned(), Content::new(Some(text)).into());
+        }
+    }
 }
 
 fn query_parameter(name: String, parameter: Parameter) -> utoipa::openapi::path::Parameter {

@@ -16,6 +16,7 @@ mod hostile;
 mod limits;
 mod live;
 mod live_streams;
+mod match_story;
 mod migration;
 mod nodes;
 mod operations;

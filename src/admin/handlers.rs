@@ -16,7 +16,7 @@ use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody};
 use crate::players::{self, MergeError, MergeList};
 use crate::stats::answers::PlayerAnswer;
-use crate::stats::{PlayerQuestion, Selection, Stats};
+use crate::stats::{PlayerQuestion, Stats};
 use crate::users::{self, Role, users_unavailable};
 
 #[derive(OpenApi)]
@@ -270,7 +270,7 @@ pub async fn preview_merge(
 
 /// Both players as they are now.
 pub(crate) async fn preview(stats: &Stats, from: PlayerId, into: PlayerId) -> Result<MergePreview, ApiError> {
-    let question = |player_id| PlayerQuestion { player_id, selection: Selection::default() };
+    let question = PlayerQuestion::everything;
     let (from_question, into_question) = (question(from), question(into));
     let (from, into) = tokio::try_join!(stats.player(&from_question), stats.player(&into_question))?;
     Ok(MergePreview {
@@ -411,7 +411,7 @@ async fn require_player(pool: &PgPool, stats: &Stats, player_id: &PlayerId) -> R
     {
         return Ok(());
     }
-    let question = PlayerQuestion { player_id: player_id.clone(), selection: Selection::default() };
+    let question = PlayerQuestion::everything(player_id.clone());
     stats.player(&question).await.map(|_| ())
 }
 

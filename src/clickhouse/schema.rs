@@ -14,6 +14,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (4, "match_order", include_str!("../../clickhouse/0004_match_order.sql")),
     (5, "player_links", include_str!("../../clickhouse/0005_player_links.sql")),
     (6, "player_match_deeds", include_str!("../../clickhouse/0006_player_match_deeds.sql")),
+    (10, "first_kills_and_stances", include_str!("../../clickhouse/0010_first_kills_and_stances.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
@@ -36,6 +37,8 @@ pub const ROLLUPS: &[Rollup] = &[
     Rollup { table: "player_names", day: "day", adds_up: true },
     Rollup { table: "player_rivals_daily", day: "day", adds_up: true },
     Rollup { table: "player_match_deeds", day: "day", adds_up: true },
+    Rollup { table: "match_first_kills", day: "day", adds_up: true },
+    Rollup { table: "player_stances_daily", day: "day", adds_up: true },
     Rollup { table: "player_combat", day: "day", adds_up: false },
 ];
 

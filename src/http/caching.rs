@@ -11,7 +11,7 @@ use super::ApiError;
 
 /// Caches ask each time: an answer may be 1.75 s old when it leaves here (`data_version`), and nobody is to see one
 /// older than two. Asking is cheap while nothing was stored.
-const STATS_LIFETIME: &str = "public, max-age=0, must-revalidate";
+pub(super) const STATS_LIFETIME: &str = "public, max-age=0, must-revalidate";
 
 /// 200 with the answer as JSON, or 304 when the caller's copy is the same.
 pub fn json<T: Serialize>(request: &HttpRequest, answer: &T) -> Result<HttpResponse, ApiError> {

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod query;
 pub mod requests;
 pub mod security;
+pub mod table;
 
 pub use base_url::BaseUrl;
 pub use error::{ApiError, ErrorBody};

@@ -34,12 +34,40 @@ pub const PAGE: Parameter =
 pub const LIMIT: Parameter =
     Parameter { name: "limit", description: "Entries a page, 1 to 100 (default 25).", example: "25" };
 
+pub const FORMAT: Parameter = Parameter {
+    name: "format",
+    description: "json (default), or the rows alone as csv or ndjson, up to 1,000 a page.",
+    example: "csv",
+};
+
 const DEFAULT_LIMIT: u32 = 25;
 const MAX_LIMIT: u32 = 100;
+/// A file is no page to look at. Its rows' ids go into the statements that fetch their names.
+const MAX_FILE_LIMIT: u32 = 1_000;
 /// Bounds the offset that a store has to skip.
 const MAX_PAGE: u32 = 1_000_000;
 /// No real value comes near; keeps hostile ones out of queries and logs.
 const MAX_VALUE_BYTES: usize = 256;
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Json,
+    Csv,
+    Ndjson,
+}
+
+impl Format {
+    fn from_word(word: &str) -> Result<Self, String> {
+        match word {
+            "json" => Ok(Format::Json),
+            "csv" => Ok(Format::Csv),
+            "ndjson" => Ok(Format::Ndjson),
+            _ => Err("must be json, csv or ndjson".to_owned()),
+        }
+    }
+}
 
 /// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +101,7 @@ impl Paging {
 pub struct QueryValues {
     parameters: BTreeMap<String, String>,
     filters: BTreeMap<String, String>,
+    format: Format,
     mistakes: BTreeMap<String, String>,
 }
 
@@ -120,6 +149,7 @@ impl QueryShape {
                 }
             }
         }
+        values.format = values.parsed_parameter(FORMAT.name, Format::from_word).unwrap_or_default();
         values
     }
 
@@ -215,11 +245,20 @@ impl QueryValues {
         parse(&text).map_err(|why| self.mistake(name, &why)).ok()
     }
 
+    /// JSON unless the shape takes [`FORMAT`] and another one was asked for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Files take more rows than pages, and as many as they may unless something else is asked for.
     pub fn paging(&mut self) -> Paging {
+        let (default, most) = match self.format {
+            Format::Json => (DEFAULT_LIMIT, MAX_LIMIT),
+            Format::Csv | Format::Ndjson => (MAX_FILE_LIMIT, MAX_FILE_LIMIT),
+        };
         let page = self.parsed_parameter("page", |text| whole_number(text, MAX_PAGE));
-        let limit = self.parsed_parameter("limit", |text| whole_number(text, MAX_LIMIT));
-        let default = Paging::default();
-        Paging { page: page.unwrap_or(default.page), limit: limit.unwrap_or(default.limit) }
+        let limit = self.parsed_parameter("limit", |text| whole_number(text, most));
+        Paging { page: page.unwrap_or(1), limit: limit.unwrap_or(default) }
     }
 
     /// Whether everything could be used, else every mistake at once.
@@ -228,7 +267,7 @@ impl QueryValues {
     }
 }
 
-fn whole_number(text: &str, max: u32) -> Result<u32, String> {
+pub fn whole_number(text: &str, max: u32) -> Result<u32, String> {
     text.parse()
         .ok()
         .filter(|number| (1..=max).contains(number))

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Pages, text, view};
 use crate::access::Anyone;
 use crate::achievements::AchievementStore;
-use crate::http::ApiError;
-use crate::http::query::Paging;
+use crate::http::query::{Format, Paging};
+use crate::http::{ApiError, table};
 use crate::live::Live;
 use crate::stats::{BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic};
 
@@ -46,6 +46,9 @@ pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages
 pub(super) async fn leaderboard(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let stats = &pages.stats;
     let question = BoardQuestion::read(stats, request.query_string())?;
+    if question.format != Format::Json {
+        return table::answer(&request, question.format, &stats.leaderboard(&question).await?, "players");
+    }
     let (board, maps, servers, weapons) = tokio::try_join!(
         stats.leaderboard(&question),
         stats.known_maps(),
@@ -94,7 +97,7 @@ pub(super) async fn player(
     let stats = &pages.stats;
     let player_id =
         id.parse().map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
-    let question = PlayerQuestion { player_id, selection: Selection::default() };
+    let question = PlayerQuestion::everything(player_id);
     let paging = Paging { page: 1, limit: PLAYER_PAGE_MATCHES };
     let (mut player, weapons, matches) = tokio::try_join!(
         stats.player(&question),
@@ -116,6 +119,9 @@ pub(super) async fn player(
 pub(super) async fn matches(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let question = MatchQuestion::read(request.query_string())?;
     let list = pages.stats.matches(&question).await?;
+    if question.format != Format::Json {
+        return table::answer(&request, question.format, &list, "matches");
+    }
     let context = json!({
         "matches": view::matches(&list.matches)?,
         "list": { "page": list.page, "limit": list.limit, "total": list.total },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -129,8 +129,30 @@ pub struct PlayerAnswer {
     /// Whom this player killed most often.
     pub favourite_victim: Option<Rival>,
     pub favourite_weapon: Option<WeaponKills>,
+    pub multi_kills: MultiKills,
+    /// Matches whose first kill was theirs.
+    pub first_kills: u64,
+    /// How the player stood when they killed and died, as servers call it.
+    pub stances: BTreeMap<String, StanceTally>,
     /// Those that are unlocked.
     pub achievements: Vec<PlayerAchievement>,
+}
+
+/// Kills within four seconds of each other, without a death in between; each row of kills counted once, by its length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MultiKills {
+    pub double: u64,
+    pub triple: u64,
+    /// Of four.
+    pub ultra: u64,
+    /// Of five or more.
+    pub monster: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StanceTally {
+    pub kills: u64,
+    pub deaths: u64,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -215,6 +237,84 @@ pub struct PlayerMatch {
     pub headshots: u64,
     pub started_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// A player on each map.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerMaps {
+    pub player_id: String,
+    /// The most played first.
+    pub maps: Vec<PlayerMap>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerMap {
+    /// Null for matches whose map no event named.
+    pub map_name: Option<String>,
+    pub matches_played: u64,
+    pub matches_won: u64,
+    pub win_rate: f64,
+    pub playtime_seconds: u64,
+    pub kills: u64,
+    pub deaths: u64,
+    pub kd_ratio: f64,
+    pub headshots: u64,
+    pub headshot_percent: f64,
+}
+
+/// Whom a player met.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerRivals {
+    pub player_id: String,
+    pub page: u32,
+    pub limit: u32,
+    pub total: u64,
+    /// Those they met most often first.
+    pub rivals: Vec<PlayerRival>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerRival {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub guest: bool,
+    /// How often the player killed them.
+    pub kills: u64,
+    /// How often they killed the player.
+    pub deaths: u64,
+}
+
+/// A player's figures over time.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlayerForm {
+    pub player_id: String,
+    /// day, week or month.
+    pub interval: &'static str,
+    /// The latest first; intervals without events are left out.
+    pub form: Vec<FormEntry>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FormEntry {
+    /// First day of the interval, UTC.
+    pub from: NaiveDate,
+    pub kills: u64,
+    pub deaths: u64,
+    pub kd_ratio: f64,
+    pub headshots: u64,
+    pub headshot_percent: f64,
+    pub accuracy: f64,
+    pub damage: f64,
+}
+
+/// Players side by side.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Comparison {
+    /// In the order in which they were named.
+    pub players: Vec<PlayerAnswer>,
+    /// How often they killed each other.
+    pub duels: Vec<Duel>,
 }
 
 /// A match in a list.
@@ -314,6 +414,96 @@ pub struct ScoreboardRow {
     pub suicides: u64,
     pub team_kills: u64,
     pub best_killstreak: u64,
+}
+
+/// A piece of a match's timeline.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MatchTimeline {
+    pub match_id: Uuid,
+    /// In the order of the level's clock.
+    pub events: Vec<TimelineEvent>,
+    /// `cursor` of the next piece; null behind the last one.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TimelineEvent {
+    /// Seconds into the match, by the level's clock.
+    pub t: f64,
+    pub at: DateTime<Utc>,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// What a kill counts as: kill, suicide, team_kill or world. Null for what is no kill.
+    pub kind: Option<String>,
+    pub headshot: bool,
+    /// Null for the environment, and where nobody did it.
+    pub actor: Option<TimelinePlayer>,
+    pub target: Option<TimelinePlayer>,
+    pub weapon: Option<WeaponName>,
+    pub hitloc: Option<String>,
+    pub means_of_death: Option<String>,
+    pub round_number: Option<i32>,
+    pub winning_team: Option<String>,
+    /// What was said.
+    pub message: Option<String>,
+    /// The moment as a sentence.
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TimelinePlayer {
+    pub player_id: String,
+    /// In this match.
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub team: Option<String>,
+}
+
+/// Who killed whom in a match.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MatchDuels {
+    pub match_id: Uuid,
+    /// Everybody who killed or died, by side.
+    pub players: Vec<DuelPlayer>,
+    /// Pairs with at least one kill that scores.
+    pub duels: Vec<Duel>,
+    /// The rounds that were seen to begin, each with its scoreboard.
+    pub rounds: Vec<RoundBoard>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DuelPlayer {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub guest: bool,
+    /// The side they were last on when they killed or died.
+    pub team: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Duel {
+    pub player_id: String,
+    pub target_id: String,
+    pub kills: u64,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RoundBoard {
+    pub round_number: i32,
+    /// Most kills first.
+    pub scoreboard: Vec<RoundScore>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct RoundScore {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub team: Option<String>,
+    pub kills: u64,
+    pub deaths: u64,
+    pub headshots: u64,
 }
 
 /// What is stored.

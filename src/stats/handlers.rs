@@ -3,19 +3,22 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::player::PlayerId;
+use mohaa_domain::vocabulary::EventType;
 use mohaa_domain::weapon::WeaponSlug;
 use utoipa::OpenApi;
 
 use super::Stats;
 use super::answers;
+use super::breakdowns::Interval;
 use super::leaderboard::{BoardQuestion, Statistic};
 use super::matches::MatchQuestion;
 use super::player::PlayerQuestion;
 use super::selection::{self, Period, Selection, iso_week, iso_week_name, normal_map_name};
+use super::timeline::{Place, TOLD, TimelineQuestion};
 use crate::access::{Anyone, Route, get};
 use crate::achievements::{AchievementStore, PlayerAchievements};
-use crate::http::query::{Parameter, QueryShape, QueryValues};
-use crate::http::{ApiError, ErrorBody, caching};
+use crate::http::query::{FORMAT, Format, Parameter, QueryShape, QueryValues, whole_number};
+use crate::http::{ApiError, ErrorBody, caching, table};
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -34,7 +37,7 @@ const WEEK: Parameter =
     Parameter { name: "week", description: "An ISO week (default: the current one).", example: "2026-W47" };
 
 const BOARD: QueryShape = QueryShape {
-    parameters: &[STAT, PERIOD],
+    parameters: &[STAT, PERIOD, FORMAT],
     filters: &[
         selection::MAP,
         selection::SERVER,
@@ -49,7 +52,7 @@ const BOARD: QueryShape = QueryShape {
     paged: true,
 };
 const WEEKLY_BOARD: QueryShape = QueryShape {
-    parameters: &[STAT, WEEK],
+    parameters: &[STAT, WEEK, FORMAT],
     filters: &[
         selection::MAP,
         selection::SERVER,
@@ -62,7 +65,7 @@ const WEEKLY_BOARD: QueryShape = QueryShape {
     paged: true,
 };
 const WEAPON_BOARD: QueryShape = QueryShape {
-    parameters: &[STAT, PERIOD],
+    parameters: &[STAT, PERIOD, FORMAT],
     filters: &[
         selection::MAP,
         selection::SERVER,
@@ -76,7 +79,7 @@ const WEAPON_BOARD: QueryShape = QueryShape {
     paged: true,
 };
 const MAP_BOARD: QueryShape = QueryShape {
-    parameters: &[STAT, PERIOD],
+    parameters: &[STAT, PERIOD, FORMAT],
     filters: &[
         selection::SERVER,
         selection::GAMETYPE,
@@ -92,7 +95,7 @@ const MAP_BOARD: QueryShape = QueryShape {
 const PLAYER: QueryShape =
     QueryShape { parameters: &[], filters: &[selection::FROM, selection::TO, selection::BOTS], paged: false };
 const PLAYER_WEAPONS: QueryShape = QueryShape {
-    parameters: &[],
+    parameters: &[FORMAT],
     filters: &[
         selection::MAP,
         selection::SERVER,
@@ -104,9 +107,27 @@ const PLAYER_WEAPONS: QueryShape = QueryShape {
     ],
     paged: false,
 };
+const INTERVAL: Parameter = Parameter {
+    name: "interval",
+    description: "How long an entry is: day, week (default) or month, UTC.",
+    example: "week",
+};
+const PLAYER_FORM: QueryShape = QueryShape { parameters: &[INTERVAL, FORMAT], ..PLAYER_WEAPONS };
+const PLAYER_RIVALS: QueryShape = QueryShape {
+    parameters: &[FORMAT],
+    filters: &[selection::FROM, selection::TO, selection::BOTS],
+    paged: true,
+};
+const PLAYERS: Parameter = Parameter {
+    name: "players",
+    description: "Two to four player ids with commas between them.",
+    example: "4711,4712",
+};
+const COMPARISON: QueryShape = QueryShape { parameters: &[PLAYERS], filters: &[], paged: false };
+const COMPARED: std::ops::RangeInclusive<usize> = 2..=4;
 const PLAYER_MATCHES: QueryShape = QueryShape { paged: true, ..PLAYER_WEAPONS };
 const MATCHES: QueryShape = QueryShape {
-    parameters: &[],
+    parameters: &[FORMAT],
     filters: &[
         selection::MAP,
         selection::SERVER,
@@ -117,6 +138,21 @@ const MATCHES: QueryShape = QueryShape {
     ],
     paged: true,
 };
+const CURSOR: Parameter =
+    Parameter { name: "cursor", description: "`next_cursor` of the piece before.", example: "93500.41.7" };
+const PIECE: Parameter =
+    Parameter { name: "limit", description: "Moments a piece, 1 to 1000 (default 100).", example: "100" };
+const TYPES: Parameter = Parameter {
+    name: "type",
+    description: "Event types, with commas between them: kill, chat, connect, disconnect, team_change, match_start, \
+                  match_end, round_start, round_end, team_win, objective_update, objective_capture, vote_start, \
+                  vote_passed, vote_failed, warmup_end or intermission_start. All when not said.",
+    example: "kill,round_end",
+};
+const TIMELINE: QueryShape =
+    QueryShape { parameters: &[CURSOR, PIECE, FORMAT], filters: &[TYPES, selection::PLAYER], paged: false };
+const DEFAULT_PIECE: u32 = 100;
+const MAX_PIECE: u32 = 1_000;
 const NOTHING: QueryShape = QueryShape { parameters: &[], filters: &[], paged: false };
 
 /// The query parameters of each path, for the OpenAPI document.
@@ -128,9 +164,15 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/stats/player/{guid}", PLAYER),
     ("/api/v1/stats/player/{guid}/weapons", PLAYER_WEAPONS),
     ("/api/v1/stats/player/{guid}/matches", PLAYER_MATCHES),
+    ("/api/v1/stats/player/{guid}/maps", PLAYER_WEAPONS),
+    ("/api/v1/stats/player/{guid}/rivals", PLAYER_RIVALS),
+    ("/api/v1/stats/player/{guid}/form", PLAYER_FORM),
+    ("/api/v1/stats/compare", COMPARISON),
     ("/api/v1/stats/player/{guid}/achievements", NOTHING),
     ("/api/v1/stats/matches", MATCHES),
     ("/api/v1/stats/match/{matchId}", NOTHING),
+    ("/api/v1/stats/match/{matchId}/timeline", TIMELINE),
+    ("/api/v1/stats/match/{matchId}/duels", NOTHING),
     ("/api/v1/stats/live", NOTHING),
     ("/api/v1/stats/live/matches", NOTHING),
     ("/api/v1/stats/totals", NOTHING),
@@ -140,8 +182,8 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
 #[openapi(
     paths(
         leaderboard, weekly_leaderboard, weapon_leaderboard, map_leaderboard, player, player_weapons, player_matches,
-        player_achievements,
-        matches, match_detail, totals
+        player_maps, player_rivals, player_form, comparison, player_achievements,
+        matches, match_detail, match_timeline, match_duels, totals
     ),
     components(schemas(ErrorBody)),
     tags((name = "Statistics", description = "What has been stored, added up. Public."))
@@ -158,9 +200,15 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/stats/player/{guid}", player),
         get("/api/v1/stats/player/{guid}/weapons", player_weapons),
         get("/api/v1/stats/player/{guid}/matches", player_matches),
+        get("/api/v1/stats/player/{guid}/maps", player_maps),
+        get("/api/v1/stats/player/{guid}/rivals", player_rivals),
+        get("/api/v1/stats/player/{guid}/form", player_form),
         get("/api/v1/stats/player/{guid}/achievements", player_achievements),
+        get("/api/v1/stats/compare", comparison),
         get("/api/v1/stats/matches", matches),
         get("/api/v1/stats/match/{matchId}", match_detail),
+        get("/api/v1/stats/match/{matchId}/timeline", match_timeline),
+        get("/api/v1/stats/match/{matchId}/duels", match_duels),
         get("/api/v1/stats/totals", totals),
     ]
 }
@@ -180,8 +228,37 @@ impl MatchQuestion {
             player_id: values
                 .parsed_filter("player", |text| text.parse::<PlayerId>().map_err(|error| error.to_string()))
                 .map(|id| id.as_str().to_owned()),
+            format: values.format(),
             paging: values.paging(),
             selection: Selection::take(&mut values),
+        };
+        values.finish()?;
+        Ok(question)
+    }
+}
+
+impl TimelineQuestion {
+    /// Reads the parameters of a timeline, as API and page take them.
+    pub fn read(query_string: &str) -> Result<Self, ApiError> {
+        let mut values = TIMELINE.read(query_string);
+        let question = TimelineQuestion {
+            types: values
+                .parsed_filter("type", |text| {
+                    let told = |word: &str| TOLD.into_iter().find(|it| it.as_str() == word.trim());
+                    let types: Option<Vec<EventType>> = text.split(',').map(told).collect();
+                    types.ok_or_else(|| {
+                        "must be event types of a timeline, with commas between them".to_owned()
+                    })
+                })
+                .unwrap_or_default(),
+            player_id: values
+                .parsed_filter("player", |text| text.parse::<PlayerId>().map_err(|error| error.to_string()))
+                .map(|id| id.as_str().to_owned()),
+            after: values.parsed_parameter("cursor", Place::from_word),
+            limit: values
+                .parsed_parameter("limit", |text| whole_number(text, MAX_PIECE))
+                .unwrap_or(if values.format() == Format::Json { DEFAULT_PIECE } else { MAX_PIECE }),
+            format: values.format(),
         };
         values.finish()?;
         Ok(question)
@@ -191,10 +268,30 @@ impl MatchQuestion {
 fn board_question(stats: &Stats, mut values: QueryValues) -> Result<BoardQuestion, ApiError> {
     let statistic = values.parsed_parameter("stat", Statistic::from_word).unwrap_or_default();
     let period = values.parsed_parameter("period", Period::from_word).unwrap_or_default();
-    let paging = values.paging();
+    let (format, paging) = (values.format(), values.paging());
     let selection = Selection::take(&mut values).within(period.days(stats.now()));
     values.finish()?;
-    Ok(BoardQuestion { statistic, period, week: None, selection, paging })
+    Ok(BoardQuestion { statistic, period, week: None, selection, paging, format })
+}
+
+/// Whom a comparison is about, as API and page are asked.
+pub fn compared(query_string: &str) -> Result<Vec<PlayerId>, ApiError> {
+    let mut values = COMPARISON.read(query_string);
+    let player_ids = values.parsed_parameter("players", |text| {
+        let ids: Result<Vec<PlayerId>, _> = text.split(',').map(|id| id.trim().parse()).collect();
+        let ids = ids.map_err(|error| format!("{error}"))?;
+        let is_several = COMPARED.contains(&ids.len());
+        if is_several {
+            Ok(ids)
+        } else {
+            Err("must be two to four player ids with commas between them".to_owned())
+        }
+    });
+    if player_ids.is_none() {
+        values.mistake("players", "must be said: two to four player ids with commas between them");
+    }
+    values.finish()?;
+    Ok(player_ids.unwrap_or_default())
 }
 
 fn player_question(path: &str, values: &mut QueryValues) -> Result<PlayerQuestion, ApiError> {
@@ -202,7 +299,7 @@ fn player_question(path: &str, values: &mut QueryValues) -> Result<PlayerQuestio
     let selection = Selection::take(values);
     let player_id =
         player_id.map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
-    Ok(PlayerQuestion { player_id, selection })
+    Ok(PlayerQuestion { player_id, selection, format: values.format() })
 }
 
 /// Ranks players
@@ -215,7 +312,7 @@ fn player_question(path: &str, values: &mut QueryValues) -> Result<PlayerQuestio
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     let question = BoardQuestion::read(&stats, request.query_string())?;
-    caching::json(&request, &stats.leaderboard(&question).await?)
+    table::answer(&request, question.format, &stats.leaderboard(&question).await?, "players")
 }
 
 /// Ranks players over one ISO week
@@ -230,7 +327,7 @@ async fn weekly_leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>)
     let question = board_question(&stats, values)?;
     let selection = question.selection.clone().within(days);
     let question = BoardQuestion { period: Period::Week, week: Some(week), selection, ..question };
-    caching::json(&request, &stats.leaderboard(&question).await?)
+    table::answer(&request, question.format, &stats.leaderboard(&question).await?, "players")
 }
 
 /// Ranks players by what they did with one weapon
@@ -253,7 +350,7 @@ async fn weapon_leaderboard(
         weapon.parse().map_err(|_| ApiError::not_found("unknown_weapon", "this can't be a weapon's slug"))?;
     stats.require_weapon(slug.as_str()).await?;
     question.selection.weapon = Some(slug.as_str().to_owned());
-    caching::json(&request, &stats.leaderboard(&question).await?)
+    table::answer(&request, question.format, &stats.leaderboard(&question).await?, "players")
 }
 
 /// Ranks players on one map
@@ -268,7 +365,7 @@ async fn map_leaderboard(_: Anyone, request: HttpRequest, stats: Data<Stats>, ma
     let map_name = normal_map_name(&map);
     stats.require_map(&map_name).await?;
     question.selection.map_name = Some(map_name);
-    caching::json(&request, &stats.leaderboard(&question).await?)
+    table::answer(&request, question.format, &stats.leaderboard(&question).await?, "players")
 }
 
 /// Everything about one player
@@ -304,7 +401,7 @@ async fn player_weapons(_: Anyone, request: HttpRequest, stats: Data<Stats>, gui
     let mut values = PLAYER_WEAPONS.read(request.query_string());
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
-    caching::json(&request, &stats.player_weapons(&question).await?)
+    table::answer(&request, question.format, &stats.player_weapons(&question).await?, "weapons")
 }
 
 /// Matches of a player, the latest first
@@ -319,7 +416,71 @@ async fn player_matches(_: Anyone, request: HttpRequest, stats: Data<Stats>, gui
     let paging = values.paging();
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
-    caching::json(&request, &stats.player_matches(&question, paging).await?)
+    table::answer(&request, question.format, &stats.player_matches(&question, paging).await?, "matches")
+}
+
+/// A player on each map
+#[utoipa::path(get, path = "/api/v1/stats/player/{guid}/maps", tag = "Statistics",
+    params(("guid" = String, Path, description = "Forum or user id, engine guid, or a guest's id", example = "4711")), responses(
+    (status = 200, description = "The most played first", body = answers::PlayerMaps),
+    (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
+async fn player_maps(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+    let mut values = PLAYER_WEAPONS.read(request.query_string());
+    let question = player_question(&guid, &mut values)?;
+    values.finish()?;
+    table::answer(&request, question.format, &stats.player_maps(&question).await?, "maps")
+}
+
+/// Whom a player met, and how often they killed each other
+#[utoipa::path(get, path = "/api/v1/stats/player/{guid}/rivals", tag = "Statistics",
+    params(("guid" = String, Path, description = "Forum or user id, engine guid, or a guest's id", example = "4711")), responses(
+    (status = 200, description = "Those they met most often first", body = answers::PlayerRivals),
+    (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
+async fn player_rivals(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+    let mut values = PLAYER_RIVALS.read(request.query_string());
+    let paging = values.paging();
+    let question = player_question(&guid, &mut values)?;
+    values.finish()?;
+    table::answer(&request, question.format, &stats.player_rivals(&question, paging).await?, "rivals")
+}
+
+/// A player's form over time
+#[utoipa::path(get, path = "/api/v1/stats/player/{guid}/form", tag = "Statistics",
+    params(("guid" = String, Path, description = "Forum or user id, engine guid, or a guest's id", example = "4711")), responses(
+    (status = 200, description = "The latest first", body = answers::PlayerForm),
+    (status = 404, description = "Nobody of this id was ever seen", body = ErrorBody),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
+async fn player_form(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
+    let mut values = PLAYER_FORM.read(request.query_string());
+    let interval = values.parsed_parameter("interval", Interval::from_word).unwrap_or_default();
+    let question = player_question(&guid, &mut values)?;
+    values.finish()?;
+    table::answer(&request, question.format, &stats.player_form(&question, interval).await?, "form")
+}
+
+/// Players side by side
+#[utoipa::path(get, path = "/api/v1/stats/compare", tag = "Statistics", responses(
+    (status = 200, description = "In the order in which they were named", body = answers::Comparison),
+    (status = 404, description = "Somebody of these was never seen", body = ErrorBody),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
+async fn comparison(
+    _: Anyone,
+    request: HttpRequest,
+    stats: Data<Stats>,
+    achievements: Data<AchievementStore>,
+) -> Answer {
+    let player_ids = compared(request.query_string())?;
+    let mut answer = stats.comparison(&player_ids).await?;
+    for player in &mut answer.players {
+        player.achievements = achievements.unlocked_by(&player.player_id).await;
+    }
+    caching::json(&request, &answer)
 }
 
 /// Achievements of a player
@@ -352,7 +513,7 @@ async fn player_achievements(
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn matches(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer {
     let question = MatchQuestion::read(request.query_string())?;
-    caching::json(&request, &stats.matches(&question).await?)
+    table::answer(&request, question.format, &stats.matches(&question).await?, "matches")
 }
 
 /// One match
@@ -368,6 +529,39 @@ async fn matches(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Answer 
 async fn match_detail(_: Anyone, request: HttpRequest, stats: Data<Stats>, match_id: Path<String>) -> Answer {
     NOTHING.read(request.query_string()).finish()?;
     caching::json(&request, &stats.match_detail(&match_id).await?)
+}
+
+/// What happened in a match, moment by moment
+///
+/// In the order of the level's clock. What a side says to itself is left out.
+#[utoipa::path(get, path = "/api/v1/stats/match/{matchId}/timeline", tag = "Statistics",
+    params(("matchId" = String, Path, description = "Our match id, or the server's own")), responses(
+    (status = 200, description = "A piece of the timeline", body = answers::MatchTimeline),
+    (status = 404, description = "No such match, or no such player, was ever seen", body = ErrorBody),
+    (status = 409, description = "Several servers have a match of this id; `candidates` lists them", body = answers::AmbiguousMatch),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
+async fn match_timeline(
+    _: Anyone,
+    request: HttpRequest,
+    stats: Data<Stats>,
+    match_id: Path<String>,
+) -> Answer {
+    let question = TimelineQuestion::read(request.query_string())?;
+    table::answer(&request, question.format, &stats.timeline(&match_id, &question).await?, "events")
+}
+
+/// Who killed whom in a match, and the scoreboard of each round
+#[utoipa::path(get, path = "/api/v1/stats/match/{matchId}/duels", tag = "Statistics",
+    params(("matchId" = String, Path, description = "Our match id, or the server's own")), responses(
+    (status = 200, description = "Who killed whom", body = answers::MatchDuels),
+    (status = 404, description = "No such match was ever seen", body = ErrorBody),
+    (status = 409, description = "Several servers have a match of this id; `candidates` lists them", body = answers::AmbiguousMatch),
+    (status = 422, description = "Parameters that can't be used", body = ErrorBody),
+    (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
+async fn match_duels(_: Anyone, request: HttpRequest, stats: Data<Stats>, match_id: Path<String>) -> Answer {
+    NOTHING.read(request.query_string()).finish()?;
+    caching::json(&request, &stats.duels(&match_id).await?)
 }
 
 /// How much is stored

@@ -19,7 +19,7 @@ use super::ratio::{kd_ratio, percent, round};
 use super::selection::Selection;
 use super::{Period, Stats};
 use crate::http::ApiError;
-use crate::http::query::Paging;
+use crate::http::query::{Format, Paging};
 
 /// The game measures in units of which 16 make a foot.
 pub(super) const KILOMETRES_PER_UNIT: f64 = 0.3048 / 16.0 / 1000.0;
@@ -52,6 +52,7 @@ pub struct BoardQuestion {
     /// Already narrowed to the period.
     pub selection: Selection,
     pub paging: Paging,
+    pub format: Format,
 }
 
 /// How a statistic is ranked.

@@ -138,7 +138,7 @@ impl Stats {
         })
     }
 
-    async fn find_match(&self, id: &str) -> Result<OutcomeRow, ApiError> {
+    pub(super) async fn find_match(&self, id: &str) -> Result<OutcomeRow, ApiError> {
         if let Ok(match_id) = Uuid::parse_str(id)
             && let Some(outcome) = self.outcome(match_id).await?
         {

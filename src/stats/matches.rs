@@ -18,7 +18,7 @@ use super::people::{Person, canonical};
 use super::query::Sql;
 use super::selection::Selection;
 use crate::http::ApiError;
-use crate::http::query::Paging;
+use crate::http::query::{Format, Paging};
 
 /// Every match with its outcome; binds the present in milliseconds. Served by `matches`, which has a few rows a match.
 pub(super) const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
@@ -51,6 +51,7 @@ pub struct MatchQuestion {
     /// Only matches that this player took part in.
     pub player_id: Option<String>,
     pub paging: Paging,
+    pub format: Format,
 }
 
 #[derive(Clone, Row, Deserialize)]

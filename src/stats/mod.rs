@@ -10,8 +10,11 @@
 
 mod accuracy;
 pub mod answers;
+mod breakdowns;
 mod cache;
 mod career;
+mod duels;
+mod feats;
 mod handlers;
 mod leaderboard;
 mod live;
@@ -24,6 +27,7 @@ mod query;
 mod ratio;
 mod selection;
 mod tallies;
+mod timeline;
 mod totals;
 
 use std::sync::Arc;
@@ -31,6 +35,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+pub use breakdowns::Interval;
 pub use cache::AnswerCache;
 pub use handlers::{QUERY_SHAPES, StatsApi, routes};
 pub use leaderboard::{BoardQuestion, Statistic};
@@ -39,6 +44,7 @@ use names::KnownNames;
 pub use people::ANONYMOUS_PREFIX;
 pub use player::PlayerQuestion;
 pub use selection::{Bots, Period, Selection};
+pub use timeline::{Place, TimelineQuestion};
 
 /// What time it is; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;

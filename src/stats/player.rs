@@ -21,13 +21,21 @@ use super::query::Sql;
 use super::ratio::{kd_ratio, percent, round};
 use super::selection::Selection;
 use crate::http::ApiError;
-use crate::http::query::Paging;
+use crate::http::query::{Format, Paging};
 
 /// A player, and what of theirs is asked about.
 #[derive(Clone, Debug)]
 pub struct PlayerQuestion {
     pub player_id: PlayerId,
     pub selection: Selection,
+    pub format: Format,
+}
+
+impl PlayerQuestion {
+    /// All that is known of a player.
+    pub fn everything(player_id: PlayerId) -> Self {
+        Self { player_id, selection: Selection::default(), format: Format::Json }
+    }
 }
 
 #[derive(Clone, Row, Deserialize)]
@@ -46,7 +54,7 @@ struct TotalsRow {
 }
 
 #[derive(Clone, Row, Deserialize)]
-struct SeenRow {
+pub(super) struct SeenRow {
     rows: u64,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
     first_seen: DateTime<Utc>,
@@ -111,12 +119,25 @@ pub(super) fn unknown_player() -> ApiError {
 impl Stats {
     /// Everything about one player. Served by the primary keys of the roll-ups, which begin with the player.
     pub async fn player(&self, question: &PlayerQuestion) -> Result<PlayerAnswer, ApiError> {
-        let PlayerQuestion { player_id, selection } = question;
+        let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
         let (id, ids) = (person.canonical_id.as_str(), &person.ids);
         let seen = self.seen(ids).await?;
         let (killer, victim) = (canonical("player_id"), canonical("target_id"));
-        let (totals, aliases, hitlocs, killers, victims, careers, best_killstreak, weapons, user) = tokio::try_join!(
+        let (
+            totals,
+            aliases,
+            hitlocs,
+            killers,
+            victims,
+            careers,
+            best_killstreak,
+            weapons,
+            multi_kills,
+            first_kills,
+            stances,
+            user,
+        ) = tokio::try_join!(
             self.player_totals(ids, selection),
             self.aliases(&person),
             self.kills_by(ids, selection, "player_id IN ?", "toString(hitloc)"),
@@ -125,6 +146,9 @@ impl Stats {
             self.careers_of(selection, vec![id.to_owned()]),
             self.best_killstreak(selection, id),
             self.weapon_rows(ids, selection),
+            self.multi_kills(ids, selection),
+            self.first_kills(ids, selection),
+            self.stances(ids, selection),
             async { Ok(self.user_of_player(id).await) },
         )?;
         // Two ids of one person may have fought each other.
@@ -183,6 +207,9 @@ impl Stats {
             nemesis: killers.first().map(rival),
             favourite_victim: victims.first().map(rival),
             favourite_weapon,
+            multi_kills,
+            first_kills,
+            stances,
             achievements: Vec::new(),
             aliases,
         })
@@ -222,7 +249,7 @@ impl Stats {
         question: &PlayerQuestion,
         paging: Paging,
     ) -> Result<PlayerMatches, ApiError> {
-        let PlayerQuestion { player_id, selection } = question;
+        let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
         let id = person.canonical_id.as_str();
         let mut sql = Sql::new(
@@ -290,7 +317,7 @@ impl Stats {
     }
 
     /// When a player was seen first and last, bots' company or not; 404 for one who never was.
-    async fn seen(&self, ids: &[String]) -> Result<SeenRow, ApiError> {
+    pub(super) async fn seen(&self, ids: &[String]) -> Result<SeenRow, ApiError> {
         let sql = Sql::new(
             "SELECT count() AS rows, min(player_stats_daily.first_seen) AS first_seen, \
              max(player_stats_daily.last_seen) AS last_seen FROM player_stats_daily WHERE player_id IN ?",
@@ -348,7 +375,7 @@ impl Stats {
             .text(" AS what, sum(kills) AS kills FROM player_rivals_daily WHERE ")
             .text(whose)
             .bind(ids.to_vec())
-            .then(selection.player_conditions())
+            .then(selection.day_and_bots_conditions())
             .text(" GROUP BY what ORDER BY kills DESC, what ASC LIMIT 100");
         self.rows(sql).await
     }

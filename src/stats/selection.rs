@@ -135,13 +135,22 @@ impl Selection {
         self
     }
 
-    /// Conditions on the columns that every roll-up by player has: day, server, bots.
+    /// Conditions on the columns that every roll-up by player and server has: day, server, bots.
     pub(super) fn player_conditions(&self) -> Sql {
-        self.day_and_server_conditions().then(Sql::new(match self.bots {
+        self.day_and_server_conditions().then(self.bots_condition())
+    }
+
+    /// Conditions on `player_rivals_daily`, which doesn't tell servers apart.
+    pub(super) fn day_and_bots_conditions(&self) -> Sql {
+        self.day_conditions().then(self.bots_condition())
+    }
+
+    fn bots_condition(&self) -> Sql {
+        Sql::new(match self.bots {
             Bots::Without => " AND NOT bots",
             Bots::With => "",
             Bots::Only => " AND bots",
-        }))
+        })
     }
 
     /// Conditions on `player_stats_daily` and `weapon_stats`.
@@ -160,15 +169,20 @@ impl Selection {
     }
 
     pub(super) fn day_and_server_conditions(&self) -> Sql {
+        let sql = self.day_conditions();
+        match self.server_id {
+            Some(server_id) => sql.text(" AND server_id = toUUID(?)").bind(server_id.to_string()),
+            None => sql,
+        }
+    }
+
+    fn day_conditions(&self) -> Sql {
         let mut sql = Sql::default();
         if let Some(from) = self.from {
             sql = sql.text(" AND day >= toDate(?)").bind(from.to_string());
         }
         if let Some(to) = self.to {
             sql = sql.text(" AND day < toDate(?)").bind(to.to_string());
-        }
-        if let Some(server_id) = self.server_id {
-            sql = sql.text(" AND server_id = toUUID(?)").bind(server_id.to_string());
         }
         sql
     }

@@ -127,6 +127,10 @@ async fn duels_count_who_killed_whom_and_rounds_have_boards_of_their_own() {
     assert_eq!(of_round(0), ["\"Anna\" 1:1", "\"Bert\" 1:1"]);
     assert_eq!(of_round(1), ["\"Bert\" 1:0", "\"Anna\" 0:1", "\"Carl\" 0:1"]);
     assert_eq!(answer["players"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        answer["pace"],
+        json!({"step_seconds": 5, "allies": [0, 1, 2, 0, 0, 1], "axis": [0, 0, 0, 0, 0, 0], "others": [0, 0, 0, 0, 0, 0]})
+    );
 }
 
 #[actix_web::test]

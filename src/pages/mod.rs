@@ -15,6 +15,7 @@ mod notice;
 mod routes;
 mod servers;
 mod sign_in;
+mod story;
 mod text;
 mod view;
 

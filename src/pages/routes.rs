@@ -5,13 +5,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::vocabulary::GameType;
 use serde_json::json;
 
-use super::{Pages, text, view};
+use super::{Pages, story, text, view};
 use crate::access::Anyone;
 use crate::achievements::AchievementStore;
 use crate::http::query::{Format, Paging};
 use crate::http::{ApiError, table};
 use crate::live::Live;
-use crate::stats::{BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic};
+use crate::stats::{
+    BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic, TimelineQuestion,
+};
 
 type Page = Result<HttpResponse, ApiError>;
 
@@ -136,9 +138,32 @@ pub(super) async fn match_detail(
     pages: Data<Pages>,
     id: Path<String>,
 ) -> Page {
-    let found = pages.stats.match_detail(&id).await?;
+    let question = TimelineQuestion::read(request.query_string())?;
+    if question.format != Format::Json {
+        let timeline = pages.stats.timeline(&id, &question).await?;
+        return table::answer(&request, question.format, &timeline, "events");
+    }
+    let (found, timeline, duels) = tokio::try_join!(
+        pages.stats.match_detail(&id),
+        pages.stats.timeline(&id, &question),
+        pages.stats.duels(&id),
+    )?;
     let map_name = found.map_name.as_deref().unwrap_or("unknown map");
     let title = format!("Match on {}", text::plain_name(map_name));
-    let context = json!({ "match": view::match_detail(&found)? });
+    let shown = view::match_detail(&found)?;
+    let has_sides = !shown["allies_score"].is_null();
+    let people: Vec<_> = found
+        .scoreboard
+        .iter()
+        .map(|row| json!({ "value": row.player_id, "label": text::plain_name(&row.player_name) }))
+        .collect();
+    let story = story::story(&timeline, &duels, &question.types_word(), has_sides)?;
+    let context = json!({
+        "match": shown,
+        "story": story,
+        "player": question.player_id,
+        "people": people,
+        "later": story::later(request.path(), request.query_string(), timeline.next_cursor.as_deref()),
+    });
     pages.page(&request, viewer, "match.html", &title, &context).await
 }

@@ -469,6 +469,17 @@ pub struct MatchDuels {
     pub duels: Vec<Duel>,
     /// The rounds that were seen to begin, each with its scoreboard.
     pub rounds: Vec<RoundBoard>,
+    pub pace: Pace,
+}
+
+/// How many kills that score there were in each step of the level's clock, from its start on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Pace {
+    pub step_seconds: u64,
+    pub allies: Vec<u64>,
+    pub axis: Vec<u64>,
+    /// Of those who fight for no side.
+    pub others: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

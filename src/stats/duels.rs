@@ -10,7 +10,7 @@ use mohaa_domain::player::is_guest_id;
 use serde::Deserialize;
 
 use super::Stats;
-use super::answers::{Duel, DuelPlayer, MatchDuels, RoundBoard, RoundScore};
+use super::answers::{Duel, DuelPlayer, MatchDuels, Pace, RoundBoard, RoundScore};
 use super::matches::{OutcomeRow, word_or_none};
 use super::people::canonical;
 use super::query::Sql;
@@ -29,6 +29,28 @@ struct KillRow {
     actor_team: String,
     target_id: String,
     target_team: String,
+}
+
+/// As many steps as a strip can show, none shorter than people can tell.
+const PACE_STEPS: i64 = 60;
+const SHORTEST_STEP_SECONDS: i64 = 5;
+
+fn pace(kills: &[KillRow]) -> Pace {
+    let last_ms = kills.iter().map(|kill| kill.at_ms).max().unwrap_or_default();
+    let step_seconds = (last_ms / 1000 / PACE_STEPS + 1).max(SHORTEST_STEP_SECONDS);
+    let step_of = |kill: &KillRow| usize::try_from(kill.at_ms / 1000 / step_seconds).unwrap_or_default();
+    let steps = kills.iter().map(step_of).max().map_or(0, |last| last + 1);
+    let empty = || vec![0; steps];
+    let (mut allies, mut axis, mut others) = (empty(), empty(), empty());
+    for kill in kills.iter().filter(|kill| kill.kill_kind == "kill") {
+        let side = match kill.actor_team.as_str() {
+            "allies" => &mut allies,
+            "axis" => &mut axis,
+            _ => &mut others,
+        };
+        side[step_of(kill)] += 1;
+    }
+    Pace { step_seconds: step_seconds.unsigned_abs(), allies, axis, others }
 }
 
 #[derive(Clone, Row, Deserialize)]
@@ -117,6 +139,7 @@ impl Stats {
             players,
             duels: duels.into_iter().map(duel).collect(),
             rounds: rounds.into_iter().map(board).collect(),
+            pace: pace(&kills),
         })
     }
 

@@ -57,6 +57,13 @@ pub struct TimelineQuestion {
     pub format: Format,
 }
 
+impl TimelineQuestion {
+    /// The types as they stand in an address.
+    pub fn types_word(&self) -> String {
+        self.types.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// Where a moment stands: its milliseconds on the level's clock, and its place in the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -40,7 +40,9 @@ pub(super) fn story(
         };
         moment["side"] = side.into();
         let text = moment["text"].as_str().unwrap_or_default();
-        moment["sentence"] = capitalised(text).into();
+        // One that begins with a name begins as the name does.
+        moment["sentence"] =
+            if moment["actor"].is_null() { capitalised(text) } else { text.to_owned() }.into();
     }
     let choices: Vec<Value> =
         CHOICES.iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();

@@ -10,6 +10,7 @@ pub mod event;
 pub mod live;
 pub mod name;
 pub mod player;
+pub mod rating;
 pub mod row;
 pub mod tracker;
 pub mod vocabulary;

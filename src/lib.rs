@@ -20,6 +20,7 @@ pub mod ops;
 pub mod pages;
 pub mod players;
 pub mod postgres;
+pub mod ratings;
 pub mod redis;
 pub mod routes;
 pub mod servers;

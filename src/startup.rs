@@ -55,6 +55,7 @@ use crate::ops::{HealthMonitor, OpsMetrics};
 use crate::pages::{self, Pages};
 use crate::players::{self, CanonicalIds, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
+use crate::ratings::RatingKeeper;
 use crate::redis::{
     self as redis_store, LiveNodesStore, LiveSnapshots, SharedDataVersion, SharedLimits, TrackerStates,
 };
@@ -353,6 +354,8 @@ impl Application {
             canonical_ids.clone(),
         );
         links.read().await;
+        let ratings =
+            RatingKeeper::new(postgres.clone(), clickhouse.clone(), data_version.clone(), &registry)?;
         let live = Live::new(pipeline.live.clone(), live_nodes.clone(), canonical_ids, achievements.clone());
         let batcher = pipeline.batcher.clone();
         let mut background = vec![
@@ -382,6 +385,7 @@ impl Application {
                 config.raw_events_ttl_days,
                 data_version.clone(),
                 links,
+                ratings,
                 reconciler,
             )),
         ];
@@ -653,6 +657,7 @@ async fn prepare_clickhouse(
     raw_events_ttl_days: u32,
     data_version: DataVersion,
     links: PlayerLinksCopy,
+    ratings: RatingKeeper,
     reconciler: Reconciler,
 ) {
     let writers_wait = pipeline.gate.clone().write_owned().await;
@@ -677,5 +682,6 @@ async fn prepare_clickhouse(
     data_version.changed();
     drop(writers_wait);
     let _links_are_copied = links.watch().await;
+    let _ratings_are_kept = ratings.watch().await;
     reconciler.watch().await;
 }

@@ -99,6 +99,7 @@ fn table() -> Vec<Case> {
             "/api/v1/stats/player/nobody/achievements",
             404,
         ),
+        get("/api/v1/stats/player/{guid}/rating", ANYONE, "/api/v1/stats/player/nobody/rating", 404),
         get("/api/v1/achievements", ANYONE, "/api/v1/achievements", 200),
         get("/achievements", ANYONE, "/achievements", 200),
         get("/api/v1/stats/matches", ANYONE, "/api/v1/stats/matches", 200),

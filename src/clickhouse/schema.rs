@@ -14,6 +14,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (4, "match_order", include_str!("../../clickhouse/0004_match_order.sql")),
     (5, "player_links", include_str!("../../clickhouse/0005_player_links.sql")),
     (6, "player_match_deeds", include_str!("../../clickhouse/0006_player_match_deeds.sql")),
+    (7, "player_ratings", include_str!("../../clickhouse/0007_player_ratings.sql")),
     (10, "first_kills_and_stances", include_str!("../../clickhouse/0010_first_kills_and_stances.sql")),
 ];
 

@@ -14,6 +14,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::CanonicalIds;
+use super::decisions::read_decisions;
 use super::resolution::{Decisions, resolve};
 use crate::data_version::DataVersion;
 use crate::postgres::watch::{self, LONGEST_READ, Progress, WatchError, Watcher};
@@ -97,22 +98,7 @@ impl PlayerLinksCopy {
     }
 
     async fn decisions(&self) -> sqlx::Result<Decisions> {
-        let links: Vec<(String, i32)> = sqlx::query_as("SELECT player_id, user_id FROM user_identities")
-            .fetch_all(&self.postgres)
-            .await?;
-        let merges: Vec<(String, String)> =
-            sqlx::query_as("SELECT from_player, into_player FROM player_merges WHERE undone_at IS NULL")
-                .fetch_all(&self.postgres)
-                .await?;
-        let anonymous: Vec<(String, String)> =
-            sqlx::query_as("SELECT player_id, anonymous_id FROM anonymous_players")
-                .fetch_all(&self.postgres)
-                .await?;
-        Ok(Decisions {
-            links: links.into_iter().collect(),
-            merges: merges.into_iter().collect(),
-            anonymous: anonymous.into_iter().collect(),
-        })
+        read_decisions(&mut *self.postgres.acquire().await?).await
     }
 
     /// Writes what differs; a link that is gone is written as one to itself.

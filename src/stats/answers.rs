@@ -78,8 +78,15 @@ pub struct LeaderboardRow {
     pub matches_played: u64,
     pub matches_won: u64,
     pub playtime_seconds: u64,
-    /// Null until a rating exists.
+    /// The best estimate of the player's skill over all that they played, whatever the filters; null before their first
+    /// rated match.
     pub rating: Option<f64>,
+    /// What it is at least, all but surely: three deviations lower. The board of ratings ranks by it.
+    pub rating_low: Option<f64>,
+    /// What it is at most, all but surely: three deviations higher.
+    pub rating_high: Option<f64>,
+    /// Whether it is made of fewer than ten matches.
+    pub rating_provisional: Option<bool>,
     pub last_active: DateTime<Utc>,
 }
 
@@ -118,8 +125,8 @@ pub struct PlayerAnswer {
     pub playtime_seconds: u64,
     pub distance_km: f64,
     pub jumps: u64,
-    /// Null until a rating exists.
-    pub rating: Option<Rating>,
+    /// Over all that the player played, whatever the filters; null before their first rated match.
+    pub rating: Option<PlayerRating>,
     pub first_seen: DateTime<Utc>,
     pub last_active: DateTime<Utc>,
     /// Kills by where they hit.
@@ -168,10 +175,30 @@ pub struct UserName {
     pub name: String,
 }
 
+/// Decimals of ratings in answers: those that reference implementations publish.
+pub const RATING_DECIMALS: i32 = 6;
+
+/// How strong a player is by Weng and Lin's method, and how sure that is. Shown to people as the range from `low` to `high`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Rating {
+pub struct PlayerRating {
+    /// The best estimate (μ); 25 for somebody new.
+    #[schema(example = 27.635389)]
     pub value: f64,
+    /// Its standard deviation (σ); 25/3 for somebody new.
+    #[schema(example = 8.065901)]
     pub deviation: f64,
+    /// What it is at least, all but surely (μ − 3σ): boards rank by it.
+    #[schema(example = 3.437686)]
+    pub low: f64,
+    /// What it is at most, all but surely (μ + 3σ).
+    #[schema(example = 51.833092)]
+    pub high: f64,
+    /// Rated matches.
+    pub matches: u32,
+    /// Whether there were fewer than ten of them.
+    pub provisional: bool,
+    /// Among all who have a rating; equal ones share a rank.
+    pub rank: u64,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -19,13 +19,15 @@ use crate::access::{Anyone, Route, get};
 use crate::achievements::{AchievementStore, PlayerAchievements};
 use crate::http::query::{FORMAT, Format, Parameter, QueryShape, QueryValues, whole_number};
 use crate::http::{ApiError, ErrorBody, caching, table};
+use crate::ratings;
 
 type Answer = Result<HttpResponse, ApiError>;
 
 const STAT: Parameter = Parameter {
     name: "stat",
     description: "What the board ranks by: kills (default), deaths, kd_ratio, headshots, headshot_percent, accuracy, \
-                  damage, wins, win_rate, playtime, distance or killstreak.",
+                  damage, wins, win_rate, playtime, distance, killstreak or rating. A rating is over all that a player played: \
+                  filters and periods choose who stands on its board, and guests never do.",
     example: "kills",
 };
 const PERIOD: Parameter = Parameter {
@@ -169,6 +171,7 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/stats/player/{guid}/form", PLAYER_FORM),
     ("/api/v1/stats/compare", COMPARISON),
     ("/api/v1/stats/player/{guid}/achievements", NOTHING),
+    ("/api/v1/stats/player/{guid}/rating", ratings::HISTORY),
     ("/api/v1/stats/matches", MATCHES),
     ("/api/v1/stats/match/{matchId}", NOTHING),
     ("/api/v1/stats/match/{matchId}/timeline", TIMELINE),
@@ -182,7 +185,7 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
 #[openapi(
     paths(
         leaderboard, weekly_leaderboard, weapon_leaderboard, map_leaderboard, player, player_weapons, player_matches,
-        player_maps, player_rivals, player_form, comparison, player_achievements,
+        player_maps, player_rivals, player_form, comparison, player_achievements, ratings::player_rating,
         matches, match_detail, match_timeline, match_duels, totals
     ),
     components(schemas(ErrorBody)),
@@ -204,6 +207,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/stats/player/{guid}/rivals", player_rivals),
         get("/api/v1/stats/player/{guid}/form", player_form),
         get("/api/v1/stats/player/{guid}/achievements", player_achievements),
+        get("/api/v1/stats/player/{guid}/rating", ratings::player_rating),
         get("/api/v1/stats/compare", comparison),
         get("/api/v1/stats/matches", matches),
         get("/api/v1/stats/match/{matchId}", match_detail),

@@ -1,20 +1,23 @@
-//! Leaderboards: one statement ranks, three small ones dress the page's rows.
+//! Leaderboards: one statement ranks, four small ones dress the page's rows.
 //!
 //! On a board stand those who took part in the fighting of the selection (a kill or a death) or have a value above
 //! zero; on a board of a ratio those with enough to divide by. Ties are ordered by kills, then by player id.
 //! Accuracy comes from fire and hit events where a server sends those, else from its summaries, never from both. On a
-//! weapon's board of accuracy stand those whose accuracy with it is known (`accuracy`).
+//! weapon's board of accuracy stand those whose accuracy with it is known (`accuracy`). On the board of ratings stand those of
+//! the selection who have one.
 
 use clickhouse::Row;
 use mohaa_domain::player::is_guest_id;
+use mohaa_domain::rating::{Rating, is_provisional};
 use serde::Deserialize;
 
 use super::accuracy::{players_with_unassigned_hits, weapon_accuracy};
-use super::answers::{Leaderboard, LeaderboardRow};
+use super::answers::{Leaderboard, LeaderboardRow, RATING_DECIMALS};
 use super::career::{careers, killstreaks};
 use super::names::weapon_name;
 use super::people::canonical;
 use super::query::Sql;
+use super::ratings::rated_players;
 use super::ratio::{kd_ratio, percent, round};
 use super::selection::Selection;
 use super::{Period, Stats};
@@ -40,6 +43,7 @@ pub enum Statistic {
     Playtime,
     Distance,
     Killstreak,
+    Rating,
 }
 
 /// Which board, and which page of it.
@@ -84,7 +88,7 @@ struct CountRow {
 }
 
 impl Statistic {
-    pub const ALL: [Statistic; 12] = [
+    pub const ALL: [Statistic; 13] = [
         Statistic::Kills,
         Statistic::Deaths,
         Statistic::KdRatio,
@@ -97,6 +101,7 @@ impl Statistic {
         Statistic::Playtime,
         Statistic::Distance,
         Statistic::Killstreak,
+        Statistic::Rating,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -113,6 +118,7 @@ impl Statistic {
             Statistic::Playtime => "playtime",
             Statistic::Distance => "distance",
             Statistic::Killstreak => "killstreak",
+            Statistic::Rating => "rating",
         }
     }
 
@@ -131,6 +137,7 @@ impl Statistic {
             Statistic::Playtime => "Time played",
             Statistic::Distance => "Distance",
             Statistic::Killstreak => "Longest killstreak",
+            Statistic::Rating => "Rating",
         }
     }
 
@@ -148,6 +155,7 @@ impl Statistic {
                 | Statistic::Playtime
                 | Statistic::Distance
                 | Statistic::Killstreak
+                | Statistic::Rating
         )
     }
 
@@ -169,6 +177,7 @@ impl Statistic {
             Statistic::Playtime => ("playtime_seconds", None),
             Statistic::Distance => ("distance", None),
             Statistic::Killstreak => ("killstreak", None),
+            Statistic::Rating => ("rated.rating", None),
         };
         Ranking { value, sample }
     }
@@ -180,6 +189,7 @@ impl Statistic {
             Statistic::HeadshotPercent | Statistic::Accuracy | Statistic::WinRate => round(value, 1),
             Statistic::Distance => round(value * KILOMETRES_PER_UNIT, 3),
             Statistic::Damage => round(value, 3),
+            Statistic::Rating => round(value, RATING_DECIMALS),
             _ => return serde_json::Number::from(value as u64),
         };
         serde_json::Number::from_f64(shown).unwrap_or_else(|| serde_json::Number::from(0))
@@ -242,6 +252,10 @@ fn ranked(question: &BoardQuestion) -> Sql {
                 .then(killstreaks(selection, None, None))
                 .text(") AS streaks USING (player_id)");
         }
+        // Everybody of the selection who has a rating, however little they did in it.
+        Statistic::Rating => {
+            return sql.text(" INNER JOIN (").then(rated_players()).text(") AS rated USING (player_id)");
+        }
         _ => {}
     }
     match (&selection.weapon, sample) {
@@ -287,15 +301,18 @@ impl Stats {
         let of_a_weapon = question.selection.weapon.is_some();
         // Only asked for where a weapon's accuracy is shown.
         let shooters = if of_a_weapon { player_ids.clone() } else { Vec::new() };
-        let (names, careers, with_unassigned_hits) = tokio::try_join!(
+        let (names, careers, with_unassigned_hits, ratings) = tokio::try_join!(
             self.player_names(player_ids.clone()),
-            self.careers_of(&question.selection, player_ids),
+            self.careers_of(&question.selection, player_ids.clone()),
             self.with_unassigned_hits(&question.selection, shooters),
+            self.ratings_of(player_ids),
         )?;
         let first_rank = question.paging.offset() + 1;
         let players = (first_rank..).zip(rows).map(|(rank, row)| {
             let name = names.of(&row.player_id);
             let career = careers.get(&row.player_id).copied().unwrap_or_default();
+            let rating = ratings.get(&row.player_id);
+            let figure = |of: fn(Rating) -> f64| rating.map(|it| round(of(it.rating), RATING_DECIMALS));
             LeaderboardRow {
                 rank,
                 player_name: name.plain,
@@ -318,7 +335,10 @@ impl Stats {
                 matches_played: career.matches_played,
                 matches_won: career.matches_won,
                 playtime_seconds: career.playtime_seconds,
-                rating: None,
+                rating: figure(|rating| rating.value),
+                rating_low: figure(Rating::low),
+                rating_high: figure(Rating::high),
+                rating_provisional: rating.map(|it| is_provisional(it.matches)),
                 last_active: row.last_active,
                 player_id: row.player_id,
             }

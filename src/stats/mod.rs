@@ -24,6 +24,7 @@ mod names;
 mod people;
 mod player;
 mod query;
+mod ratings;
 mod ratio;
 mod selection;
 mod tallies;
@@ -43,6 +44,7 @@ pub use matches::{KnownMatch, MatchQuestion};
 use names::KnownNames;
 pub use people::ANONYMOUS_PREFIX;
 pub use player::PlayerQuestion;
+pub(crate) use ratio::round;
 pub use selection::{Bots, Period, Selection};
 pub use timeline::{Place, TimelineQuestion};
 

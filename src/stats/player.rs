@@ -136,6 +136,7 @@ impl Stats {
             multi_kills,
             first_kills,
             stances,
+            rating,
             user,
         ) = tokio::try_join!(
             self.player_totals(ids, selection),
@@ -149,6 +150,7 @@ impl Stats {
             self.multi_kills(ids, selection),
             self.first_kills(ids, selection),
             self.stances(ids, selection),
+            self.rating_of(id),
             async { Ok(self.user_of_player(id).await) },
         )?;
         // Two ids of one person may have fought each other.
@@ -196,7 +198,7 @@ impl Stats {
             playtime_seconds: career.playtime_seconds,
             distance_km: round(totals.distance * KILOMETRES_PER_UNIT, 3),
             jumps: totals.jumps,
-            rating: None,
+            rating,
             first_seen: seen.first_seen,
             last_active: seen.last_seen,
             hitlocs: hitlocs

@@ -13,7 +13,8 @@ pub(super) fn percent(part: u64, whole: u64) -> f64 {
     round((part as f64 / whole as f64 * 100.0).min(100.0), 1)
 }
 
-pub(super) fn round(value: f64, decimals: i32) -> f64 {
+/// To so many decimals.
+pub(crate) fn round(value: f64, decimals: i32) -> f64 {
     let factor = 10_f64.powi(decimals);
     (value * factor).round() / factor
 }

@@ -24,6 +24,7 @@ mod outages;
 mod overload;
 mod pages;
 mod players;
+mod ratings;
 mod recount;
 mod registration;
 mod replies;

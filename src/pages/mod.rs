@@ -12,6 +12,7 @@ mod filters;
 mod live;
 mod login_link;
 mod notice;
+mod rating_line;
 mod routes;
 mod servers;
 mod sign_in;

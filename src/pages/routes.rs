@@ -1,18 +1,24 @@
 //! The public pages.
 
+use std::time::Duration;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::vocabulary::GameType;
 use serde_json::json;
+use sqlx::PgPool;
 
+use super::rating_line::rating_line;
 use super::{Pages, story, text, view};
 use crate::access::Anyone;
 use crate::achievements::AchievementStore;
 use crate::http::query::{Format, Paging};
 use crate::http::{ApiError, table};
 use crate::live::Live;
+use crate::ratings::{RatedMatch, RatingHistory};
+use crate::stats::answers::PlayerAnswer;
 use crate::stats::{
-    BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic, TimelineQuestion,
+    BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic, Stats, TimelineQuestion,
 };
 
 type Page = Result<HttpResponse, ApiError>;
@@ -21,6 +27,10 @@ type Page = Result<HttpResponse, ApiError>;
 const FRONT_PAGE_ENTRIES: u32 = 10;
 /// Matches on a player's page.
 const PLAYER_PAGE_MATCHES: u32 = 15;
+/// Rated matches that its line is drawn of.
+const PLAYER_PAGE_RATINGS: u32 = 100;
+/// A page is worth more than its line.
+const RATINGS_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages>, live: Data<Live>) -> Page {
     let stats = &pages.stats;
@@ -94,6 +104,7 @@ pub(super) async fn player(
     request: HttpRequest,
     pages: Data<Pages>,
     achievements: Data<AchievementStore>,
+    postgres: Data<PgPool>,
     id: Path<String>,
 ) -> Page {
     let stats = &pages.stats;
@@ -109,13 +120,32 @@ pub(super) async fn player(
     let (earned, to_earn): (Vec<_>, Vec<_>) =
         achievements.all_of(&player.player_id).await.into_iter().partition(|one| one.tier > 0);
     player.achievements = earned;
+    let rated = rated_lately(stats, &postgres, &player).await;
     let context = json!({
         "to_earn": to_earn,
+        "rating_line": rating_line(&rated),
         "player": view::with_raw_names(&player)?,
         "weapons": weapons.weapons,
         "recent_matches": matches.matches,
     });
     pages.page(&request, viewer, "player.html", &text::plain_name(&player.player_name), &context).await
+}
+
+/// What a player's rating went through; nothing while PostgreSQL can't say, or hasn't soon enough for a page.
+async fn rated_lately(stats: &Stats, postgres: &PgPool, player: &PlayerAnswer) -> Vec<RatedMatch> {
+    if player.rating.is_none() {
+        return Vec::new();
+    }
+    let paging = Paging { page: 1, limit: PLAYER_PAGE_RATINGS };
+    let reading = RatingHistory::read(stats, postgres, player.player_id.clone(), paging);
+    match tokio::time::timeout(RATINGS_PATIENCE, reading).await {
+        Ok(Ok(history)) => history.matches,
+        Ok(Err(error)) => {
+            tracing::warn!(cause = ?error.cause(), "a player's ratings can't be read");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 pub(super) async fn matches(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {

@@ -1,6 +1,7 @@
 //! The shapes of answers about how a rating came about.
 
 use chrono::{DateTime, Utc};
+use mohaa_domain::rating::Rating;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -46,6 +47,11 @@ pub struct RatingAfter {
 }
 
 impl RatingAfter {
+    /// With the range that skill lies in.
+    pub fn rating(self) -> Rating {
+        Rating { value: self.value, deviation: self.deviation }
+    }
+
     fn of(value: f64, deviation: f64) -> Self {
         Self { value: round(value, RATING_DECIMALS), deviation: round(deviation, RATING_DECIMALS) }
     }

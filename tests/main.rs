@@ -12,6 +12,7 @@ mod commands;
 mod database;
 mod device;
 mod fleet;
+mod heatmaps;
 mod hostile;
 mod limits;
 mod live;

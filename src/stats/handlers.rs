@@ -10,6 +10,7 @@ use utoipa::OpenApi;
 use super::Stats;
 use super::answers;
 use super::breakdowns::Interval;
+use super::heatmap_handlers;
 use super::leaderboard::{BoardQuestion, Statistic};
 use super::matches::MatchQuestion;
 use super::player::PlayerQuestion;
@@ -30,7 +31,7 @@ const STAT: Parameter = Parameter {
                   filters and periods choose who stands on its board, and guests never do.",
     example: "kills",
 };
-const PERIOD: Parameter = Parameter {
+pub(super) const PERIOD: Parameter = Parameter {
     name: "period",
     description: "all (default), or the current day, week or month, UTC.",
     example: "week",
@@ -172,6 +173,9 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/stats/compare", COMPARISON),
     ("/api/v1/stats/player/{guid}/achievements", NOTHING),
     ("/api/v1/stats/player/{guid}/rating", ratings::HISTORY),
+    ("/api/v1/stats/player/{guid}/heatmap/{map}", heatmap_handlers::PLAYER_HEATMAP),
+    ("/api/v1/stats/maps/{map}/heatmap", heatmap_handlers::MAP_HEATMAP),
+    ("/api/v1/stats/match/{matchId}/heatmap", heatmap_handlers::MATCH_HEATMAP),
     ("/api/v1/stats/matches", MATCHES),
     ("/api/v1/stats/match/{matchId}", NOTHING),
     ("/api/v1/stats/match/{matchId}/timeline", TIMELINE),
@@ -186,7 +190,8 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     paths(
         leaderboard, weekly_leaderboard, weapon_leaderboard, map_leaderboard, player, player_weapons, player_matches,
         player_maps, player_rivals, player_form, comparison, player_achievements, ratings::player_rating,
-        matches, match_detail, match_timeline, match_duels, totals
+        matches, match_detail, match_timeline, match_duels, totals,
+        heatmap_handlers::player_heatmap, heatmap_handlers::map_heatmap, heatmap_handlers::match_heatmap
     ),
     components(schemas(ErrorBody)),
     tags((name = "Statistics", description = "What has been stored, added up. Public."))
@@ -195,7 +200,8 @@ pub struct StatsApi;
 
 /// Routes of the statistics API. Needs `web::Data<Stats>`.
 pub fn routes() -> Vec<Route> {
-    vec![
+    let mut routes = heatmap_handlers::routes();
+    routes.extend([
         get("/api/v1/stats/leaderboard", leaderboard),
         get("/api/v1/stats/leaderboard/weekly", weekly_leaderboard),
         get("/api/v1/stats/leaderboard/weapon/{weapon}", weapon_leaderboard),
@@ -214,7 +220,8 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/stats/match/{matchId}/timeline", match_timeline),
         get("/api/v1/stats/match/{matchId}/duels", match_duels),
         get("/api/v1/stats/totals", totals),
-    ]
+    ]);
+    routes
 }
 
 impl BoardQuestion {

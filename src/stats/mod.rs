@@ -16,6 +16,8 @@ mod career;
 mod duels;
 mod feats;
 mod handlers;
+mod heatmap;
+mod heatmap_handlers;
 mod leaderboard;
 mod live;
 mod match_detail;
@@ -39,13 +41,15 @@ use sqlx::PgPool;
 pub use breakdowns::Interval;
 pub use cache::AnswerCache;
 pub use handlers::{QUERY_SHAPES, StatsApi, routes};
+pub use heatmap::{HeatKind, Heatmap, HeatmapBounds, HeatmapPoint, HeatmapQuestion};
+pub use heatmap_handlers::{HEATMAP_PANEL, MAP_PICTURE, MATCH_PICTURE};
 pub use leaderboard::{BoardQuestion, Statistic};
 pub use matches::{KnownMatch, MatchQuestion};
 use names::KnownNames;
 pub use people::ANONYMOUS_PREFIX;
 pub use player::PlayerQuestion;
 pub(crate) use ratio::round;
-pub use selection::{Bots, Period, Selection};
+pub use selection::{Bots, Period, Selection, normal_map_name};
 pub use timeline::{Place, TimelineQuestion};
 
 /// What time it is; tests bring their own.

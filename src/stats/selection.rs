@@ -257,7 +257,7 @@ pub(super) fn iso_week_name(now: DateTime<Utc>) -> String {
 }
 
 /// The form in which map names are stored.
-pub(super) fn normal_map_name(text: &str) -> String {
+pub fn normal_map_name(text: &str) -> String {
     let lower = text.trim().trim_matches('/').to_lowercase();
     let name = lower.strip_prefix("maps/").unwrap_or(&lower);
     name.strip_suffix(".bsp").unwrap_or(name).to_owned()

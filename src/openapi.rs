@@ -8,7 +8,9 @@ use utoipa::openapi::{Content, Header, Info, RefOr, Required, Response};
 
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{FORMAT, Parameter, QueryShape};
-use crate::{achievements, admin, auth, ingest, live, ops, players, servers, sign_in, stats, users};
+use crate::{
+    achievements, admin, auth, ingest, live, ops, overviews, players, servers, sign_in, stats, users,
+};
 
 /// What is not statistics.
 #[derive(OpenApi)]
@@ -40,6 +42,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(sign_in::SignInApi::openapi());
     document.merge(users::AccountApi::openapi());
     document.merge(admin::AdminApi::openapi());
+    document.merge(overviews::OverviewsApi::openapi());
     document.merge(players::PlayersApi::openapi());
     document.merge(servers::ServersApi::openapi());
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));

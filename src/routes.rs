@@ -1,7 +1,9 @@
 //! Every call that the service answers, in the order in which they are looked for.
 
 use crate::access::Route;
-use crate::{achievements, admin, auth, ingest, live, ops, pages, players, servers, sign_in, stats, users};
+use crate::{
+    achievements, admin, auth, ingest, live, ops, overviews, pages, players, servers, sign_in, stats, users,
+};
 
 /// What game servers call.
 pub fn of_game_servers() -> Vec<Route> {
@@ -26,6 +28,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
     routes.extend(players::routes());
     routes.extend(servers::routes());
     routes.extend(admin::routes());
+    routes.extend(overviews::routes());
     routes.extend(pages::routes());
     routes
 }

@@ -155,6 +155,12 @@ fn table() -> Vec<Case> {
             "/api/v1/admin/players/%20/anonymise",
             post("/api/v1/admin/players/{id}/anonymise", ADMIN, "", 404),
         ),
+        get("/api/v1/admin/maps", ADMIN, "/api/v1/admin/maps", 200),
+        at(
+            "/api/v1/admin/maps/dm/none/overview",
+            post("/api/v1/admin/maps/{map:.+}/overview", ADMIN, "{}", 415),
+        ),
+        delete("/api/v1/admin/maps/{map:.+}/overview", ADMIN, "/api/v1/admin/maps/dm/none/overview", 404),
         get("/api/v1/admin/audit", ADMIN, "/api/v1/admin/audit", 200),
         get("/", ANYONE, "/", 200),
         get("/leaderboard", ANYONE, "/leaderboard", 200),

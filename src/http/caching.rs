@@ -11,7 +11,7 @@ use super::ApiError;
 
 /// Caches ask each time: an answer may be 1.75 s old when it leaves here (`data_version`), and nobody is to see one
 /// older than two. Asking is cheap while nothing was stored.
-pub(super) const STATS_LIFETIME: &str = "public, max-age=0, must-revalidate";
+pub const STATS_LIFETIME: &str = "public, max-age=0, must-revalidate";
 
 /// 200 with the answer as JSON, or 304 when the caller's copy is the same.
 pub fn json<T: Serialize>(request: &HttpRequest, answer: &T) -> Result<HttpResponse, ApiError> {
@@ -28,12 +28,28 @@ pub fn conditional(
 ) -> HttpResponse {
     let digest = Sha256::digest(&body);
     let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(&digest[..16]));
-    let is_known = match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
-        Err(_) => false,
-    };
+    tagged(request, &tag, body, content_type, cache_control)
+}
+
+/// The same by a tag that is known without the body, which may then be left out where the caller [`has`] it.
+pub fn tagged(
+    request: &HttpRequest,
+    tag: &EntityTag,
+    body: Vec<u8>,
+    content_type: &'static str,
+    cache_control: &'static str,
+) -> HttpResponse {
+    let is_known = has(request, tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, cache_control));
     if is_known { response.finish() } else { response.content_type(content_type).body(body) }
+}
+
+/// Whether the caller already has what this tag stands for.
+pub fn has(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
+        Err(_) => false,
+    }
 }

@@ -1,7 +1,7 @@
 //! Heatmaps on HTTP, over rows in a real ClickHouse.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::ETAG;
+use actix_web::http::header::{CONTENT_TYPE, ETAG};
 use mohaa_domain::event::{Event, Stamp};
 use mohaa_domain::vocabulary::{KillKind, Team};
 use serde_json::{Value, json};
@@ -193,4 +193,85 @@ async fn an_answer_of_too_many_points_has_larger_cells_and_loses_none() {
     assert_eq!(again.status, StatusCode::NOT_MODIFIED);
     this.store(&[kill_at("1", "2", 1, (0.0, 0.0), (0.0, 0.0))]).await;
     assert_eq!(this.get_with(path, Some(first.header(ETAG))).await.status, StatusCode::OK);
+}
+
+/// The picture at a path.
+async fn drawn(this: &StatsUnderTest, path: &str) -> image::RgbImage {
+    let answer = this.get(path).await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+    assert_eq!(answer.header(CONTENT_TYPE), "image/png");
+    image::load_from_memory(&answer.bytes).unwrap().to_rgb8()
+}
+
+#[actix_web::test]
+async fn pictures_show_what_the_data_says_and_change_with_it() {
+    let this = StatsUnderTest::start("heatmap_pictures").await;
+    this.store(&[kill_at("1", "2", 1, (0.0, 0.0), (2048.0, 1024.0))]).await;
+    for path in [
+        "/maps/dm/mohdm1/heatmap.png?width=300",
+        "/maps/dm%2Fmohdm1/heatmap.png?width=300&kind=deaths&filter[player]=2",
+        "/matches/round-1/heatmap.png?width=300&filter[team]=allies",
+    ] {
+        let picture = drawn(&this, path).await;
+        assert_eq!(picture.width(), 300, "{path}");
+        // The end of the ramp, in the legend and at the one place where it happened.
+        let brightest = picture.pixels().filter(|pixel| pixel.0[0] > 240 && pixel.0[1] > 240).count();
+        assert!(brightest > 10, "{path}: {brightest}");
+    }
+    let path = "/maps/dm/mohdm1/heatmap.png";
+    let first = this.get(path).await;
+    let tag = first.header(ETAG).to_owned();
+    assert_eq!(this.get_with(path, Some(&tag)).await.status, StatusCode::NOT_MODIFIED);
+    let kills = drawn(&this, path).await;
+    assert_ne!(kills, drawn(&this, "/maps/dm/mohdm1/heatmap.png?kind=deaths").await);
+    this.store(&[kill_at("1", "2", 1, (1000.0, 0.0), (2048.0, 1024.0))]).await;
+    assert_eq!(this.get_with(path, Some(&tag)).await.status, StatusCode::OK);
+    for (path, status) in [
+        ("/maps/obj/none/heatmap.png", 404),
+        ("/matches/none/heatmap.png", 404),
+        ("/maps/dm/mohdm1/overview.png", 404),
+        ("/maps/dm/mohdm1/heatmap.png?width=255", 422),
+        ("/maps/dm/mohdm1/heatmap.png?width=1601", 422),
+        ("/maps/dm/mohdm1/heatmap.png?nope=1", 422),
+    ] {
+        assert_eq!(this.get(path).await.status.as_u16(), status, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn pages_of_players_and_matches_hold_a_heatmap_that_works_without_scripts() {
+    let this = StatsUnderTest::start("heatmap_pages").await;
+    let mut elsewhere = kill_at("1", "2", 2, (0.0, 0.0), (512.0, 0.0));
+    elsewhere.1.map_name = "obj/obj_team2".into();
+    let on_dm = kill_at("1", "2", 1, (0.0, 0.0), (512.0, 0.0));
+    this.store(&[on_dm.clone(), on_dm, elsewhere, kill("3", "4", TODAY, 3)]).await;
+    for (page, picture) in [
+        (
+            "/players/1",
+            "/maps/dm%2Fmohdm1/heatmap.png?filter%5Bplayer%5D=1&amp;cell_size=64&amp;kind=kills&amp;period=all",
+        ),
+        (
+            "/players/1?kind=deaths&filter%5Bmap%5D=obj%2Fobj_team2&filter%5Bteam%5D=axis&period=week&other=1",
+            "/maps/obj%2Fobj_team2/heatmap.png?filter%5Bplayer%5D=1&amp;cell_size=64&amp;kind=deaths&amp;period=week\
+             &amp;filter%5Bteam%5D=axis",
+        ),
+        (
+            "/matches/round-1?kind=victims",
+            "/matches/00000000-0000-0000-0000-000000000001/heatmap.png?cell_size=64&amp;kind=victims",
+        ),
+    ] {
+        let shown = this.get(page).await;
+        assert_eq!(shown.status, StatusCode::OK, "{page}: {}", shown.text);
+        assert!(shown.text.contains(&format!("<img src=\"{picture}\"")), "{page}: {}", shown.text);
+        drawn(&this, &picture.replace("&amp;", "&")).await;
+        let json = shown.text.split("data-heatmap-json=\"").nth(1).unwrap().split('"').next().unwrap();
+        let query = shown.text.split("data-heatmap-query=\"").nth(1).unwrap().split('"').next().unwrap();
+        points(&this, &format!("{json}{}", query.replace("&amp;", "&"))).await;
+    }
+    let without_place = this.get("/players/3").await.text;
+    assert!(without_place.contains("No position is known"), "its map has places, the player has none");
+    for wrong in ["kind=shots", "filter%5Bmap%5D=obj%2Fnone", "filter%5Bteam%5D=none"] {
+        let answer = this.get(&format!("/players/1?{wrong}")).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
 }

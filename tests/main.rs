@@ -23,6 +23,7 @@ mod nodes;
 mod operations;
 mod outages;
 mod overload;
+mod overviews;
 mod pages;
 mod players;
 mod ratings;

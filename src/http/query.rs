@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use url::form_urlencoded;
 
 use super::ApiError;
 
@@ -119,6 +120,14 @@ impl QueryShape {
         let paging: &[Parameter] = if self.paged { &[PAGE, LIMIT] } else { &[] };
         let plain = self.parameters.iter().chain(paging).map(|it| (it.name.to_owned(), *it));
         plain.chain(self.filters.iter().map(|it| (format!("filter[{}]", it.name), *it))).collect()
+    }
+
+    /// What of a query string is meant for this shape, of a page of which several parts take parameters.
+    pub fn only(&self, query_string: &str) -> String {
+        let known: Vec<String> = self.documented().into_iter().map(|(name, _)| name).collect();
+        let ours = form_urlencoded::parse(query_string.as_bytes())
+            .filter(|(name, _)| known.iter().any(|it| it == name));
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(ours).finish()
     }
 
     /// Reads a request's query string. Unknown and misshapen parameters become mistakes.

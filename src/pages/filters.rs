@@ -46,8 +46,13 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
     });
     tera.register_filter("path_encode", |path: Value, _: Kwargs, _: &State| {
         let path = path.as_str().map_or_else(|| path.to_string(), str::to_owned);
-        utf8_percent_encode(&path, PATH).to_string()
+        path_encode(&path)
     });
+}
+
+/// One part of a path.
+pub(super) fn path_encode(part: &str) -> String {
+    utf8_percent_encode(part, PATH).to_string()
 }
 
 fn word(value: &Value) -> &str {

@@ -9,8 +9,11 @@ mod achievements;
 mod admin;
 mod api_docs;
 mod filters;
+mod heatmap;
+mod heatmap_panel;
 mod live;
 mod login_link;
+mod map_overviews;
 mod notice;
 mod rating_line;
 mod routes;
@@ -32,10 +35,12 @@ use tera::{Context, Tera};
 
 use crate::access::{Anyone, Route, get, post};
 use crate::auth::{CsrfToken, Identity, SessionCookies};
+use crate::heatmap::Pictures;
 use crate::http::assets::Assets;
 use crate::http::error_answers::ErrorPage;
 use crate::http::requests::RequestId;
 use crate::http::{ApiError, caching};
+use crate::overviews::OverviewImages;
 use crate::stats::Stats;
 use crate::users;
 
@@ -52,6 +57,8 @@ pub struct PagesError(#[from] tera::Error);
 pub struct Pages {
     tera: Tera,
     stats: Stats,
+    pictures: Pictures,
+    overviews: OverviewImages,
 }
 
 /// What every page says about itself.
@@ -82,7 +89,7 @@ impl Pages {
         // Social tags need an absolute address, which only a configured one can be.
         let site = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "origin": null });
         tera.global_context().insert("site", &site);
-        Ok(Pages { tera, stats })
+        Ok(Pages { tera, stats, pictures: Pictures::default(), overviews: OverviewImages::default() })
     }
 
     /// Renders a page's template over `context`, an object.
@@ -207,8 +214,12 @@ pub fn routes() -> Vec<Route> {
         get("/live/stream", live::list_stream),
         get("/live/{id}", live::of_match),
         get("/live/{id}/stream", live::match_stream),
+        // Before everything below a map, whose name takes any number of slashes.
+        get("/maps/{map:.+}/heatmap.png", heatmap::of_map),
+        get("/maps/{map:.+}/overview.png", heatmap::overview),
         get("/matches", routes::matches),
         get("/matches/{id}", routes::match_detail),
+        get("/matches/{id}/heatmap.png", heatmap::of_match),
         get("/login", sign_in::login),
         get("/device", sign_in::device),
         post("/device", sign_in::answer_device),
@@ -235,6 +246,9 @@ pub fn routes() -> Vec<Route> {
         post("/admin/players/merge", admin::merge),
         post("/admin/players/undo-merge", admin::undo_merge),
         post("/admin/players/anonymise", admin::anonymise),
+        get("/admin/maps", map_overviews::page),
+        post("/admin/maps", map_overviews::put),
+        post("/admin/maps/remove", map_overviews::remove),
         get("/admin/audit", admin::audit_log),
         get("/api/docs", api_docs::page),
         get("/api/openapi.json", api_docs::document),

@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use super::rating_line::rating_line;
-use super::{Pages, story, text, view};
+use super::{Pages, heatmap_panel, story, text, view};
 use crate::access::Anyone;
 use crate::achievements::AchievementStore;
 use crate::http::query::{Format, Paging};
@@ -104,7 +104,7 @@ pub(super) async fn player(
     request: HttpRequest,
     pages: Data<Pages>,
     achievements: Data<AchievementStore>,
-    postgres: Data<PgPool>,
+    pool: Data<PgPool>,
     id: Path<String>,
 ) -> Page {
     let stats = &pages.stats;
@@ -120,8 +120,17 @@ pub(super) async fn player(
     let (earned, to_earn): (Vec<_>, Vec<_>) =
         achievements.all_of(&player.player_id).await.into_iter().partition(|one| one.tier > 0);
     player.achievements = earned;
-    let rated = rated_lately(stats, &postgres, &player).await;
+    let rated = rated_lately(stats, &pool, &player).await;
+    let heatmap = heatmap_panel::of_player(
+        &pages,
+        &pool,
+        &question.player_id,
+        &weapons.weapons,
+        request.query_string(),
+    )
+    .await?;
     let context = json!({
+        "heatmap": heatmap,
         "to_earn": to_earn,
         "rating_line": rating_line(&rated),
         "player": view::with_raw_names(&player)?,
@@ -166,9 +175,10 @@ pub(super) async fn match_detail(
     viewer: Anyone,
     request: HttpRequest,
     pages: Data<Pages>,
+    pool: Data<PgPool>,
     id: Path<String>,
 ) -> Page {
-    let question = TimelineQuestion::read(request.query_string())?;
+    let question = TimelineQuestion::read_of_page(request.query_string())?;
     if question.format != Format::Json {
         let timeline = pages.stats.timeline(&id, &question).await?;
         return table::answer(&request, question.format, &timeline, "events");
@@ -180,6 +190,7 @@ pub(super) async fn match_detail(
     )?;
     let map_name = found.map_name.as_deref().unwrap_or("unknown map");
     let title = format!("Match on {}", text::plain_name(map_name));
+    let heatmap = heatmap_panel::of_match(&pages, &pool, &found, request.query_string()).await?;
     let shown = view::match_detail(&found)?;
     let has_sides = !shown["allies_score"].is_null();
     let people: Vec<_> = found
@@ -194,6 +205,7 @@ pub(super) async fn match_detail(
         "player": question.player_id,
         "people": people,
         "later": story::later(request.path(), request.query_string(), timeline.next_cursor.as_deref()),
+        "heatmap": heatmap,
     });
     pages.page(&request, viewer, "match.html", &title, &context).await
 }

@@ -249,7 +249,12 @@ impl MatchQuestion {
 }
 
 impl TimelineQuestion {
-    /// Reads the parameters of a timeline, as API and page take them.
+    /// Reads what of a page's parameters is meant for its timeline.
+    pub fn read_of_page(query_string: &str) -> Result<Self, ApiError> {
+        Self::read(&TIMELINE.only(query_string))
+    }
+
+    /// Reads the parameters of a timeline.
     pub fn read(query_string: &str) -> Result<Self, ApiError> {
         let mut values = TIMELINE.read(query_string);
         let question = TimelineQuestion {

@@ -51,6 +51,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: actix_web::http::header::HeaderMap,
     pub text: String,
+    /// What `text` was made of.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -175,8 +177,9 @@ impl StatsUnderTest {
         }
         let response = test::call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = String::from_utf8_lossy(&test::read_body(response).await).into_owned();
-        Answer { status, headers, text }
+        let bytes = test::read_body(response).await.to_vec();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, headers, text, bytes }
     }
 }
 

@@ -24,12 +24,22 @@ async fn every_page_is_shown_with_and_without_data() {
         "/players/1",
         "/matches?page=1",
         "/matches/round-1",
+        "/matches/round-1?kind=deaths&filter[type]=kill&filter[player]=1&period=week",
+        "/players/1/maps",
+        "/players/1/matches?page=1",
+        "/players/1/rivals",
+        "/compare?players=1,2",
     ];
     for path in paths {
         let page = this.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
         assert!(page.header(CONTENT_TYPE).starts_with("text/html"), "{path}");
-        assert!(page.text.contains("mohdm1") || matches!(path, "/" | "/players/1"), "{path}: {}", page.text);
+        assert!(
+            page.text.contains("mohdm1")
+                || matches!(path, "/" | "/players/1" | "/players/1/rivals" | "/compare?players=1,2"),
+            "{path}: {}",
+            page.text
+        );
     }
 }
 
@@ -39,7 +49,9 @@ async fn a_name_is_shown_in_its_colours_and_never_as_markup() {
     let mut named = kill("1", "2", TODAY, 1);
     named.0.player.name = "^1<script>alert(1)</script>".into();
     this.store(&[named]).await;
-    for path in ["/", "/leaderboard", "/players/1", "/matches/round-1"] {
+    for path in
+        ["/", "/leaderboard", "/players/1", "/players/2/rivals", "/compare?players=1,2", "/matches/round-1"]
+    {
         let page = this.get(path).await;
         assert!(!page.text.contains("<script>alert"), "{path}: {}", page.text);
         assert!(page.text.contains("<span class=\"c1\">&lt;script&gt;"), "{path}: {}", page.text);

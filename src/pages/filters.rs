@@ -64,7 +64,7 @@ fn safe(html: &str) -> Value {
 }
 
 /// `1234567.89` → `1,234,567.9`.
-fn grouped(number: f64, decimals: usize) -> String {
+pub(super) fn grouped(number: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", number.abs());
     let (whole, fraction) =
         text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
@@ -87,7 +87,7 @@ fn grouped(number: f64, decimals: usize) -> String {
 }
 
 /// Seconds → `12:34`, from an hour on `1:02:03`.
-fn clock_face(seconds: f64) -> String {
+pub(super) fn clock_face(seconds: f64) -> String {
     let seconds = seconds.max(0.0) as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }

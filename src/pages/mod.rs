@@ -15,6 +15,7 @@ mod live;
 mod login_link;
 mod map_overviews;
 mod notice;
+mod player_parts;
 mod rating_line;
 mod routes;
 mod servers;
@@ -209,6 +210,10 @@ pub fn routes() -> Vec<Route> {
         get("/", routes::home),
         get("/leaderboard", routes::leaderboard),
         get("/players/{id}", routes::player),
+        get("/players/{id}/maps", player_parts::maps),
+        get("/players/{id}/matches", player_parts::matches),
+        get("/players/{id}/rivals", player_parts::rivals),
+        get("/compare", player_parts::compare),
         get("/achievements", achievements::page),
         get("/live", live::list),
         get("/live/stream", live::list_stream),

@@ -8,6 +8,7 @@ use mohaa_domain::vocabulary::GameType;
 use serde_json::json;
 use sqlx::PgPool;
 
+use super::player_parts::form_line;
 use super::rating_line::rating_line;
 use super::{Pages, heatmap_panel, story, text, view};
 use crate::access::Anyone;
@@ -18,7 +19,8 @@ use crate::live::Live;
 use crate::ratings::{RatedMatch, RatingHistory};
 use crate::stats::answers::PlayerAnswer;
 use crate::stats::{
-    BoardQuestion, MatchQuestion, Period, PlayerQuestion, Selection, Statistic, Stats, TimelineQuestion,
+    BoardQuestion, Interval, MatchQuestion, Period, PlayerQuestion, Selection, Statistic, Stats,
+    TimelineQuestion,
 };
 
 type Page = Result<HttpResponse, ApiError>;
@@ -112,10 +114,11 @@ pub(super) async fn player(
         id.parse().map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
     let question = PlayerQuestion::everything(player_id);
     let paging = Paging { page: 1, limit: PLAYER_PAGE_MATCHES };
-    let (mut player, weapons, matches) = tokio::try_join!(
+    let (mut player, weapons, matches, form) = tokio::try_join!(
         stats.player(&question),
         stats.player_weapons(&question),
         stats.player_matches(&question, paging),
+        stats.player_form(&question, Interval::Week),
     )?;
     let (earned, to_earn): (Vec<_>, Vec<_>) =
         achievements.all_of(&player.player_id).await.into_iter().partition(|one| one.tier > 0);
@@ -133,6 +136,7 @@ pub(super) async fn player(
         "heatmap": heatmap,
         "to_earn": to_earn,
         "rating_line": rating_line(&rated),
+        "form": form_line(&form.form),
         "player": view::with_raw_names(&player)?,
         "weapons": weapons.weapons,
         "recent_matches": matches.matches,

@@ -18,7 +18,7 @@ use super::selection::{self, Period, Selection, iso_week, iso_week_name, normal_
 use super::timeline::{Place, TOLD, TimelineQuestion};
 use crate::access::{Anyone, Route, get};
 use crate::achievements::{AchievementStore, PlayerAchievements};
-use crate::http::query::{FORMAT, Format, Parameter, QueryShape, QueryValues, whole_number};
+use crate::http::query::{FORMAT, Format, Paging, Parameter, QueryShape, QueryValues, whole_number};
 use crate::http::{ApiError, ErrorBody, caching, table};
 use crate::ratings;
 
@@ -310,6 +310,36 @@ pub fn compared(query_string: &str) -> Result<Vec<PlayerId>, ApiError> {
     Ok(player_ids.unwrap_or_default())
 }
 
+/// A player's maps, as API and page are asked for them.
+pub fn player_maps_question(path: &str, query_string: &str) -> Result<PlayerQuestion, ApiError> {
+    let mut values = PLAYER_WEAPONS.read(query_string);
+    let question = player_question(path, &mut values)?;
+    values.finish()?;
+    Ok(question)
+}
+
+/// A player's matches, as API and page are asked for them.
+pub fn player_matches_question(path: &str, query_string: &str) -> Result<(PlayerQuestion, Paging), ApiError> {
+    paged_player_question(PLAYER_MATCHES, path, query_string)
+}
+
+/// A player's rivals, as API and page are asked for them.
+pub fn player_rivals_question(path: &str, query_string: &str) -> Result<(PlayerQuestion, Paging), ApiError> {
+    paged_player_question(PLAYER_RIVALS, path, query_string)
+}
+
+fn paged_player_question(
+    shape: QueryShape,
+    path: &str,
+    query_string: &str,
+) -> Result<(PlayerQuestion, Paging), ApiError> {
+    let mut values = shape.read(query_string);
+    let paging = values.paging();
+    let question = player_question(path, &mut values)?;
+    values.finish()?;
+    Ok((question, paging))
+}
+
 fn player_question(path: &str, values: &mut QueryValues) -> Result<PlayerQuestion, ApiError> {
     let player_id = path.parse();
     let selection = Selection::take(values);
@@ -428,10 +458,7 @@ async fn player_weapons(_: Anyone, request: HttpRequest, stats: Data<Stats>, gui
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn player_matches(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
-    let mut values = PLAYER_MATCHES.read(request.query_string());
-    let paging = values.paging();
-    let question = player_question(&guid, &mut values)?;
-    values.finish()?;
+    let (question, paging) = player_matches_question(&guid, request.query_string())?;
     table::answer(&request, question.format, &stats.player_matches(&question, paging).await?, "matches")
 }
 
@@ -443,9 +470,7 @@ async fn player_matches(_: Anyone, request: HttpRequest, stats: Data<Stats>, gui
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn player_maps(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
-    let mut values = PLAYER_WEAPONS.read(request.query_string());
-    let question = player_question(&guid, &mut values)?;
-    values.finish()?;
+    let question = player_maps_question(&guid, request.query_string())?;
     table::answer(&request, question.format, &stats.player_maps(&question).await?, "maps")
 }
 
@@ -457,10 +482,7 @@ async fn player_maps(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: 
     (status = 422, description = "Parameters that can't be used", body = ErrorBody),
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn player_rivals(_: Anyone, request: HttpRequest, stats: Data<Stats>, guid: Path<String>) -> Answer {
-    let mut values = PLAYER_RIVALS.read(request.query_string());
-    let paging = values.paging();
-    let question = player_question(&guid, &mut values)?;
-    values.finish()?;
+    let (question, paging) = player_rivals_question(&guid, request.query_string())?;
     table::answer(&request, question.format, &stats.player_rivals(&question, paging).await?, "rivals")
 }
 

@@ -36,6 +36,10 @@ struct CommonApi;
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = CommonApi::openapi();
     document.merge(stats::StatsApi::openapi());
+    document.merge(stats::MapsApi::openapi());
+    document.merge(stats::WeaponsApi::openapi());
+    document.merge(stats::ServerStatsApi::openapi());
+    document.merge(stats::SearchApi::openapi());
     document.merge(achievements::AchievementsApi::openapi());
     document.merge(live::LiveApi::openapi());
     document.merge(auth::AuthApi::openapi());

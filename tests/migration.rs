@@ -8,10 +8,13 @@ use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
-const CHANGES: [(u32, &str); 3] = [
+const CHANGES: [(u32, &str); 6] = [
     (2, include_str!("../clickhouse/0003_level_time.sql")),
     (3, include_str!("../clickhouse/0004_match_order.sql")),
     (5, include_str!("../clickhouse/0006_player_match_deeds.sql")),
+    (7, include_str!("../clickhouse/0008_kill_distances.sql")),
+    (8, include_str!("../clickhouse/0009_server_players_hourly.sql")),
+    (9, include_str!("../clickhouse/0010_name_keys.sql")),
 ];
 
 fn at(level_time: f64, mut row: (Event, Stamp)) -> (Event, Stamp) {
@@ -60,7 +63,7 @@ async fn a_migration_that_was_cut_short_is_finished_by_the_next() {
         let code: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
         let code = code.join("\n");
         let statements: Vec<&str> = code.split(";\n").filter(|text| !text.trim().is_empty()).collect();
-        assert!(statements.len() >= 3);
+        assert!(statements.len() >= 2);
         // The last time all of them were done, and only the note of it was not.
         for done in 1..=statements.len() {
             let name = format!("cut_short_{version_before}_{done}");

@@ -323,7 +323,9 @@ async fn every_documented_parameter_is_taken_and_every_other_is_refused() {
     let this = StatsUnderTest::start("parameters").await;
     for (template, shape) in QUERY_SHAPES {
         let path = template.replace("{map}", MAP).replace("{weapon}", "m1-garand").replace("{guid}", "1");
-        let path = path.replace("{matchId}", "round-1");
+        let path =
+            path.replace("{matchId}", "round-1").replace("{slug}", "m1-garand").replace("{name}", "Hiro");
+        let path = path.replace("{serverId}", &Uuid::nil().to_string()).replace("{id}", "4711");
         for (name, parameter) in shape.documented() {
             let answer = this.get(&format!("{path}?{name}={}", parameter.example)).await;
             assert!(matches!(answer.status.as_u16(), 200 | 404), "{path}?{name}: {}", answer.text);

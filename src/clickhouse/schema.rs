@@ -15,7 +15,10 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "player_links", include_str!("../../clickhouse/0005_player_links.sql")),
     (6, "player_match_deeds", include_str!("../../clickhouse/0006_player_match_deeds.sql")),
     (7, "player_ratings", include_str!("../../clickhouse/0007_player_ratings.sql")),
+    (8, "kill_distances", include_str!("../../clickhouse/0008_kill_distances.sql")),
+    (9, "server_players_hourly", include_str!("../../clickhouse/0009_server_players_hourly.sql")),
     (10, "first_kills_and_stances", include_str!("../../clickhouse/0010_first_kills_and_stances.sql")),
+    (12, "name_keys", include_str!("../../clickhouse/0012_name_keys.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
@@ -41,6 +44,8 @@ pub const ROLLUPS: &[Rollup] = &[
     Rollup { table: "match_first_kills", day: "day", adds_up: true },
     Rollup { table: "player_stances_daily", day: "day", adds_up: true },
     Rollup { table: "player_combat", day: "day", adds_up: false },
+    Rollup { table: "kill_distances", day: "day", adds_up: true },
+    Rollup { table: "server_players_hourly", day: "toDate(hour)", adds_up: true },
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -8,21 +8,26 @@ mod account;
 mod achievements;
 mod admin;
 mod api_docs;
+mod charts;
 mod filters;
+mod game_servers;
 mod heatmap;
 mod heatmap_panel;
 mod live;
 mod login_link;
 mod map_overviews;
+mod maps;
 mod notice;
 mod player_parts;
 mod rating_line;
 mod routes;
+mod search;
 mod servers;
 mod sign_in;
 mod story;
 mod text;
 mod view;
+mod weapons;
 
 use actix_web::cookie::Cookie;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
@@ -259,6 +264,14 @@ pub fn routes() -> Vec<Route> {
         get("/api/openapi.json", api_docs::document),
         get("/login/link/{code}", login_link::ask),
         post("/login/link/{code}", login_link::sign_in),
+        get("/weapons", weapons::list),
+        get("/weapons/{slug}", weapons::one),
+        get("/servers", game_servers::list),
+        get("/servers/{id}", game_servers::one),
+        get("/search", search::page),
+        get("/maps", maps::list),
+        // The last of all: whatever begins like a map's path is a map's name to it.
+        get("/maps/{map:.+}", maps::one),
     ]
 }
 

@@ -32,7 +32,7 @@ use crate::postgres;
 use crate::users::Role;
 
 /// A server is online that was heard of so lately: an empty one sends a heartbeat a minute.
-const ONLINE_FOR: TimeDelta = TimeDelta::minutes(3);
+pub(super) const ONLINE_FOR: TimeDelta = TimeDelta::minutes(3);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -142,7 +142,8 @@ pub async fn servers(
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "max-age=0, must-revalidate")).json(list))
 }
 
-async fn public_list(pool: &PgPool, live: &Live, paging: Paging) -> Result<ServerList, ApiError> {
+/// Approved servers, by name, with what is played on them.
+pub(crate) async fn public_list(pool: &PgPool, live: &Live, paging: Paging) -> Result<ServerList, ApiError> {
     let mut approved = list_servers(pool, None).await.map_err(servers_unavailable)?;
     approved.retain(|server| server.approved);
     let total = approved.len();

@@ -6,6 +6,7 @@ mod identify;
 mod kept_answers;
 mod keys;
 mod last_seen;
+mod public;
 mod registration;
 mod release;
 mod store;
@@ -13,10 +14,11 @@ mod token;
 mod watch;
 
 pub use handlers::{AdminServer, NewServerBody, QUERY_SHAPES, ServersApi, of_game_servers, routes};
-pub(crate) use handlers::{new_server, servers_unavailable};
+pub(crate) use handlers::{new_server, public_list, servers_unavailable};
 pub use identify::{Clock, ServerIdentity, ServerTokens, TokenError};
 pub use keys::{MadeKey, make_server_key};
 pub use last_seen::LastSeen;
+pub(crate) use public::{KnownServer, find_known, named_like};
 pub use registration::{RegisterError, Registration, register};
 pub use release::release_held;
 pub use store::{

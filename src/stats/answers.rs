@@ -9,6 +9,11 @@ use uuid::Uuid;
 
 use crate::achievements::PlayerAchievement;
 
+pub use super::maps::answers::*;
+pub use super::search::answers::*;
+pub use super::server::answers::*;
+pub use super::weapons::answers::*;
+
 /// The answer for an id that several servers gave to their matches.
 #[derive(Serialize, ToSchema)]
 pub struct AmbiguousMatch {
@@ -237,6 +242,9 @@ pub struct PlayerWeapon {
     /// Null where it can't be told: nothing was fired, or some of the player's hits name no weapon.
     pub accuracy: Option<f64>,
     pub damage: f64,
+    /// Of kills whose both places are known; null where there is none.
+    pub average_kill_metres: Option<f64>,
+    pub longest_kill_metres: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

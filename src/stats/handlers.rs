@@ -7,7 +7,6 @@ use mohaa_domain::vocabulary::EventType;
 use mohaa_domain::weapon::WeaponSlug;
 use utoipa::OpenApi;
 
-use super::Stats;
 use super::answers;
 use super::breakdowns::Interval;
 use super::heatmap_handlers;
@@ -16,6 +15,7 @@ use super::matches::MatchQuestion;
 use super::player::PlayerQuestion;
 use super::selection::{self, Period, Selection, iso_week, iso_week_name, normal_map_name};
 use super::timeline::{Place, TOLD, TimelineQuestion};
+use super::{Stats, maps, search, server, weapons};
 use crate::access::{Anyone, Route, get};
 use crate::achievements::{AchievementStore, PlayerAchievements};
 use crate::http::query::{FORMAT, Format, Paging, Parameter, QueryShape, QueryValues, whole_number};
@@ -95,7 +95,7 @@ const MAP_BOARD: QueryShape = QueryShape {
     ],
     paged: true,
 };
-const PLAYER: QueryShape =
+pub(super) const PLAYER: QueryShape =
     QueryShape { parameters: &[], filters: &[selection::FROM, selection::TO, selection::BOTS], paged: false };
 const PLAYER_WEAPONS: QueryShape = QueryShape {
     parameters: &[FORMAT],
@@ -183,6 +183,14 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/stats/live", NOTHING),
     ("/api/v1/stats/live/matches", NOTHING),
     ("/api/v1/stats/totals", NOTHING),
+    ("/api/v1/stats/maps", maps::handlers::LIST),
+    ("/api/v1/stats/maps/{map}", maps::handlers::ONE),
+    ("/api/v1/stats/weapons", weapons::handlers::LIST),
+    ("/api/v1/stats/weapons/{slug}", weapons::handlers::ONE),
+    ("/api/v1/stats/server/{serverId}", server::handlers::ONE),
+    ("/api/v1/search", search::handlers::SEARCH),
+    ("/api/v1/stats/player/name/{name}", PLAYER),
+    ("/api/v1/stats/member/{id}", PLAYER),
 ];
 
 #[derive(OpenApi)]
@@ -201,6 +209,7 @@ pub struct StatsApi;
 /// Routes of the statistics API. Needs `web::Data<Stats>`.
 pub fn routes() -> Vec<Route> {
     let mut routes = heatmap_handlers::routes();
+    routes.extend(search::handlers::routes());
     routes.extend([
         get("/api/v1/stats/leaderboard", leaderboard),
         get("/api/v1/stats/leaderboard/weekly", weekly_leaderboard),
@@ -221,6 +230,10 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/stats/match/{matchId}/duels", match_duels),
         get("/api/v1/stats/totals", totals),
     ]);
+    routes.extend(weapons::handlers::routes());
+    routes.extend(server::handlers::routes());
+    // The last of all: whatever begins like a map's path is a map's name to them.
+    routes.extend(maps::handlers::routes());
     routes
 }
 
@@ -431,9 +444,18 @@ async fn player(
     let mut values = PLAYER.read(request.query_string());
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
-    let mut answer = stats.player(&question).await?;
+    answer_player(&request, &stats, &achievements, &question).await
+}
+
+pub(super) async fn answer_player(
+    request: &HttpRequest,
+    stats: &Stats,
+    achievements: &AchievementStore,
+    question: &PlayerQuestion,
+) -> Answer {
+    let mut answer = stats.player(question).await?;
     answer.achievements = achievements.unlocked_by(&answer.player_id).await;
-    caching::json(&request, &answer)
+    caching::json(request, &answer)
 }
 
 /// What each weapon did in a player's hands

@@ -211,7 +211,7 @@ impl Stats {
     }
 }
 
-fn match_conditions(question: &MatchQuestion, player: Option<Person>) -> Sql {
+pub(super) fn match_conditions(question: &MatchQuestion, player: Option<Person>) -> Sql {
     let selection = &question.selection;
     let mut sql = Sql::default();
     if let Some(map_name) = &selection.map_name {

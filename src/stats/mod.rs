@@ -20,6 +20,7 @@ mod heatmap;
 mod heatmap_handlers;
 mod leaderboard;
 mod live;
+mod maps;
 mod match_detail;
 mod matches;
 mod names;
@@ -28,10 +29,13 @@ mod player;
 mod query;
 mod ratings;
 mod ratio;
+mod search;
 mod selection;
+mod server;
 mod tallies;
 mod timeline;
 mod totals;
+mod weapons;
 
 use std::sync::Arc;
 
@@ -47,13 +51,21 @@ pub use handlers::{
 pub use heatmap::{HeatKind, Heatmap, HeatmapBounds, HeatmapPoint, HeatmapQuestion};
 pub use heatmap_handlers::{HEATMAP_PANEL, MAP_PICTURE, MATCH_PICTURE};
 pub use leaderboard::{BoardQuestion, Statistic};
+pub use maps::handlers::{MapsApi, read_map};
+pub use maps::{MapSort, MapsQuestion};
 pub use matches::{KnownMatch, MatchQuestion};
 use names::KnownNames;
 pub use people::ANONYMOUS_PREFIX;
 pub use player::PlayerQuestion;
 pub(crate) use ratio::round;
+pub use search::Needle;
+pub use search::handlers::{SearchApi, read_needle};
 pub use selection::{Bots, Period, Selection, normal_map_name};
+pub use server::Span;
+pub use server::handlers::{ServerStatsApi, ShownServer, shown_server};
 pub use timeline::{Place, TimelineQuestion};
+pub use weapons::handlers::{WeaponsApi, read_weapon};
+pub use weapons::{WeaponSort, WeaponsQuestion};
 
 /// What time it is; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;

@@ -222,14 +222,16 @@ impl Stats {
         let person = self.person(question.player_id.as_str()).await?;
         let id = person.canonical_id.as_str();
         let selection = &question.selection;
-        let (_, rows, with_unassigned_hits) = tokio::try_join!(
+        let (_, rows, with_unassigned_hits, distances) = tokio::try_join!(
             self.seen(&person.ids),
             self.weapon_rows(&person.ids, selection),
             self.with_unassigned_hits(selection, vec![id.to_owned()]),
+            self.distances_of_player(&person.ids, selection),
         )?;
         let has_unassigned_hits = with_unassigned_hits.contains(id);
         let weapons = rows.into_iter().map(|row| {
             let weapon = weapon_name(&row.weapon);
+            let distances = distances.get(&row.weapon);
             PlayerWeapon {
                 slug: weapon.slug,
                 name: weapon.name,
@@ -240,6 +242,8 @@ impl Stats {
                 shots_hit: row.shots_hit,
                 accuracy: weapon_accuracy(row.shots_hit, row.shots_fired, has_unassigned_hits),
                 damage: round(row.damage, 3),
+                average_kill_metres: distances.map(|distances| distances.average_metres),
+                longest_kill_metres: distances.map(|distances| distances.longest_metres),
             }
         });
         Ok(PlayerWeapons { player_id: id.to_owned(), weapons: weapons.collect() })

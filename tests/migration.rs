@@ -8,13 +8,14 @@ use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
-const CHANGES: [(u32, &str); 6] = [
+const CHANGES: [(u32, &str); 7] = [
     (2, include_str!("../clickhouse/0003_level_time.sql")),
     (3, include_str!("../clickhouse/0004_match_order.sql")),
     (5, include_str!("../clickhouse/0006_player_match_deeds.sql")),
     (7, include_str!("../clickhouse/0008_kill_distances.sql")),
     (8, include_str!("../clickhouse/0009_server_players_hourly.sql")),
-    (9, include_str!("../clickhouse/0010_name_keys.sql")),
+    (9, include_str!("../clickhouse/0010_first_kills_and_stances.sql")),
+    (11, include_str!("../clickhouse/0012_name_keys.sql")),
 ];
 
 fn at(level_time: f64, mut row: (Event, Stamp)) -> (Event, Stamp) {

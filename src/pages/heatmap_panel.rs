@@ -113,6 +113,29 @@ pub(super) async fn of_player(
     Ok(panel(pool, &heatmap, &asked.query(true), selects, addresses).await)
 }
 
+/// The panel of a map's page, which has a form of its own for the period.
+pub(super) async fn of_map(
+    pages: &Pages,
+    pool: &PgPool,
+    map_name: &str,
+    period: Period,
+    query_string: &str,
+) -> Result<Value, ApiError> {
+    let asked = Asked::read(&pages.stats, query_string)?;
+    let (heatmap, weapons) =
+        tokio::try_join!(pages.stats.map_heatmap(map_name, &asked.question), pages.stats.known_weapons(),)?;
+    let mut selects = asked.selects(weapons.into_iter().map(|weapon| (weapon.slug, weapon.name)));
+    let periods = view::choices(&Period::ALL.map(Period::as_str), &Period::ALL.map(view::period_label));
+    selects.push(select("period", "Period", "", periods, Some(period.as_str())));
+    let map = path_encode(map_name);
+    let addresses = Addresses {
+        page: format!("/maps/{map}"),
+        json: format!("/api/v1/stats/maps/{map}/heatmap?"),
+        picture: format!("/maps/{map}/heatmap.png?"),
+    };
+    Ok(panel(pool, &heatmap, &asked.query(true), selects, addresses).await)
+}
+
 /// The panel of a match's page.
 pub(super) async fn of_match(
     pages: &Pages,

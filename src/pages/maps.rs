@@ -4,18 +4,23 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::vocabulary::GameType;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
 use super::charts::Bars;
-use super::{Pages, text, view};
+use super::{Pages, heatmap_panel, text, view};
 use crate::access::Anyone;
-use crate::http::ApiError;
-use crate::stats::{MapSort, MapsQuestion, Period, Selection, Stats, read_map};
+use crate::http::query::Format;
+use crate::http::{ApiError, table};
+use crate::stats::{MapSort, MapsQuestion, Period, Selection, Stats, read_map_of_page};
 
 type Page = Result<HttpResponse, ApiError>;
 
 pub(super) async fn list(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let stats = &pages.stats;
     let question = MapsQuestion::read(stats, request.query_string())?;
+    if question.format != Format::Json {
+        return table::answer(&request, question.format, &stats.maps(&question).await?, "maps");
+    }
     let (list, options) = tokio::try_join!(stats.maps(&question), filter_options(stats))?;
     let context = json!({
         "list": list,
@@ -27,16 +32,25 @@ pub(super) async fn list(viewer: Anyone, request: HttpRequest, pages: Data<Pages
     pages.page(&request, viewer, "maps.html", "Maps", &context).await
 }
 
-pub(super) async fn one(viewer: Anyone, request: HttpRequest, pages: Data<Pages>, map: Path<String>) -> Page {
+pub(super) async fn one(
+    viewer: Anyone,
+    request: HttpRequest,
+    pages: Data<Pages>,
+    pool: Data<PgPool>,
+    map: Path<String>,
+) -> Page {
     let stats = &pages.stats;
-    let (period, selection) = read_map(stats, &map, request.query_string())?;
+    let (period, selection) = read_map_of_page(stats, &map, request.query_string())?;
     let (map, options) = tokio::try_join!(stats.map(period, &selection), filter_options(stats))?;
+    let heatmap =
+        heatmap_panel::of_map(&pages, &pool, &map.figures.map_name, period, request.query_string()).await?;
     let plays: Vec<u64> = map.played.points.iter().map(|point| point.plays).collect();
     let label = |at: usize| map.played.points[at].from.to_string();
     let mut shown = view::with_raw_names(&map)?;
     shown["recent_matches"] = view::matches(&map.recent_matches)?;
     let context = json!({
         "map": shown,
+        "heatmap": heatmap,
         "chart": Bars::new(&plays, label),
         "query": filters(period, &selection),
         "options": options,

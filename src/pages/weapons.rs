@@ -8,7 +8,8 @@ use super::charts::Bars;
 use super::maps::{filter_options, filters};
 use super::{Pages, text, view};
 use crate::access::Anyone;
-use crate::http::ApiError;
+use crate::http::query::Format;
+use crate::http::{ApiError, table};
 use crate::stats::{WeaponSort, WeaponsQuestion, read_weapon};
 
 type Page = Result<HttpResponse, ApiError>;
@@ -16,6 +17,9 @@ type Page = Result<HttpResponse, ApiError>;
 pub(super) async fn list(viewer: Anyone, request: HttpRequest, pages: Data<Pages>) -> Page {
     let stats = &pages.stats;
     let question = WeaponsQuestion::read(stats, request.query_string())?;
+    if question.format != Format::Json {
+        return table::answer(&request, question.format, &stats.weapons(&question).await?, "weapons");
+    }
     let (list, options) = tokio::try_join!(stats.weapons(&question), filter_options(stats))?;
     let context = json!({
         "list": list,

@@ -51,7 +51,7 @@ pub use handlers::{
 pub use heatmap::{HeatKind, Heatmap, HeatmapBounds, HeatmapPoint, HeatmapQuestion};
 pub use heatmap_handlers::{HEATMAP_PANEL, MAP_PICTURE, MATCH_PICTURE};
 pub use leaderboard::{BoardQuestion, Statistic};
-pub use maps::handlers::{MapsApi, read_map};
+pub use maps::handlers::{MapsApi, read_map_of_page};
 pub use maps::{MapSort, MapsQuestion};
 pub use matches::{KnownMatch, MatchQuestion};
 use names::KnownNames;

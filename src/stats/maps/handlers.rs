@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use super::answers::{MapAnswer, MapList};
 use super::{MapSort, MapsQuestion};
 use crate::access::{Anyone, Route, get};
-use crate::http::query::{Parameter, QueryShape};
-use crate::http::{ApiError, ErrorBody, caching};
+use crate::http::query::{FORMAT, Parameter, QueryShape};
+use crate::http::{ApiError, ErrorBody, caching, table};
 use crate::stats::handlers::PERIOD;
 use crate::stats::selection::{self, normal_map_name};
 use crate::stats::{Period, Selection, Stats};
@@ -22,7 +22,7 @@ const SORT: Parameter = Parameter {
 const FILTERS: &[Parameter] =
     &[selection::SERVER, selection::GAMETYPE, selection::FROM, selection::TO, selection::BOTS];
 pub(in crate::stats) const LIST: QueryShape =
-    QueryShape { parameters: &[PERIOD, SORT], filters: FILTERS, paged: true };
+    QueryShape { parameters: &[PERIOD, SORT, FORMAT], filters: FILTERS, paged: true };
 pub(in crate::stats) const ONE: QueryShape =
     QueryShape { parameters: &[PERIOD], filters: FILTERS, paged: false };
 
@@ -43,6 +43,7 @@ impl MapsQuestion {
         let question = MapsQuestion {
             period,
             sort: values.parsed_parameter("sort", MapSort::from_word).unwrap_or_default(),
+            format: values.format(),
             paging: values.paging(),
             selection: Selection::take(&mut values).within(period.days(stats.now())),
         };
@@ -51,7 +52,16 @@ impl MapsQuestion {
     }
 }
 
-/// Reads the parameters of one map, as API and page take them.
+/// Reads what of a page's parameters is meant for its map.
+pub fn read_map_of_page(
+    stats: &Stats,
+    map: &str,
+    query_string: &str,
+) -> Result<(Period, Selection), ApiError> {
+    read_map(stats, map, &ONE.only(query_string))
+}
+
+/// Reads the parameters of one map.
 pub fn read_map(stats: &Stats, map: &str, query_string: &str) -> Result<(Period, Selection), ApiError> {
     let mut values = ONE.read(query_string);
     let period = values.parsed_parameter("period", Period::from_word).unwrap_or_default();
@@ -72,7 +82,7 @@ pub fn read_map(stats: &Stats, map: &str, query_string: &str) -> Result<(Period,
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn maps(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Result<HttpResponse, ApiError> {
     let question = MapsQuestion::read(&stats, request.query_string())?;
-    caching::json(&request, &stats.maps(&question).await?)
+    table::answer(&request, question.format, &stats.maps(&question).await?, "maps")
 }
 
 /// One map

@@ -25,7 +25,7 @@ use super::query::Sql;
 use super::selection::Selection;
 use super::{Period, Stats};
 use crate::http::ApiError;
-use crate::http::query::Paging;
+use crate::http::query::{Format, Paging};
 
 /// Players, weapons and matches on a map's page.
 const TOP: u32 = 10;
@@ -39,6 +39,7 @@ pub struct MapsQuestion {
     pub selection: Selection,
     pub sort: MapSort,
     pub paging: Paging,
+    pub format: Format,
 }
 
 /// What the list of maps is ordered by.

@@ -11,7 +11,7 @@ use super::Needle;
 use super::answers::SearchAnswer;
 use crate::access::{Anyone, Route, get};
 use crate::achievements::AchievementStore;
-use crate::http::query::{Parameter, QueryShape};
+use crate::http::query::{Format, Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, caching};
 use crate::stats::answers::PlayerAnswer;
 use crate::stats::handlers::{PLAYER, answer_player};
@@ -98,7 +98,13 @@ async fn player_by_name(
     }
     let found = stats.player_named(&plain).await?.ok_or_else(unknown_player)?;
     let player_id: PlayerId = found.parse().map_err(|_| unknown_player())?;
-    answer_player(&request, &stats, &achievements, &PlayerQuestion { player_id, selection }).await
+    answer_player(
+        &request,
+        &stats,
+        &achievements,
+        &PlayerQuestion { player_id, selection, format: Format::Json },
+    )
+    .await
 }
 
 /// Everything about the player of a forum or user id
@@ -122,5 +128,11 @@ async fn player_of_member(
     if player_id.member_id().is_none() {
         return Err(unknown_player());
     }
-    answer_player(&request, &stats, &achievements, &PlayerQuestion { player_id, selection }).await
+    answer_player(
+        &request,
+        &stats,
+        &achievements,
+        &PlayerQuestion { player_id, selection, format: Format::Json },
+    )
+    .await
 }

@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use super::answers::{WeaponAnswer, WeaponList};
 use super::{WeaponSort, WeaponsQuestion};
 use crate::access::{Anyone, Route, get};
-use crate::http::query::{Parameter, QueryShape};
-use crate::http::{ApiError, ErrorBody, caching};
+use crate::http::query::{FORMAT, Parameter, QueryShape};
+use crate::http::{ApiError, ErrorBody, caching, table};
 use crate::stats::handlers::PERIOD;
 use crate::stats::selection;
 use crate::stats::{Period, Selection, Stats};
@@ -30,7 +30,7 @@ const FILTERS: &[Parameter] = &[
     selection::BOTS,
 ];
 pub(in crate::stats) const LIST: QueryShape =
-    QueryShape { parameters: &[PERIOD, SORT], filters: FILTERS, paged: true };
+    QueryShape { parameters: &[PERIOD, SORT, FORMAT], filters: FILTERS, paged: true };
 pub(in crate::stats) const ONE: QueryShape =
     QueryShape { parameters: &[PERIOD], filters: FILTERS, paged: false };
 
@@ -50,6 +50,7 @@ impl WeaponsQuestion {
         let question = WeaponsQuestion {
             period,
             sort: values.parsed_parameter("sort", WeaponSort::from_word).unwrap_or_default(),
+            format: values.format(),
             paging: values.paging(),
             selection: Selection::take(&mut values).within(period.days(stats.now())),
         };
@@ -76,7 +77,7 @@ pub fn read_weapon(stats: &Stats, slug: &str, query_string: &str) -> Result<(Per
     (status = 503, description = "Statistics can't be read at the moment", body = ErrorBody)))]
 async fn weapons(_: Anyone, request: HttpRequest, stats: Data<Stats>) -> Result<HttpResponse, ApiError> {
     let question = WeaponsQuestion::read(&stats, request.query_string())?;
-    caching::json(&request, &stats.weapons(&question).await?)
+    table::answer(&request, question.format, &stats.weapons(&question).await?, "weapons")
 }
 
 /// One weapon

@@ -21,7 +21,7 @@ use super::ratio::{percent, round};
 use super::selection::Selection;
 use super::{Period, Stats};
 use crate::http::ApiError;
-use crate::http::query::Paging;
+use crate::http::query::{Format, Paging};
 
 /// Players on a weapon's page.
 const TOP_PLAYERS: u32 = 10;
@@ -35,6 +35,7 @@ pub struct WeaponsQuestion {
     pub selection: Selection,
     pub sort: WeaponSort,
     pub paging: Paging,
+    pub format: Format,
 }
 
 /// What the list of weapons is ordered by.

@@ -67,3 +67,44 @@ pub fn strip_colors(raw: &str) -> Cow<'_, str> {
 pub fn comparison_key(raw: &str) -> String {
     strip_colors(raw).trim().to_lowercase()
 }
+
+/// False for what has no look of its own and changes what is around it: control characters, those that turn the
+/// direction of text, line and paragraph separators, spaces of no width, and tags.
+pub fn is_shown(character: char) -> bool {
+    let changes_others = matches!(
+        character,
+        '\u{61c}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    character == '\n' || !(changes_others || character.is_control())
+}
+
+/// Whether anything of a raw name can be seen.
+pub fn can_be_seen(raw: &str) -> bool {
+    // Joiners, variation selectors and fillers are parts of other characters, and alone they are nothing.
+    let is_blank = |character: char| {
+        matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200c}'
+                | '\u{200d}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{ffa0}'
+                | '\u{e0100}'..='\u{e01ef}'
+        )
+    };
+    strip_colors(raw).chars().any(|it| is_shown(it) && !it.is_whitespace() && !is_blank(it))
+}

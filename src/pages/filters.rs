@@ -24,6 +24,10 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
     tera.register_filter("player_name", |name: Value, _: Kwargs, _: &State| -> TeraResult<Value> {
         text::name_html(word(&name)).map(|html| safe(&html)).map_err(tera::Error::message)
     });
+    tera.register_filter("exact", |value: Value, _: Kwargs, _: &State| {
+        safe(&text::exact_value(word(&value)))
+    });
+    tera.register_filter("player_id", |id: Value, _: Kwargs, _: &State| text::spelled_id(word(&id)));
     tera.register_filter("number", |value: Value, arguments: Kwargs, _: &State| -> TeraResult<String> {
         let decimals: u8 = arguments.get("decimals")?.unwrap_or(0);
         Ok(value.as_f64().map_or(UNKNOWN.to_owned(), |number| grouped(number, decimals.into())))

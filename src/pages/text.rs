@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use mohaa_domain::name::{segments, strip_colors};
+use mohaa_domain::name::{can_be_seen, is_shown, segments, strip_colors};
 
 /// The game shows 31 characters; a server may send any number.
 const LONGEST_NAME: usize = 64;
@@ -75,44 +75,43 @@ fn first_characters(text: &str, count: usize) -> (&str, bool) {
     }
 }
 
-/// False for what has no look of its own and changes what is around it: control characters, those that turn the
-/// direction of text, line and paragraph separators, spaces of no width, and tags.
-fn is_shown(character: char) -> bool {
-    let changes_others = matches!(
-        character,
-        '\u{61c}'
-            | '\u{200b}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    );
-    character == '\n' || !(changes_others || character.is_control())
+/// A text as the value of a form's field, to come back as it is: what [`escape`] leaves out stands there by its number.
+pub(super) fn exact_value(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' | '<' | '>' | '"' | '\'' => html.push_str(&format!("&#{};", u32::from(character))),
+            shown if is_shown(shown) => html.push(shown),
+            hidden => html.push_str(&format!("&#{};", u32::from(hidden))),
+        }
+    }
+    html
 }
 
-fn can_be_seen(raw: &str) -> bool {
-    // Joiners, variation selectors and fillers are parts of other characters, and alone they are nothing.
-    let is_blank = |character: char| {
-        matches!(
-            character,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{115f}'
-                | '\u{1160}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200c}'
-                | '\u{200d}'
-                | '\u{2800}'
-                | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{ffa0}'
-                | '\u{e0100}'..='\u{e01ef}'
-        )
-    };
-    strip_colors(raw).chars().any(|it| is_shown(it) && !it.is_whitespace() && !is_blank(it))
+/// An id as people tell it from others: letters that only look like another, spaces and what can't be seen at all are
+/// written by their numbers, as `\u{200b}`. No two ids are written alike.
+pub(super) fn spelled_id(id: &str) -> String {
+    let mut spelled = String::with_capacity(id.len());
+    for character in id.chars() {
+        match character {
+            '\\' => spelled.push_str("\\\\"),
+            plain if plain.is_ascii_graphic() => spelled.push(plain),
+            other => spelled.extend(other.escape_unicode()),
+        }
+    }
+    spelled
+}
+
+/// A text in which what [`escape`] leaves out is written by its number.
+pub(super) fn with_hidden_spelled(text: &str) -> String {
+    let mut spelled = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_shown(character) {
+            true => spelled.push(character),
+            false => spelled.extend(character.escape_unicode()),
+        }
+    }
+    spelled
 }
 
 #[cfg(test)]
@@ -132,6 +131,28 @@ mod tests {
         assert_eq!(escaped("a<b>\"&'"), "a&lt;b&gt;&quot;&amp;&#x27;");
         assert_eq!(escaped("\u{202e}a\u{2066}b\u{200f}c\u{1b}[31m\0\u{2028}d\u{200b}\ne"), "abc[31md\ne");
         assert_eq!(escaped("Łódź 🇵🇱 שלום"), "Łódź 🇵🇱 שלום");
+    }
+
+    #[test]
+    fn what_a_form_sends_back_is_what_was_written_into_it() {
+        let text = "a\u{200b}\u{202e}<b> \"&' Łódź";
+        assert_eq!(exact_value(text), "a&#8203;&#8238;&#60;b&#62; &#34;&#38;&#39; Łódź");
+    }
+
+    #[test]
+    fn ids_that_look_alike_are_spelled_apart() {
+        let alike = ["abc", "abc\u{200b}", "\u{430}bc", "a bc", "a  bc", "abc\\u{200b}", "abc\u{fe0f}"];
+        let spelled: Vec<String> = alike.iter().map(|id| spelled_id(id)).collect();
+        let expected = [
+            "abc",
+            "abc\\u{200b}",
+            "\\u{430}bc",
+            "a\\u{20}bc",
+            "a\\u{20}\\u{20}bc",
+            "abc\\\\u{200b}",
+            "abc\\u{fe0f}",
+        ];
+        assert_eq!(spelled, expected);
     }
 
     #[test]

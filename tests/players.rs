@@ -168,6 +168,30 @@ async fn a_claim_needs_the_servers_token_and_a_code_that_has_not_expired() {
 }
 
 #[actix_web::test]
+async fn a_claim_is_taken_from_a_script_that_writes_its_token_into_the_body() {
+    let service = Service::start("claim_body_token").await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    let server = &service.client.token;
+    let as_form = |code: &str| format!("code={code}&player_guid=4711&server_token={server}");
+    let as_json =
+        |code: &str| json!({"code": code, "player_guid": "4712", "server_token": server}).to_string();
+    for body in [&as_form as &dyn Fn(&str) -> String, &as_json] {
+        let code = code_of(&service, &token, "/api/v1/auth/claim/init").await;
+        let claimed = service.client.call("POST", "/api/v1/auth/claim/verify", &[], body(&code)).await;
+        assert_eq!(claimed.status, 200, "{}", claimed.text);
+    }
+    // A header says more, and a token is none in the address.
+    let code = code_of(&service, &token, "/api/v1/auth/claim/init").await;
+    let headers = [("X-Server-Token", "unknown")];
+    let refused = service.client.call("POST", "/api/v1/auth/claim/verify", &headers, as_json(&code)).await;
+    refused.assert_refused(401, "invalid_token");
+    let address = format!("/api/v1/auth/claim/verify?server_token={server}");
+    let body = json!({"code": code, "player_guid": "4713"}).to_string();
+    service.client.call("POST", &address, &[], body).await.assert_refused(401, "missing_token");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_player_who_was_merged_into_somebody_elses_is_not_claimed_away() {
     let service = Service::start("claim_merged").await;
     let (_, admin) = service.add_user("Admin", Role::Admin).await;
@@ -263,14 +287,24 @@ async fn a_login_said_in_chat_by_mistake_is_kept_nowhere() {
     let service = Service::start("chat_login").await;
     let (_, token) = service.add_user("Anna", Role::Player).await;
     let code = code_of(&service, &token, "/api/v1/auth/game-token").await;
+    let glued = json!([
+        {"type": "chat", "player_name": "A", "player_guid": "1111", "message": format!("!claim code={code},please")},
+        {"type": "made_up", "command": format!("login {code}"), "message": format!("login={code}")},
+    ]);
+    service.client.send(glued.to_string()).await.assert_batch(202, 2, &[]);
     for command in ["login", "/login", "!LOGIN"] {
         let chat = json!([{"type": "chat", "player_name": "A", "player_guid": "1111", "message": format!("{command} {code}")}]);
         service.client.send(chat.to_string()).await.assert_batch(202, 1, &[]);
     }
     service.client.settled().await;
     let messages = service.warehouse.rows("SELECT message FROM raw_events WHERE type = 'chat'").await;
-    assert_eq!(messages.len(), 3);
-    assert!(messages.iter().all(|row| row["message"] == "login [hidden]"), "{messages:?}");
+    assert_eq!(messages.len(), 4);
+    assert_eq!(messages.iter().filter(|row| row["message"] == "login [hidden]").count(), 3, "{messages:?}");
+    let everything = service.warehouse.rows("SELECT * FROM raw_events").await;
+    assert_eq!(everything.len(), 5);
+    for row in everything {
+        assert!(!row.to_string().contains(&code), "{row}");
+    }
     service.stop().await;
 }
 

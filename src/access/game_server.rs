@@ -44,12 +44,17 @@ impl GameServer {
         }
     }
 
-    /// As [`of_headers`](Self::of_headers), for calls whose body holds no token.
+    /// Whose token stands in the headers, or else in the body; an empty one there is none.
     ///
     /// # Errors
     /// As [`identify`](Self::identify).
-    pub async fn by_headers(&self, headers: &HeaderMap) -> Result<ServerIdentity, ApiError> {
-        self.identify(token_in(headers)).await
+    pub async fn by_headers_or_body(
+        &self,
+        headers: &HeaderMap,
+        body_token: &str,
+    ) -> Result<ServerIdentity, ApiError> {
+        let in_body = Some(body_token.trim()).filter(|token| !token.is_empty());
+        self.identify(token_in(headers).or(in_body)).await
     }
 
     /// Whose token it is.

@@ -226,10 +226,20 @@ pub async fn merges(_: Admin, request: HttpRequest, pool: Data<PgPool>) -> Resul
 pub struct MergePreview {
     pub from: PlayerAnswer,
     pub into: PlayerAnswer,
-    /// Kills of both.
+    /// Kills of both; of one player, where they are one already.
     pub total_kills: u64,
     pub total_deaths: u64,
     pub total_headshots: u64,
+    /// Why the merge would be refused as things are; null where it would not.
+    pub refused: Option<MergeRefusal>,
+}
+
+/// What a merge would be answered.
+#[derive(Serialize, ToSchema)]
+pub struct MergeRefusal {
+    pub error: String,
+    #[schema(example = "player_linked")]
+    pub code: String,
 }
 
 /// What a merge would bring together
@@ -249,6 +259,7 @@ pub struct MergePreview {
 pub async fn preview_merge(
     _: Admin,
     request: HttpRequest,
+    pool: Data<PgPool>,
     stats: Data<Stats>,
 ) -> Result<HttpResponse, ApiError> {
     let mut values = PREVIEW.read(request.query_string());
@@ -263,20 +274,33 @@ pub async fn preview_merge(
     let (from, into) = (player("from"), player("into"));
     values.finish()?;
     match (from, into) {
-        (Some(from), Some(into)) => Ok(HttpResponse::Ok().json(preview(&stats, from, into).await?)),
+        (Some(from), Some(into)) => Ok(HttpResponse::Ok().json(preview(&pool, &stats, from, into).await?)),
         _ => Err(ApiError::bad_request("bad_request", "two players are needed")),
     }
 }
 
 /// Both players as they are now.
-pub(crate) async fn preview(stats: &Stats, from: PlayerId, into: PlayerId) -> Result<MergePreview, ApiError> {
+pub(crate) async fn preview(
+    pool: &PgPool,
+    stats: &Stats,
+    from: PlayerId,
+    into: PlayerId,
+) -> Result<MergePreview, ApiError> {
+    let refusal = players::why_not_merged(pool, from.as_str(), into.as_str()).await;
+    let refused = refusal.map_err(users_unavailable)?.map(|refusal| {
+        let error = refusal.to_string();
+        MergeRefusal { code: ApiError::from(refusal).code().to_owned(), error }
+    });
     let question = PlayerQuestion::everything;
     let (from_question, into_question) = (question(from), question(into));
     let (from, into) = tokio::try_join!(stats.player(&from_question), stats.player(&into_question))?;
+    let are_one = from.player_id == into.player_id;
+    let together = |one: u64, other: u64| if are_one { one } else { one + other };
     Ok(MergePreview {
-        total_kills: from.total_kills + into.total_kills,
-        total_deaths: from.total_deaths + into.total_deaths,
-        total_headshots: from.total_headshots + into.total_headshots,
+        total_kills: together(from.total_kills, into.total_kills),
+        total_deaths: together(from.total_deaths, into.total_deaths),
+        total_headshots: together(from.total_headshots, into.total_headshots),
+        refused,
         from,
         into,
     })
@@ -309,7 +333,7 @@ pub struct MergeAnswer {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, description = "One of them is unknown", body = ErrorBody),
-        (status = 409, description = "The first belongs to an account or is merged already", body = ErrorBody),
+        (status = 409, description = "The first belongs to an account or is merged already, or they are one player", body = ErrorBody),
         (status = 422, body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
@@ -348,6 +372,7 @@ impl From<MergeError> for ApiError {
             MergeError::Anonymous => Self::conflict("player_anonymous", message),
             MergeError::Linked => Self::conflict("player_linked", message),
             MergeError::Merged => Self::conflict("player_merged", message),
+            MergeError::OnePlayer => Self::conflict("one_player", message),
             MergeError::Circle => Self::conflict("merge_circle", message),
             MergeError::Unknown => Self::not_found("unknown_merge", message),
             MergeError::Store(cause) => users_unavailable(cause),
@@ -380,7 +405,8 @@ pub async fn undo_merge(
 
 /// Take a player's names off every page and answer
 ///
-/// It can't be undone: the player's id leads to nobody from here on.
+/// It can't be undone: the player's id leads to nobody from here on, nor does any other id of the same person, linked or
+/// merged.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/players/{id}/anonymise",
@@ -428,6 +454,7 @@ pub(crate) async fn anonymise_player(
     require_player(pool, stats, &player_id).await?;
     let done = async {
         let mut transaction = pool.begin().await?;
+        players::lock_decisions(&mut transaction).await?;
         players::anonymise(&mut transaction, admin, player_id.as_str()).await?;
         transaction.commit().await
     };

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{Form, Pages, see, view};
+use super::{Form, Pages, see, text, view};
 use crate::access::{Admin, SafeForm};
 use crate::admin::{anonymise_player, list_users, merge_players, preview};
 use crate::audit::LoggedEntry;
@@ -123,9 +123,8 @@ pub(super) async fn players(
     let text = |id: &Option<PlayerId>| id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
     let asked = json!({ "from": text(&from), "into": text(&into) });
     let previewed = match (from, into) {
-        (Some(from), Some(into)) => {
-            serde_json::to_value(preview(&pages.stats, from, into).await?).map_err(ApiError::internal)?
-        }
+        (Some(from), Some(into)) => serde_json::to_value(preview(&pool, &pages.stats, from, into).await?)
+            .map_err(ApiError::internal)?,
         _ => Value::Null,
     };
     let merges = game_players::list_merges(&pool, paging).await.map_err(users_unavailable)?;
@@ -197,8 +196,9 @@ fn shown(entries: Vec<LoggedEntry>) -> Result<Vec<Value>, ApiError> {
     let entry = |entry: LoggedEntry| {
         let (before, after) = (entry.before.clone(), entry.after.clone());
         let mut shown = serde_json::to_value(entry)?;
-        shown["before"] = before.map(|value| value.to_string()).into();
-        shown["after"] = after.map(|value| value.to_string()).into();
+        let spelled = |value: Value| text::with_hidden_spelled(&value.to_string());
+        shown["before"] = before.map(spelled).into();
+        shown["after"] = after.map(spelled).into();
         Ok(shown)
     };
     entries.into_iter().map(entry).collect::<Result<_, serde_json::Error>>().map_err(ApiError::internal)

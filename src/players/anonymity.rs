@@ -3,6 +3,7 @@
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::persons::ids_of_person;
 use crate::audit::{self, By, Entry};
 use crate::auth::random_code;
 use crate::stats::ANONYMOUS_PREFIX;
@@ -10,20 +11,22 @@ use crate::stats::ANONYMOUS_PREFIX;
 /// Beyond guessing which of two anonymous players is which.
 const ID_BYTES: usize = 12;
 
-/// Shows this player, and every id that stands for them, under a new id without a name. Whatever becomes of links and merges
-/// later, none of these ids leads to a name again. `by` is the user who asked for it.
+/// Shows a whole person, with every id of theirs (see [`ids_of_person`]), under one id without a name: a new one, or the one
+/// that some of these ids are shown under already. Whatever becomes of links and merges later, none of them leads to a name
+/// again. `by` is the user who asked for it. The caller holds [`lock_decisions`](super::lock_decisions).
 pub async fn anonymise(connection: &mut PgConnection, by: i32, player_id: &str) -> sqlx::Result<()> {
+    let person = ids_of_person(&mut *connection, player_id).await?;
+    // By primary key.
     let added = sqlx::query(
-        "WITH RECURSIVE person (player_id) AS (
-             SELECT $1::text
-             UNION SELECT known.one FROM person JOIN (
-                 SELECT user_identities.player_id AS one, user_id::text AS other FROM user_identities
-                 UNION SELECT from_player, into_player FROM player_merges WHERE undone_at IS NULL
-             ) AS known ON known.other = person.player_id)
-         INSERT INTO anonymous_players (player_id, anonymous_id) SELECT player_id, $2 FROM person
-         ON CONFLICT (player_id) DO NOTHING",
+        "INSERT INTO anonymous_players (player_id, anonymous_id)
+         SELECT player_id, coalesce(
+             (SELECT anonymous_id FROM anonymous_players WHERE player_id = ANY($1)
+              ORDER BY anonymised_at, anonymous_id LIMIT 1), $2)
+         FROM unnest($1::text[]) AS person (player_id)
+         ON CONFLICT (player_id) DO UPDATE SET anonymous_id = EXCLUDED.anonymous_id
+         WHERE anonymous_players.anonymous_id <> EXCLUDED.anonymous_id",
     )
-    .bind(player_id)
+    .bind(&person)
     .bind(format!("{ANONYMOUS_PREFIX}{}", random_code(ID_BYTES)))
     .execute(&mut *connection)
     .await?;

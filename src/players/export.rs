@@ -1,6 +1,7 @@
 //! Everything that is stored about a user, for the user.
 
 use chrono::{DateTime, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
@@ -8,11 +9,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::links::{LinkedPlayer, linked_players};
-use crate::auth::{ListedSession, SessionError, Sessions};
+use super::persons::ids_of_person;
+use crate::auth::SessionError;
 use crate::servers::{ListedServer, list_servers};
 use crate::users::Role;
 
-/// What is stored about a user. Statistics of the linked players are public and stand at their own addresses.
+/// What is stored about a user: everything in PostgreSQL that belongs to the account or to a player of theirs. Statistics of the linked players are public and stand at their own addresses.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Export {
     pub user_id: i32,
@@ -20,13 +22,16 @@ pub struct Export {
     pub role: Role,
     pub created_at: DateTime<Utc>,
     pub sign_ins: Vec<ExportedSignIn>,
-    pub sessions: Vec<ListedSession>,
+    /// Ended ones stay for a month after they would have expired.
+    pub sessions: Vec<ExportedSession>,
     pub players: Vec<LinkedPlayer>,
+    /// Ids that count as the user's because admins have merged them with one of theirs.
+    pub merged_players: Vec<String>,
     pub achievements: Vec<ExportedAchievement>,
     pub servers: Vec<ListedServer>,
     /// Keys that register a server; what they are is not stored.
     pub server_keys: Vec<ExportedKey>,
-    /// What the user did and what was done to the account, by the audit log.
+    /// What the user did and what was done to the account and to its players, by the audit log.
     pub audit: Vec<ExportedEntry>,
     /// Addresses of the statistics of each player.
     pub statistics: Vec<String>,
@@ -39,6 +44,19 @@ pub struct ExportedSignIn {
     pub display_name: String,
     pub linked_at: DateTime<Utc>,
     pub last_used_at: DateTime<Utc>,
+}
+
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct ExportedSession {
+    #[sqlx(rename = "id")]
+    pub session_id: Uuid,
+    /// `browser`, `device` or `operator`.
+    pub kind: String,
+    pub label: String,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, FromRow, Serialize, ToSchema)]
@@ -72,11 +90,21 @@ pub struct ExportedEntry {
 
 /// # Errors
 /// When PostgreSQL fails; [`SessionError::Invalid`] for a user who is no more.
-pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<Export, SessionError> {
+pub async fn export(pool: &PgPool, user_id: i32) -> Result<Export, SessionError> {
     let user = crate::users::find(pool, user_id).await?.ok_or(SessionError::Invalid)?;
     let players = linked_players(pool, user_id).await?;
-    let mut ids: Vec<String> = players.iter().map(|player| player.player_id.clone()).collect();
-    ids.insert(0, user_id.to_string());
+    let ids = ids_of_person(&mut *pool.acquire().await?, &user_id.to_string()).await?;
+    let is_merged =
+        |id: &&String| **id != user_id.to_string() && players.iter().all(|player| player.player_id != **id);
+    let merged_players = ids.iter().filter(is_merged).cloned().collect();
+    // By `sessions_by_user`.
+    let sessions = sqlx::query_as(
+        "SELECT id, kind, label, created_at, last_used_at, expires_at, ended_at FROM sessions
+         WHERE user_id = $1 ORDER BY created_at, id",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await?;
     let achievements = sqlx::query_as(
         "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
          WHERE player_id = ANY($1) ORDER BY unlocked_at, achievement, tier",
@@ -93,9 +121,11 @@ pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<
     // By `audit_log_by_user` and `audit_log_by_subject`.
     let audit = sqlx::query_as(
         "SELECT at, action, subject_kind, subject_id, before, after FROM audit_log
-         WHERE user_id = $1 OR (subject_kind = 'user' AND subject_id = $1::text) ORDER BY id",
+         WHERE user_id = $1 OR (subject_kind = 'user' AND subject_id = $1::text)
+            OR (subject_kind = 'player' AND subject_id = ANY($2)) ORDER BY id",
     )
     .bind(user_id)
+    .bind(&ids)
     .fetch_all(pool)
     .await?;
     Ok(Export {
@@ -107,9 +137,13 @@ pub async fn export(pool: &PgPool, sessions: &Sessions, user_id: i32) -> Result<
         role: user.role,
         created_at: user.created_at,
         sign_ins: sign_ins_of(pool, user_id).await?,
-        sessions: sessions.list(user_id).await?,
+        sessions,
+        merged_players,
         achievements,
-        statistics: ids.iter().map(|id| format!("/api/v1/stats/player/{id}")).collect(),
+        statistics: ids
+            .iter()
+            .map(|id| format!("/api/v1/stats/player/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)))
+            .collect(),
         players,
     })
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::claims::{ClaimError, claim};
 use super::codes::{CodeError, MadeCode, Purpose, consume_code, make_code};
 use super::links::{LinkError, LinkedPlayer, linked_players, unlink};
+use super::lock_decisions;
 use crate::access::{Anyone, GameServer, Route, SignedIn, delete, get, post};
 use crate::audit::{self, By, Entry};
 use crate::auth::Sessions;
@@ -23,7 +24,7 @@ use crate::http::query::QueryShape;
 use crate::http::{ApiError, ErrorBody, LooseText, json_or_form};
 use crate::ingest::Ingest;
 use crate::limits::GuessLimits;
-use crate::users::{self, users_unavailable};
+use crate::users::{self, lock_user, users_unavailable};
 
 /// Longer than any of ours: a JWT has some 500 bytes.
 const LONGEST_TOKEN_BYTES: usize = 4_096;
@@ -78,7 +79,7 @@ impl CodeAnswer {
     security(("bearer" = []), ("session" = []))
 )]
 pub async fn game_token(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
-    let made = make_code(&pool, caller.user_id, Purpose::GameLogin).await.map_err(users_unavailable)?;
+    let made = make_code(&pool, caller, Purpose::GameLogin).await?;
     let message = format!("type in the game's console: login {}", made.code);
     Ok(CodeAnswer::created(made, message))
 }
@@ -98,7 +99,7 @@ pub async fn game_token(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Resul
     security(("bearer" = []), ("session" = []))
 )]
 pub async fn init_claim(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
-    let made = make_code(&pool, caller.user_id, Purpose::Claim).await.map_err(users_unavailable)?;
+    let made = make_code(&pool, caller, Purpose::Claim).await?;
     let message = format!("say in the game's chat: !claim {}", made.code);
     Ok(CodeAnswer::created(made, message))
 }
@@ -175,9 +176,12 @@ pub async fn verify(
     let user_id = match token.contains('.') {
         true => sessions.identify(token).map(|identity| identity.user_id).ok(),
         false => {
-            let mut connection = pool.acquire().await.map_err(users_unavailable)?;
-            match consume_code(&mut connection, token, Purpose::GameLogin).await {
-                Ok(user_id) => Some(user_id),
+            let mut transaction = pool.begin().await.map_err(users_unavailable)?;
+            match consume_code(&mut transaction, token, Purpose::GameLogin).await {
+                Ok(user_id) => {
+                    transaction.commit().await.map_err(users_unavailable)?;
+                    Some(user_id)
+                }
                 Err(CodeError::Expired) => {
                     return Ok(not_verified("expired_code", "this code has expired: get a new one"));
                 }
@@ -205,6 +209,10 @@ pub async fn verify(
 /// A player who showed a code to a game server.
 #[derive(Default, Deserialize, ToSchema)]
 pub struct ClaimBody {
+    /// Where no header holds the server's token.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub server_token: LooseText,
     #[serde(default)]
     #[schema(value_type = String)]
     pub code: LooseText,
@@ -228,7 +236,10 @@ pub struct ClaimAnswer {
 
 /// Link a player to the user of a code
 ///
-/// A guest is linked for the match that is being played, for good where the player has an id of their own.
+/// A guest is linked for the match that is being played, for good where the player has an id of their own. What admins have
+/// merged with the player is the user's as well, as long as both hold.
+///
+/// The server's token is looked for in `X-Server-Token`, then `Authorization`, then the body's `server_token`.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/claim/verify",
@@ -239,7 +250,7 @@ pub struct ClaimAnswer {
         (status = 401, description = "The server's token is missing, unknown or revoked", body = ErrorBody),
         (status = 403, description = "The server waits for approval", body = ErrorBody),
         (status = 404, description = "The code is unknown or was used, or nobody plays under this guid", body = ErrorBody),
-        (status = 409, description = "The player belongs to another account", body = ErrorBody),
+        (status = 409, description = "The player, or one that was merged with it, belongs to another account", body = ErrorBody),
         (status = 410, description = "The code has expired", body = ErrorBody),
         (status = 422, description = "Something is missing", body = ErrorBody),
         (status = 429, description = "Too many wrong codes came from this address", body = ErrorBody),
@@ -255,12 +266,12 @@ pub async fn verify_claim(
     pool: Data<PgPool>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let server = caller.by_headers(request.headers()).await?;
+    let body: ClaimBody = json_or_form(&body).unwrap_or_default();
+    let server = caller.by_headers_or_body(request.headers(), &body.server_token.0).await?;
     if !server.approved {
         return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval"));
     }
     let guess = guesses.check(&request)?;
-    let body: ClaimBody = json_or_form(&body).unwrap_or_default();
     for (field, LooseText(text)) in [("code", &body.code), ("player_guid", &body.player_guid)] {
         if text.trim().is_empty() {
             return Err(ApiError::invalid_field(field, "is needed, in a JSON object or a form"));
@@ -393,6 +404,8 @@ pub async fn unlink_player(
 pub(crate) async fn unlink_of(pool: &PgPool, user_id: i32, player_id: &str) -> Result<(), ApiError> {
     let unlinked = async {
         let mut transaction = pool.begin().await?;
+        lock_user(&mut transaction, user_id).await?;
+        lock_decisions(&mut transaction).await?;
         let unlinked = unlink(&mut transaction, user_id, player_id).await?;
         if unlinked {
             let entry = Entry {

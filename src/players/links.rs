@@ -1,8 +1,11 @@
-//! Player ids that belong to users. An id belongs to one user at most, and a user's own id to nobody else.
+//! Player ids that belong to users. An id belongs to one user at most, with all that admins have merged with it, and a
+//! user's own id to nobody else.
 
 use chrono::{DateTime, Utc};
 use mohaa_domain::player::ANONYMOUS_PREFIX;
 use sqlx::{FromRow, PgConnection, PgPool};
+
+use super::persons::{belonging_of, lock_decisions};
 
 /// Ids of our users begin here; below are those of the forum.
 const FIRST_USER_ID: i64 = 1_000_000_001;
@@ -24,7 +27,7 @@ pub struct LinkedPlayer {
     pub linked_at: DateTime<Utc>,
 }
 
-/// Links an id to a user; nothing happens where it is the user's already.
+/// Links an id to a user, with whatever admins have merged with it; nothing happens where it is the user's already.
 pub async fn link(connection: &mut PgConnection, user_id: i32, player_id: &str) -> Result<(), LinkError> {
     if player_id == user_id.to_string() {
         return Ok(());
@@ -32,22 +35,10 @@ pub async fn link(connection: &mut PgConnection, user_id: i32, player_id: &str) 
     if player_id.starts_with(ANONYMOUS_PREFIX) || is_id_of_a_user(player_id) {
         return Err(LinkError::OwnedByAnother);
     }
-    // Whoever an admin has merged into somebody else's player is theirs, and who was made anonymous is nobody's.
-    let is_anothers: bool = sqlx::query_scalar(
-        "WITH RECURSIVE merged AS (
-             SELECT into_player FROM player_merges WHERE from_player = $1 AND undone_at IS NULL
-             UNION SELECT player_merges.into_player FROM player_merges
-             JOIN merged ON player_merges.from_player = merged.into_player WHERE undone_at IS NULL)
-         SELECT EXISTS (SELECT FROM user_identities JOIN merged ON player_id = into_player WHERE user_id <> $2)
-             OR EXISTS (SELECT FROM users JOIN merged ON id::text = into_player WHERE id <> $2)
-             OR EXISTS (SELECT FROM anonymous_players WHERE player_id = $1)
-             OR EXISTS (SELECT FROM anonymous_players JOIN merged ON player_id = into_player)",
-    )
-    .bind(player_id)
-    .bind(user_id)
-    .fetch_one(&mut *connection)
-    .await?;
-    if is_anothers {
+    lock_decisions(&mut *connection).await?;
+    // Who was made anonymous is nobody's.
+    let belonging = belonging_of(&mut *connection, player_id).await?;
+    if belonging.is_anonymous || belonging.owners.iter().any(|owner| *owner != user_id) {
         return Err(LinkError::OwnedByAnother);
     }
     sqlx::query(
@@ -55,13 +46,9 @@ pub async fn link(connection: &mut PgConnection, user_id: i32, player_id: &str) 
     )
     .bind(player_id)
     .bind(user_id)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
-    let owner: i32 = sqlx::query_scalar("SELECT user_id FROM user_identities WHERE player_id = $1")
-        .bind(player_id)
-        .fetch_one(connection)
-        .await?;
-    if owner == user_id { Ok(()) } else { Err(LinkError::OwnedByAnother) }
+    Ok(())
 }
 
 /// Whether an id is in the range of our users' own, of which none can be claimed.

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use mohaa_domain::player::ANONYMOUS_PREFIX;
 use serde_json::json;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 use std::collections::BTreeMap;
 
 use super::links::is_id_of_a_user;
+use super::persons::{belonging_of, ids_of_person, lock_decisions};
 use crate::audit::{self, By, Entry};
 use crate::http::query::Paging;
 
@@ -20,6 +21,8 @@ pub enum MergeError {
     Anonymous,
     #[error("this player is merged into another one already: undo that first")]
     Merged,
+    #[error("they are one player already")]
+    OnePlayer,
     #[error("the other player is, by earlier merges, a part of this one")]
     Circle,
     #[error("there is no such merge, or it was undone")]
@@ -38,43 +41,12 @@ pub struct ListedMerge {
     pub merged_at: DateTime<Utc>,
 }
 
-/// Joins `from` to `into`, for all questions from now on.
+/// Joins `from` to `into`, for all questions from now on. `from` and what was merged with it belong to nobody; where `into`
+/// belongs to a user, they do from then on.
 pub async fn merge(pool: &PgPool, admin: i32, from: &str, into: &str) -> Result<i64, MergeError> {
-    if from == into {
-        return Err(MergeError::Itself);
-    }
-    if from.starts_with(ANONYMOUS_PREFIX) || into.starts_with(ANONYMOUS_PREFIX) {
-        return Err(MergeError::Anonymous);
-    }
     let mut transaction = pool.begin().await?;
-    // One merge at a time: two that make a circle only together would not see each other.
-    sqlx::query("LOCK TABLE player_merges IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
-    let is_linked: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM user_identities WHERE player_id = $1)
-             OR EXISTS (SELECT FROM anonymous_players WHERE player_id = $1)",
-    )
-    .bind(from)
-    .fetch_one(&mut *transaction)
-    .await?;
-    if is_linked || is_id_of_a_user(from) {
-        return Err(MergeError::Linked);
-    }
-    let live: Vec<(String, String)> =
-        sqlx::query_as("SELECT from_player, into_player FROM player_merges WHERE undone_at IS NULL")
-            .fetch_all(&mut *transaction)
-            .await?;
-    let live: BTreeMap<String, String> = live.into_iter().collect();
-    if live.contains_key(from) {
-        return Err(MergeError::Merged);
-    }
-    let mut end = into;
-    // No circle among those that are there, so this ends.
-    while let Some(next) = live.get(end) {
-        end = next;
-    }
-    if end == from {
-        return Err(MergeError::Circle);
-    }
+    lock_decisions(&mut transaction).await?;
+    require_mergeable(&mut transaction, from, into).await?;
     let merge_id: i64 = sqlx::query_scalar(
         "INSERT INTO player_merges (from_player, into_player, merged_by) VALUES ($1, $2, $3) RETURNING id",
     )
@@ -96,9 +68,56 @@ pub async fn merge(pool: &PgPool, admin: i32, from: &str, into: &str) -> Result<
     Ok(merge_id)
 }
 
+/// Why a merge would be refused as things are; none where it would not.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn why_not_merged(pool: &PgPool, from: &str, into: &str) -> sqlx::Result<Option<MergeError>> {
+    let mut connection = pool.acquire().await?;
+    match require_mergeable(&mut connection, from, into).await {
+        Ok(()) => Ok(None),
+        Err(MergeError::Store(cause)) => Err(cause),
+        Err(refusal) => Ok(Some(refusal)),
+    }
+}
+
+async fn require_mergeable(connection: &mut PgConnection, from: &str, into: &str) -> Result<(), MergeError> {
+    if from == into {
+        return Err(MergeError::Itself);
+    }
+    if from.starts_with(ANONYMOUS_PREFIX) || into.starts_with(ANONYMOUS_PREFIX) {
+        return Err(MergeError::Anonymous);
+    }
+    let live: Vec<(String, String)> =
+        sqlx::query_as("SELECT from_player, into_player FROM player_merges WHERE undone_at IS NULL")
+            .fetch_all(&mut *connection)
+            .await?;
+    let live: BTreeMap<String, String> = live.into_iter().collect();
+    let mut end = into;
+    // No circle among those that are there, so this ends.
+    while let Some(next) = live.get(end) {
+        end = next;
+    }
+    if end == from {
+        return Err(MergeError::Circle);
+    }
+    let is_merged = live.contains_key(from);
+    if ids_of_person(&mut *connection, from).await?.iter().any(|id| id == into) {
+        return Err(if is_merged { MergeError::Merged } else { MergeError::OnePlayer });
+    }
+    let belonging = belonging_of(&mut *connection, from).await?;
+    match (is_id_of_a_user(from) || !belonging.owners.is_empty(), is_merged) {
+        (_, true) => Err(MergeError::Merged),
+        (true, false) => Err(MergeError::Linked),
+        (false, false) if belonging.is_anonymous => Err(MergeError::Anonymous),
+        (false, false) => Ok(()),
+    }
+}
+
 /// Takes a merge back.
 pub async fn undo_merge(pool: &PgPool, admin: i32, merge_id: i64) -> Result<(), MergeError> {
     let mut transaction = pool.begin().await?;
+    lock_decisions(&mut transaction).await?;
     let (from, into): (String, String) = sqlx::query_as(
         "UPDATE player_merges SET undone_at = now(), undone_by = $2 WHERE id = $1 AND undone_at IS NULL
          RETURNING from_player, into_player",

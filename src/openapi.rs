@@ -44,6 +44,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(live::LiveApi::openapi());
     document.merge(auth::AuthApi::openapi());
     document.merge(sign_in::SignInApi::openapi());
+    document.merge(sign_in::OwnSignInsApi::openapi());
     document.merge(users::AccountApi::openapi());
     document.merge(admin::AdminApi::openapi());
     document.merge(overviews::OverviewsApi::openapi());
@@ -73,6 +74,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         servers::QUERY_SHAPES,
         players::QUERY_SHAPES,
         users::account::QUERY_SHAPES,
+        sign_in::QUERY_SHAPES,
     ];
     for (path, shape) in areas.into_iter().flatten() {
         let item = document.paths.paths.get_mut(*path);

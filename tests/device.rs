@@ -144,3 +144,39 @@ async fn guessing_device_codes_comes_to_an_end() {
     assert_eq!(browser.get("/device?user_code=WRONGCODE").await.status, 429);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_program_in_which_somebody_is_signed_in_answers_devices_too() {
+    let service = Service::start("device_api").await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    for (answer, code) in [("approve", None), ("deny", Some("access_denied"))] {
+        let begun = begin(&service).await;
+        let path = format!("/api/v1/auth/device/{answer}");
+        let body = json!({ "user_code": begun["user_code"] });
+        assert_eq!(service.client.call_as(&token, "POST", &path, body.clone()).await.status, 204);
+        let polled = poll(&service, &begun).await;
+        match code {
+            None => assert_eq!(polled.status, 200, "{}", polled.text),
+            Some(code) => assert_not_yet(&polled, code),
+        }
+        let again = service.client.call_as(&token, "POST", &path, body).await;
+        again.assert_refused(404, "unknown_code");
+    }
+    // What a device calls itself may name anybody: it is in no entry.
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let log = service.client.get_as(&admin, "/api/v1/admin/audit").await;
+    assert!(
+        log.text.contains("user.approve_device") && log.text.contains("user.deny_device"),
+        "{}",
+        log.text
+    );
+    assert!(!log.text.contains("kitchen"), "{}", log.text);
+    let wrong = json!({ "user_code": "WRNGWRNGX" });
+    for _ in 0..18 {
+        let path = "/api/v1/auth/device/approve";
+        service.client.call_as(&token, "POST", path, wrong.clone()).await.assert_refused(404, "unknown_code");
+    }
+    let path = "/api/v1/auth/device/deny";
+    service.client.call_as(&token, "POST", path, wrong).await.assert_refused(429, "too_many_guesses");
+    service.stop().await;
+}

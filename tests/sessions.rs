@@ -86,6 +86,8 @@ async fn a_session_that_ends_on_one_node_opens_nothing_on_another() {
         (other.client.get_as(&again.access_token, "/api/v1/users/me").await.status == 403).then_some(())
     })
     .await;
+    let log = one.client.get_as(&admin, "/api/v1/admin/audit").await;
+    assert!(log.text.contains("user.ban") && !log.text.contains("aimbot"), "{}", log.text);
     refresh(&other, &again.refresh_token.unwrap()).await.assert_refused(403, "banned");
     assert_eq!(one.client.call_as(&admin, "DELETE", &ban, json!(null)).await.status, 204);
     one.client.get_as(&again.access_token, "/api/v1/users/me").await.assert_refused(401, "token_revoked");
@@ -241,6 +243,9 @@ async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
     let service = Service::start("deleted").await;
     let (user_id, opened) = service.add_session("Anna ^1Red", Role::Player).await;
     service.link_player(user_id, "4711").await;
+    let ended =
+        service.sessions().open(user_id, mohaa_stats::auth::SessionKind::Device, "ended").await.unwrap();
+    service.sessions().end(user_id, ended.session_id).await.unwrap();
     let token = opened.access_token;
     let export = service.client.get_as(&token, "/api/v1/users/me/export").await;
     assert!(export.header("content-disposition").is_some_and(|value| value.starts_with("attachment")));
@@ -252,6 +257,9 @@ async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
 
     assert_eq!((&export["servers"], &export["server_keys"]), (&json!([]), &json!([])));
     assert_eq!(export["audit"][0]["action"], "user.add", "{export}");
+    let sessions = export["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{export}");
+    assert!(sessions.iter().any(|session| session["label"] == "ended" && session["ended_at"].is_string()));
 
     // What can't be undone is not done by a wish that can't be read.
     for unreadable in [json!({"anonymise_players": "true"}), json!([1])] {
@@ -280,7 +288,7 @@ async fn a_deleted_account_is_gone_and_what_it_took_along_was_everything() {
 #[actix_web::test]
 async fn signing_out_everywhere_leaves_nothing_that_signs_in_later() {
     let service = Service::start("everywhere").await;
-    let (_, opened) = service.add_session("Anna", Role::Player).await;
+    let (opened_by, opened) = service.add_session("Anna", Role::Player).await;
     let token = opened.access_token;
     let made = service.client.call_as(&token, "POST", "/api/v1/auth/game-token", json!({})).await.json();
     let begun = service.client.call("POST", "/api/v1/auth/device/init", &[], "").await.json();
@@ -289,8 +297,17 @@ async fn signing_out_everywhere_leaves_nothing_that_signs_in_later() {
     browser.get("/device").await;
     let typed = [("user_code", text(&begun, "user_code")), ("answer", "approve")];
     assert_eq!(browser.post("/device", &typed).await.status, 303);
+    let pool = &service.application.postgres;
+    let link = mohaa_stats::auth::make_login_link(pool, opened_by, "").await.unwrap();
+    assert_eq!(service.client.get(&link).await.status, 200);
     let everywhere = "/api/v1/auth/logout-everywhere";
     assert_eq!(service.client.call_as(&token, "POST", everywhere, json!({})).await.status, 204);
+    assert_eq!(service.client.get(&link).await.status, 410);
+    let link = mohaa_stats::auth::make_login_link(pool, opened_by, "").await.unwrap();
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let sign_out = format!("/api/v1/admin/users/{opened_by}/sign-out");
+    assert_eq!(service.client.call_as(&admin, "POST", &sign_out, json!({})).await.status, 204);
+    assert_eq!(service.client.get(&link).await.status, 410, "as an admin's does");
 
     let poll = json!({"device_code": begun["device_code"]}).to_string();
     let reply = service.client.call("POST", "/api/v1/auth/device/poll", &[], poll).await;

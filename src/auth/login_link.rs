@@ -4,8 +4,8 @@
 //! the code only a hash is kept: who reads the database signs nobody in.
 
 use super::{hash_of_code, random_code};
-use crate::users::User;
-use sqlx::PgPool;
+use crate::users::{LockedUser, User, lock_user};
+use sqlx::{PgConnection, PgPool};
 
 /// 256 bits: not to be guessed in 24 hours, or ever.
 const CODE_BYTES: usize = 32;
@@ -49,16 +49,27 @@ pub async fn find_login_link(pool: &PgPool, code: &str) -> Result<User, LoginLin
     user.ok_or(LoginLinkError::Gone)
 }
 
-/// Uses the link up and tells whom it signs in. Of two calls at once one gets the user: the row is locked by the
-/// first, and the second then finds it used. By primary key.
-pub async fn consume_login_link(pool: &PgPool, code: &str) -> Result<User, LoginLinkError> {
-    let user: Option<User> = sqlx::query_as(
-        "UPDATE login_links SET used_at = now() FROM users
-         WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now() AND users.id = login_links.user_id
-         RETURNING users.id, users.display_name, users.role, users.created_at",
+/// Uses the link up and tells whom it signs in. Of two calls at once one gets the user: the user's row is locked by the
+/// first, and the second then finds the link used. So does whoever comes after the user was signed out everywhere. By
+/// primary key.
+pub async fn consume_login_link(
+    connection: &mut PgConnection,
+    code: &str,
+) -> Result<LockedUser, LoginLinkError> {
+    let hash = hash_of_code(code);
+    let user_id: Option<i32> = sqlx::query_scalar(
+        "SELECT user_id FROM login_links WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now()",
     )
-    .bind(hash_of_code(code).as_slice())
-    .fetch_optional(pool)
+    .bind(hash.as_slice())
+    .fetch_optional(&mut *connection)
     .await?;
-    user.ok_or(LoginLinkError::Gone)
+    let user_id = user_id.ok_or(LoginLinkError::Gone)?;
+    let user = lock_user(&mut *connection, user_id).await?.ok_or(LoginLinkError::Gone)?;
+    let used = sqlx::query(
+        "UPDATE login_links SET used_at = now() WHERE code_hash = $1 AND used_at IS NULL AND expires_at > now()",
+    )
+    .bind(hash.as_slice())
+    .execute(connection)
+    .await?;
+    if used.rows_affected() == 1 { Ok(user) } else { Err(LoginLinkError::Gone) }
 }

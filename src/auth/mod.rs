@@ -12,7 +12,7 @@ mod session;
 mod sessions;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
-pub use browser::{keep_signed_in, sign_browser_in};
+pub use browser::{keep_signed_in, sign_browser_in, sign_browser_in_after};
 pub use csrf::{CSRF_COOKIE, CsrfToken, asked_host, is_cross_site};
 pub use handlers::{AuthApi, TokenPair, routes};
 pub use identity::{Identity, identify};

@@ -5,13 +5,13 @@
 //! which sends requests side by side, may show its last one again for a moment, and gets no new one then.
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool, Postgres, Transaction};
 use std::time::Duration;
 use uuid::Uuid;
 
 use super::access_token::{AccessTokens, InvalidAccessToken, Subject};
 use super::{Identity, Revocations, hash_of_code, random_code, revocations::Revoked};
-use crate::users::Role;
+use crate::users::{Role, lock_user};
 
 /// How long a session lives that nobody uses.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -130,27 +130,23 @@ impl Sessions {
         kind: SessionKind,
         label: &str,
     ) -> Result<OpenedSession, SessionError> {
-        self.open_since(user_id, kind, label, None).await
+        self.open_after(self.pool.begin().await?, user_id, kind, label, None).await
     }
 
-    /// As [`open`](Self::open), for what somebody approved who had signed in at this time: it lives no longer and may no more
-    /// than what they approved it with.
-    pub async fn open_since(
+    /// As [`open`](Self::open), at the end of the transaction in which it was found out who signs in: whatever lets them in
+    /// is used up only if they are in. `authenticated_at` is for what somebody approved who had signed in at that time: it
+    /// lives no longer and may no more than what they approved it with.
+    pub async fn open_after(
         &self,
+        mut transaction: Transaction<'_, Postgres>,
         user_id: i32,
         kind: SessionKind,
         label: &str,
         authenticated_at: Option<DateTime<Utc>>,
     ) -> Result<OpenedSession, SessionError> {
-        let mut transaction = self.pool.begin().await?;
-        let (role, generation, is_banned): (String, i32, bool) = sqlx::query_as(
-            "SELECT role, access_generation, banned_at IS NOT NULL FROM users WHERE id = $1 AND deleted_at IS NULL",
-        )
-        .bind(user_id)
-        .fetch_optional(&mut *transaction)
-        .await?
-        .ok_or(SessionError::Invalid)?;
-        if is_banned {
+        // Locked: a ban, or whatever else ends sessions, comes before this or finds the session.
+        let user = lock_user(&mut transaction, user_id).await?.ok_or(SessionError::Invalid)?;
+        if user.is_banned {
             return Err(SessionError::Banned);
         }
         // What nobody can use any more goes meanwhile, by `sessions_by_expiry`; later than anybody could ask why.
@@ -182,7 +178,8 @@ impl Sessions {
         };
         transaction.commit().await?;
         tracing::info!(user_id, %session_id, kind = kind.as_str(), "signed in");
-        let role = role.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let role = user.role.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let generation = user.access_generation;
         let access_token = self.tokens.issue(&Subject { user_id, role, session_id, generation })?;
         Ok(OpenedSession { session_id, access_token, refresh_token })
     }
@@ -287,30 +284,37 @@ impl Sessions {
 
     /// Ends the session of a refresh token, for those whose access token has expired.
     pub async fn end_by_refresh_token(&self, refresh_token: &str) -> Result<(), SessionError> {
-        let ended: Option<Uuid> = sqlx::query_scalar(
+        let ended: Option<(Uuid, i32)> = sqlx::query_as(
             "UPDATE sessions SET ended_at = now() WHERE ended_at IS NULL AND id =
-                 (SELECT session_id FROM refresh_tokens WHERE token_hash = $1) RETURNING id",
+                 (SELECT session_id FROM refresh_tokens WHERE token_hash = $1) RETURNING id, user_id",
         )
         .bind(hash_of_code(refresh_token).as_slice())
         .fetch_optional(&self.pool)
         .await?;
-        if let Some(session_id) = ended {
+        if let Some((session_id, user_id)) = ended {
+            tracing::info!(user_id, %session_id, "signed out");
             self.revocations.session_ended(session_id);
         }
         Ok(())
     }
 
-    /// Ends every session of a user, and whatever would still open one: approved devices that have not asked again, and
-    /// codes. How many sessions there were. By `sessions_by_user`.
+    /// Ends every session of a user, and whatever would still open one (see [`end_everything`]). How many sessions there
+    /// were.
     pub async fn end_all(&self, user_id: i32) -> Result<usize, SessionError> {
         let mut transaction = self.pool.begin().await?;
+        lock_user(&mut transaction, user_id).await?;
         let ended = end_everything(&mut transaction, user_id).await?;
         transaction.commit().await?;
+        self.have_ended(user_id, &ended);
+        Ok(ended.len())
+    }
+
+    /// Takes effect here at once, after what [`end_everything`] did was committed.
+    pub fn have_ended(&self, user_id: i32, ended: &[Uuid]) {
         tracing::info!(user_id, sessions = ended.len(), "signed out everywhere");
-        for session_id in &ended {
+        for session_id in ended {
             self.revocations.session_ended(*session_id);
         }
-        Ok(ended.len())
     }
 
     /// Refuses a session whose user signed in longer ago than [`RECENT`].
@@ -363,11 +367,14 @@ async fn end_one(connection: &mut PgConnection, session_id: Uuid) -> sqlx::Resul
     Ok(())
 }
 
-/// Ends every session of a user, and whatever would still open one: approved devices that have not asked again, and codes.
+/// Ends every session of a user, who is locked, and whatever would still open one: approved devices that have not asked
+/// again, codes, login links. By `sessions_by_user`, `identity_codes_by_user`, `login_links_by_user` and
+/// `device_codes_by_user`.
 pub async fn end_everything(connection: &mut PgConnection, user_id: i32) -> sqlx::Result<Vec<Uuid>> {
     for statement in [
         "UPDATE device_codes SET approved = false WHERE user_id = $1 AND approved AND used_at IS NULL",
         "DELETE FROM identity_codes WHERE user_id = $1 AND used_at IS NULL",
+        "DELETE FROM login_links WHERE user_id = $1 AND used_at IS NULL",
     ] {
         sqlx::query(statement).bind(user_id).execute(&mut *connection).await?;
     }

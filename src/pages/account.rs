@@ -68,9 +68,14 @@ fn shown_code(request: &HttpRequest, user_id: i32) -> Value {
         let is_known = matches!(kind, "login" | "claim");
         let is_sane = code.bytes().all(|byte| byte.is_ascii_alphanumeric()) && code.len() < 32;
         (is_known && is_sane && expires_at > Utc::now())
-            .then(|| json!({ "kind": kind, "code": code, "expires_at": expires_at }))
+            .then(|| json!({ "kind": kind, "code": code, "expires_at": expires_at, "seconds_left": seconds_left(expires_at) }))
     };
     read().unwrap_or(Value::Null)
+}
+
+/// For what counts down.
+pub(super) fn seconds_left(until: DateTime<Utc>) -> i64 {
+    (until - Utc::now()).num_seconds().max(0)
 }
 
 pub(super) async fn make_game_token(
@@ -79,8 +84,8 @@ pub(super) async fn make_game_token(
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = players::make_code(&pool, caller.user_id, Purpose::GameLogin).await;
-    show_code(&cookies, caller.user_id, "login", made.map_err(users_unavailable)?)
+    let made = players::make_code(&pool, caller, Purpose::GameLogin).await?;
+    show_code(&cookies, caller.user_id, "login", made)
 }
 
 pub(super) async fn make_claim(
@@ -89,8 +94,8 @@ pub(super) async fn make_claim(
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = players::make_code(&pool, caller.user_id, Purpose::Claim).await;
-    show_code(&cookies, caller.user_id, "claim", made.map_err(users_unavailable)?)
+    let made = players::make_code(&pool, caller, Purpose::Claim).await?;
+    show_code(&cookies, caller.user_id, "claim", made)
 }
 
 fn show_code(
@@ -131,7 +136,7 @@ pub(super) async fn unlink_sign_in(
     SafeForm(form): SafeForm<SignInForm>,
 ) -> Result<HttpResponse, ApiError> {
     sessions.require_recent(caller.session_id).await?;
-    sign_in::unlink_sign_in(&pool, caller.user_id, &form.provider, &form.subject).await?;
+    sign_in::unlink_sign_in(&pool, caller, &form.provider, &form.subject).await?;
     Ok(see("/account#sign-ins"))
 }
 

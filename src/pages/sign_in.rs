@@ -5,12 +5,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::account::seconds_left;
 use super::{Form, Pages, see};
 use crate::access::{Anyone, SafeForm, SignedIn};
 use crate::http::ApiError;
 use crate::http::query::{Parameter, QueryShape};
 use crate::limits::GuessLimits;
-use crate::sign_in::{Devices, SignIn, safe_return};
+use crate::sign_in::{self, Devices, SignIn, safe_return};
 use crate::users::users_unavailable;
 
 const RETURN_TO: Parameter =
@@ -25,7 +26,7 @@ pub(super) async fn login(
     Anyone(viewer): Anyone,
     request: HttpRequest,
     pages: Data<Pages>,
-    sign_in: Data<SignIn>,
+    providers: Data<SignIn>,
 ) -> Result<HttpResponse, ApiError> {
     let mut values = LOGIN.read(request.query_string());
     let asked = values.parameter("return_to").unwrap_or_default();
@@ -34,7 +35,7 @@ pub(super) async fn login(
     if viewer.is_some() {
         return Ok(see(return_to));
     }
-    let context = json!({ "providers": sign_in.offered(), "return_to": return_to });
+    let context = json!({ "providers": providers.offered(), "return_to": return_to });
     let form = Form { request: &request, viewer: None, template: "login.html", title: "Sign in", context };
     pages.form(form).await
 }
@@ -63,7 +64,11 @@ pub(super) async fn device(
     };
     let context = json!({
         "user_code": user_code,
-        "device": asked.map(|device| json!({ "client_name": device.client_name, "expires_at": device.expires_at })),
+        "device": asked.map(|device| json!({
+            "client_name": device.client_name,
+            "expires_at": device.expires_at,
+            "seconds_left": seconds_left(device.expires_at),
+        })),
         "done": done,
     });
     let form = Form {
@@ -90,19 +95,11 @@ pub(super) async fn answer_device(
     guesses: Data<GuessLimits>,
     SafeForm(form): SafeForm<DeviceForm>,
 ) -> Result<HttpResponse, ApiError> {
-    let guess = guesses.check(&request)?;
     let approved = match form.answer.as_str() {
         "approve" => true,
         "deny" => false,
         _ => return Err(ApiError::invalid_field("answer", "must be approve or deny")),
     };
-    let answered = devices.answer(caller, &form.user_code, approved).await.map_err(users_unavailable)?;
-    if !answered {
-        guess.was_wrong();
-        return Err(ApiError::not_found(
-            "unknown_code",
-            "no device waits with this code: look at it once more",
-        ));
-    }
+    sign_in::answer_device(caller, &request, &devices, &guesses, &form.user_code, approved).await?;
     Ok(see(if approved { "/device?done=approved" } else { "/device?done=denied" }))
 }

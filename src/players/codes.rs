@@ -7,7 +7,8 @@ use mohaa_domain::claim::{CODE_ALPHABET, CODE_CHARS, normal_code};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 
-use crate::auth::hash_of_code;
+use crate::auth::{Identity, hash_of_code};
+use crate::users::{CallerError, lock_caller, lock_user};
 
 pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
 /// What a code is for; one of each lives per user.
@@ -49,10 +50,13 @@ pub(crate) fn random_short_code() -> String {
     (0..CODE_CHARS).map(|_| char::from(CODE_ALPHABET[rand::random_range(0..CODE_ALPHABET.len())])).collect()
 }
 
-/// A new code for this user. An earlier one of the purpose is good for nothing any more.
-pub async fn make_code(pool: &PgPool, user_id: i32, purpose: Purpose) -> sqlx::Result<MadeCode> {
+/// A new code for this user, who is locked: an earlier one of the purpose is good for nothing any more, however many are
+/// asked for at once.
+pub async fn make_code(pool: &PgPool, by: Identity, purpose: Purpose) -> Result<MadeCode, CallerError> {
+    let user_id = by.user_id;
     let code = random_short_code();
     let mut transaction = pool.begin().await?;
+    lock_caller(&mut transaction, by).await?;
     // By `identity_codes_by_expiry` and `identity_codes_by_user`.
     sqlx::query("DELETE FROM identity_codes WHERE expires_at < now() - interval '1 day'")
         .execute(&mut *transaction)
@@ -76,19 +80,31 @@ pub async fn make_code(pool: &PgPool, user_id: i32, purpose: Purpose) -> sqlx::R
     Ok(MadeCode { code, expires_at })
 }
 
-/// Uses a code up and tells whose it is. Of two at once one gets it: the row is locked by the first. By primary key.
+/// Uses a code up and tells whose it is; the user is locked until the transaction ends. Of two at once one gets it: the
+/// second waits for the first, and finds it used. By primary key.
 pub async fn consume_code(
     connection: &mut PgConnection,
     code: &str,
     purpose: Purpose,
 ) -> Result<i32, CodeError> {
+    let hash = hash_of_code(&normal_code(code));
+    let owner: Option<i32> = sqlx::query_scalar(
+        "SELECT user_id FROM identity_codes WHERE code_hash = $1 AND purpose = $2 AND used_at IS NULL",
+    )
+    .bind(hash.as_slice())
+    .bind(purpose.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    match lock_user(&mut *connection, owner.ok_or(CodeError::Unknown)?).await? {
+        Some(user) if !user.is_banned => {}
+        _ => return Err(CodeError::Unknown),
+    }
     let found: Option<(i32, bool)> = sqlx::query_as(
-        "UPDATE identity_codes SET used_at = CASE WHEN expires_at > now() THEN now() END FROM users
+        "UPDATE identity_codes SET used_at = CASE WHEN expires_at > now() THEN now() END
          WHERE code_hash = $1 AND purpose = $2 AND used_at IS NULL
-           AND users.id = identity_codes.user_id AND users.banned_at IS NULL AND users.deleted_at IS NULL
          RETURNING user_id, expires_at > now()",
     )
-    .bind(hash_of_code(&normal_code(code)).as_slice())
+    .bind(hash.as_slice())
     .bind(purpose.as_str())
     .fetch_optional(connection)
     .await?;

@@ -5,7 +5,8 @@ use sqlx::PgPool;
 
 use super::ProvidersAccount;
 use crate::audit::{self, By, Entry};
-use crate::users::{DisplayName, Role};
+use crate::auth::Identity;
+use crate::users::{CallerError, DisplayName, Role, lock_caller};
 
 const LONGEST_NAME_CHARS: usize = 64;
 
@@ -17,6 +18,8 @@ pub enum SignInError {
     Unknown,
     #[error("this is the only way into the account: link another one first")]
     Last,
+    #[error(transparent)]
+    Caller(#[from] CallerError),
     #[error("sign-ins can't be read or changed: {0}")]
     Store(#[from] sqlx::Error),
 }
@@ -78,8 +81,11 @@ pub(super) async fn user_of(pool: &PgPool, account: &ProvidersAccount) -> Result
 }
 
 /// Links an account to a user who is signed in.
-pub(super) async fn link(pool: &PgPool, user_id: i32, account: &ProvidersAccount) -> Result<(), SignInError> {
+pub(super) async fn link(pool: &PgPool, by: Identity, account: &ProvidersAccount) -> Result<(), SignInError> {
+    let user_id = by.user_id;
     let mut transaction = pool.begin().await?;
+    // Who is being deleted, or signed out, gets no further way in.
+    lock_caller(&mut transaction, by).await?;
     let added = sqlx::query(
         "INSERT INTO sign_ins (provider, subject, user_id, display_name) VALUES ($1, $2, $3, $4)
          ON CONFLICT (provider, subject) DO NOTHING",
@@ -109,13 +115,15 @@ pub(super) async fn link(pool: &PgPool, user_id: i32, account: &ProvidersAccount
 /// Takes a sign-in from a user; not the last one, or nobody could get in any more.
 pub async fn unlink_sign_in(
     pool: &PgPool,
-    user_id: i32,
+    by: Identity,
     provider: &str,
     subject: &str,
 ) -> Result<(), SignInError> {
+    let user_id = by.user_id;
     let mut transaction = pool.begin().await?;
+    lock_caller(&mut transaction, by).await?;
     let all: Vec<(String, String)> =
-        sqlx::query_as("SELECT provider, subject FROM sign_ins WHERE user_id = $1 FOR UPDATE")
+        sqlx::query_as("SELECT provider, subject FROM sign_ins WHERE user_id = $1")
             .bind(user_id)
             .fetch_all(&mut *transaction)
             .await?;

@@ -6,8 +6,9 @@ use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 
 use crate::audit::{self, By, Entry};
-use crate::auth::{Identity, hash_of_code, random_code};
+use crate::auth::{Identity, OpenedSession, SessionError, SessionKind, Sessions, hash_of_code, random_code};
 use crate::players::random_short_code;
+use crate::users::{CallerError, lock_caller, lock_user};
 use mohaa_domain::claim::normal_code;
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
@@ -42,14 +43,6 @@ pub(super) enum NotYet {
     Denied,
 }
 
-/// A device that somebody has approved.
-pub(super) struct Approved {
-    pub(super) user_id: i32,
-    pub(super) name: String,
-    /// When whoever approved it had signed in.
-    pub(super) authenticated_at: Option<DateTime<Utc>>,
-}
-
 /// A device as it asks whoever was given its code.
 #[derive(Clone, Debug, FromRow)]
 pub struct AskedDevice {
@@ -63,7 +56,6 @@ struct DeviceRow {
     is_used: bool,
     is_too_early: bool,
     approved: Option<bool>,
-    user_id: Option<i32>,
 }
 
 impl Devices {
@@ -93,33 +85,53 @@ impl Devices {
         Ok(Begun { user_code: dashed(&begun.user_code), ..begun })
     }
 
-    /// By whom it was approved, to the first who asks then.
-    pub(super) async fn poll(&self, device_code: &str) -> sqlx::Result<Result<Approved, NotYet>> {
+    /// Signs the device in for whoever approved it, if it is the first to ask since.
+    pub(super) async fn poll(
+        &self,
+        sessions: &Sessions,
+        device_code: &str,
+    ) -> Result<Result<OpenedSession, NotYet>, SessionError> {
         let hash = hash_of_code(device_code);
         let mut transaction = self.pool.begin().await?;
+        let approved_by: Option<i32> = sqlx::query_scalar(
+            "SELECT user_id FROM device_codes
+             WHERE device_code_hash = $1 AND approved AND user_id IS NOT NULL AND used_at IS NULL",
+        )
+        .bind(hash.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        // Before the device's row, as everywhere: signing out everywhere takes the approval back.
+        if let Some(user_id) = approved_by {
+            lock_user(&mut transaction, user_id).await?;
+        }
         let row: Option<DeviceRow> = sqlx::query_as(
-            "SELECT expires_at > now() AS is_good, used_at IS NOT NULL AS is_used, approved, user_id,
+            "SELECT expires_at > now() AS is_good, used_at IS NOT NULL AS is_used, approved,
                     coalesce(last_polled_at > now() - make_interval(secs => interval_seconds), false) AS is_too_early
              FROM device_codes WHERE device_code_hash = $1 FOR UPDATE",
         )
         .bind(hash.as_slice())
         .fetch_optional(&mut *transaction)
         .await?;
-        let answer = match row {
-            None => Err(NotYet::Unknown),
-            Some(row) if row.is_used || !row.is_good => Err(NotYet::Expired),
-            Some(DeviceRow { approved: Some(false), .. }) => Err(NotYet::Denied),
-            Some(DeviceRow { approved: Some(true), user_id: Some(user_id), .. }) => {
-                let (name, authenticated_at) = sqlx::query_as(
+        let not_yet = match (row, approved_by) {
+            (None, _) => NotYet::Unknown,
+            (Some(row), _) if row.is_used || !row.is_good => NotYet::Expired,
+            (Some(DeviceRow { approved: Some(false), .. }), _) => NotYet::Denied,
+            (Some(DeviceRow { approved: Some(true), .. }), Some(user_id)) => {
+                let (name, authenticated_at): (String, Option<DateTime<Utc>>) = sqlx::query_as(
                     "UPDATE device_codes SET used_at = now() WHERE device_code_hash = $1
                      RETURNING client_name, authenticated_at",
                 )
                 .bind(hash.as_slice())
                 .fetch_one(&mut *transaction)
                 .await?;
-                Ok(Approved { user_id, name, authenticated_at })
+                let kind = SessionKind::Device;
+                return sessions
+                    .open_after(transaction, user_id, kind, &name, authenticated_at)
+                    .await
+                    .map(Ok);
             }
-            Some(row) => {
+            // Approved in this moment: the next time it asks it is told.
+            (Some(row), _) => {
                 sqlx::query(
                     "UPDATE device_codes SET last_polled_at = now(), interval_seconds = interval_seconds + $2
                      WHERE device_code_hash = $1",
@@ -128,11 +140,11 @@ impl Devices {
                 .bind(if row.is_too_early { SLOW_DOWN_SECONDS } else { 0 })
                 .execute(&mut *transaction)
                 .await?;
-                Err(if row.is_too_early { NotYet::SlowDown } else { NotYet::Pending })
+                if row.is_too_early { NotYet::SlowDown } else { NotYet::Pending }
             }
         };
         transaction.commit().await?;
-        Ok(answer)
+        Ok(Err(not_yet))
     }
 
     /// The device that shows this code and waits for an answer.
@@ -146,29 +158,33 @@ impl Devices {
         .await
     }
 
-    /// What a user says to the device that shows this code; whether there is one that waits.
-    pub async fn answer(&self, by: Identity, user_code: &str, approved: bool) -> sqlx::Result<bool> {
+    /// What a user says to the device that shows this code; whether there is one that waits. What the device calls itself
+    /// is its maker's text and stays out of the audit log: the session shows it.
+    pub async fn answer(&self, by: Identity, user_code: &str, approved: bool) -> Result<bool, CallerError> {
         let user_id = by.user_id;
         let mut transaction = self.pool.begin().await?;
-        let client_name: Option<String> = sqlx::query_scalar(
+        lock_caller(&mut transaction, by).await?;
+        let answered = sqlx::query(
             "UPDATE device_codes SET approved = $3, user_id = $2,
                     authenticated_at = (SELECT authenticated_at FROM sessions WHERE id = $4)
-             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now() RETURNING client_name",
+             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now()",
         )
         .bind(hash_of_code(&normal_code(user_code)).as_slice())
         .bind(user_id)
         .bind(approved)
         .bind(by.session_id)
-        .fetch_optional(&mut *transaction)
+        .execute(&mut *transaction)
         .await?;
-        let Some(client_name) = client_name else { return Ok(false) };
+        if answered.rows_affected() == 0 {
+            return Ok(false);
+        }
         let entry = Entry {
             by: By::User(user_id),
             action: if approved { "user.approve_device" } else { "user.deny_device" },
             subject_kind: "user",
             subject_id: &user_id.to_string(),
             before: None,
-            after: Some(serde_json::json!({ "device": client_name })),
+            after: None,
         };
         audit::record(&mut transaction, entry).await?;
         transaction.commit().await?;

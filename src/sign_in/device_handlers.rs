@@ -5,10 +5,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::device::{Approved, Devices, INTERVAL_SECONDS, LIFETIME, NotYet};
-use crate::access::Anyone;
-use crate::auth::{SessionError, SessionKind, Sessions, TokenPair};
-use crate::http::{ApiError, BaseUrl, ErrorBody, json_or_form};
+use super::device::{Devices, INTERVAL_SECONDS, LIFETIME, NotYet};
+use crate::access::{Anyone, SignedIn};
+use crate::auth::{Identity, SessionError, Sessions, TokenPair};
+use crate::http::{ApiError, BaseUrl, ErrorBody, JsonBody, json_or_form};
 use crate::limits::GuessLimits;
 use crate::users::users_unavailable;
 
@@ -110,25 +110,103 @@ pub async fn poll_device(
 ) -> Result<HttpResponse, ApiError> {
     let guess = guesses.check(&request)?;
     let body: DevicePollBody = json_or_form(&body).unwrap_or_default();
-    let (error, error_description) = match devices.poll(&body.device_code).await.map_err(users_unavailable)? {
-        Ok(Approved { user_id, name, authenticated_at }) => {
-            match sessions.open_since(user_id, SessionKind::Device, &name, authenticated_at).await {
-                Ok(opened) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
-                Err(SessionError::Banned | SessionError::Invalid) => {
-                    ("access_denied", "the account that approved this device is banned or gone")
-                }
-                Err(error) => return Err(error.into()),
-            }
+    let (error, error_description) = match devices.poll(&sessions, &body.device_code).await {
+        Ok(Ok(opened)) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
+        Err(SessionError::Banned | SessionError::Invalid) => {
+            ("access_denied", "the account that approved this device is banned or gone")
         }
-        Err(NotYet::Pending) => ("authorization_pending", "nobody has approved this device yet"),
-        Err(NotYet::SlowDown) => ("slow_down", "ask less often: five seconds longer from here on"),
-        Err(NotYet::Denied) => ("access_denied", "the person who was asked said no"),
-        Err(NotYet::Expired) => ("expired_token", "this code has expired or was used: begin again"),
-        Err(NotYet::Unknown) => {
+        Err(error) => return Err(error.into()),
+        Ok(Err(NotYet::Pending)) => ("authorization_pending", "nobody has approved this device yet"),
+        Ok(Err(NotYet::SlowDown)) => ("slow_down", "ask less often: five seconds longer from here on"),
+        Ok(Err(NotYet::Denied)) => ("access_denied", "the person who was asked said no"),
+        Ok(Err(NotYet::Expired)) => ("expired_token", "this code has expired or was used: begin again"),
+        Ok(Err(NotYet::Unknown)) => {
             guess.was_wrong();
             ("expired_token", "this code has expired or was used: begin again")
         }
     };
     let answer = DeviceError { error, error_description, code: error };
     Ok(HttpResponse::BadRequest().json(answer))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub struct DeviceAnswerBody {
+    /// What the device shows.
+    #[schema(example = "K7WQ-2MXHT")]
+    pub user_code: String,
+}
+
+/// Let a device act in the name of the signed-in user
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/device/approve",
+    tag = "Signing in",
+    request_body = DeviceAnswerBody,
+    responses(
+        (status = 204, description = "The device is signed in when it asks the next time"),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The account is banned", body = ErrorBody),
+        (status = 404, description = "No device waits with this code", body = ErrorBody),
+        (status = 415, description = "The body is not JSON", body = ErrorBody),
+        (status = 422, description = "The code is missing", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes came from this address", body = ErrorBody),
+        (status = 503, description = "Nobody can sign in at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn approve_device(
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    devices: Data<Devices>,
+    guesses: Data<GuessLimits>,
+    JsonBody(body): JsonBody<DeviceAnswerBody>,
+) -> Result<HttpResponse, ApiError> {
+    answer_device(caller, &request, &devices, &guesses, &body.user_code, true).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Turn a device away
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/device/deny",
+    tag = "Signing in",
+    request_body = DeviceAnswerBody,
+    responses(
+        (status = 204, description = "The device is told"),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The account is banned", body = ErrorBody),
+        (status = 404, description = "No device waits with this code", body = ErrorBody),
+        (status = 415, description = "The body is not JSON", body = ErrorBody),
+        (status = 422, description = "The code is missing", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes came from this address", body = ErrorBody),
+        (status = 503, description = "Nobody can sign in at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn deny_device(
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    devices: Data<Devices>,
+    guesses: Data<GuessLimits>,
+    JsonBody(body): JsonBody<DeviceAnswerBody>,
+) -> Result<HttpResponse, ApiError> {
+    answer_device(caller, &request, &devices, &guesses, &body.user_code, false).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Tells a device; a code that none shows counts as guessed.
+pub(crate) async fn answer_device(
+    caller: Identity,
+    request: &HttpRequest,
+    devices: &Devices,
+    guesses: &GuessLimits,
+    user_code: &str,
+    approved: bool,
+) -> Result<(), ApiError> {
+    let guess = guesses.check(request)?;
+    if devices.answer(caller, user_code, approved).await? {
+        return Ok(());
+    }
+    guess.was_wrong();
+    Err(ApiError::not_found("unknown_code", "no device waits with this code: look at it once more"))
 }

@@ -12,7 +12,8 @@ use utoipa::OpenApi;
 
 use super::attempt::{ATTEMPT_COOKIE, ATTEMPT_LIFETIME, Attempt, give_back, take_once};
 use super::device_handlers as device_api;
-use super::device_handlers::{init_device, poll_device};
+use super::device_handlers::{approve_device, deny_device, init_device, poll_device};
+use super::own_sign_ins;
 use super::{ProviderError, ProvidersAccount, SignIn, SignInError, accounts, discord, steam};
 use crate::access::{Anyone, Route, get, post};
 use crate::auth::{SessionCookies, Sessions, is_cross_site, random_code, sign_browser_in};
@@ -29,19 +30,25 @@ const LONGEST_RETURN_BYTES: usize = 1_024;
     start_steam,
     finish_steam,
     device_api::init_device,
-    device_api::poll_device
+    device_api::poll_device,
+    device_api::approve_device,
+    device_api::deny_device
 ))]
 pub struct SignInApi;
 
 pub fn routes() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         get("/api/v1/auth/discord", start_discord),
         get("/api/v1/auth/discord/callback", finish_discord),
         get("/api/v1/auth/steam", start_steam),
         get("/api/v1/auth/steam/callback", finish_steam),
         post("/api/v1/auth/device/init", init_device),
         post("/api/v1/auth/device/poll", poll_device),
-    ]
+        post("/api/v1/auth/device/approve", approve_device),
+        post("/api/v1/auth/device/deny", deny_device),
+    ];
+    routes.extend(own_sign_ins::routes());
+    routes
 }
 
 /// A path of our own site, whatever was asked for.
@@ -280,11 +287,13 @@ impl Arrival {
                 cookies.extend(sign_browser_in(&self.sessions, **self.cookies, request, user_id).await?);
             }
             // Whoever signed in as somebody else meanwhile would link their account to the earlier one's.
-            Some(user_id) if caller.0.is_none_or(|identity| identity.user_id != user_id) => {
-                let message = "you are not signed in as the user who began this: sign in and begin again";
-                return Err(ApiError::forbidden("sign_in_mismatch", message));
+            Some(user_id) => {
+                let identity = caller.0.filter(|identity| identity.user_id == user_id).ok_or_else(|| {
+                    let message = "you are not signed in as the user who began this: sign in and begin again";
+                    ApiError::forbidden("sign_in_mismatch", message)
+                })?;
+                accounts::link(&self.pool, identity, &account).await?;
             }
-            Some(user_id) => accounts::link(&self.pool, user_id, &account).await?,
         }
         let mut response = HttpResponse::SeeOther();
         response.insert_header((LOCATION, safe_return(&attempt.return_to)));
@@ -322,6 +331,7 @@ impl From<SignInError> for ApiError {
             SignInError::Taken => Self::conflict("sign_in_taken", message),
             SignInError::Unknown => Self::not_found("unknown_sign_in", message),
             SignInError::Last => Self::new(StatusCode::CONFLICT, "last_sign_in", message),
+            SignInError::Caller(cause) => cause.into(),
             SignInError::Store(cause) => users_unavailable(cause),
         }
     }

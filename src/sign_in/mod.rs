@@ -13,12 +13,15 @@ mod device;
 mod device_handlers;
 mod discord;
 mod handlers;
+mod own_sign_ins;
 mod steam;
 
 pub use accounts::{SignInError, unlink_sign_in};
 pub use device::{AskedDevice, Devices};
+pub(crate) use device_handlers::answer_device;
 pub(crate) use handlers::safe_return;
 pub use handlers::{SignInApi, routes};
+pub use own_sign_ins::{OwnSignInsApi, QUERY_SHAPES};
 
 use std::time::Duration;
 
@@ -41,6 +44,8 @@ pub struct SignIn {
 /// Why sign-in can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    #[error("JWT_SECRET is not set")]
+    NoSecret,
     #[error("an HTTP client can't be made: {0}")]
     Client(#[from] reqwest::Error),
     #[error("TLS can't be set up: {0}")]
@@ -56,7 +61,7 @@ impl SignIn {
     /// When an address among the settings is none.
     pub fn new(config: &Config, base_url: &str) -> Result<Self, SetupError> {
         let client = client()?;
-        let secret = config.jwt_secret.as_ref().map_or("", |secret| secret.expose());
+        let secret = config.jwt_secret.as_ref().ok_or(SetupError::NoSecret)?;
         let discord = match (&config.discord_client_id, &config.discord_client_secret) {
             (Some(id), Some(secret)) => {
                 Some(Discord::new(client.clone(), &config.discord_url, id, secret.expose(), base_url)?)
@@ -67,7 +72,11 @@ impl SignIn {
             .steam_api_key
             .clone()
             .map(|key| Steam::new(client.clone(), &config.steam_url, &config.steam_api_url, key, base_url));
-        Ok(Self { attempts: attempt::Attempts::new(secret), discord, steam })
+        Ok(Self {
+            attempts: attempt::Attempts::new(secret, config.jwt_secret_previous.as_ref()),
+            discord,
+            steam,
+        })
     }
 
     /// Names of the providers that are offered.

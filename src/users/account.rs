@@ -163,10 +163,9 @@ fn signed_out(cookies: &SessionCookies) -> HttpResponse {
 )]
 pub async fn export_own_data(
     SignedIn(caller): SignedIn,
-    sessions: Data<Sessions>,
     pool: Data<PgPool>,
 ) -> Result<HttpResponse, ApiError> {
-    let export = players::export(&pool, &sessions, caller.user_id).await?;
+    let export = players::export(&pool, caller.user_id).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"mohaa-stats-export.json\""))
         .json(export))

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use super::Role;
+use super::locks::{LockedUser, lock_user_and_admins};
 use crate::audit::{self, By, Entry};
 use crate::auth::{Sessions, end_everything};
 use crate::http::ApiError;
@@ -17,6 +18,8 @@ const NAME_OF_DELETED: &str = "deleted user";
 pub enum UserChangeError {
     #[error("there is no such user")]
     Unknown,
+    #[error("only an admin may do this")]
+    NotAdmin,
     #[error("there has to be an admin: make somebody else one first")]
     LastAdmin,
     #[error("a reason has at most {LONGEST_REASON_CHARS} characters")]
@@ -30,6 +33,7 @@ impl From<UserChangeError> for ApiError {
         let message = error.to_string();
         match error {
             UserChangeError::Unknown => Self::not_found("unknown_user", message),
+            UserChangeError::NotAdmin => Self::forbidden("not_allowed", message),
             UserChangeError::LastAdmin => Self::conflict("last_admin", message),
             UserChangeError::Reason => Self::invalid_field("reason", message),
             UserChangeError::Store(cause) => users_unavailable(cause),
@@ -43,28 +47,35 @@ pub fn users_unavailable(cause: sqlx::Error) -> ApiError {
     postgres::unanswered("users_unavailable", message, cause)
 }
 
-/// Role and ban of a user, locked until the transaction ends.
-async fn lock(connection: &mut PgConnection, user_id: i32) -> Result<(String, bool), UserChangeError> {
-    let found = sqlx::query_as(
-        "SELECT role, banned_at IS NOT NULL FROM users WHERE id = $1 AND deleted_at IS NULL FOR UPDATE",
-    )
-    .bind(user_id)
-    .fetch_optional(connection)
-    .await?;
-    found.ok_or(UserChangeError::Unknown)
+/// Who may undo a change is locked with its subject, so that of two admins who demote each other one is left.
+struct Change {
+    role: String,
+    was_banned: bool,
+    is_last_admin: bool,
 }
 
-/// Refuses to take away the last one who could undo it.
-async fn require_another_admin(connection: &mut PgConnection, user_id: i32) -> Result<(), UserChangeError> {
-    // Locked, so that of two admins who demote each other one is left.
-    let others: Vec<i32> = sqlx::query_scalar(
-        "SELECT id FROM users WHERE role = 'admin' AND id <> $1 AND banned_at IS NULL AND deleted_at IS NULL
-         ORDER BY id FOR UPDATE",
-    )
-    .bind(user_id)
-    .fetch_all(connection)
-    .await?;
-    if others.is_empty() { Err(UserChangeError::LastAdmin) } else { Ok(()) }
+impl Change {
+    /// Locks the subject, until the transaction ends.
+    async fn begin(connection: &mut PgConnection, by: i32, user_id: i32) -> Result<Self, UserChangeError> {
+        let locked = lock_user_and_admins(connection, user_id).await?;
+        let is_admin = |user: &LockedUser| user.role == Role::Admin.as_str() && !user.is_banned;
+        let subject = locked.iter().find(|user| user.user_id == user_id).ok_or(UserChangeError::Unknown)?;
+        // Whoever lost the role meanwhile; a change of one's own account needs none.
+        if by != user_id && !locked.iter().any(|user| user.user_id == by && is_admin(user)) {
+            return Err(UserChangeError::NotAdmin);
+        }
+        let has_another_admin = locked.iter().any(|user| user.user_id != user_id && is_admin(user));
+        Ok(Self {
+            role: subject.role.clone(),
+            was_banned: subject.is_banned,
+            is_last_admin: subject.role == Role::Admin.as_str() && !has_another_admin,
+        })
+    }
+
+    /// Refuses to take away the last one who could undo it.
+    fn require_another_admin(&self) -> Result<(), UserChangeError> {
+        if self.is_last_admin { Err(UserChangeError::LastAdmin) } else { Ok(()) }
+    }
 }
 
 async fn log(
@@ -88,55 +99,50 @@ async fn log(
 
 pub async fn set_role(pool: &PgPool, by: i32, user_id: i32, role: Role) -> Result<(), UserChangeError> {
     let mut transaction = pool.begin().await?;
-    let (earlier, _) = lock(&mut transaction, user_id).await?;
-    if earlier == Role::Admin.as_str() && role != Role::Admin {
-        require_another_admin(&mut transaction, user_id).await?;
+    let change = Change::begin(&mut transaction, by, user_id).await?;
+    if role != Role::Admin {
+        change.require_another_admin()?;
     }
     sqlx::query("UPDATE users SET role = $2 WHERE id = $1")
         .bind(user_id)
         .bind(role.as_str())
         .execute(&mut *transaction)
         .await?;
-    log(&mut transaction, by, "user.set_role", user_id, json!({ "role": earlier }), json!({ "role": role }))
-        .await?;
+    let before = json!({ "role": change.role });
+    log(&mut transaction, by, "user.set_role", user_id, before, json!({ "role": role })).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// Keeps a user out, from this moment on.
+/// Keeps a user out, from this moment on. The reason may name anybody: it stands with the user and not in the log, which
+/// nothing can be taken out of.
 pub async fn ban(pool: &PgPool, by: i32, user_id: i32, reason: &str) -> Result<(), UserChangeError> {
     if reason.chars().count() > LONGEST_REASON_CHARS {
         return Err(UserChangeError::Reason);
     }
     let mut transaction = pool.begin().await?;
-    let (role, was_banned) = lock(&mut transaction, user_id).await?;
-    if role == Role::Admin.as_str() {
-        require_another_admin(&mut transaction, user_id).await?;
-    }
+    let change = Change::begin(&mut transaction, by, user_id).await?;
+    change.require_another_admin()?;
     sqlx::query("UPDATE users SET banned_at = coalesce(banned_at, now()), ban_reason = $2 WHERE id = $1")
         .bind(user_id)
         .bind(reason.trim())
         .execute(&mut *transaction)
         .await?;
     end_everything(&mut transaction, user_id).await?;
-    sqlx::query("DELETE FROM login_links WHERE user_id = $1 AND used_at IS NULL")
-        .bind(user_id)
-        .execute(&mut *transaction)
-        .await?;
-    let after = json!({ "banned": true, "reason": reason.trim() });
-    log(&mut transaction, by, "user.ban", user_id, json!({ "banned": was_banned }), after).await?;
+    let before = json!({ "banned": change.was_banned });
+    log(&mut transaction, by, "user.ban", user_id, before, json!({ "banned": true })).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 pub async fn unban(pool: &PgPool, by: i32, user_id: i32) -> Result<(), UserChangeError> {
     let mut transaction = pool.begin().await?;
-    let (_, was_banned) = lock(&mut transaction, user_id).await?;
+    let change = Change::begin(&mut transaction, by, user_id).await?;
     sqlx::query("UPDATE users SET banned_at = NULL, ban_reason = NULL WHERE id = $1")
         .bind(user_id)
         .execute(&mut *transaction)
         .await?;
-    let before = json!({ "banned": was_banned });
+    let before = json!({ "banned": change.was_banned });
     log(&mut transaction, by, "user.unban", user_id, before, json!({ "banned": false })).await?;
     transaction.commit().await?;
     Ok(())
@@ -149,15 +155,15 @@ pub async fn sign_out_by_admin(
     by: i32,
     user_id: i32,
 ) -> Result<(), ApiError> {
-    let logged = async {
+    let ended = async {
         let mut transaction = pool.begin().await?;
-        lock(&mut transaction, user_id).await?;
+        Change::begin(&mut transaction, by, user_id).await?;
+        let ended = end_everything(&mut transaction, user_id).await?;
         log(&mut transaction, by, "user.sign_out", user_id, json!({}), json!({})).await?;
         transaction.commit().await?;
-        Ok::<_, UserChangeError>(())
+        Ok::<_, UserChangeError>(ended)
     };
-    logged.await?;
-    sessions.end_all(user_id).await?;
+    sessions.have_ended(user_id, &ended.await?);
     Ok(())
 }
 
@@ -169,10 +175,9 @@ pub async fn delete_account(
     anonymise_players: bool,
 ) -> Result<(), UserChangeError> {
     let mut transaction = pool.begin().await?;
-    let (role, _) = lock(&mut transaction, user_id).await?;
-    if role == Role::Admin.as_str() {
-        require_another_admin(&mut transaction, user_id).await?;
-    }
+    let change = Change::begin(&mut transaction, user_id, user_id).await?;
+    change.require_another_admin()?;
+    players::lock_decisions(&mut transaction).await?;
     // Who is anonymous stays it.
     let is_anonymous: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM anonymous_players WHERE player_id = $1::text)")
@@ -198,7 +203,7 @@ pub async fn delete_account(
         .execute(&mut *transaction)
         .await?;
     let after = json!({ "players_anonymised": anonymise_players });
-    log(&mut transaction, user_id, "user.delete", user_id, json!({ "role": role }), after).await?;
+    log(&mut transaction, user_id, "user.delete", user_id, json!({ "role": change.role }), after).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 mod changes;
+mod locks;
 pub mod me;
 mod store;
 
@@ -9,10 +10,12 @@ pub use account::AccountApi;
 pub use changes::{
     UserChangeError, ban, delete_account, set_role, sign_out_by_admin, unban, users_unavailable,
 };
+pub use locks::{CallerError, LockedUser, lock_caller, lock_user};
 pub use me::{Me, me};
 pub use store::{User, add, find, find_player_ids};
 
 use crate::access::Route;
+use mohaa_domain::name::can_be_seen;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -73,14 +76,16 @@ impl TryFrom<String> for Role {
     }
 }
 
-/// What a user is called: 1 to 64 characters, no control characters, no white space around.
+/// What a user is called: 1 to 64 characters of which something can be seen, no control characters, no white space around.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisplayName(String);
 
 const LONGEST_DISPLAY_NAME_CHARS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
-#[error("a name has 1 to {LONGEST_DISPLAY_NAME_CHARS} characters and no control characters")]
+#[error(
+    "a name has 1 to {LONGEST_DISPLAY_NAME_CHARS} characters, some that can be seen and no control characters"
+)]
 pub struct InvalidDisplayName;
 
 impl FromStr for DisplayName {
@@ -89,7 +94,7 @@ impl FromStr for DisplayName {
     fn from_str(text: &str) -> Result<Self, InvalidDisplayName> {
         let text = text.trim();
         let has_a_good_length = (1..=LONGEST_DISPLAY_NAME_CHARS).contains(&text.chars().count());
-        match has_a_good_length && !text.chars().any(char::is_control) {
+        match has_a_good_length && can_be_seen(text) && !text.chars().any(char::is_control) {
             true => Ok(Self(text.to_owned())),
             false => Err(InvalidDisplayName),
         }

@@ -5,6 +5,7 @@ mod browser;
 mod chromium;
 mod client;
 mod events;
+pub mod locks;
 mod metrics;
 mod providers;
 mod service;

@@ -253,3 +253,43 @@ async fn a_banned_user_cant_sign_in_and_nobody_is_led_to_another_site() {
     assert_nobody(&again.sign_in(DISCORD).await, &again, 403);
     stop(service, providers).await;
 }
+
+#[actix_web::test]
+async fn a_program_lists_the_ways_to_sign_in_and_takes_one_away() {
+    let (service, providers) = start("own_sign_ins").await;
+    let browser = Browser::new(&service.client);
+    providers.sign_in("80351110224678912", "Anna");
+    browser.sign_in(DISCORD).await;
+    providers.sign_in(STEAM_ID, "Anna at Steam");
+    browser.sign_in(&format!("{STEAM}?link=1")).await;
+    let token = browser.cookie("mohaa_session").unwrap();
+    let path = "/api/v1/users/me/sign-ins";
+    let listed = service.client.get_as(&token, &format!("{path}?limit=1&page=2")).await.json();
+    assert_eq!((&listed["page"], &listed["limit"], &listed["total"]), (&json!(2), &json!(1), &json!(2)));
+    assert_eq!(
+        (&listed["sign_ins"][0]["provider"], &listed["sign_ins"][0]["subject"]),
+        (&json!("steam"), &json!(STEAM_ID)),
+        "{listed}"
+    );
+    let delete = async |path: &str| service.client.call_as(&token, "DELETE", path, json!(null)).await;
+    delete(&format!("{path}/steam/7")).await.assert_refused(404, "unknown_sign_in");
+    assert_eq!(delete(&format!("{path}/steam/{STEAM_ID}")).await.status, 204);
+    delete(&format!("{path}/discord/80351110224678912")).await.assert_refused(409, "last_sign_in");
+    stop(service, providers).await;
+}
+
+#[actix_web::test]
+async fn a_name_of_nothing_that_can_be_seen_is_not_taken_over() {
+    let (service, providers) = start("invisible_names").await;
+    for (id, name) in [
+        ("80351110224678912", "\u{200b}"),
+        ("80351110224678913", "\u{3164}\u{200d}"),
+        ("80351110224678914", "^1^2"),
+    ] {
+        let browser = Browser::new(&service.client);
+        providers.sign_in(id, name);
+        browser.sign_in(DISCORD).await;
+        assert_eq!(me(&service, &browser).await["display_name"], "discord user", "{name:?}");
+    }
+    stop(service, providers).await;
+}

@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use std::time::Duration;
 
 use super::ProviderError;
+use crate::config::Secret;
 
 pub(super) const ATTEMPT_COOKIE: &str = "mohaa_sign_in";
 pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
@@ -52,25 +53,23 @@ impl Attempt {
 /// Signs attempts and knows them again.
 pub(super) struct Attempts {
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// The current key first; that of before while keys change.
+    decoding: Vec<DecodingKey>,
     validation: Validation,
 }
 
 impl Attempts {
     /// With a key of their own: no attempt is ever taken for an access token, or the other way round.
-    pub(super) fn new(secret: &str) -> Self {
-        #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let mut mac =
-            <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).expect("a key of any length");
-        mac.update(b"mohaa-stats sign-in attempts");
-        let key = mac.finalize().into_bytes();
+    pub(super) fn new(secret: &Secret, previous: Option<&Secret>) -> Self {
+        let key = key_of(secret);
+        let keys = std::iter::once(key.clone()).chain(previous.map(key_of));
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud"]);
         validation.leeway = 0;
         Self {
             encoding: EncodingKey::from_secret(&key),
-            decoding: DecodingKey::from_secret(&key),
+            decoding: keys.map(|key| DecodingKey::from_secret(&key)).collect(),
             validation,
         }
     }
@@ -81,8 +80,17 @@ impl Attempts {
 
     /// The attempt that a cookie holds, if it is ours and still good.
     pub(super) fn read(&self, cookie: &str) -> Option<Attempt> {
-        jsonwebtoken::decode(cookie, &self.decoding, &self.validation).ok().map(|data| data.claims)
+        let read = |key| jsonwebtoken::decode(cookie, key, &self.validation).ok().map(|data| data.claims);
+        self.decoding.iter().find_map(read)
     }
+}
+
+fn key_of(secret: &Secret) -> Vec<u8> {
+    #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    let mut mac =
+        <Hmac<Sha256> as KeyInit>::new_from_slice(secret.expose().as_bytes()).expect("a key of any length");
+    mac.update(b"mohaa-stats sign-in attempts");
+    mac.finalize().into_bytes().to_vec()
 }
 
 /// Lets an answer be taken again.
@@ -105,5 +113,21 @@ pub(super) async fn take_once(pool: &PgPool, nonce: &str) -> Result<(), Provider
     match taken.rows_affected() {
         0 => Err(ProviderError::Forged("it was used before")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_attempt_outlives_a_change_of_keys_by_one_key() {
+        let [first, second, third] = ["first", "second", "third"].map(Secret::new);
+        let attempt = Attempt::new("steam", "state".to_owned(), String::new(), "/".to_owned(), None);
+        let cookie = Attempts::new(&first, None).sign(&attempt).unwrap();
+        assert_eq!(Attempts::new(&second, Some(&first)).read(&cookie), Some(attempt));
+        assert_eq!(Attempts::new(&third, Some(&second)).read(&cookie), None);
+        assert_eq!(Attempts::new(&second, None).read(&cookie), None);
     }
 }

@@ -156,9 +156,7 @@ impl Steam {
             .and_then(reqwest::Response::error_for_status)
             .map_err(|error| ProviderError::unavailable(error.without_url()))?;
         let answer = body_of(response).await?;
-        let answer = String::from_utf8_lossy(&answer);
-        let says = |line: &str| answer.lines().any(|said| said.trim() == line);
-        match says("is_valid:true") && says(&format!("ns:{OPENID}")) {
+        match is_confirmation(&String::from_utf8_lossy(&answer)) {
             true => Ok(()),
             false => Err(ProviderError::Forged("the provider did not sign it")),
         }
@@ -183,6 +181,19 @@ impl Steam {
     }
 }
 
+/// Whether an answer in key-value form (OpenID 2.0, 4.1.1) says that an assertion is the provider's own. One that says
+/// something twice says nothing.
+fn is_confirmation(answer: &str) -> bool {
+    let said = |name: &str| {
+        let mut values = answer
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter_map(|(said, value)| (said.trim() == name).then_some(value.trim()));
+        values.next().filter(|_| values.next().is_none())
+    };
+    said("is_valid") == Some("true") && said("ns") == Some(OPENID)
+}
+
 /// The `openid.…` fields of a query, without that beginning. One that came twice could mean two things.
 fn openid_fields(query: &str) -> Result<BTreeMap<String, String>, ProviderError> {
     let mut fields = BTreeMap::new();
@@ -193,4 +204,28 @@ fn openid_fields(query: &str) -> Result<BTreeMap<String, String>, ProviderError>
         }
     }
     Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_confirmation;
+
+    #[test]
+    fn an_answer_confirms_only_if_it_says_so_once() {
+        let ns = "ns:http://specs.openid.net/auth/2.0";
+        for confirming in [format!("{ns}\nis_valid:true\n"), format!("is_valid: true\r\n{ns}\r\n")] {
+            assert!(is_confirmation(&confirming), "{confirming:?}");
+        }
+        for other in [
+            format!("{ns}\nis_valid:false\n"),
+            format!("{ns}\nis_valid:false\nis_valid:true\n"),
+            format!("{ns}\nis_valid:true\nis_valid:false\n"),
+            format!("{ns}\nis_valid:true\nis_valid:true\n"),
+            format!("ns:http://openid.net/signon/1.1\n{ns}\nis_valid:true\n"),
+            "is_valid:true\n".to_owned(),
+            format!("{ns}\nis_valid:true false\n"),
+        ] {
+            assert!(!is_confirmation(&other), "{other:?}");
+        }
+    }
 }

@@ -37,6 +37,16 @@ async fn who_has_used_up_a_limit_waits_and_others_do_not() {
     let page = service.client.get_with("/", &from("198.51.100.1")).await;
     assert_eq!(page.status, 429, "pages and calls are one kind");
     assert!(page.text.contains("</nav>"), "people get a page that says so");
+    for refused in [&refused, &page] {
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(refused.header(name), Some(value), "{name}");
+        }
+        assert!(refused.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
+    }
 
     // What the client writes itself before the proxy's word is not believed.
     let forged = service.client.get_with(list, &from("192.0.2.9, 198.51.100.1")).await;
@@ -105,6 +115,33 @@ async fn a_game_server_is_limited_as_such_by_requests_and_by_events() {
     second.send(jumps(10)).await.assert_batch(202, 10, &[]);
     let metrics = service.client.settled().await;
     assert_eq!(metrics.series(r#"mohaa_events_rejected_total{reason="rate_limited"}"#), 21.0);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_request_with_more_events_than_the_limit_is_taken_and_paid_for() {
+    let service = started("event_debts", &[("RATE_LIMITS", "ingest=100/h,events=40/h,quota=1000/d")]).await;
+    let reply = service.client.send(jumps(100)).await;
+    reply.assert_batch(202, 100, &[]);
+    assert_eq!((remaining(&reply), reply.header("ratelimit-limit")), (0, Some("40")));
+    let refused = service.client.send(jumps(1)).await;
+    refused.assert_refused(429, "rate_limited");
+    let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds > 3_600, "sixty events at forty an hour are owed: {seconds}");
+    // Others have buckets of their own; what is tightest is told.
+    let (_, token) = service.add_server("Second").await;
+    let second = service.client.with_token(&token);
+    let reply = second.send(jumps(10)).await;
+    assert_eq!((remaining(&reply), reply.header("ratelimit-limit")), (30, Some("40")));
+    second.send(jumps(41)).await.assert_refused(429, "rate_limited");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_quota_is_told_where_it_is_what_is_left_the_least_of() {
+    let service = started("quota_headers", &[("RATE_LIMITS", "ingest=100/s,events=100/s,quota=40/d")]).await;
+    let reply = service.client.send(jumps(10)).await;
+    assert_eq!((remaining(&reply), reply.header("ratelimit-limit")), (30, Some("40")));
     service.stop().await;
 }
 

@@ -35,6 +35,12 @@ pub async fn headers<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let mut response = next.call(request).await?;
+    add_headers(&mut response);
+    Ok(response)
+}
+
+/// Adds the headers to an answer that does not set its own.
+pub fn add_headers<B>(response: &mut ServiceResponse<B>) {
     let base_url = response.request().app_data::<Data<BaseUrl>>();
     if base_url.is_some_and(|base_url| base_url.as_str().starts_with("https://")) {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONE_YEAR_OF_TLS));
@@ -44,5 +50,4 @@ pub async fn headers<B: MessageBody>(
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
     }
-    Ok(response)
 }

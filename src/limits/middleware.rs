@@ -17,6 +17,7 @@ use crate::auth;
 use crate::config::LimitedCalls;
 use crate::http::ApiError;
 use crate::http::client_address::client_network;
+use crate::http::security;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -36,7 +37,12 @@ pub async fn limit<B: MessageBody>(
         note(request.request(), limits.take(calls, caller, 1))
     });
     let mut response = match taken {
-        Some(Err(refused)) => request.error_response(refused).map_into_right_body(),
+        Some(Err(refused)) => {
+            // It stands before what makes answers safe for browsers.
+            let mut refusal = request.error_response(refused);
+            security::add_headers(&mut refusal);
+            refusal.map_into_right_body()
+        }
         _ => next.call(request).await?.map_into_left_body(),
     };
     let allowance = response.request().extensions_mut().remove::<Allowance>();
@@ -62,11 +68,10 @@ impl Limits {
         }
         let server = LimitedCaller::Server(server_id);
         let events = u32::try_from(events).unwrap_or(u32::MAX);
-        note(request, self.take(LimitedCalls::Ingest, server, 1))?;
-        for calls in [LimitedCalls::Events, LimitedCalls::Quota] {
-            if let refused @ Some(Err(_)) = self.take(calls, server, events) {
-                return note(request, refused);
-            }
+        let kinds =
+            [(LimitedCalls::Ingest, 1), (LimitedCalls::Events, events), (LimitedCalls::Quota, events)];
+        for (calls, count) in kinds {
+            note_tightest(request, self.take(calls, server, count))?;
         }
         Ok(())
     }
@@ -81,6 +86,16 @@ fn note(request: &HttpRequest, taken: Option<Result<Allowance, Exhausted>>) -> R
     match taken {
         Ok(_) => Ok(()),
         Err(exhausted) => Err(refusal(exhausted)),
+    }
+}
+
+/// As [`note`], where several limits hold: headers tell of the one of which the least part is left.
+fn note_tightest(request: &HttpRequest, taken: Option<Result<Allowance, Exhausted>>) -> Result<(), ApiError> {
+    let part = |allowance: &Allowance| f64::from(allowance.remaining) / f64::from(allowance.limit.max(1));
+    let noted = request.extensions().get::<Allowance>().copied();
+    match (&taken, noted) {
+        (Some(Ok(allowance)), Some(noted)) if part(&noted) <= part(allowance) => Ok(()),
+        _ => note(request, taken),
     }
 }
 

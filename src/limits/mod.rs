@@ -6,9 +6,13 @@
 //! alone. Answers say how much is left (`RateLimit-Limit`, `-Remaining`, `-Reset`); who has used up everything gets 429
 //! `rate_limited` with `Retry-After`.
 //!
+//! A call may be larger than its caller's bucket, as a request with many events is. It is let through where the bucket is
+//! full and paid for afterwards ([`debts`]): what is let through in the long run is what the rate says.
+//!
 //! Game servers are limited as such, by requests and by events, never by their address: several may share one, and
 //! what is refused is lost. Wrong codes are counted apart, and always ([`GuessLimits`]).
 
+mod debts;
 mod guesses;
 mod middleware;
 mod shared;
@@ -31,6 +35,8 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use prometheus::{IntCounterVec, Opts, Registry};
 use sha2::Sha256;
 use uuid::Uuid;
+
+use debts::{Debt, Standing};
 
 use crate::config::{LimitedCalls, Rate, RateLimits, Secret};
 
@@ -83,6 +89,8 @@ pub struct Limits {
     names_key: Hmac<Sha256>,
     /// What was used and not yet told to the other nodes.
     used: Mutex<HashMap<Key, u32>>,
+    /// Of callers who made a call larger than their bucket.
+    debts: Mutex<HashMap<Key, Debt>>,
     /// Who has to wait because of what they did at other nodes, and until when.
     waiting: Mutex<HashMap<Key, Instant>>,
     refused: IntCounterVec,
@@ -117,6 +125,7 @@ impl Limits {
             clock: DefaultClock::default(),
             names_key: names_key(secret),
             used: Mutex::default(),
+            debts: Mutex::default(),
             waiting: Mutex::default(),
             refused,
         })
@@ -127,8 +136,9 @@ impl Limits {
         self.rates.is_empty()
     }
 
-    /// Takes `count` out of a caller's bucket: never more than it holds, so that a call that is larger than any bucket can
-    /// be made at all. None where these calls are not limited.
+    /// Takes `count` out of a caller's bucket. One that is larger than any bucket is let through where the bucket is full, so
+    /// that it can be made at all, and leaves a debt: nothing more is let through until that is filled up. None where these
+    /// calls are not limited.
     pub fn take(
         &self,
         calls: LimitedCalls,
@@ -145,12 +155,31 @@ impl Limits {
         if let Some(wait) = self.wait_for_others(&key) {
             return exhausted(wait);
         }
-        let count = NonZeroU32::new(count.clamp(1, limit))?;
-        match limiter.check_key_n(&caller, count) {
+        let now = Instant::now();
+        let mut debts = lock(&self.debts);
+        match debts.get(&key).map(|debt| debt.at(now, *rate)) {
+            Some(Standing::Owes { wait }) => return exhausted(wait),
+            Some(Standing::Paid { too_full_by }) => {
+                debts.remove(&key);
+                if let Some(surplus) = NonZeroU32::new(too_full_by) {
+                    let _ = limiter.check_key_n(&caller, surplus);
+                }
+            }
+            None => {}
+        }
+        let count = count.max(1);
+        match limiter.check_key_n(&caller, NonZeroU32::new(count.min(limit))?) {
             Ok(Ok(state)) => {
-                *lock(&self.used).entry(key).or_default() += count.get();
+                if count > limit {
+                    debts.insert(key, Debt::new(now, count - limit, *rate));
+                }
+                drop(debts);
+                let mut used = lock(&self.used);
+                let used = used.entry(key).or_default();
+                *used = used.saturating_add(count);
                 let remaining = state.remaining_burst_capacity();
-                let reset = rate.per.mul_f64(f64::from(limit - remaining.min(limit)) / f64::from(limit));
+                let reset =
+                    rate.per.mul_f64(f64::from(count.max(limit - remaining.min(limit))) / f64::from(limit));
                 Some(Ok(Allowance { limit, remaining, reset }))
             }
             Ok(Err(not_until)) => exhausted(not_until.wait_time_from(self.clock.now())),
@@ -174,6 +203,9 @@ impl Limits {
     fn forget_idle(&self) {
         let now = Instant::now();
         lock(&self.waiting).retain(|_, until| *until > now);
+        lock(&self.debts).retain(|(calls, _), debt| {
+            self.rates.get(calls).is_some_and(|calls| !debt.is_forgotten(now, calls.rate))
+        });
         for RateOfCalls { limiter, .. } in self.rates.values() {
             if limiter.len() > MANY_CALLERS {
                 limiter.retain_recent();
@@ -234,10 +266,18 @@ mod tests {
     }
 
     #[test]
-    fn a_call_larger_than_the_bucket_takes_all_of_it() {
+    fn a_call_larger_than_the_bucket_leaves_a_debt() {
         let limits = limits("events=100/h");
-        assert_eq!(limits.take(LimitedCalls::Events, ONE, 5_000).unwrap().unwrap().remaining, 0);
-        assert!(limits.take(LimitedCalls::Events, ONE, 1).unwrap().is_err());
+        let large = limits.take(LimitedCalls::Events, ONE, 5_000).unwrap().unwrap();
+        assert_eq!(large.remaining, 0);
+        assert!(large.reset > Duration::from_secs(49 * 3_600), "{large:?}");
+        let refused = limits.take(LimitedCalls::Events, ONE, 1).unwrap().unwrap_err();
+        assert!(refused.wait > Duration::from_secs(48 * 3_600), "{refused:?}");
+        assert!(limits.take(LimitedCalls::Events, OTHER, 1).unwrap().is_ok());
+        assert!(
+            limits.take(LimitedCalls::Events, OTHER, 5_000).unwrap().is_err(),
+            "it is let through where the bucket is full"
+        );
     }
 
     #[test]

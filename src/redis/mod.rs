@@ -210,13 +210,15 @@ pub struct SharedLimits {
 
 impl SharedLimits {
     /// Adds what was used, also beyond the limit, and answers with the milliseconds until the caller is within it. Owing
-    /// more than a bucket is forgiven: a node that let too much through must not shut a caller out for long.
+    /// more than a bucket is forgiven, unless one call was so large: nodes that let too much through together must not shut
+    /// a caller out for long.
     const ADD: &str = "\
         local time = redis.call('TIME') \
         local now = time[1] * 1000000 + time[2] \
         local bucket = tonumber(ARGV[1]) \
-        local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + tonumber(ARGV[2]) \
-        full_at = math.min(full_at, now + 2 * bucket) \
+        local spent = tonumber(ARGV[2]) \
+        local was = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) \
+        local full_at = math.min(was + spent, math.max(was, now + math.max(2 * bucket, spent))) \
         redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1) \
         return math.max(0, math.ceil((full_at - now - bucket) / 1000))";
 

@@ -23,12 +23,17 @@ pub fn visible(line: &str) -> String {
     strip_colors(line).chars().filter(is_seen).collect()
 }
 
+/// Whether a text speaks of claiming or logging in.
+pub fn speaks_of_codes(text: &str) -> bool {
+    let is_command = |word: &[u8]| word.eq_ignore_ascii_case(b"claim") || word.eq_ignore_ascii_case(b"login");
+    text.as_bytes().windows(5).any(is_command)
+}
+
 /// A line that speaks of claiming or logging in, with whatever may be a code in it taken out; none where there is nothing to
 /// take out. Who mistypes a command says the code to everybody, and it still is good.
 pub fn without_codes(line: &str) -> Option<String> {
     let visible = visible(line);
-    let lower = visible.to_ascii_lowercase();
-    if !lower.contains("claim") && !lower.contains("login") {
+    if !speaks_of_codes(&visible) {
         return None;
     }
     let mut words: Vec<String> = visible.split_whitespace().map(str::to_owned).collect();
@@ -52,10 +57,59 @@ pub fn without_codes(line: &str) -> Option<String> {
             }
         }
     }
+    for word in words.iter_mut().filter(|word| !word.contains(HIDDEN)) {
+        if let Some(without) = without_glued_codes(word) {
+            *word = without;
+            is_changed = true;
+        }
+    }
     is_changed.then(|| {
         words.retain(|word| !word.is_empty());
         words.join(" ")
     })
+}
+
+/// A word in which codes are taken out that something else is glued to (`code=K7WQ2MXHT,thanks`); none where there is
+/// none. A letter beside it belongs to another word only where the code is written in capitals and the letter is not.
+fn without_glued_codes(word: &str) -> Option<String> {
+    let mut kept = String::new();
+    let mut is_changed = false;
+    let mut before = None;
+    let mut rest = word;
+    while let Some(character) = rest.chars().next() {
+        let length = match glued_code(before, rest) {
+            Some(length) => {
+                kept.push_str(HIDDEN);
+                is_changed = true;
+                length
+            }
+            None => {
+                kept.push(character);
+                character.len_utf8()
+            }
+        };
+        before = rest[..length].chars().next_back();
+        rest = &rest[length..];
+    }
+    is_changed.then_some(kept)
+}
+
+/// How many bytes the code has with which `rest` begins, behind this character.
+fn glued_code(before: Option<char>, rest: &str) -> Option<usize> {
+    /// With whatever divides it.
+    const LONGEST: usize = 2 * CODE_CHARS;
+    let is_part = |c: char| c.is_ascii_alphanumeric();
+    if !rest.starts_with(is_part) {
+        return None;
+    }
+    let parts = rest.char_indices().take(LONGEST).filter(|(_, c)| is_part(*c));
+    let (last, _) = parts.clone().nth(CODE_CHARS - 1)?;
+    let is_in_capitals = !parts.take(CODE_CHARS).any(|(_, c)| c.is_ascii_lowercase());
+    let (code, after) = rest.split_at(last + 1);
+    let ends_there = |beside: Option<char>| {
+        beside.is_none_or(|c| !is_part(c) || (is_in_capitals && c.is_ascii_lowercase()))
+    };
+    (ends_there(before) && ends_there(after.chars().next()) && is_code(code)).then_some(code.len())
 }
 
 /// Whether this can be one of our codes.
@@ -85,12 +139,23 @@ mod tests {
             ("\"login K7WQ2MXHT\"", "\"login [hidden]"),
             ("^2login K7WQ2MXHT", "login [hidden]"),
             ("type login: K7WQ2MXHT and ABCDEFGHJ", "type login: [hidden] and [hidden]"),
+            ("!claim code=ABCDEFGHQ", "!claim code=[hidden]"),
+            ("!claim code=abcd-efghq,thanks", "!claim code=[hidden],thanks"),
+            ("!claim codeABCDEFGHQplease", "!claim code[hidden]please"),
+            ("login=ABCDEFGHQ;quit", "login=[hidden];quit"),
+            ("login (ABCDEFGHQ)/ABCDEFGHR/x", "login ([hidden])/[hidden]/x"),
         ] {
             assert_eq!(without_codes(line).as_deref(), Some(kept), "{line}");
         }
-        for line in
-            ["how do I claim my player?", "login does not work", "K7WQ2MXHT", "", "claim it all, everybody"]
-        {
+        for line in [
+            "how do I claim my player?",
+            "login does not work",
+            "K7WQ2MXHT",
+            "",
+            "claim it all, everybody",
+            "login codeabcdefghq",
+            "claim XABCDEFGHQ",
+        ] {
             assert_eq!(without_codes(line), None, "{line}");
         }
     }

@@ -337,14 +337,22 @@ impl<'s> EventBuilder<'s> {
                     self.values.extra.forget("message");
                 }
             }
-            _ => {}
+            _ => {
+                if let Some(line) =
+                    Some(&event.message).filter(|it| !it.is_empty()).and_then(|it| claim::without_codes(it))
+                {
+                    event.message = line.into();
+                    self.values.extra.forget("message");
+                }
+            }
         }
         if let Some(message) = without_addresses(&event.message) {
             event.message = message.into();
             self.values.extra.forget("message");
         }
         event.extra = self.values.extra.to_object();
-        if matches!(event.event_type, EventType::Chat | EventType::IdentityClaim) && !event.extra.is_empty() {
+        let is_typed = matches!(event.event_type, EventType::Chat | EventType::IdentityClaim);
+        if !event.extra.is_empty() && (is_typed || claim::speaks_of_codes(&event.extra)) {
             hide_codes(&mut event.extra, event.event_type == EventType::IdentityClaim);
         }
     }
@@ -554,7 +562,7 @@ fn without_addresses(text: &str) -> Option<String> {
     })
 }
 
-/// Takes codes out of what is kept beside an event that people typed. `all`: whatever may be one.
+/// Takes codes out of what is kept beside an event that may hold what people typed. `all`: whatever may be one.
 fn hide_codes(extra: &mut String, all: bool) {
     fn hide(value: &mut serde_json::Value, all: bool) -> bool {
         match value {

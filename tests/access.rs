@@ -72,6 +72,7 @@ fn table() -> Vec<Case> {
         at(NO_SERVER_ROTATES, post("/api/v1/servers/{id}/rotate-token", ORGANIZER, "", 404)),
         delete("/api/v1/servers/{id}", ORGANIZER, NO_SERVER, 404),
         get("/api/v1/admin/servers", ADMIN, "/api/v1/admin/servers", 200),
+        get("/api/v1/users/me/servers", ORGANIZER, "/api/v1/users/me/servers", 200),
         at(
             "/api/v1/admin/servers/00000000-0000-0000-0000-000000000000/approve",
             post("/api/v1/admin/servers/{id}/approve", ADMIN, "", 404),
@@ -133,6 +134,8 @@ fn table() -> Vec<Case> {
         get("/api/v1/auth/steam/callback", ANYONE, "/api/v1/auth/steam/callback", 404),
         post("/api/v1/auth/device/init", ANYONE, "{}", 200),
         post("/api/v1/auth/device/poll", ANYONE, "{}", 400),
+        post("/api/v1/auth/device/approve", PLAYER, "{}", 422),
+        post("/api/v1/auth/device/deny", PLAYER, "{}", 422),
         post("/api/v1/auth/game-token", PLAYER, "", 201),
         post("/api/v1/auth/verify", ANYONE, "{}", 401),
         post("/api/v1/auth/claim/init", PLAYER, "", 201),
@@ -143,6 +146,13 @@ fn table() -> Vec<Case> {
         get("/api/v1/users/me/export", PLAYER, "/api/v1/users/me/export", 200),
         get("/api/v1/users/me/players", PLAYER, "/api/v1/users/me/players", 200),
         delete("/api/v1/users/me/players/{id}", PLAYER, "/api/v1/users/me/players/nobody", 404),
+        get("/api/v1/users/me/sign-ins", PLAYER, "/api/v1/users/me/sign-ins", 200),
+        delete(
+            "/api/v1/users/me/sign-ins/{provider}/{subject}",
+            PLAYER,
+            "/api/v1/users/me/sign-ins/steam/none",
+            404,
+        ),
         get("/api/v1/admin/users", ADMIN, "/api/v1/admin/users?limit=0", 422),
         at(
             "/api/v1/admin/users/7/role",

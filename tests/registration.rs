@@ -433,3 +433,53 @@ async fn one_address_does_not_take_every_place_of_those_that_wait() {
     registered(&from("2001:db8:0:1::1", 1).await);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_server_that_calls_itself_otherwise_meanwhile_is_not_approved_as_that() {
+    let service = started("renamed", &[APPROVAL]).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (server_id, _) = registered(&register(&service, &named("Omaha")).await);
+    let browser = crate::support::Browser::new(&service.client);
+    browser.set_cookie("mohaa_session", &admin);
+    let page = browser.get("/admin/servers").await;
+    assert!(page.text.contains("name=\"name\" value=\"Omaha\""), "{}", page.text);
+
+    registered(&register(&service, &named("Official \u{200b}Server")).await);
+    let path = format!("/api/v1/admin/servers/{server_id}/approve");
+    let seen = json!({"name": "Omaha"});
+    service.client.call_as(&admin, "POST", &path, seen).await.assert_refused(409, "server_renamed");
+    service
+        .client
+        .call_as(&admin, "POST", &path, json!({"name": 7}))
+        .await
+        .assert_refused(422, "validation_failed");
+    let of_page = format!("/admin/servers/{server_id}/approve");
+    assert_eq!(browser.post(&of_page, &[("name", "Omaha")]).await.status, 409);
+    assert_eq!(listed(&service, &admin, server_id).await["approved"], false);
+    let now = [("name", "Official \u{200b}Server")];
+    assert_eq!(browser.post(&of_page, &now).await.status, 303);
+    assert_eq!(listed(&service, &admin, server_id).await["approved"], true);
+    // Once more changes nothing.
+    assert_eq!(service.client.call_as(&admin, "POST", &path, json!({"name": "Omaha"})).await.status, 204);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn an_organizer_lists_their_own_servers_and_an_admin_all_page_by_page() {
+    let service = started("own_servers", &[]).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    for name in ["One", "Two"] {
+        let made = service.client.call_as(&organizer, "POST", "/api/v1/servers", json!({"name": name})).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+    let own = service.client.get_as(&organizer, "/api/v1/users/me/servers?limit=1&page=2").await.json();
+    assert_eq!((&own["page"], &own["limit"], &own["total"]), (&json!(2), &json!(1), &json!(2)), "{own}");
+    assert_eq!(own["servers"][0]["name"], "Two");
+    let all = service.client.get_as(&admin, "/api/v1/admin/servers?limit=1").await.json();
+    assert_eq!((&all["page"], &all["limit"], &all["total"]), (&json!(1), &json!(1), &json!(3)), "{all}");
+    assert_eq!(all["servers"].as_array().unwrap().len(), 1);
+    let none = service.client.get_as(&admin, "/api/v1/users/me/servers").await.json();
+    assert_eq!((&none["total"], &none["servers"]), (&json!(0), &json!([])));
+    service.stop().await;
+}

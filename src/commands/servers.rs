@@ -40,7 +40,7 @@ pub fn server(command: ServerCommand) -> Result<(), CommandError> {
             }
             ServerCommand::Approve { server_id, settings } => {
                 let pool = open(settings).await?;
-                approve_server(&pool, By::Operator, server_id).await.map_err(CommandError::failed)?;
+                approve_server(&pool, By::Operator, server_id, None).await.map_err(CommandError::failed)?;
                 print_json(&json!({ "server_id": server_id, "approved": true }))
             }
             ServerCommand::Revoke { server_id, settings } => {

@@ -138,13 +138,19 @@ pub(super) async fn remove(
     Ok(see("/admin/servers"))
 }
 
+#[derive(Deserialize)]
+pub(super) struct ApprovalForm {
+    /// What the page showed.
+    name: String,
+}
+
 pub(super) async fn approve(
     Admin(admin): Admin,
     pool: Data<PgPool>,
     id: Path<Uuid>,
-    _: SafeForm<NoFields>,
+    SafeForm(form): SafeForm<ApprovalForm>,
 ) -> Result<HttpResponse, ApiError> {
-    approve_server(&pool, By::User(admin.user_id), *id).await?;
+    approve_server(&pool, By::User(admin.user_id), *id, Some(&form.name)).await?;
     Ok(see(&format!("/admin/servers#server-{id}")))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Bytes, Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub(super) const ONLINE_FOR: TimeDelta = TimeDelta::minutes(3);
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        servers, add, rotate_token, remove, make_key, register_server, admin_servers, approve, give
+        servers, add, rotate_token, remove, make_key, register_server, admin_servers, my_servers, approve, give
     ),
     tags((name = "Servers", description = "Game servers and their tokens."))
 )]
@@ -46,7 +46,8 @@ pub struct ServersApi;
 const LIST: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
 
 /// The query parameters of each path, for the OpenAPI document.
-pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[("/api/v1/servers", LIST)];
+pub const QUERY_SHAPES: &[(&str, QueryShape)] =
+    &[("/api/v1/servers", LIST), ("/api/v1/admin/servers", LIST), ("/api/v1/users/me/servers", LIST)];
 
 /// What game scripts call.
 pub fn of_game_servers() -> Vec<Route> {
@@ -60,6 +61,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/servers/keys", make_key),
         post("/api/v1/servers/{id}/rotate-token", rotate_token),
         delete("/api/v1/servers/{id}", remove),
+        get("/api/v1/users/me/servers", my_servers),
         get("/api/v1/admin/servers", admin_servers),
         post("/api/v1/admin/servers/{id}/approve", approve),
         post("/api/v1/admin/servers/{id}/owner", give),
@@ -83,6 +85,7 @@ impl From<ServerError> for ApiError {
             }
             ServerError::Owner(_) => Self::invalid_field("user_id", message),
             ServerError::Unknown(_) => Self::not_found("unknown_server", "there is no such server"),
+            ServerError::Renamed => Self::conflict("server_renamed", message),
             ServerError::NotYours => Self::forbidden("not_your_server", message),
             ServerError::Store(cause) => servers_unavailable(cause),
         }
@@ -478,6 +481,9 @@ impl AdminServer {
 
 #[derive(Serialize, ToSchema)]
 pub struct AdminServers {
+    pub page: u32,
+    pub limit: u32,
+    pub total: usize,
     pub servers: Vec<AdminServer>,
 }
 
@@ -486,17 +492,69 @@ pub struct AdminServers {
     get,
     path = "/api/v1/admin/servers",
     tag = "Administration",
-    responses((status = 200, body = AdminServers), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    responses(
+        (status = 200, body = AdminServers),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 422, description = "A parameter can't be used", body = ErrorBody),
+        (status = 503, description = "Servers can't be read at the moment", body = ErrorBody),
+    ),
     security(("bearer" = []), ("session" = []))
 )]
 pub async fn admin_servers(
     _: Admin,
+    request: HttpRequest,
     pool: Data<PgPool>,
     ingest: Data<Ingest>,
-) -> Result<HttpResponse, ApiError> {
-    let servers = list_servers(&pool, None).await.map_err(servers_unavailable)?;
-    let servers = servers.into_iter().map(|server| AdminServer::of(server, &ingest)).collect();
-    Ok(HttpResponse::Ok().json(AdminServers { servers }))
+) -> Result<Json<AdminServers>, ApiError> {
+    listed(&request, &pool, &ingest, None).await
+}
+
+/// Servers of the signed-in user
+///
+/// As an admin sees all.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/me/servers",
+    tag = "Servers",
+    responses(
+        (status = 200, body = AdminServers),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The signed-in user is no organizer", body = ErrorBody),
+        (status = 422, description = "A parameter can't be used", body = ErrorBody),
+        (status = 503, description = "Servers can't be read at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn my_servers(
+    Organizer(caller): Organizer,
+    request: HttpRequest,
+    pool: Data<PgPool>,
+    ingest: Data<Ingest>,
+) -> Result<Json<AdminServers>, ApiError> {
+    listed(&request, &pool, &ingest, Some(caller.user_id)).await
+}
+
+async fn listed(
+    request: &HttpRequest,
+    pool: &PgPool,
+    ingest: &Ingest,
+    owner_id: Option<i32>,
+) -> Result<Json<AdminServers>, ApiError> {
+    let mut values = LIST.read(request.query_string());
+    let paging = values.paging();
+    values.finish()?;
+    let servers = list_servers(pool, owner_id).await.map_err(servers_unavailable)?;
+    let total = servers.len();
+    let servers = paging.cut(servers).into_iter().map(|server| AdminServer::of(server, ingest)).collect();
+    Ok(Json(AdminServers { page: paging.page, limit: paging.limit, total, servers }))
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+pub struct ApprovalBody {
+    /// What the server was called when it was looked at. Without it, it is approved whatever it is called by now.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// Let a server's events count
@@ -507,11 +565,14 @@ pub async fn admin_servers(
     path = "/api/v1/admin/servers/{id}/approve",
     tag = "Administration",
     params(("id" = Uuid, Path, description = "the server")),
+    request_body(content = Option<ApprovalBody>),
     responses(
         (status = 204, description = "Approved"),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
+        (status = 409, description = "It calls itself otherwise by now", body = ErrorBody),
+        (status = 422, description = "The body can't be read", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -519,8 +580,15 @@ pub async fn approve(
     Admin(admin): Admin,
     pool: Data<PgPool>,
     id: Path<Uuid>,
+    body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    approve_server(&pool, By::User(admin.user_id), *id).await?;
+    let seen = match body.is_empty() {
+        true => ApprovalBody::default(),
+        // A name that can't be read was not meant to be left out.
+        false => serde_json::from_slice::<ApprovalBody>(&body)
+            .map_err(|_| ApiError::invalid_field("name", "a text, in a JSON object"))?,
+    };
+    approve_server(&pool, By::User(admin.user_id), *id, seen.name.as_deref()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -185,6 +185,10 @@ async fn insert(
     admission: &Admission,
 ) -> Result<Uuid, RegisterError> {
     if !admission.is_approved {
+        // Counted by one at a time: those who come at once would not see each other.
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('servers that wait for approval', 0))")
+            .execute(&mut *connection)
+            .await?;
         let (waiting, of_this_source): (i64, i64) = sqlx::query_as(
             "SELECT count(*), count(*) FILTER (WHERE inet_same_family(registered_from::inet, $1::inet)
                 AND registered_from::inet <<= network(set_masklen($1::inet, CASE family($1::inet) WHEN 4 THEN 32 ELSE 64 END)))

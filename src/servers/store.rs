@@ -42,6 +42,8 @@ pub enum ServerError {
     Unknown(Uuid),
     #[error("the server belongs to somebody else")]
     NotYours,
+    #[error("the server calls itself otherwise by now: look at it again")]
+    Renamed,
     #[error("there is no user {0} who may have servers")]
     Owner(i32),
     #[error("servers can't be read or changed: {0}")]
@@ -147,10 +149,19 @@ async fn log(
     audit::record(connection, entry).await
 }
 
-/// Lets a server's events count; those that are held are sent on by the nodes that hold them.
-pub async fn approve_server(pool: &PgPool, by: By, server_id: Uuid) -> Result<(), ServerError> {
+/// Lets a server's events count; those that are held are sent on by the nodes that hold them. `seen_name` is what it was
+/// called when it was looked at: one that waits may call itself otherwise at any time, and is not approved as that.
+pub async fn approve_server(
+    pool: &PgPool,
+    by: By,
+    server_id: Uuid,
+    seen_name: Option<&str>,
+) -> Result<(), ServerError> {
     let mut transaction = pool.begin().await?;
     let before = lock(&mut transaction, server_id).await?;
+    if !before.approved && seen_name.is_some_and(|seen| seen != before.name) {
+        return Err(ServerError::Renamed);
+    }
     if !before.approved {
         sqlx::query("UPDATE servers SET approved_at = now() WHERE id = $1")
             .bind(server_id)

@@ -36,6 +36,7 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
     // In the game: `login CODE`, and what the script does then.
     browser.click("Make a login code").await;
     browser.comes_to_say("Type this in the game").await;
+    browser.comes_to_say("Good once, for ").await;
     let login = command(&browser).await;
     browser.picture("2-login-code").await;
     let code = login.strip_prefix("login ").unwrap();

@@ -147,9 +147,10 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
         }
     };
     let shutdown_timeout = config.shutdown_timeout;
+    let public_url = config.public_url.clone();
     let application = Application::start(config).await?;
     let url = application.url();
-    if let Err(source) = kept::write_service_url(&options.data_dir, &url) {
+    if let Err(source) = kept::write_service_url(&options.data_dir, public_url.as_ref().unwrap_or(&url)) {
         tracing::warn!(error = %source, "the address can't be kept for other commands");
     }
     let mut stop_signals = StopSignals::listen();

@@ -152,6 +152,26 @@ async fn a_user_made_at_the_command_line_gets_a_token_and_a_link() {
 }
 
 #[tokio::test]
+async fn a_link_that_is_made_beside_a_service_leads_to_where_that_service_is_reached() {
+    let urls = mohaa_embedded::testing::TestStores::shared().await.database("commands_link").await;
+    let directory = tempfile::tempdir().unwrap();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
+    let settings = [("PUBLIC_URL", "https://stats.example.org")];
+    let service =
+        mohaa_faults::process::ServiceProcess::start(program, directory.path(), &urls, &settings).await.unwrap();
+    let environment = [
+        ("POSTGRES_URL", urls.postgres_url.as_str()),
+        ("JWT_SECRET", mohaa_faults::process::JWT_SECRET),
+        ("DATA_DIR", directory.path().to_str().unwrap()),
+    ];
+    let added =
+        json(&run(&directory, &["user", "add", "--name", "Anna", "--role", "admin"], &environment).await);
+    let link = added["login_url"].as_str().unwrap();
+    assert!(link.starts_with("https://stats.example.org/login/link/"), "{link}");
+    assert!(service.terminate().await.unwrap().0.success());
+}
+
+#[tokio::test]
 async fn dead_letters_are_listed_shown_asked_for_and_dropped_without_a_service() {
     let directory = tempfile::tempdir().unwrap();
     let spool = directory.path().join("data/spool");

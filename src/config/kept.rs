@@ -10,7 +10,8 @@ use std::{
 
 /// Holds the signing key that `serve --embedded` made, readable by its owner only.
 const JWT_SECRET_FILE: &str = "jwt_secret";
-/// Holds the address a running service listens on, which other commands can't know when it was given port 0.
+/// Holds the address at which a running service is reached, which other commands can't know: its PUBLIC_URL, or where it
+/// listens, perhaps on a port that it was given.
 const SERVICE_URL_FILE: &str = "service.url";
 
 /// The signing key of this data directory, if one was made and still reads as one.
@@ -39,7 +40,7 @@ pub fn read_or_make_jwt_secret(data_dir: &Path) -> io::Result<Secret> {
     Ok(Secret::new(secret))
 }
 
-/// Remembers where the service listens. It is left behind at the end: a login link stays printable, and the next
+/// Remembers where the service is reached. It is left behind at the end: a login link stays printable, and the next
 /// start overwrites it.
 pub fn write_service_url(data_dir: &Path, url: &str) -> io::Result<()> {
     make_private_dir(data_dir)?;

@@ -181,7 +181,7 @@ impl Config {
     }
 
     /// Where browsers reach the service, without a trailing slash: as configured, else where a service with this
-    /// data directory listens (or did at last), else where this configuration would make it listen.
+    /// data directory is reached (or was at last), else where this configuration would make it listen.
     pub fn base_url(&self) -> String {
         if let Some(url) = &self.public_url {
             return url.clone();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::EntityTag;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -108,7 +109,10 @@ async fn captions(
 ) -> Result<Captions, ApiError> {
     let mut remarks = vec![format!("{} {}", heatmap.total(), counted(question.kind))];
     if let Some(player_id) = &question.player_id {
-        let id = player_id.as_str().to_owned();
+        let id = match pages.stats.require_player(player_id).await {
+            Err(unknown) if unknown.status() == StatusCode::NOT_FOUND => player_id.as_str().to_owned(),
+            known => known?,
+        };
         let names = pages.stats.names_of_players(vec![id.clone()]).await?;
         let name = names.get(&id).map_or(id.as_str(), |(plain, _)| plain.as_str());
         remarks.push(format!("of {}", text::plain_name(name)));

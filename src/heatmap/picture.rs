@@ -24,10 +24,10 @@ const MUTED: Colour = [0xb4, 0xb2, 0x97];
 
 /// An overview steps back behind what is drawn on it: white becomes a grey that the brightest colour outshines.
 const OVERVIEW_STRENGTH: f32 = 0.5;
-/// Densities below this share of the highest are not drawn.
-const FAINTEST_SHARE: f32 = 0.004;
+/// Densities below this share of the highest are not drawn: there the blur shows that it is made of boxes.
+const FAINTEST_SHARE: f32 = 0.02;
 /// How far the ground shines through the faintest colour; not at all through the brightest.
-const FAINTEST_COVER: f32 = 0.35;
+const FAINTEST_COVER: f32 = 0.15;
 /// From this width on letters are twice as large.
 const LARGE_FROM: u32 = 640;
 /// Pixels between lines of the grid, at least, for each pixel of a letter's dots.

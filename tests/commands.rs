@@ -157,8 +157,9 @@ async fn a_link_that_is_made_beside_a_service_leads_to_where_that_service_is_rea
     let directory = tempfile::tempdir().unwrap();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
     let settings = [("PUBLIC_URL", "https://stats.example.org")];
-    let service =
-        mohaa_faults::process::ServiceProcess::start(program, directory.path(), &urls, &settings).await.unwrap();
+    let service = mohaa_faults::process::ServiceProcess::start(program, directory.path(), &urls, &settings)
+        .await
+        .unwrap();
     let environment = [
         ("POSTGRES_URL", urls.postgres_url.as_str()),
         ("JWT_SECRET", mohaa_faults::process::JWT_SECRET),

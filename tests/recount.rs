@@ -416,3 +416,130 @@ async fn every_match_of_a_season_is_that_of_a_recount() {
     }
     season.service.stop().await;
 }
+
+#[actix_web::test]
+async fn every_map_weapon_server_and_heatmap_of_a_season_is_that_of_a_recount() {
+    let season = Season::play("recount_places").await;
+    let everybody = "uniqExact(if(side = 'player', player_id, target_id))";
+    let in_pairs = format!(
+        "FROM raw_events ARRAY JOIN ['player', 'target'] AS side \
+         WHERE if(side = 'player', player_id, target_id) != '' AND {PEOPLE}"
+    );
+    let listed = async |path: &str, list: &str, key: &str, what: &str| -> BTreeMap<String, f64> {
+        let answer = season.get(path).await;
+        let entries = answer[list].as_array().unwrap();
+        let entry = |entry: &Value| (entry[key].as_str().unwrap().to_owned(), entry[what].as_f64().unwrap());
+        entries.iter().map(entry).collect()
+    };
+
+    let maps: [(&str, String); 3] = [
+        (
+            "plays",
+            "SELECT toString(map_name) AS id, toFloat64(uniqExact(match_id)) AS value FROM raw_events \
+            WHERE map_name != '' GROUP BY id"
+                .to_owned(),
+        ),
+        (
+            "kills",
+            format!(
+                "SELECT toString(map_name) AS id, toFloat64(countIf(kill_kind = 'kill' AND player_id != '' AND {PEOPLE})) \
+            AS value FROM raw_events WHERE map_name != '' GROUP BY id"
+            ),
+        ),
+        (
+            "players",
+            format!(
+                "SELECT toString(map_name) AS id, toFloat64({everybody}) AS value {in_pairs} AND map_name != '' GROUP BY id"
+            ),
+        ),
+    ];
+    for (what, sql) in maps {
+        let counted = season.counted(&sql).await;
+        assert!(counted.len() > 1, "{what}: {counted:?}");
+        assert_eq!(
+            listed("/api/v1/stats/maps?limit=100", "maps", "map_name", what).await,
+            counted,
+            "{what} of maps"
+        );
+    }
+
+    let of_weapons = |value: &str, condition: &str| {
+        format!(
+            "SELECT toString(weapon) AS id, toFloat64({value}) AS value FROM raw_events \
+             WHERE weapon != '' AND {PEOPLE} AND {condition} GROUP BY id"
+        )
+    };
+    let weapons: [(&str, String); 6] = [
+        ("kills", of_weapons("count()", "kill_kind = 'kill' AND player_id != ''")),
+        ("deaths", of_weapons("count()", "kill_kind != '' AND target_id != ''")),
+        ("headshots", of_weapons("count()", "is_headshot AND player_id != ''")),
+        ("shots_fired", of_weapons("count()", "type = 'weapon_fire' AND player_id != ''")),
+        ("shots_hit", of_weapons("count()", "type = 'weapon_hit' AND player_id != ''")),
+        (
+            "damage",
+            of_weapons("sum(ifNull(damage, 0))", "type = 'damage' AND is_hostile AND player_id != ''"),
+        ),
+    ];
+    for (what, sql) in weapons {
+        let counted = season.counted(&sql).await;
+        assert!(!counted.is_empty(), "{what}");
+        for (weapon, told) in listed("/api/v1/stats/weapons?limit=100", "weapons", "slug", what).await {
+            let expected = counted.get(&weapon).copied().unwrap_or_default();
+            assert!((told - expected).abs() < 0.006, "{what} of {weapon}: told {told}, counted {expected}");
+        }
+    }
+
+    let servers =
+        season.service.warehouse.rows("SELECT DISTINCT toString(server_id) AS id FROM raw_events").await;
+    assert_eq!(servers.len(), 2);
+    for server in servers {
+        let id = server["id"].as_str().unwrap();
+        let here = format!("server_id = toUUID('{id}')");
+        let told = season.get(&format!("/api/v1/stats/server/{id}")).await;
+        let counts = [
+            ("total_matches", format!("SELECT uniqExact(match_id) FROM raw_events WHERE {here}")),
+            (
+                "total_kills",
+                format!(
+                    "SELECT count() FROM raw_events WHERE {here} AND kill_kind = 'kill' AND player_id != '' AND {PEOPLE}"
+                ),
+            ),
+        ];
+        for (what, sql) in counts {
+            assert_eq!(told[what], season.service.warehouse.count(&sql).await, "{what} of {id}");
+        }
+        let events: u64 =
+            told["activity"].as_array().unwrap().iter().map(|hour| hour["events"].as_u64().unwrap()).sum();
+        let stored =
+            format!("SELECT count() FROM raw_events WHERE {here} AND event_at > now() - INTERVAL 23 HOUR");
+        assert_eq!(events, season.service.warehouse.count(&stored).await, "activity of {id}");
+    }
+
+    let mut placed = 0;
+    for (map, _) in listed("/api/v1/stats/maps?limit=100", "maps", "map_name", "plays").await {
+        for (kind, x, y, condition) in [
+            ("kills", "player_x", "player_y", "kill_kind = 'kill' AND player_id != ''"),
+            ("victims", "target_x", "target_y", "kill_kind = 'kill' AND player_id != ''"),
+            ("deaths", "target_x", "target_y", "kill_kind != '' AND target_id != ''"),
+        ] {
+            let told = season.get(&format!("/api/v1/stats/maps/{map}/heatmap?kind={kind}")).await;
+            let told: BTreeMap<String, f64> = told["points"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|point| (format!("{},{}", point["x"], point["y"]), point["count"].as_f64().unwrap()))
+                .collect();
+            let counted = season
+                .counted(&format!(
+                    "SELECT concat(toString(toInt64(floor(assumeNotNull({x}) / 128) * 128)), ',', \
+                     toString(toInt64(floor(assumeNotNull({y}) / 128) * 128))) AS id, toFloat64(count()) AS value FROM raw_events \
+                     WHERE map_name = '{map}' AND {condition} AND {x} IS NOT NULL AND {y} IS NOT NULL AND {PEOPLE} GROUP BY id"
+                ))
+                .await;
+            assert_eq!(told, counted, "{kind} on {map}");
+            placed += counted.len();
+        }
+    }
+    assert!(placed > 10, "{placed} cells");
+    season.service.stop().await;
+}

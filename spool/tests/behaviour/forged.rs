@@ -99,6 +99,19 @@ fn behind_the_last_of_all_ordinals_nothing_is_taken_that_the_next_start_would_no
 }
 
 #[test]
+fn a_spool_that_is_near_the_end_of_all_numbers_can_be_opened_again() {
+    for first_seq in [(1_u64 << 62) - 1, (1 << 62) - 2, (1 << 62) - (1 << 20)] {
+        let storage = FakeStorage::new();
+        identity(&storage, 0);
+        write(&storage, &format!("segment-{:020}-{first_seq:020}", (1_u64 << 62) - 1), b"");
+        let (spool, _) = open(options(&storage));
+        assert_refuses_appends(&spool);
+        drop(spool);
+        drop(open(options(&storage.kill())));
+    }
+}
+
+#[test]
 fn records_without_an_identity_count_as_far_as_numbers_go_and_no_further() {
     let storage = FakeStorage::new();
     segment(&storage, 0, 1, &[1, (1 << 62) - 1, u64::MAX - 1]);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderMap};
 use hyper::{Request, StatusCode, http};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -19,6 +19,7 @@ pub struct Connection {
 
 pub struct Answer {
     pub status: StatusCode,
+    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -29,6 +30,14 @@ impl Answer {
     /// When the status is another.
     pub fn success(self) -> Result<Bytes, BenchError> {
         if self.status.is_success() { Ok(self.body) } else { Err(self.unexpected()) }
+    }
+
+    /// The answer itself, when it is a 2xx one.
+    ///
+    /// # Errors
+    /// When the status is another.
+    pub fn accepted(self) -> Result<Self, BenchError> {
+        if self.status.is_success() { Ok(self) } else { Err(self.unexpected()) }
     }
 
     pub fn unexpected(self) -> BenchError {
@@ -51,8 +60,7 @@ impl Connection {
         let request: Request<Full<Bytes>> = request.header(HOST, &self.host).body(Full::new(body))?;
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, body })
+        let (parts, body) = answer.into_parts();
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })
     }
 }

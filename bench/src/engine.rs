@@ -24,7 +24,7 @@ use crate::traffic::ServerTraffic;
 
 const DATABASE: &str = "bare";
 /// What the service pins at each insert, as far as it changes the cost.
-const INSERT_SETTINGS: [(&str, &str); 10] = [
+pub(crate) const INSERT_SETTINGS: [(&str, &str); 10] = [
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),

@@ -41,6 +41,20 @@ pub enum BenchError {
     NothingAccepted,
     #[error("a connection's task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
+    #[error("private stores: {0}")]
+    Stores(#[from] mohaa_embedded::Error),
+    #[error("the address of {store} can't be used")]
+    StoreUrl { store: &'static str },
+    #[error("{program} can't bring the schemas up to date: {message}", program = .program.display())]
+    Migrate { program: PathBuf, message: String },
+    #[error("PostgreSQL: {0}")]
+    Postgres(#[from] sqlx::Error),
+    #[error("Redis: {0}")]
+    Redis(String),
+    #[error("what is stored differs from what was made: {}", .0.join("; "))]
+    Differs(Vec<String>),
+    #[error("the service has stored nothing that could be asked about: {what}")]
+    NothingStored { what: &'static str },
     #[error("the report can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

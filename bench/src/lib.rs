@@ -4,7 +4,11 @@
 //! the [`traffic`] of game servers through a closed [`load`] loop, and inserts the same rows into a second database of
 //! the service's own [`engine`]. The [`report`] compares them round by round: machines are noisy, so only what was
 //! measured within one run is compared, and only medians of the rounds' ratios count.
+//!
+//! [`seed`] fills stores with a year of matches, and [`queries`] asks a service over them: what each answer reads, how
+//! long it takes beside its bare statements, and how pages and JSON come under load.
 
+pub mod clickhouse;
 pub mod connection;
 pub mod engine;
 pub mod error;
@@ -12,8 +16,11 @@ pub mod live;
 pub mod load;
 pub mod mirror;
 pub mod process;
+pub mod queries;
 pub mod report;
 pub mod run;
+pub mod seed;
 pub mod service;
+pub mod stores;
 pub mod traffic;
 pub mod yardstick;

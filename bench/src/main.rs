@@ -1,14 +1,23 @@
-//! `mohaa-bench run` measures, `mohaa-bench yardstick` is what it measures against.
+//! `mohaa-bench run` measures ingest, `mohaa-bench yardstick` is what it measures against; `live` measures what viewers get;
+//! `seed` makes a year of matches, and `queries` measures questions over it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use mohaa_bench::error::BenchError;
 use mohaa_bench::live::{self, LiveOptions};
+use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
+use mohaa_bench::seed::{self, Extent, SeedOptions};
 use mohaa_bench::yardstick;
+
+/// A player for so many events, unless it is said how many there are.
+const EVENTS_A_PLAYER: u64 = 200;
+/// A match needs some.
+const FEWEST_PLAYERS: usize = 100;
 
 #[derive(Parser)]
 #[command(name = "mohaa-bench", about = "What the way of an event costs, beside its yardsticks")]
@@ -62,6 +71,53 @@ enum Command {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
         seconds: u16,
     },
+    /// Fill the stores of a data directory with a year of matches
+    Seed {
+        /// The service's program: brings the schemas up to date
+        #[arg(long, default_value = "target/release/mohaa-stats")]
+        service: PathBuf,
+        /// Made when missing; its stores are started unless a service runs on it
+        #[arg(long, default_value = "target/bench-big")]
+        data_dir: PathBuf,
+        #[arg(long, default_value_t = 10_000_000)]
+        events: u64,
+        /// One for 200 events when not said
+        #[arg(long)]
+        players: Option<usize>,
+        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        servers: u16,
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The moment at which it ends, RFC 3339; now when not said
+        #[arg(long)]
+        until: Option<DateTime<Utc>>,
+    },
+    /// Ask a service over seeded data directories: what answers read and take, and how they come under load
+    Queries {
+        /// The service's program
+        #[arg(long, default_value = "target/release/mohaa-stats")]
+        service: PathBuf,
+        /// Seeded; several are compared in the order in which they are named
+        #[arg(long, required = true)]
+        data_dir: Vec<PathBuf>,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench-queries.json")]
+        json: PathBuf,
+        /// Where the tables go as Markdown
+        #[arg(long, default_value = "target/bench-queries.md")]
+        markdown: PathBuf,
+        /// Times that each answer is asked for cold; the median counts
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+        rounds: u16,
+        /// Requests a second of the load
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        /// Length of the load
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=3600))]
+        seconds: u16,
+    },
     /// Parse posted events with serde_json and do nothing else, until standard input ends
     Yardstick,
 }
@@ -69,6 +125,19 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Yardstick => yardstick::serve().map_err(BenchError::Yardstick),
+        Command::Seed { service, data_dir, events, players, servers, days, seed, until } => {
+            let servers = servers.into();
+            let until = until.unwrap_or_else(Utc::now);
+            let extent = Extent { seed, events, servers, days, until };
+            let players = players.unwrap_or(((events / EVENTS_A_PLAYER) as usize).max(FEWEST_PLAYERS));
+            fill(&SeedOptions { service, data_dir, extent, players })
+        }
+        Command::Queries { service, data_dir, json, markdown, rounds, rate, seconds } => {
+            let length = Duration::from_secs(seconds.into());
+            let options =
+                QueriesOptions { service, data_dirs: data_dir, rounds: rounds.into(), rate, length };
+            measure_queries(&options, &json, &markdown)
+        }
         Command::Live { service, data_dir, json, servers, viewers, rate, seconds } => {
             let options = LiveOptions {
                 service,
@@ -104,6 +173,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn fill(options: &SeedOptions) -> Result<(), BenchError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let report = runtime.block_on(seed::run(options))?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+fn measure_queries(options: &QueriesOptions, json: &Path, markdown: &Path) -> Result<(), BenchError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let report = runtime.block_on(queries::measure(options))?;
+    for (path, text) in [(json, serde_json::to_string_pretty(&report)?), (markdown, report.to_string())] {
+        std::fs::write(path, text).map_err(|source| BenchError::File { path: path.to_owned(), source })?;
+    }
+    print!("{report}");
+    Ok(())
 }
 
 fn measure_live(options: &LiveOptions, json: &Path) -> Result<(), BenchError> {

@@ -232,7 +232,7 @@ fn now() -> Millis {
 }
 
 /// Of the last minute: others at work on this machine make every figure but the ratios worse.
-fn load_average() -> Option<f64> {
+pub(crate) fn load_average() -> Option<f64> {
     let text = std::fs::read_to_string(Path::new("/proc/loadavg")).ok()?;
     text.split(' ').next()?.parse().ok()
 }

@@ -1,0 +1,67 @@
+//! The private stores of a data directory: those of a service that runs there, or started here for as long as they are
+//! needed.
+
+use std::path::Path;
+
+use mohaa_embedded::{EmbeddedStores, StoreUrls};
+use tokio::process::Command;
+
+use crate::error::BenchError;
+
+pub struct Stores {
+    pub urls: StoreUrls,
+    /// None where somebody else runs them.
+    own: Option<EmbeddedStores>,
+}
+
+impl Stores {
+    /// # Errors
+    /// When they neither run nor can be started.
+    pub async fn of_data_dir(data_dir: &Path) -> Result<Self, BenchError> {
+        match EmbeddedStores::start(data_dir).await {
+            Ok(own) => Ok(Self { urls: own.urls(), own: Some(own) }),
+            Err(mohaa_embedded::Error::InUse(_)) => Ok(Self { urls: read_urls(data_dir)?, own: None }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stops those that were started here.
+    pub async fn stop(self) {
+        if let Some(own) = self.own {
+            own.stop().await;
+        }
+    }
+}
+
+fn read_urls(data_dir: &Path) -> Result<StoreUrls, BenchError> {
+    let path = data_dir.join("stores.env");
+    let text =
+        std::fs::read_to_string(&path).map_err(|source| BenchError::File { path: path.clone(), source })?;
+    let url = |name: &str| {
+        let found = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name);
+        found.map(|(_, url)| url.to_owned()).ok_or_else(|| BenchError::NoEngineUrl { path: path.clone() })
+    };
+    Ok(StoreUrls {
+        postgres_url: url("POSTGRES_URL")?,
+        redis_url: url("REDIS_URL")?,
+        clickhouse_url: url("CLICKHOUSE_URL")?,
+    })
+}
+
+/// Brings the schemas of the stores of `data_dir` up to date with the service's own command.
+///
+/// # Errors
+/// When the command fails.
+pub async fn migrate(service: &Path, data_dir: &Path) -> Result<(), BenchError> {
+    let output = Command::new(service)
+        .args(["migrate", "--data-dir"])
+        .arg(data_dir)
+        .output()
+        .await
+        .map_err(|source| BenchError::Run { program: service.to_owned(), source })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(BenchError::Migrate { program: service.to_owned(), message })
+}

@@ -10,6 +10,7 @@ mod browser;
 mod caching;
 mod commands;
 mod database;
+mod days;
 mod device;
 mod fleet;
 mod heatmaps;

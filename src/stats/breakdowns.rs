@@ -97,6 +97,7 @@ impl Stats {
     pub async fn player_maps(&self, question: &PlayerQuestion) -> Result<PlayerMaps, ApiError> {
         let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
+        let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
         let mut sql = Sql::new(
             "SELECT map AS map_name, count() AS matches_played, \
              countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
@@ -122,12 +123,15 @@ impl Stats {
         sql = sql
             .text(
                 ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches \
-                 WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?) \
-                 GROUP BY match_id) AS decided USING (match_id) GROUP BY map_name \
-                 ORDER BY matches_played DESC, kills DESC, map_name ASC LIMIT 500",
+                 WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?",
             )
-            .bind(person.ids.clone());
-        let (_, rows) = tokio::try_join!(self.seen(&person.ids), self.rows::<MapRow>(sql))?;
+            .bind(person.ids.clone())
+            .then(selection.player_conditions())
+            .text(
+                ") GROUP BY match_id) AS decided USING (match_id) GROUP BY map_name \
+                 ORDER BY matches_played DESC, kills DESC, map_name ASC LIMIT 500",
+            );
+        let rows = self.rows::<MapRow>(sql).await?;
         let map = |row: MapRow| PlayerMap {
             map_name: word_or_none(row.map_name),
             matches_played: row.matches_played,
@@ -152,6 +156,7 @@ impl Stats {
     ) -> Result<PlayerRivals, ApiError> {
         let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
+        let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
         let half = |who: &str, mine: &str, kills: &str, deaths: &str| {
             Sql::new("SELECT ")
                 .text(&canonical(who))
@@ -174,7 +179,7 @@ impl Stats {
         .bind(person.canonical_id.as_str())
         .bind(i64::from(paging.limit))
         .bind(paging.offset() as i64);
-        let (_, rows) = tokio::try_join!(self.seen(&person.ids), self.rows::<RivalRow>(sql))?;
+        let rows = self.rows::<RivalRow>(sql).await?;
         let names = self.player_names(rows.iter().map(|row| row.who.clone()).collect()).await?;
         let total = match rows.first() {
             Some(row) => row.total,
@@ -213,6 +218,7 @@ impl Stats {
     ) -> Result<PlayerForm, ApiError> {
         let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
+        let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
         let sql = Sql::new(&format!(
             "SELECT toString(began) AS first_day, sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, \
              sum(dmg) AS damage, sum(if(sf > 0, sf, ssf)) AS shots_fired, sum(if(sf > 0, sh, ssh)) AS shots_hit FROM (\
@@ -226,7 +232,7 @@ impl Stats {
         .then(selection.daily_conditions())
         .text(" GROUP BY began, server_id) GROUP BY began ORDER BY began DESC LIMIT ?")
         .bind(MOST_FORM_ENTRIES);
-        let (_, rows) = tokio::try_join!(self.seen(&person.ids), self.rows::<FormRow>(sql))?;
+        let rows = self.rows::<FormRow>(sql).await?;
         let entry = |row: FormRow| {
             let from: NaiveDate = row.first_day.parse().map_err(ApiError::internal)?;
             Ok(FormEntry {

@@ -10,6 +10,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::Stats;
+use super::matches::OutcomeRow;
 use super::people::{canonical, of_players};
 use super::query::Sql;
 use super::selection::Selection;
@@ -37,7 +38,7 @@ struct StreakRow {
 }
 
 /// `player_id, matches_played, matches_won, playtime_seconds` of the selected part of `player_match_totals`.
-pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) -> Sql {
+pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> Sql {
     let mut sql = Sql::new(
         "SELECT who AS player_id, count() AS matches_played, \
          countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
@@ -53,7 +54,7 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) ->
     )
     .then(selection.player_conditions());
     if let Some(player_ids) = player_ids {
-        sql = sql.then(of_players("player_id", &player_ids));
+        sql = sql.then(of_players("player_id", player_ids));
     }
     sql = sql.text(" GROUP BY who, match_id HAVING 1");
     if let Some(map_name) = &selection.map_name {
@@ -65,17 +66,23 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<Vec<String>>) ->
     if let Some(team) = selection.team {
         sql = sql.text(" AND side = ?").bind(team.as_str());
     }
-    sql.text(
-        ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches \
-         GROUP BY match_id) AS decided USING (match_id) GROUP BY who",
-    )
+    sql =
+        sql.text(") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches");
+    if let Some(player_ids) = player_ids {
+        sql = sql
+            .text(" WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE 1")
+            .then(selection.player_conditions())
+            .then(of_players("player_id", player_ids))
+            .text(")");
+    }
+    sql.text(" GROUP BY match_id) AS decided USING (match_id) GROUP BY who")
 }
 
 /// `player_id, killstreak` of the selected part of `player_combat`.
 pub(super) fn killstreaks(
     selection: &Selection,
     player_ids: Option<Vec<String>>,
-    match_id: Option<String>,
+    in_match: Option<&OutcomeRow>,
 ) -> Sql {
     let mut sql = Sql::new(
         "SELECT who AS player_id, max(best_in_match) AS killstreak FROM (SELECT ",
@@ -91,8 +98,11 @@ pub(super) fn killstreaks(
     if let Some(player_ids) = player_ids {
         sql = sql.then(of_players("player_id", &player_ids));
     }
-    if let Some(match_id) = match_id {
-        sql = sql.text(" AND match_id = toUUID(?)").bind(match_id);
+    if let Some(outcome) = in_match {
+        sql = sql
+            .text(" AND match_id = toUUID(?)")
+            .bind(outcome.match_id.to_string())
+            .then(outcome.on_its_days());
     }
     sql.text(" GROUP BY who, match_id) GROUP BY who")
 }
@@ -106,7 +116,7 @@ impl Stats {
         if player_ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<CareerRow> = self.rows(careers(selection, Some(player_ids))).await?;
+        let rows: Vec<CareerRow> = self.rows(careers(selection, Some(&player_ids))).await?;
         let career = |row: &CareerRow| Career {
             matches_played: row.matches_played,
             matches_won: row.matches_won,
@@ -117,10 +127,10 @@ impl Stats {
 
     pub(super) async fn killstreaks_in_match(
         &self,
-        match_id: String,
+        outcome: &OutcomeRow,
     ) -> Result<HashMap<String, u64>, ApiError> {
         let everything = Selection { bots: super::Bots::With, ..Selection::default() };
-        let rows: Vec<StreakRow> = self.rows(killstreaks(&everything, None, Some(match_id))).await?;
+        let rows: Vec<StreakRow> = self.rows(killstreaks(&everything, None, Some(outcome))).await?;
         Ok(rows.into_iter().map(|row| (row.player_id, row.killstreak)).collect())
     }
 

@@ -143,7 +143,6 @@ impl Stats {
         })
     }
 
-    /// Served by the primary key of `raw_events`: server, match.
     async fn kills_of(&self, outcome: &OutcomeRow, zero_ms: i64) -> Result<Vec<KillRow>, ApiError> {
         let sql = Sql::new("SELECT ")
             .text(AT_MS)
@@ -152,22 +151,21 @@ impl Stats {
             .text(&canonical("events.player_id"))
             .text(" AS actor_id, toString(player_team) AS actor_team, ")
             .text(&canonical("events.target_id"))
-            .text(
-                " AS target_id, toString(events.target_team) AS target_team FROM raw_events AS events \
-                 WHERE server_id = toUUID(?) AND match_id = toUUID(?) AND events.kill_kind != '' \
-                 ORDER BY at_ms, spool_seq, spool_index LIMIT ?",
-            );
-        self.rows(sql.bind(outcome.server_id.to_string()).bind(outcome.match_id.to_string()).bind(MOST_KILLS))
-            .await
+            .text(" AS target_id, toString(events.target_team) AS target_team FROM raw_events AS events")
+            .then(outcome.its_events())
+            .text(" AND events.kill_kind != '' ORDER BY at_ms, spool_seq, spool_index LIMIT ?");
+        self.rows(sql.bind(MOST_KILLS)).await
     }
 
-    /// Served by the primary key of `raw_events`: server, match.
     async fn round_starts(&self, outcome: &OutcomeRow, zero_ms: i64) -> Result<Vec<RoundStartRow>, ApiError> {
         let sql = Sql::new("SELECT min(").text(AT_MS).bind(zero_ms).text(
-            ") AS at_ms, toInt32(ifNull(events.round_number, 0)) AS round_number FROM raw_events AS events \
-             WHERE server_id = toUUID(?) AND match_id = toUUID(?) AND type = 'round_start' \
-             AND events.round_number IS NOT NULL GROUP BY round_number ORDER BY at_ms, round_number LIMIT 500",
+            ") AS at_ms, toInt32(ifNull(events.round_number, 0)) AS round_number FROM raw_events AS events",
+        )
+        .then(outcome.its_events())
+        .text(
+            " AND type = 'round_start' AND events.round_number IS NOT NULL GROUP BY round_number \
+             ORDER BY at_ms, round_number LIMIT 500",
         );
-        self.rows(sql.bind(outcome.server_id.to_string()).bind(outcome.match_id.to_string())).await
+        self.rows(sql).await
     }
 }

@@ -68,10 +68,9 @@ impl Stats {
     /// A match by our id, or by what its server called it.
     pub async fn match_detail(&self, id: &str) -> Result<MatchAnswer, ApiError> {
         let outcome = self.find_match(id).await?;
-        let match_id = outcome.match_id.to_string();
         let (scores, streaks, rounds, weapons) = tokio::try_join!(
-            self.scores(&match_id),
-            self.killstreaks_in_match(match_id.clone()),
+            self.scores(&outcome),
+            self.killstreaks_in_match(&outcome),
             self.rounds(&outcome),
             self.top_weapons(&outcome),
         )?;
@@ -168,8 +167,8 @@ impl Stats {
         Err(ApiError::conflict("ambiguous_match", message).with_detail("candidates", listed))
     }
 
-    /// Served by the match index of `player_match_totals`. Bots stand on the scoreboard of their match.
-    async fn scores(&self, match_id: &str) -> Result<Vec<ScoreRow>, ApiError> {
+    /// Served by the match index of `player_match_totals`, on the match's days. Bots stand on the scoreboard of their match.
+    async fn scores(&self, outcome: &OutcomeRow) -> Result<Vec<ScoreRow>, ApiError> {
         let sql = Sql::new("SELECT ").text(&canonical("totals.player_id")).text(
             " AS who, argMaxMerge(totals.player_name) AS player_name, argMaxMerge(totals.team) AS team, \
              sum(totals.kills) AS kills, sum(totals.deaths) AS deaths, sum(totals.headshots) AS headshots, \
@@ -177,35 +176,39 @@ impl Stats {
              if(sum(totals.shots_fired) > 0, sum(totals.shots_fired), sum(totals.summary_shots_fired)) AS shots_fired, \
              if(sum(totals.shots_fired) > 0, sum(totals.shots_hit), sum(totals.summary_shots_hit)) AS shots_hit, \
              sum(totals.suicides) AS suicides, sum(totals.team_kills) AS team_kills \
-             FROM player_match_totals AS totals WHERE match_id = toUUID(?) GROUP BY who \
-             ORDER BY kills DESC, deaths ASC, who ASC LIMIT 500",
+             FROM player_match_totals AS totals WHERE match_id = toUUID(?)",
         );
-        self.rows(sql.bind(match_id)).await
+        let sql = sql
+            .bind(outcome.match_id.to_string())
+            .then(outcome.on_its_days())
+            .text(" GROUP BY who ORDER BY kills DESC, deaths ASC, who ASC LIMIT 500");
+        self.rows(sql).await
     }
 
-    /// Served by the primary key of `raw_events`: server, match.
     async fn rounds(&self, outcome: &OutcomeRow) -> Result<Vec<RoundRow>, ApiError> {
         let sql = Sql::new(
             "SELECT toInt32(ifNull(events.round_number, 0)) AS round_number, \
              argMaxIf(toString(events.winning_team), (event_at, spool_seq, spool_index), type = 'round_end') AS winning_team, \
              minIf(toNullable(event_at), type = 'round_start') AS started_at, \
-             maxIf(toNullable(event_at), type = 'round_end') AS ended_at FROM raw_events AS events \
-             WHERE server_id = toUUID(?) AND match_id = toUUID(?) AND type IN ('round_start', 'round_end') \
-             AND events.round_number IS NOT NULL GROUP BY round_number ORDER BY round_number LIMIT 500",
+             maxIf(toNullable(event_at), type = 'round_end') AS ended_at FROM raw_events AS events",
+        )
+        .then(outcome.its_events())
+        .text(
+            " AND type IN ('round_start', 'round_end') AND events.round_number IS NOT NULL \
+             GROUP BY round_number ORDER BY round_number LIMIT 500",
         );
-        self.rows(sql.bind(outcome.server_id.to_string()).bind(outcome.match_id.to_string())).await
+        self.rows(sql).await
     }
 
-    /// Served by the primary key of `raw_events`: server, match.
     async fn top_weapons(&self, outcome: &OutcomeRow) -> Result<Vec<WeaponRow>, ApiError> {
         let sql = Sql::new(
             "SELECT toString(events.weapon) AS weapon, count() AS kills, countIf(is_headshot) AS headshots \
-             FROM raw_events AS events WHERE server_id = toUUID(?) AND match_id = toUUID(?) \
-             AND kill_kind = 'kill' AND events.weapon != '' GROUP BY weapon \
-             ORDER BY kills DESC, weapon ASC LIMIT ?",
+             FROM raw_events AS events",
+        )
+        .then(outcome.its_events())
+        .text(
+            " AND kill_kind = 'kill' AND events.weapon != '' GROUP BY weapon ORDER BY kills DESC, weapon ASC LIMIT ?",
         );
-        let sql =
-            sql.bind(outcome.server_id.to_string()).bind(outcome.match_id.to_string()).bind(TOP_WEAPONS);
-        self.rows(sql).await
+        self.rows(sql.bind(TOP_WEAPONS)).await
     }
 }

@@ -20,8 +20,12 @@ use super::selection::Selection;
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
 
-/// Every match with its outcome; binds the present in milliseconds. Served by `matches`, which has a few rows a match.
-pub(super) const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
+/// Beginning of a statement for matches with their outcomes, up to the conditions on rows of `matches`; binds the present in
+/// milliseconds twice. Served by `matches`, which has a few rows a match.
+///
+/// Which match a server opened last is only looked for on servers of which something was heard within ten minutes: the
+/// others' matches are over by silence.
+const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
     max(matches.source_match_id) AS source_match_id, max(matches.map_name) AS map_name, \
     max(matches.gametype) AS gametype, min(matches.started_at) AS started_at, max(matches.updated_at) AS updated_at, \
     min(matches.opened) AS opened, \
@@ -35,10 +39,11 @@ pub(super) const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.
     if(is_ended, ifNull(match_end_at, updated_at), NULL) AS ended_at, \
     toUInt64(greatest(0., ifNull(toFloat64(reported_duration), \
     toFloat64(dateDiff('second', started_at, ifNull(match_end_at, updated_at)))))) AS duration_seconds \
-    FROM matches INNER JOIN (SELECT server_id, max(first) AS newest_opened FROM \
-    (SELECT server_id, match_id, min(opened) AS first FROM matches GROUP BY server_id, match_id) \
-    GROUP BY server_id) AS newest ON newest.server_id = matches.server_id \
-    GROUP BY match_id, server_id";
+    FROM matches LEFT JOIN (SELECT server_id, max(first) AS newest_opened FROM \
+    (SELECT server_id, match_id, min(opened) AS first FROM matches WHERE server_id IN \
+    (SELECT server_id FROM matches WHERE day >= toDate(fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
+    AND updated_at >= fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
+    GROUP BY server_id, match_id) GROUP BY server_id) AS newest ON newest.server_id = matches.server_id WHERE 1";
 
 const COLUMNS: &str = "match_id, server_id, source_match_id, map_name, gametype, is_ended, allies_score, axis_score, \
     winning_team, max_clients, round_number, kills, started_at, ended_at, updated_at, duration_seconds";
@@ -106,6 +111,26 @@ fn until_silence(rows: &[OutcomeRow]) -> Holds {
 }
 
 impl OutcomeRow {
+    /// ` WHERE …`: this match's events, by the primary key of `raw_events` (server, match) within the days on which it has
+    /// any. Every part of the table has a first and a last row, so the key alone would open them all.
+    pub(super) fn its_events(&self) -> Sql {
+        Sql::new(
+            " WHERE server_id = toUUID(?) AND match_id = toUUID(?) \
+             AND toDate(event_at) BETWEEN toDate(?) AND toDate(?)",
+        )
+        .bind(self.server_id.to_string())
+        .bind(self.match_id.to_string())
+        .bind(self.started_at.date_naive().to_string())
+        .bind(self.updated_at.date_naive().to_string())
+    }
+
+    /// ` AND …`: the days on which this match has events, of a roll-up.
+    pub(super) fn on_its_days(&self) -> Sql {
+        Sql::new(" AND day BETWEEN toDate(?) AND toDate(?)")
+            .bind(self.started_at.date_naive().to_string())
+            .bind(self.updated_at.date_naive().to_string())
+    }
+
     pub(super) fn summary(self, server_name: String, player_count: u64) -> MatchSummary {
         MatchSummary {
             match_id: self.match_id,
@@ -169,10 +194,20 @@ impl Stats {
         Sql::new("SELECT ")
             .text(columns)
             .text(" FROM (")
-            .text(OUTCOMES)
-            .bind_present(self.now())
+            .then(self.outcomes(Sql::default()))
             .text(") AS outcomes WHERE 1")
             .then(conditions)
+    }
+
+    /// Matches with their outcomes, made of the rows of `matches` that meet `conditions`: each match's must all be among them.
+    pub(super) fn outcomes(&self, conditions: Sql) -> Sql {
+        let now = self.now();
+        Sql::new(OUTCOMES)
+            .bind_present(now)
+            .bind_present(now)
+            .bind_present(now)
+            .then(conditions)
+            .text(" GROUP BY match_id, server_id")
     }
 
     pub(super) async fn outcome(&self, match_id: Uuid) -> Result<Option<OutcomeRow>, ApiError> {
@@ -183,10 +218,8 @@ impl Stats {
 
     async fn summaries(&self, rows: Vec<OutcomeRow>) -> Result<Vec<MatchSummary>, ApiError> {
         let (live, ended): (Vec<&OutcomeRow>, Vec<&OutcomeRow>) = rows.iter().partition(|row| !row.is_ended);
-        let (took_part, present) = tokio::try_join!(
-            self.players_of_ended(ended.iter().map(|row| row.match_id.to_string()).collect()),
-            self.players_present(&live),
-        )?;
+        let (took_part, present) =
+            tokio::try_join!(self.players_of_ended(&ended), self.players_present(&live),)?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
         let summary = |row: OutcomeRow| {
             let players = if row.is_ended { &took_part } else { &present };
@@ -197,16 +230,18 @@ impl Stats {
         Ok(rows.into_iter().map(summary).collect())
     }
 
-    /// Served by the match index of `player_match_totals`.
-    async fn players_of_ended(&self, match_ids: Vec<String>) -> Result<HashMap<Uuid, u64>, ApiError> {
-        if match_ids.is_empty() {
-            return Ok(HashMap::new());
-        }
+    /// Served by the match index of `player_match_totals`, on the days of these matches.
+    async fn players_of_ended(&self, ended: &[&OutcomeRow]) -> Result<HashMap<Uuid, u64>, ApiError> {
+        let first_day = ended.iter().map(|row| row.started_at.date_naive()).min();
+        let last_day = ended.iter().map(|row| row.updated_at.date_naive()).max();
+        let Some((first_day, last_day)) = first_day.zip(last_day) else { return Ok(HashMap::new()) };
+        let match_ids: Vec<String> = ended.iter().map(|row| row.match_id.to_string()).collect();
         let sql = Sql::new("SELECT match_id, uniqExact(").text(&canonical("player_id")).text(
             ") AS players FROM player_match_totals \
-             WHERE match_id IN (SELECT toUUID(arrayJoin(?))) GROUP BY match_id",
+             WHERE match_id IN (SELECT toUUID(arrayJoin(?))) AND day BETWEEN toDate(?) AND toDate(?) GROUP BY match_id",
         );
-        let rows: Vec<PlayersRow> = self.rows(sql.bind(match_ids)).await?;
+        let sql = sql.bind(match_ids).bind(first_day.to_string()).bind(last_day.to_string());
+        let rows: Vec<PlayersRow> = self.rows(sql).await?;
         Ok(rows.into_iter().map(|row| (row.match_id, row.players)).collect())
     }
 }

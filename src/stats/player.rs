@@ -14,7 +14,7 @@ use super::answers::{
 };
 use super::cache::Holds;
 use super::leaderboard::KILOMETRES_PER_UNIT;
-use super::matches::{OUTCOMES, word_or_none};
+use super::matches::word_or_none;
 use super::names::weapon_name;
 use super::people::{ANONYMOUS_NAME, ANONYMOUS_PREFIX, Person, canonical};
 use super::query::Sql;
@@ -60,6 +60,8 @@ pub(super) struct SeenRow {
     first_seen: DateTime<Utc>,
     #[serde(with = "clickhouse::serde::chrono::datetime64::millis")]
     last_seen: DateTime<Utc>,
+    /// With any event of theirs.
+    pub(super) days: Vec<String>,
 }
 
 #[derive(Clone, Row, Deserialize)]
@@ -123,6 +125,7 @@ impl Stats {
         let person = self.person(player_id.as_str()).await?;
         let (id, ids) = (person.canonical_id.as_str(), &person.ids);
         let seen = self.seen(ids).await?;
+        let selection = &selection.on_days(&seen.days);
         let (killer, victim) = (canonical("player_id"), canonical("target_id"));
         let (
             totals,
@@ -221,9 +224,8 @@ impl Stats {
     pub async fn player_weapons(&self, question: &PlayerQuestion) -> Result<PlayerWeapons, ApiError> {
         let person = self.person(question.player_id.as_str()).await?;
         let id = person.canonical_id.as_str();
-        let selection = &question.selection;
-        let (_, rows, with_unassigned_hits, distances) = tokio::try_join!(
-            self.seen(&person.ids),
+        let selection = &question.selection.on_days(&self.seen(&person.ids).await?.days);
+        let (rows, with_unassigned_hits, distances) = tokio::try_join!(
             self.weapon_rows(&person.ids, selection),
             self.with_unassigned_hits(selection, vec![id.to_owned()]),
             self.distances_of_player(&person.ids, selection),
@@ -258,6 +260,12 @@ impl Stats {
         let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
         let id = person.canonical_id.as_str();
+        let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
+        let mine =
+            Sql::new(" AND match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?")
+                .bind(person.ids.clone())
+                .then(selection.player_conditions())
+                .text(")");
         let mut sql = Sql::new(
             "SELECT played.match_id AS match_id, played.server_id AS server_id, map_name, gametype, team, \
              winning_team, is_ended, kills, deaths, headshots, started_at, ended_at, count() OVER () AS total FROM \
@@ -267,7 +275,7 @@ impl Stats {
         .bind(person.ids.clone())
         .then(selection.player_conditions())
         .text(" GROUP BY match_id, server_id) AS played INNER JOIN (")
-        .then(self.outcomes())
+        .then(self.outcomes(mine))
         .text(") AS outcomes USING (match_id, server_id) WHERE 1");
         if let Some(map_name) = &selection.map_name {
             sql = sql.text(" AND map_name = ?").bind(map_name.as_str());
@@ -282,7 +290,7 @@ impl Stats {
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
             .bind(i64::from(paging.limit))
             .bind(paging.offset() as i64);
-        let (_, rows) = tokio::try_join!(self.seen(&person.ids), self.rows_that_hold(sql, until_silence))?;
+        let rows = self.rows_that_hold(sql, until_silence).await?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
         let total = match rows.first() {
             Some(row) => row.total,
@@ -322,11 +330,14 @@ impl Stats {
         Ok(person.canonical_id)
     }
 
-    /// When a player was seen first and last, bots' company or not; 404 for one who never was.
+    /// When a player was seen first and last and on which days, bots' company or not; 404 for one who never was. Further
+    /// questions about them need only look into those days. Served by the primary key of `player_stats_daily`.
     pub(super) async fn seen(&self, ids: &[String]) -> Result<SeenRow, ApiError> {
         let sql = Sql::new(
             "SELECT count() AS rows, min(player_stats_daily.first_seen) AS first_seen, \
-             max(player_stats_daily.last_seen) AS last_seen FROM player_stats_daily WHERE player_id IN ?",
+             max(player_stats_daily.last_seen) AS last_seen, \
+             arraySort(groupUniqArray(toString(player_stats_daily.day))) AS days \
+             FROM player_stats_daily WHERE player_id IN ?",
         );
         let seen: SeenRow = self.row(sql.bind(ids.to_vec())).await?;
         if seen.rows == 0 { Err(unknown_player()) } else { Ok(seen) }
@@ -396,10 +407,6 @@ impl Stats {
         .then(selection.daily_conditions())
         .text(" GROUP BY weapon ORDER BY kills DESC, shots_fired DESC, weapon ASC LIMIT 200");
         self.rows(sql).await
-    }
-
-    fn outcomes(&self) -> Sql {
-        Sql::new(OUTCOMES).bind_present(self.now())
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Selection {
     pub bots: Bots,
     /// Unverified guests too.
     pub guests: bool,
+    /// Where it is known on which days there is anything of it: tables are partitioned by day, and other days need not be
+    /// looked into.
+    pub(super) days: Option<Vec<String>>,
 }
 
 /// What to do with events in which a bot took part.
@@ -118,6 +121,7 @@ impl Selection {
                     _ => Err("must be with".to_owned()),
                 })
                 .unwrap_or_default(),
+            days: None,
         };
         if let (Some(from), Some(to)) = (selection.from, selection.to)
             && from >= to
@@ -184,7 +188,15 @@ impl Selection {
         if let Some(to) = self.to {
             sql = sql.text(" AND day < toDate(?)").bind(to.to_string());
         }
+        if let Some(days) = &self.days {
+            sql = sql.text(" AND day IN ?").bind(days.clone());
+        }
         sql
+    }
+
+    /// The same, where nothing of it is on other days than these.
+    pub(super) fn on_days(&self, days: &[String]) -> Self {
+        Selection { days: Some(days.to_vec()), ..self.clone() }
     }
 
     /// Leaves out guests, who are valid in one match only, unless they were asked for.

@@ -148,22 +148,18 @@ impl Stats {
         Ok(MatchTimeline { match_id: outcome.match_id, events, next_cursor })
     }
 
-    /// When the level's clock stood at 0, in milliseconds since 1970. Served by the primary key of `raw_events`: server,
-    /// match.
+    /// When the level's clock stood at 0, in milliseconds since 1970.
     pub(super) async fn level_zero_ms(&self, outcome: &OutcomeRow) -> Result<i64, ApiError> {
         let sql = Sql::new(&format!(
             "SELECT if(countIf({HAS_LEVEL_TIME}) > 0, \
              argMinIf(toUnixTimestamp64Milli(event_at), ifNull(level_time, 0), {HAS_LEVEL_TIME}) \
              - toInt64(round(minIf(ifNull(level_time, 0), {HAS_LEVEL_TIME}) * 1000)), \
-             toUnixTimestamp64Milli(min(event_at))) AS zero_ms FROM raw_events \
-             WHERE server_id = toUUID(?) AND match_id = toUUID(?)"
+             toUnixTimestamp64Milli(min(event_at))) AS zero_ms FROM raw_events"
         ))
-        .bind(outcome.server_id.to_string())
-        .bind(outcome.match_id.to_string());
+        .then(outcome.its_events());
         Ok(self.row::<ClockRow>(sql).await?.zero_ms)
     }
 
-    /// Served by the primary key of `raw_events`: server, match.
     async fn moments(
         &self,
         outcome: &OutcomeRow,
@@ -185,10 +181,9 @@ impl Stats {
                  toString(events.weapon) AS weapon, toString(events.hitloc) AS hitloc, \
                  toString(events.means_of_death) AS means_of_death, message, toString(events.item) AS item, \
                  round_number, allies_score, axis_score, toString(events.winning_team) AS winning_team \
-                 FROM raw_events AS events WHERE server_id = toUUID(?) AND match_id = toUUID(?)",
+                 FROM raw_events AS events",
             )
-            .bind(outcome.server_id.to_string())
-            .bind(outcome.match_id.to_string())
+            .then(outcome.its_events())
             // What a side says to itself is nobody else's business.
             .text(" AND NOT (events.type = 'chat' AND ifNull(team_only, false))");
         let types: &[EventType] = if question.types.is_empty() { &TOLD } else { &question.types };

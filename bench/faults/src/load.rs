@@ -277,7 +277,7 @@ async fn post(
     let request = Request::post(INGEST_PATH).header("X-Server-Token", token);
     match connection.send(request, Bytes::from(body)).await {
         Ok(Answer { status: StatusCode::ACCEPTED, .. }) => Fate::Accepted,
-        Ok(Answer { status, body }) => {
+        Ok(Answer { status, body, .. }) => {
             let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
             let cause = answer["code"].as_str().unwrap_or("no code").to_owned();
             Fate::Refused { status: status.as_u16(), cause }

@@ -8,7 +8,7 @@ DATA_DIR ?= data/demo
 
 .PHONY: help
 help: ## Show what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: ## Get PostgreSQL, Redis and the ClickHouse engine, whatever is missing
@@ -33,11 +33,19 @@ lint: ## Formatting, clippy, shell syntax
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@for script in ops/*.sh ops/docker/*.sh bench/run bench/faults/run .ci/run; do bash -n "$$script"; done
+	@for script in ops/*.sh ops/docker/*.sh bench/run bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
 
 .PHONY: bench
 bench: setup ## Build for release and measure the ingest path
 	@bench/run
+
+.PHONY: bench-queries
+bench-queries: setup ## Measure questions over 1 and 10 million events; a quarter of an hour
+	@bench/queries 1000000 10000000
+
+.PHONY: bench-big
+bench-big: setup ## The same over 10 and 100 million events; an hour, and 15 GB
+	@bench/queries 10000000 100000000
 
 .PHONY: faults
 faults: setup ## Build for release, break everything that can break, and judge; half an hour

@@ -66,8 +66,8 @@ async fn a_caller_who_goes_away_takes_the_answer_from_nobody() {
     let sent = this.statements_sent();
     let patient = this.get(BOARD).await;
     assert_eq!(patient.json()["players"][0]["kills"], 1);
-    // The board's first two statements were under way; only the names and careers of its players were not.
-    assert_eq!(this.statements_sent() - sent, 2);
+    // The board's first two statements were under way; only names, careers and ratings of its players were not.
+    assert_eq!(this.statements_sent() - sent, 3);
 }
 
 #[actix_web::test]

@@ -26,7 +26,7 @@ pub struct Selection {
     pub guests: bool,
     /// Where it is known on which days there is anything of it: tables are partitioned by day, and other days need not be
     /// looked into.
-    pub(super) days: Option<Vec<String>>,
+    pub(crate) days: Option<Vec<String>>,
 }
 
 /// What to do with events in which a bot took part.

@@ -21,9 +21,6 @@ pub(crate) const RESERVATION: u64 = 1 << 20;
 /// Reserve anew when so few are left: a disk that refuses the write for a while stops nobody.
 pub(crate) const RESERVATION_MARGIN: u64 = RESERVATION / 2;
 
-/// From the limit on a reservation is damage to whoever reads it, so the last number of all is never given.
-pub(crate) const MOST_RESERVED: u64 = NUMBER_LIMIT - 1;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub spool_id: Uuid,
@@ -45,7 +42,8 @@ impl Identity {
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         bytes.extend_from_slice(self.spool_id.as_bytes());
-        bytes.extend_from_slice(&self.reserved_below.min(MOST_RESERVED).to_le_bytes());
+        // There are no further numbers to reserve, and whoever reads this takes more for damage.
+        bytes.extend_from_slice(&self.reserved_below.min(NUMBER_LIMIT).to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[12..]);
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
         publish(storage, dir, IDENTITY_NAME, &bytes).map(drop).map_err(PublishError::into_fault)
@@ -71,7 +69,7 @@ impl Identity {
             return Ok(StoredIdentity::OtherVersion(version));
         }
         let reserved_below = u64_at(&bytes, 32);
-        if reserved_below >= NUMBER_LIMIT {
+        if reserved_below > NUMBER_LIMIT {
             return Ok(StoredIdentity::Unreadable);
         }
         Ok(StoredIdentity::Present(Self { spool_id: Uuid::from_bytes(array_at(&bytes, 16)), reserved_below }))

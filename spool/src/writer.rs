@@ -15,7 +15,7 @@ use crate::format::{
     MAX_PAYLOAD_BYTES, NUMBER_LIMIT, RECORD_HEADER_BYTES, SegmentHeader, encode_data, encode_seal,
     segment_name, segment_seed,
 };
-use crate::identity::{Identity, MOST_RESERVED, RESERVATION, RESERVATION_MARGIN};
+use crate::identity::{Identity, RESERVATION, RESERVATION_MARGIN};
 use crate::ranges::{RangeSet, SeqRange};
 use crate::segments::Segment;
 use crate::shared::{Command, Done, Rotation, Shared, lock, unix_ms};
@@ -205,7 +205,7 @@ impl Writer {
             return Err(AppendError::TooLarge { bytes, limit });
         }
         let seed = self.seed()?;
-        if seq >= MOST_RESERVED {
+        if seq >= NUMBER_LIMIT {
             return Err(AppendError::NumbersUsedUp);
         }
         if seq + RESERVATION_MARGIN >= self.identity.reserved_below {

@@ -1,5 +1,6 @@
 //! A match after it was played, as its page shows it.
 
+use mohaa_domain::name::can_be_seen;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -39,6 +40,8 @@ pub(super) fn story(
             _ => "none".to_owned(),
         };
         moment["side"] = side.into();
+        let said = moment["message"].as_str().filter(|message| can_be_seen(message)).unwrap_or_default();
+        moment["said"] = said.into();
         let text = moment["text"].as_str().unwrap_or_default();
         // One that begins with a name begins as the name does.
         moment["sentence"] =

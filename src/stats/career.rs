@@ -68,7 +68,8 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> S
     }
     sql =
         sql.text(") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches");
-    if let Some(player_ids) = player_ids {
+    // Where their days are not known, finding their matches would read more than all matches are.
+    if let (Some(player_ids), Some(_)) = (player_ids, &selection.days) {
         sql = sql
             .text(" WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE 1")
             .then(selection.player_conditions())

@@ -18,6 +18,13 @@ pub struct Question {
     pub path: String,
 }
 
+impl Question {
+    /// Without parameters in its query: what most people ask, and what they come back for.
+    pub fn is_plain(&self) -> bool {
+        !self.path.contains('?')
+    }
+}
+
 /// What there is to ask about.
 #[derive(Clone, Debug)]
 pub struct Known {

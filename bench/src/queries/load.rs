@@ -17,6 +17,9 @@ use crate::error::BenchError;
 /// What browsers say.
 const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 
+/// Questions that are asked at a time before the load.
+const WARMING: usize = 4;
+
 /// What came of a load.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LoadReport {
@@ -43,7 +46,8 @@ pub struct PathTimes {
 /// Connections that nobody uses at the moment.
 type Idle = Arc<Mutex<Vec<Connection>>>;
 
-/// Asks everything in turns, after having asked each once.
+/// Asks everything in turns, after having asked each once, several at a time: what was asked first must still be kept when the
+/// load begins.
 ///
 /// # Errors
 /// When a task fails; what the service refuses is counted.
@@ -54,9 +58,15 @@ pub async fn run(
     length: Duration,
 ) -> Result<LoadReport, BenchError> {
     let idle = Idle::default();
+    let mut warming = JoinSet::new();
     for question in questions {
-        ask(address, &idle, &question.path).await;
+        if warming.len() >= WARMING {
+            warming.join_next().await;
+        }
+        let (idle, path) = (idle.clone(), question.path.clone());
+        warming.spawn(async move { ask(address, &idle, &path).await });
     }
+    warming.join_all().await;
     let count = (f64::from(rate) * length.as_secs_f64()) as usize;
     let began = Instant::now();
     let mut tasks = JoinSet::new();

@@ -95,7 +95,8 @@ async fn over(options: &QueriesOptions, data_dir: &Path, stores: &Stores) -> Res
         }
         // What fails cold fails warm too, and stands in the table.
         questions.retain(|question| {
-            answers.iter().any(|answer| answer.name == question.name && answer.status == 200)
+            let answers_well = |it: &AnswerCost| it.name == question.name && it.status == 200;
+            question.is_plain() && answers.iter().any(answers_well)
         });
         let load = load::run(service.address, &questions, options.rate, options.length).await?;
         Ok(Scale {

@@ -62,8 +62,8 @@ fn assert_refuses_appends(spool: &Spool) {
 }
 
 #[test]
-fn an_identity_that_reserved_nearly_all_numbers_is_damage() {
-    for reserved_below in [u64::MAX, u64::MAX - (1 << 20), 1 << 62] {
+fn an_identity_that_reserved_more_than_all_numbers_is_damage() {
+    for reserved_below in [u64::MAX, u64::MAX - (1 << 20), (1 << 62) + 1] {
         let storage = FakeStorage::new();
         identity(&storage, reserved_below);
         segment(&storage, 0, 1, &[1, 2]);
@@ -108,6 +108,17 @@ fn a_spool_that_is_near_the_end_of_all_numbers_can_be_opened_again() {
         assert_refuses_appends(&spool);
         drop(spool);
         drop(open(options(&storage.kill())));
+    }
+}
+
+#[test]
+fn the_last_record_of_all_is_kept_by_every_start() {
+    let storage = FakeStorage::new();
+    segment(&storage, 0, 1, &[1, (1 << 62) - 1]);
+    for _ in 0..2 {
+        let (spool, recovered) = open(options(&storage));
+        assert_eq!(payloads(recovered.records).len(), 2);
+        drop(spool);
     }
 }
 

@@ -1,0 +1,84 @@
+//! One round of Swiss: the pairs that cost least, all constraints at once.
+
+use super::entrant::EntrantId;
+use super::standings::Points;
+
+/// Somebody to be paired, in the order of the table.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    pub id: EntrantId,
+    pub points: Points,
+    pub met: Vec<EntrantId>,
+    pub had_bye: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// From the top of the table, the better one first.
+    pub pairs: Vec<(EntrantId, EntrantId)>,
+    pub bye: Option<EntrantId>,
+}
+
+/// No round keeps all rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoLegalRound;
+
+// What a rule weighs: more than the sum of everything less important can be, with 1,024 entrants. Points are
+// thousandths, at most a million of them in 32 rounds and with byes of any worth; places are below 1,024.
+const PLACE: i128 = 1;
+const SCORE: i128 = 1 << 21;
+const BYE_SCORE: i128 = 1 << 56;
+const AGAIN: i128 = 1 << 100;
+/// Above all that a legal round can cost.
+const FORBIDDEN: i128 = 1 << 112;
+
+/// Pairs `contenders`, who are sorted by points and then as their seeds: nobody meets the same again, nobody has a
+/// second bye, the bye goes to as few points as possible, the sum of differences of points is as small as possible,
+/// and among equals the top half meets the bottom half. If rematches are allowed, as few as possible.
+///
+/// It is a perfect matching of least weight in the complete graph, the bye being one more vertex if the number is odd.
+pub fn pair(contenders: &[Contender], allow_rematches: bool) -> Result<Round, NoLegalRound> {
+    let odd = contenders.len() % 2;
+    let vertices = contenders.len() + odd;
+    let bye = contenders.len();
+    let broken = if allow_rematches { AGAIN } else { FORBIDDEN };
+    let halves = halves(contenders);
+    let mut cost = vec![0i128; vertices * vertices];
+    for (one, contender) in contenders.iter().enumerate() {
+        for (two, other) in contenders.iter().enumerate().skip(one + 1) {
+            let again = if contender.met.contains(&other.id) { broken } else { 0 };
+            let difference = i128::from(contender.points.0.abs_diff(other.points.0));
+            let apart = two - one;
+            let place = if difference == 0 { apart.abs_diff(halves[one]) } else { apart };
+            cost[one * vertices + two] = again + SCORE * difference + PLACE * place as i128;
+        }
+        if odd == 1 {
+            let again = if contender.had_bye { broken } else { 0 };
+            let least = contenders.iter().map(|contender| contender.points.0).min().unwrap_or(0);
+            let above = i128::from(contender.points.0.abs_diff(least));
+            let place = contenders.len() - 1 - one;
+            cost[one * vertices + bye] = again + BYE_SCORE * above + PLACE * place as i128;
+        }
+    }
+    let mates = integer_blossom::min_weight_perfect_matching(&cost, vertices);
+    let mut round = Round { pairs: Vec::with_capacity(contenders.len() / 2), bye: None };
+    for (one, &two) in mates.iter().enumerate().filter(|&(one, &two)| one < two) {
+        if cost[one * vertices + two] >= FORBIDDEN {
+            return Err(NoLegalRound);
+        }
+        if two == bye {
+            round.bye = Some(contenders[one].id);
+        } else {
+            round.pairs.push((contenders[one].id, contenders[two].id));
+        }
+    }
+    Ok(round)
+}
+
+/// How far below somebody is whom he should meet among those of the same points: half of their number.
+fn halves(contenders: &[Contender]) -> Vec<usize> {
+    contenders
+        .chunk_by(|one, two| one.points == two.points)
+        .flat_map(|equals| std::iter::repeat_n(equals.len() / 2, equals.len()))
+        .collect()
+}

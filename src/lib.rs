@@ -30,4 +30,5 @@ pub mod sign_in;
 pub mod simulate;
 pub mod startup;
 pub mod stats;
+pub mod tournaments;
 pub mod users;

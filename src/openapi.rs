@@ -9,7 +9,8 @@ use utoipa::openapi::{Content, Header, Info, RefOr, Required, Response};
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{FORMAT, Parameter, QueryShape};
 use crate::{
-    achievements, admin, auth, ingest, live, ops, overviews, players, servers, sign_in, stats, users,
+    achievements, admin, auth, ingest, live, ops, overviews, players, servers, sign_in, stats, tournaments,
+    users,
 };
 
 /// What is not statistics.
@@ -50,6 +51,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(overviews::OverviewsApi::openapi());
     document.merge(players::PlayersApi::openapi());
     document.merge(servers::ServersApi::openapi());
+    document.merge(tournaments::TournamentsApi::openapi());
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
     info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
     document.info = info;
@@ -64,7 +66,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE))),
     );
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+        {
             document_common_answers(path, operation);
         }
     }
@@ -75,6 +79,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         players::QUERY_SHAPES,
         users::account::QUERY_SHAPES,
         sign_in::QUERY_SHAPES,
+        tournaments::QUERY_SHAPES,
     ];
     for (path, shape) in areas.into_iter().flatten() {
         let item = document.paths.paths.get_mut(*path);

@@ -2,7 +2,8 @@
 
 use crate::access::Route;
 use crate::{
-    achievements, admin, auth, ingest, live, ops, overviews, pages, players, servers, sign_in, stats, users,
+    achievements, admin, auth, ingest, live, ops, overviews, pages, players, servers, sign_in, stats,
+    tournaments, users,
 };
 
 /// What game servers call.
@@ -29,6 +30,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
     routes.extend(servers::routes());
     routes.extend(admin::routes());
     routes.extend(overviews::routes());
+    routes.extend(tournaments::routes());
     routes.extend(pages::routes());
     routes
 }

@@ -62,6 +62,7 @@ use crate::redis::{
 use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
+use crate::tournaments::Tournaments;
 use crate::{demo, postgres, routes};
 
 /// Claims of players that wait to be looked up; further ones are not heard.
@@ -261,6 +262,7 @@ pub struct Application {
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
     /// Ends when dropped.
     _revocations_watcher: Watcher,
+    _tournaments_watcher: Watcher,
 }
 
 /// A connection that is in use is waited for.
@@ -325,6 +327,14 @@ impl Application {
                 nodes: Arc::new(live_nodes.clone()),
             },
         )?;
+        let tournaments = Arc::new(Tournaments::new(
+            postgres.clone(),
+            stats.clone(),
+            clock.clone(),
+            pipeline.mailboxes.of_kind("tournament"),
+            pipeline.actors.clone(),
+        ));
+        let tournaments_watcher = tournaments.watch().await;
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
@@ -367,6 +377,7 @@ impl Application {
             }),
             actix_web::rt::spawn(live_nodes_work.run(pipeline.spool_id, pipeline.live.clone())),
             actix_web::rt::spawn(achievements.keep_catalogue()),
+            actix_web::rt::spawn(tournaments.clone().keep_time()),
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
@@ -431,6 +442,7 @@ impl Application {
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::from(guess_limits),
             live: Data::new(live.clone()),
+            tournaments: Data::from(tournaments),
             limits: Data::from(limits),
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
             registration_policy: Data::new(config.registration_policy),
@@ -472,6 +484,7 @@ impl Application {
             ops_server,
             background,
             _revocations_watcher: revocations_watcher,
+            _tournaments_watcher: tournaments_watcher,
         })
     }
 
@@ -538,6 +551,7 @@ struct State {
     base_url: Data<BaseUrl>,
     guess_limits: Data<GuessLimits>,
     live: Data<Live>,
+    tournaments: Data<Tournaments>,
     limits: Data<Limits>,
     trusted_proxies: Data<TrustedProxies>,
     registration_policy: Data<RegistrationPolicy>,
@@ -559,6 +573,7 @@ impl State {
             .app_data(self.base_url.clone())
             .app_data(self.guess_limits.clone())
             .app_data(self.live.clone())
+            .app_data(self.tournaments.clone())
             .app_data(self.limits.clone())
             .app_data(self.trusted_proxies.clone())
             .app_data(self.registration_policy.clone())

@@ -41,6 +41,10 @@ const fn at(url: &'static str, case: Case) -> Case {
     Case { url, ..case }
 }
 
+const fn put(path: &'static str, access: Access, body: &'static str, answer: u16) -> Case {
+    Case { method: "PUT", ..post(path, access, body, answer) }
+}
+
 const fn delete(path: &'static str, access: Access, url: &'static str, answer: u16) -> Case {
     Case { method: "DELETE", path, access, url, body: None, answer }
 }
@@ -80,6 +84,145 @@ fn table() -> Vec<Case> {
         at(
             "/api/v1/admin/servers/00000000-0000-0000-0000-000000000000/owner",
             post("/api/v1/admin/servers/{id}/owner", ADMIN, "{}", 422),
+        ),
+        get("/api/v1/tournaments", ANYONE, "/api/v1/tournaments", 200),
+        post("/api/v1/tournaments", ORGANIZER, "{}", 422),
+        post("/api/v1/tournaments/import", ORGANIZER, "{}", 422),
+        get(
+            "/api/v1/tournaments/{id}",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000",
+            404,
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000",
+            put("/api/v1/tournaments/{id}", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/status",
+            post("/api/v1/tournaments/{id}/status", PLAYER, "{}", 404),
+        ),
+        get(
+            "/api/v1/tournaments/{id}/staff",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/staff",
+            404,
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/staff",
+            put("/api/v1/tournaments/{id}/staff", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/undo",
+            post("/api/v1/tournaments/{id}/undo", PLAYER, "{}", 404),
+        ),
+        get(
+            "/api/v1/tournaments/{id}/bracket",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/bracket",
+            404,
+        ),
+        get(
+            "/api/v1/tournaments/{id}/standings",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/standings",
+            404,
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/register",
+            post("/api/v1/tournaments/{id}/register", PLAYER, "{}", 404),
+        ),
+        delete(
+            "/api/v1/tournaments/{id}/register",
+            PLAYER,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/register",
+            404,
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/checkin",
+            post("/api/v1/tournaments/{id}/checkin", PLAYER, "{}", 404),
+        ),
+        get(
+            "/api/v1/tournaments/{id}/participants",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/participants",
+            404,
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/participants",
+            put("/api/v1/tournaments/{id}/participants", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/seeds",
+            put("/api/v1/tournaments/{id}/seeds", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/participants/1/disqualify",
+            post("/api/v1/tournaments/{id}/participants/{participant}/disqualify", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/rounds/next",
+            post("/api/v1/tournaments/{id}/rounds/next", PLAYER, "{}", 404),
+        ),
+        get(
+            "/api/v1/tournaments/{id}/matches/{key}",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1",
+            404,
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/report",
+            post("/api/v1/tournaments/{id}/matches/{key}/report", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/confirm",
+            post("/api/v1/tournaments/{id}/matches/{key}/confirm", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/dispute",
+            post("/api/v1/tournaments/{id}/matches/{key}/dispute", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/resolve",
+            post("/api/v1/tournaments/{id}/matches/{key}/resolve", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/reset",
+            post("/api/v1/tournaments/{id}/matches/{key}/reset", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/schedule",
+            post("/api/v1/tournaments/{id}/matches/{key}/schedule", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/start",
+            post("/api/v1/tournaments/{id}/matches/{key}/start", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/veto",
+            post("/api/v1/tournaments/{id}/matches/{key}/veto", PLAYER, "{}", 404),
+        ),
+        at(
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/correct",
+            post("/api/v1/tournaments/{id}/matches/{key}/correct", PLAYER, "{}", 404),
+        ),
+        get(
+            "/api/v1/tournaments/{id}/audit",
+            PLAYER,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/audit",
+            404,
+        ),
+        get(
+            "/api/v1/tournaments/{id}/export",
+            PLAYER,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/export",
+            404,
+        ),
+        get(
+            "/api/v1/tournaments/{id}/events",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/events",
+            404,
         ),
         get("/api/v1/ops/actors", ADMIN, "/api/v1/ops/actors", 200),
         get("/api/v1/stats/leaderboard", ANYONE, "/api/v1/stats/leaderboard", 200),

@@ -44,5 +44,6 @@ mod sessions;
 mod sign_in;
 mod stats;
 mod support;
+mod tournaments;
 mod users;
 mod weapons;

@@ -22,4 +22,5 @@ pub mod record;
 pub mod replay;
 pub mod store;
 pub mod supervision;
+pub mod tournament;
 pub mod writer;

@@ -80,6 +80,8 @@ pub struct Pipeline {
     pub spool_id: Uuid,
     /// All actors that run.
     pub actors: Directory,
+    /// For actors of other kinds.
+    pub mailboxes: Arc<MailboxMetricFamilies>,
     environment: Arc<WriterEnvironment>,
 }
 
@@ -108,7 +110,7 @@ impl Pipeline {
         let mut keys = IdempotencyKeys::open(&directory, clock.now()).map_err(in_directory)?;
         let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows)?;
 
-        let families = MailboxMetricFamilies::new(registry)?;
+        let families = Arc::new(MailboxMetricFamilies::new(registry)?);
         let spool_reader = spool.reader();
         let spool_id = spool.spool_id();
         let gate = Arc::new(RwLock::new(()));
@@ -200,6 +202,7 @@ impl Pipeline {
             doubtful_inserts,
             spool_id,
             actors,
+            mailboxes: families,
             environment,
         })
     }

@@ -16,7 +16,7 @@ mod routes;
 pub use callers::{Admin, Anyone, Organizer, SignedIn};
 pub use forms::{NoFields, SafeForm};
 pub use game_server::GameServer;
-pub use routes::{Route, delete, get, mount, post};
+pub use routes::{Route, delete, get, mount, post, put};
 
 use serde::Serialize;
 

@@ -56,6 +56,15 @@ where
     Route::new(Method::POST, path, handler)
 }
 
+pub fn put<F, Args>(path: &'static str, handler: F) -> Route
+where
+    F: Handler<Args> + Send + Sync,
+    Args: FromRequest + StatesAccess + 'static,
+    F::Output: Responder + 'static,
+{
+    Route::new(Method::PUT, path, handler)
+}
+
 pub fn delete<F, Args>(path: &'static str, handler: F) -> Route
 where
     F: Handler<Args> + Send + Sync,

@@ -68,7 +68,7 @@ impl Stats {
 
     /// A person's rating and their rank among all who have one; nothing before their first rated match. Reads the whole
     /// of `player_ratings`, a row for each person.
-    pub(super) async fn rating_of(&self, player_id: &str) -> Result<Option<PlayerRating>, ApiError> {
+    pub(crate) async fn rating_of(&self, player_id: &str) -> Result<Option<PlayerRating>, ApiError> {
         let sql = Sql::new("WITH (SELECT ")
             .text(LOW)
             .text(

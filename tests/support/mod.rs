@@ -4,6 +4,7 @@
 mod browser;
 mod chromium;
 mod client;
+mod cups;
 mod events;
 pub mod locks;
 mod metrics;
@@ -15,6 +16,7 @@ mod warehouse;
 pub use browser::Browser;
 pub use chromium::{Chromium, DESKTOP, PHONE};
 pub use client::{Reply, ServiceClient};
+pub use cups::{Cup, favourite};
 pub use events::{EventStream, StreamEvent};
 pub use metrics::Metrics;
 pub use mohaa_faults::process::JWT_SECRET;

@@ -20,6 +20,7 @@ mod draw;
 mod elimination;
 mod entrant;
 mod key;
+mod log;
 mod places;
 mod round_robin;
 mod seeding;
@@ -38,6 +39,7 @@ pub use change::{Change, Frame};
 pub use command::{Command, Refusal};
 pub use entrant::{Entrant, EntrantId, Holder, Place};
 pub use key::{InvalidKey, Key, Section};
+pub use log::{Logged, ReplayError, replay};
 pub use seeding::{GroupSeeding, Ordering, fallers, groups};
 pub use settings::{
     FirstStage, Format, GrandFinal, Knockout, MOST_ENTRANTS, Mistake, Options, PointsFor, SeedBy, Settings,

@@ -1,0 +1,590 @@
+//! `/api/v1/tournaments`: the list, one tournament, its settings, status and staff, bracket and standings.
+
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use mohaa_actors::tournament::{Done, Intent};
+use mohaa_domain::tournament::{By, Command, Format, Refusal, Status};
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
+
+use super::answers::{BracketAnswer, StandingsAnswer, TournamentAnswer, View, standings};
+use super::body::{SettingsBody, changed};
+use super::roles::{StaffRole, staff_role};
+use super::{Current, Tournaments, idempotency_key, store, unavailable};
+use crate::access::{Anyone, Organizer, Route, SignedIn, get, post, put};
+use crate::audit::{self, Entry};
+use crate::http::query::{Paging, Parameter, QueryShape};
+use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        list, create, details, update, set_status, set_staff, list_staff, undo, bracket, table, super::entrants::register,
+        super::entrants::withdraw, super::entrants::check_in, super::entrants::participants,
+        super::entrants::disqualify, super::entrants::set_seeds, super::matches::next_round,
+        super::matches::one_match, super::matches::report, super::matches::confirm, super::matches::dispute,
+        super::matches::resolve, super::matches::reset, super::matches::schedule, super::matches::start,
+        super::matches::veto, super::matches::correct, super::log::audit_log, super::log::export, super::log::import,
+        super::log::events
+    ),
+    tags((name = "Tournaments", description = "Brackets, entrants and results."))
+)]
+pub struct TournamentsApi;
+
+const STATUS: Parameter = Parameter {
+    name: "status",
+    description: "draft, registration_open, registration_closed, checkin, in_progress, completed or cancelled; all but drafts if absent.",
+    example: "registration_open",
+};
+const FORMAT: Parameter = Parameter {
+    name: "format",
+    description: "single_elimination, double_elimination, round_robin, swiss or group_stage.",
+    example: "swiss",
+};
+const LIST: QueryShape = QueryShape { parameters: &[], filters: &[STATUS, FORMAT], paged: true };
+
+/// The query parameters of each path, for the OpenAPI document.
+pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
+    ("/api/v1/tournaments", LIST),
+    ("/api/v1/tournaments/{id}/audit", super::log::AUDIT),
+    ("/api/v1/tournaments/{id}/register", super::entrants::WITHDRAWAL),
+];
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/tournaments", list),
+        post("/api/v1/tournaments", create),
+        post("/api/v1/tournaments/import", super::log::import),
+        get("/api/v1/tournaments/{id}", details),
+        put("/api/v1/tournaments/{id}", update),
+        post("/api/v1/tournaments/{id}/status", set_status),
+        get("/api/v1/tournaments/{id}/staff", list_staff),
+        put("/api/v1/tournaments/{id}/staff", set_staff),
+        post("/api/v1/tournaments/{id}/undo", undo),
+        get("/api/v1/tournaments/{id}/bracket", bracket),
+        get("/api/v1/tournaments/{id}/standings", table),
+    ]
+}
+
+/// What a mutation that changed the tournament itself answers.
+pub(super) fn changed_answer(current: &Current, done: Done) -> TournamentAnswer {
+    let current = Current {
+        id: current.id,
+        version: done.version,
+        tournament: done.tournament,
+        owner_id: current.owner_id,
+        owner_name: current.owner_name.clone(),
+        created_at: current.created_at,
+    };
+    TournamentAnswer::from(&current)
+}
+
+impl From<&Current> for TournamentAnswer {
+    fn from(current: &Current) -> Self {
+        let tournament = &current.tournament;
+        TournamentAnswer {
+            id: current.id,
+            version: current.version,
+            status: tournament.status.name(),
+            settings: SettingsBody::from(&tournament.settings),
+            owner_id: current.owner_id,
+            owner_name: current.owner_name.clone(),
+            participants: tournament.field().count(),
+            waiting: tournament.waiting().count(),
+            held_up: tournament.held_up.clone(),
+            created_at: current.created_at,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct ListedTournament {
+    pub id: Uuid,
+    #[sqlx(try_from = "i64")]
+    pub version: u64,
+    pub name: String,
+    pub format: String,
+    pub status: String,
+    pub team_size: i32,
+    pub participants: i64,
+    pub max_participants: i32,
+    pub game_mode: Option<String>,
+    pub registration_start: Option<DateTime<Utc>>,
+    pub registration_end: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub owner_id: i32,
+    pub owner_name: String,
+    pub created_at: DateTime<Utc>,
+    #[serde(skip)]
+    total: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct TournamentList {
+    pub page: u32,
+    pub limit: u32,
+    pub total: i64,
+    pub tournaments: Vec<ListedTournament>,
+}
+
+/// List tournaments
+///
+/// Those that are being played first, then those to come, the next one first, then those that are over, the last one
+/// first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tournaments",
+    tag = "Tournaments",
+    responses(
+        (status = 200, description = "A page of them", body = TournamentList),
+        (status = 422, description = "A parameter can't be used", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be read at the moment", body = ErrorBody),
+    )
+)]
+pub async fn list(
+    _: Anyone,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+) -> Result<HttpResponse, ApiError> {
+    let mut values = LIST.read(request.query_string());
+    let word = |what: &'static str, known: bool| match known {
+        true => Ok(()),
+        false => Err(format!("is no {what}")),
+    };
+    let status = values.parsed_filter("status", |text| {
+        word("status", store::status_of(text).is_some()).map(|()| text.to_owned())
+    });
+    let format = values.parsed_filter("format", |text| {
+        let format: Result<Format, _> = serde_json::from_value(Value::String(text.to_owned()));
+        word("format", format.is_ok()).map(|()| text.to_owned())
+    });
+    let paging = values.paging();
+    values.finish()?;
+    let answer = listed(&tournaments, status.as_deref(), format.as_deref(), paging).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(answer))
+}
+
+/// A page of the list. A scan of `tournaments`, which has a row a tournament, or of those of a status.
+pub async fn listed(
+    tournaments: &Tournaments,
+    status: Option<&str>,
+    format: Option<&str>,
+    paging: Paging,
+) -> Result<TournamentList, ApiError> {
+    let rows: Vec<ListedTournament> = sqlx::query_as(
+        "SELECT tournaments.id, version, name, format, status, team_size, max_participants, game_mode,
+                registration_start, registration_end, start_time, owner_id, display_name AS owner_name,
+                tournaments.created_at, count(*) OVER () AS total,
+                (SELECT count(*) FROM tournament_participants AS participant
+                 WHERE participant.tournament_id = tournaments.id AND place = 'registered') AS participants
+         FROM tournaments JOIN users ON users.id = owner_id
+         WHERE (status = $1 OR ($1 IS NULL AND status <> 'draft')) AND ($2 IS NULL OR format = $2)
+         ORDER BY CASE status WHEN 'in_progress' THEN 0 WHEN 'completed' THEN 2 WHEN 'cancelled' THEN 2 ELSE 1 END,
+             CASE WHEN status IN ('completed', 'cancelled') THEN NULL ELSE start_time END,
+             tournaments.updated_at DESC, tournaments.id
+         LIMIT $3 OFFSET $4",
+    )
+    .bind(status)
+    .bind(format)
+    .bind(i64::from(paging.limit))
+    .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))
+    .fetch_all(tournaments.pool())
+    .await
+    .map_err(unavailable)?;
+    let total = rows.first().map_or(0, |row| row.total);
+    Ok(TournamentList { page: paging.page, limit: paging.limit, total, tournaments: rows })
+}
+
+/// Make a tournament
+///
+/// A draft of which the caller is the owner.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tournaments",
+    tag = "Tournaments",
+    request_body = SettingsBody,
+    responses(
+        (status = 201, description = "The draft", body = TournamentAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "The signed-in user is no organizer", body = ErrorBody),
+        (status = 422, description = "A field can't be used", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn create(
+    Organizer(caller): Organizer,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    JsonBody(body): JsonBody<SettingsBody>,
+) -> Result<HttpResponse, ApiError> {
+    let settings = body.into_settings()?;
+    let key = idempotency_key(request.headers())?;
+    let id = Uuid::now_v7();
+    let mut transaction = tournaments.pool().begin().await.map_err(unavailable)?;
+    let before = store::create(&mut transaction, id, caller.user_id, &settings, key.as_deref())
+        .await
+        .map_err(unavailable)?;
+    if before.is_none() {
+        let entry = Entry {
+            by: audit::By::User(caller.user_id),
+            action: "tournament.create",
+            subject_kind: "tournament",
+            subject_id: &id.to_string(),
+            before: None,
+            after: serde_json::to_value(&settings).ok(),
+        };
+        audit::record(&mut transaction, entry).await.map_err(unavailable)?;
+    }
+    transaction.commit().await.map_err(unavailable)?;
+    let current = tournaments.read(before.unwrap_or(id)).await?;
+    Ok(HttpResponse::Created().json(TournamentAnswer::from(&current)))
+}
+
+/// One tournament
+#[utoipa::path(
+    get,
+    path = "/api/v1/tournaments/{id}",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    responses(
+        (status = 200, description = "Its settings and status", body = TournamentAnswer),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be read at the moment", body = ErrorBody),
+    )
+)]
+pub async fn details(
+    _: Anyone,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    QueryShape::default().read(request.query_string()).finish()?;
+    let current = tournaments.read(*id).await?;
+    Ok(versioned(&request, &current, || TournamentAnswer::from(&current)))
+}
+
+/// An answer that changes with the tournament's version alone.
+pub(super) fn versioned<T: Serialize>(
+    request: &HttpRequest,
+    current: &Current,
+    answer: impl FnOnce() -> T,
+) -> HttpResponse {
+    let tag = format!("\"{}\"", current.version);
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|header| header.to_str().ok());
+    let is_known = known.is_some_and(|known| {
+        known.split(',').any(|one| one.trim().strip_prefix("W/").unwrap_or(one.trim()) == tag)
+    });
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "no-cache"));
+    if is_known { response.finish() } else { response.json(answer()) }
+}
+
+/// Change a tournament's settings
+///
+/// What is absent stays as it is, what is null goes back to its default. Once it has begun, little can be changed.
+#[utoipa::path(
+    put,
+    path = "/api/v1/tournaments/{id}",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    request_body = SettingsBody,
+    responses(
+        (status = 200, description = "As it is now", body = TournamentAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "Not an organizer of it", body = ErrorBody),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 409, description = "Its status does not allow that any more, or it was changed meanwhile", body = ErrorBody),
+        (status = 422, description = "A field can't be used", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn update(
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+    JsonBody(change): JsonBody<Value>,
+) -> Result<HttpResponse, ApiError> {
+    let (current, by) = tournaments.seen_by(*id, caller).await?;
+    only_organizers(by)?;
+    let settings = changed(&current.tournament.settings, change)?;
+    let command = Command::Update { settings: Box::new(settings) };
+    let done = tournaments.apply(&request, *id, by, command).await?;
+    Ok(HttpResponse::Ok().json(changed_answer(&current, done)))
+}
+
+/// Asked before what was sent is looked at.
+pub(super) fn only_organizers(by: By) -> Result<(), ApiError> {
+    match by.is_organizer() {
+        true => Ok(()),
+        false => Err(Refusal::NotAllowed("an organizer of the tournament").into()),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+pub struct StatusBody {
+    #[schema(value_type = String, example = "registration_open")]
+    pub status: Status,
+}
+
+/// Move a tournament on
+///
+/// draft, registration_open, registration_closed, checkin (passed over where no window is set), in_progress, completed;
+/// cancelled from anywhere before completed. Times move it on by themselves; by hand it may be earlier.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tournaments/{id}/status",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    request_body = StatusBody,
+    responses(
+        (status = 200, description = "As it is now", body = TournamentAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "Not an organizer of it", body = ErrorBody),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 409, description = "The step can't be taken, with the condition that fails", body = ErrorBody),
+        (status = 422, description = "No status", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn set_status(
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+    JsonBody(body): JsonBody<Value>,
+) -> Result<HttpResponse, ApiError> {
+    let (current, by) = tournaments.seen_by(*id, caller).await?;
+    only_organizers(by)?;
+    let StatusBody { status } = from_json(body)?;
+    // As JSON numbers of any reader take it.
+    let random = rand::rng().next_u64() >> 11;
+    let done = tournaments.apply(&request, *id, by, Command::SetStatus { to: status, random }).await?;
+    Ok(HttpResponse::Ok().json(changed_answer(&current, done)))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub struct StaffBody {
+    pub user_id: i32,
+    /// organizer, referee, or null for neither any more.
+    pub role: Option<StaffWord>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StaffWord {
+    Organizer,
+    Referee,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct StaffMember {
+    pub user_id: i32,
+    pub user_name: String,
+    /// owner, organizer or referee.
+    pub role: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct StaffList {
+    pub tournament_id: Uuid,
+    pub version: u64,
+    pub staff: Vec<StaffMember>,
+}
+
+async fn staff(tournaments: &Tournaments, current: &Current) -> Result<StaffList, ApiError> {
+    let rows: Vec<(i32, String, String)> = sqlx::query_as(
+        "SELECT user_id, display_name, tournament_staff.role FROM tournament_staff JOIN users ON users.id = user_id
+         WHERE tournament_id = $1 ORDER BY tournament_staff.role, user_id",
+    )
+    .bind(current.id)
+    .fetch_all(tournaments.pool())
+    .await
+    .map_err(unavailable)?;
+    let owner = (current.owner_id, current.owner_name.clone(), "owner".to_owned());
+    let staff = std::iter::once(owner).chain(rows);
+    Ok(StaffList {
+        tournament_id: current.id,
+        version: current.version,
+        staff: staff.map(|(user_id, user_name, role)| StaffMember { user_id, user_name, role }).collect(),
+    })
+}
+
+/// The staff of a tournament
+#[utoipa::path(
+    get,
+    path = "/api/v1/tournaments/{id}/staff",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    responses(
+        (status = 200, description = "Its owner, organizers and referees", body = StaffList),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be read at the moment", body = ErrorBody),
+    )
+)]
+pub async fn list_staff(
+    _: Anyone,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    let current = tournaments.read(*id).await?;
+    Ok(HttpResponse::Ok().json(staff(&tournaments, &current).await?))
+}
+
+/// Appoint an organizer or a referee
+///
+/// Or take the role away, with `role` null.
+#[utoipa::path(
+    put,
+    path = "/api/v1/tournaments/{id}/staff",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    request_body = StaffBody,
+    responses(
+        (status = 200, description = "The staff now", body = StaffList),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "Not an organizer of it", body = ErrorBody),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 422, description = "No such user or role", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn set_staff(
+    SignedIn(caller): SignedIn,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+    JsonBody(body): JsonBody<Value>,
+) -> Result<HttpResponse, ApiError> {
+    let (current, by) = tournaments.seen_by(*id, caller).await?;
+    only_organizers(by)?;
+    let StaffBody { user_id, role } = from_json(body)?;
+    if user_id == current.owner_id {
+        return Err(ApiError::invalid_field("user_id", "is the owner"));
+    }
+    if crate::users::find(tournaments.pool(), user_id).await.map_err(unavailable)?.is_none() {
+        return Err(ApiError::invalid_field("user_id", "no such user"));
+    }
+    let before = staff_role(tournaments.pool(), *id, user_id).await?;
+    let mut transaction = tournaments.pool().begin().await.map_err(unavailable)?;
+    let changing = match role {
+        Some(role) => sqlx::query(
+            "INSERT INTO tournament_staff (tournament_id, user_id, role) VALUES ($1, $2, $3)
+             ON CONFLICT (tournament_id, user_id) DO UPDATE SET role = excluded.role",
+        )
+        .bind(*id)
+        .bind(user_id)
+        .bind(match role {
+            StaffWord::Organizer => "organizer",
+            StaffWord::Referee => "referee",
+        }),
+        None => sqlx::query("DELETE FROM tournament_staff WHERE tournament_id = $1 AND user_id = $2")
+            .bind(*id)
+            .bind(user_id),
+    };
+    changing.execute(&mut *transaction).await.map_err(unavailable)?;
+    let word = |role: Option<StaffRole>| {
+        role.map(|role| match role {
+            StaffRole::Organizer => "organizer",
+            StaffRole::Referee => "referee",
+        })
+    };
+    let entry = Entry {
+        by: audit::By::User(caller.user_id),
+        action: "tournament.staff",
+        subject_kind: "tournament",
+        subject_id: &id.to_string(),
+        before: Some(serde_json::json!({ "user_id": user_id, "role": word(before) })),
+        after: Some(serde_json::json!({ "user_id": user_id, "role": role })),
+    };
+    audit::record(&mut transaction, entry).await.map_err(unavailable)?;
+    transaction.commit().await.map_err(unavailable)?;
+    Ok(HttpResponse::Ok().json(staff(&tournaments, &current).await?))
+}
+
+/// Take the last mutation back
+///
+/// Whatever it changed is as it was before. Again, it takes back the one before that.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tournaments/{id}/undo",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    responses(
+        (status = 200, description = "As it is now", body = TournamentAnswer),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "Not an organizer of it", body = ErrorBody),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 409, description = "There is nothing to take back, or it was changed meanwhile", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn undo(
+    SignedIn(caller): SignedIn,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    let (current, by) = tournaments.seen_by(*id, caller).await?;
+    let done = tournaments.mutate(&request, *id, by, Intent::Undo, false).await?;
+    Ok(HttpResponse::Ok().json(changed_answer(&current, done)))
+}
+
+/// The bracket
+///
+/// Stages, groups, rounds and matches. A reset match is there once it is due.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tournaments/{id}/bracket",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    responses(
+        (status = 200, description = "All matches that exist", body = BracketAnswer),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be read at the moment", body = ErrorBody),
+    )
+)]
+pub async fn bracket(
+    _: Anyone,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    QueryShape::default().read(request.query_string()).finish()?;
+    let current = tournaments.read(*id).await?;
+    Ok(versioned(&request, &current, || View::new(current.id, &current.tournament).bracket(current.version)))
+}
+
+/// Standings
+///
+/// Tables of groups and Swiss with every tie-break and the matches behind them, and final places once all is played.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tournaments/{id}/standings",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    responses(
+        (status = 200, description = "Tables and final places", body = StandingsAnswer),
+        (status = 404, description = "There is no such tournament", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be read at the moment", body = ErrorBody),
+    )
+)]
+pub async fn table(
+    _: Anyone,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    QueryShape::default().read(request.query_string()).finish()?;
+    let current = tournaments.read(*id).await?;
+    Ok(versioned(&request, &current, || standings(current.id, &current.tournament, current.version)))
+}

@@ -1,0 +1,245 @@
+//! Tournaments: their HTTP interface, over actors ([`mohaa_actors::tournament`]) that order what is done to each, over rules
+//! that are pure ([`mohaa_domain::tournament`]).
+//!
+//! A mutation is made by [`Tournaments::mutate`]: handlers say what is wanted and by whom, the rules decide. Reading takes the
+//! state of the version that PostgreSQL says is the last one, from memory where it is there.
+
+mod answers;
+mod body;
+mod clock;
+mod entrants;
+mod handlers;
+mod log;
+mod matches;
+mod roles;
+mod store;
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, IF_MATCH};
+use chrono::{DateTime, Utc};
+use mohaa_actors::clock::Clock;
+use mohaa_actors::metrics::MailboxMetrics;
+use mohaa_actors::supervision::Directory;
+use mohaa_actors::tournament::{
+    DeskParts, Done, Failed, Intent, Loaded, Mutation, TournamentDesk, TournamentStore as _, Unavailable,
+};
+use mohaa_domain::tournament::{By, Command, Refusal, Tournament};
+use moka::future::Cache;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+pub use handlers::{QUERY_SHAPES, TournamentsApi};
+
+use crate::access::Route;
+use crate::auth::Identity;
+use crate::http::ApiError;
+use crate::postgres::watch::Watcher;
+use crate::{postgres, stats::Stats};
+use log::News;
+use store::PgTournaments;
+
+/// Tournaments whose state is kept in memory for those who read.
+const MOST_REMEMBERED: u64 = 200;
+/// Longer keys are nobody's.
+const MOST_KEY_BYTES: usize = 256;
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+pub fn routes() -> Vec<Route> {
+    let mut routes = handlers::routes();
+    routes.extend(entrants::routes());
+    routes.extend(matches::routes());
+    routes.extend(log::routes());
+    routes
+}
+
+/// While PostgreSQL can't be asked.
+fn unavailable(cause: sqlx::Error) -> ApiError {
+    let message = "tournaments can't be read or changed at the moment: try again";
+    postgres::unanswered("tournaments_unavailable", message, cause)
+}
+
+/// All tournaments of the service.
+pub struct Tournaments {
+    desk: TournamentDesk,
+    store: PgTournaments,
+    remembered: Cache<Uuid, Loaded>,
+    news: News,
+    clock: Clock,
+    stats: Stats,
+}
+
+/// A tournament as it is now.
+struct Current {
+    id: Uuid,
+    version: u64,
+    tournament: Arc<Tournament>,
+    owner_id: i32,
+    owner_name: String,
+    created_at: DateTime<Utc>,
+}
+
+impl Tournaments {
+    pub fn new(
+        postgres: PgPool,
+        stats: Stats,
+        clock: Clock,
+        metrics: MailboxMetrics,
+        directory: Directory,
+    ) -> Self {
+        let store = PgTournaments(postgres);
+        let desk = TournamentDesk::new(DeskParts {
+            store: Arc::new(store.clone()),
+            clock: clock.clone(),
+            metrics,
+            directory,
+        });
+        Self { desk, store, remembered: Cache::new(MOST_REMEMBERED), news: News::default(), clock, stats }
+    }
+
+    /// Hears of mutations on every node, for those who follow a tournament here.
+    pub async fn watch(&self) -> Watcher {
+        self.news.watch(self.store.0.clone()).await
+    }
+
+    fn pool(&self) -> &PgPool {
+        &self.store.0
+    }
+
+    /// # Errors
+    /// 404 `unknown_tournament`; 503.
+    async fn read(&self, id: Uuid) -> Result<Current, ApiError> {
+        let row: Option<(i64, i32, String, DateTime<Utc>)> = sqlx::query_as(
+            "SELECT version, owner_id, display_name, tournaments.created_at
+             FROM tournaments JOIN users ON users.id = owner_id WHERE tournaments.id = $1",
+        )
+        .bind(id)
+        .fetch_optional(self.pool())
+        .await
+        .map_err(unavailable)?;
+        let Some((version, owner_id, owner_name, created_at)) = row else { return Err(unknown()) };
+        let stored = u64::try_from(version).unwrap_or(0);
+        let loaded = match self.remembered.get(&id).await.filter(|known| known.version >= stored) {
+            Some(loaded) => loaded,
+            None => {
+                let loaded = self.store.load(id).await.map_err(not_now)?.ok_or_else(unknown)?;
+                self.remembered.insert(id, loaded.clone()).await;
+                loaded
+            }
+        };
+        let Loaded { tournament, version } = loaded;
+        Ok(Current { id, version, tournament, owner_id, owner_name, created_at })
+    }
+
+    /// Does what is wanted, as the caller that the request is from; `dry` only sees what it would do.
+    async fn mutate(
+        &self,
+        request: &HttpRequest,
+        id: Uuid,
+        by: By,
+        intent: Intent,
+        is_dry_run: bool,
+    ) -> Result<Done, ApiError> {
+        let headers = request.headers();
+        let mutation = Mutation {
+            intent,
+            by,
+            expected: expected_version(headers)?,
+            idempotency_key: idempotency_key(headers)?,
+            is_dry_run,
+        };
+        let done = self.desk.mutate(id, mutation).await?;
+        if !is_dry_run {
+            let loaded = Loaded { tournament: done.tournament.clone(), version: done.version };
+            // Another mutation may have been answered first.
+            let is_newer = |known: &Loaded| known.version < loaded.version;
+            if self.remembered.get(&id).await.is_none_or(|known| is_newer(&known)) {
+                self.remembered.insert(id, loaded).await;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn apply(
+        &self,
+        request: &HttpRequest,
+        id: Uuid,
+        by: By,
+        command: Command,
+    ) -> Result<Done, ApiError> {
+        self.mutate(request, id, by, Intent::Apply(command), false).await
+    }
+
+    /// The tournament and as whom the caller acts on it.
+    async fn seen_by(&self, id: Uuid, caller: Identity) -> Result<(Current, By), ApiError> {
+        let current = self.read(id).await?;
+        let by = roles::by(self.pool(), id, &current.tournament, caller).await?;
+        Ok((current, by))
+    }
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("unknown_tournament", "there is no such tournament")
+}
+
+fn not_now(cause: Unavailable) -> ApiError {
+    ApiError::unavailable(
+        "tournaments_unavailable",
+        "tournaments can't be read or changed at the moment: try again",
+        2,
+    )
+    .with_source(cause)
+}
+
+/// The version that the caller has seen: `If-Match: "3"`.
+fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(header) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix("W/").unwrap_or(text).trim_matches('"').parse();
+    version.map(Some).map_err(|_| ApiError::invalid_field("If-Match", "the version as \"3\""))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(header) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match header.to_str() {
+        Ok(key) if (1..=MOST_KEY_BYTES).contains(&key.trim().len()) => Ok(Some(key.trim().to_owned())),
+        _ => Err(ApiError::invalid_field(IDEMPOTENCY_KEY, "1 to 256 visible characters")),
+    }
+}
+
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        let message = failed.to_string();
+        match failed {
+            Failed::Unknown => unknown(),
+            Failed::Refused(refusal) => refusal.into(),
+            Failed::Stale { version } => {
+                Self::conflict("stale", message).with_detail("version", version.into())
+            }
+            Failed::KeyReused => Self::conflict("idempotency_key_reused", message),
+            Failed::NothingToUndo => Self::conflict("nothing_to_undo", message),
+            Failed::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).with_retry_after(1),
+            Failed::Unavailable(cause) => not_now(Unavailable(cause)),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (code, message) = (refusal.code(), refusal.to_string());
+        match refusal {
+            Refusal::NotAllowed(_) => Self::forbidden(code, message),
+            Refusal::UnknownMatch(_) | Refusal::UnknownEntrant(_) => Self::not_found(code, message),
+            Refusal::Invalid(mistakes) => body::invalid(&mistakes),
+            Refusal::AlreadyEntered(id) => {
+                Self::conflict(code, message).with_detail("participant_id", id.0.into())
+            }
+            _ => Self::conflict(code, message),
+        }
+    }
+}

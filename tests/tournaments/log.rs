@@ -1,0 +1,212 @@
+//! Versions, idempotency, the audit log, undo, export and import, the stream.
+
+use futures_util::future::join_all;
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::startup::Surroundings;
+use mohaa_stats::users::Role;
+use serde_json::{Value, json};
+
+use crate::support::{Cup, EventStream, Reply, Service, favourite};
+
+async fn with(cup: &Cup, rest: &str, headers: &[(&str, &str)], body: Value) -> Reply {
+    let bearer = format!("Bearer {}", cup.organizer);
+    let mut all = vec![("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    all.extend_from_slice(headers);
+    cup.client.call("POST", &cup.path(rest), &all, body.to_string()).await
+}
+
+fn score(score1: u32, score2: u32) -> Value {
+    json!({ "score1": score1, "score2": score2 })
+}
+
+async fn begun(service: &Service, entrants: usize) -> Cup {
+    let (_, token) = service.add_user("Organizer", Role::Organizer).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination" });
+    Cup::begun(&service.client, &token, settings, entrants).await
+}
+
+#[actix_web::test]
+async fn a_stale_version_is_refused_and_told_the_present_one() {
+    let service = Service::start("stale").await;
+    let cup = begun(&service, 4).await;
+    let version = cup.get("").await["version"].as_u64().unwrap();
+    let seen = format!("\"{version}\"");
+    let done = with(&cup, "/matches/R1.1/report", &[("If-Match", &seen)], score(1, 0)).await;
+    assert_eq!(done.json()["version"], version + 1, "{}", done.text);
+    let stale = with(&cup, "/matches/R1.2/report", &[("If-Match", &seen)], score(1, 0)).await;
+    stale.assert_refused(409, "stale");
+    assert_eq!(stale.json()["version"], version + 1);
+    with(&cup, "/matches/R1.2/report", &[("If-Match", "x")], score(1, 0))
+        .await
+        .assert_refused(422, "validation_failed");
+    with(&cup, "/matches/R1.2/report", &[("If-Match", "*")], score(1, 0)).await;
+    assert_eq!(cup.get("").await["version"], version + 2);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_key_makes_a_mutation_happen_once() {
+    let service = Service::start("keys").await;
+    let cup = begun(&service, 4).await;
+    let key = [("Idempotency-Key", "a-b-c")];
+    let first = with(&cup, "/matches/R1.1/report", &key, score(1, 0)).await.json();
+    cup.reports("R1.2", 1, 0).await;
+    let again = with(&cup, "/matches/R1.1/report", &key, score(1, 0)).await;
+    assert_eq!((again.status.as_u16(), &again.json()["version"]), (200, &first["version"]), "{}", again.text);
+    with(&cup, "/matches/R2.1/report", &key, score(1, 0)).await.assert_refused(409, "idempotency_key_reused");
+    assert_eq!(cup.one("R2.1").await["status"], "ready");
+
+    let bearer = format!("Bearer {}", cup.organizer);
+    let headers =
+        [("Authorization", bearer.as_str()), ("Content-Type", "application/json"), ("Idempotency-Key", "n")];
+    let make = async || {
+        let body = json!({ "name": "Once", "format": "swiss" }).to_string();
+        service.client.call("POST", "/api/v1/tournaments", &headers, body).await
+    };
+    let (one, other) = (make().await, make().await);
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (201, 201));
+    assert_eq!(one.json()["id"], other.json()["id"]);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn the_log_tells_who_did_what_and_undo_goes_back_step_by_step() {
+    let service = Service::start("audit").await;
+    let cup = begun(&service, 4).await;
+    let start = cup.get("/bracket").await;
+    cup.reports("R1.1", 1, 0).await;
+    cup.reports("R1.2", 0, 1).await;
+    let stranger = service.add_user("Stranger", Role::Player).await.1;
+    let refused = service.client.get_as(&stranger, &cup.path("/audit")).await;
+    refused.assert_refused(403, "not_allowed");
+    let log = service.client.get_as(&cup.organizer, &cup.path("/audit?limit=2")).await.json();
+    assert_eq!(log["total"], 9);
+    let last = &log["entries"][0];
+    assert_eq!(
+        (&last["action"], &last["key"], &last["user_name"]),
+        (&json!("report"), &json!("R1.2"), &json!("Organizer"))
+    );
+    let of_match = last["changes"].as_array().unwrap().iter().find(|change| change["key"] == "R1.2").unwrap();
+    assert_eq!(
+        (&of_match["before"]["outcome"], &of_match["after"]["outcome"]["verdict"]["scores"]),
+        (&Value::Null, &json!([0, 1]))
+    );
+
+    cup.does("/undo", json!({})).await;
+    cup.does("/undo", json!({})).await;
+    assert_eq!(cup.get("/bracket").await["stages"], start["stages"]);
+    // Then the start itself, and so on to the draft.
+    let now = cup.does("/undo", json!({})).await;
+    assert_eq!(now["status"], "registration_closed");
+    for _ in 0..6 {
+        cup.does("/undo", json!({})).await;
+    }
+    assert_eq!(cup.status().await, "draft");
+    cup.post("/undo", json!({})).await.assert_refused(409, "nothing_to_undo");
+    // Forward again: the same participants get the same numbers.
+    cup.moves_to("registration_open").await;
+    assert_eq!(cup.enters("P1").await["participant_id"], 1);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn an_exported_tournament_is_the_same_where_it_is_imported() {
+    let service = Service::start("export").await;
+    let (_, token) = service.add_user("Organizer", Role::Organizer).await;
+    let settings = json!({ "name": "Cup", "format": "double_elimination" });
+    let cup = Cup::begun(&service.client, &token, settings, 6).await;
+    cup.reports("W1.2", 1, 0).await;
+    cup.does("/undo", json!({})).await;
+    cup.plays(favourite).await;
+    let stranger = service.add_user("Stranger", Role::Organizer).await.1;
+    service.client.get_as(&stranger, &cup.path("/export")).await.assert_refused(403, "not_allowed");
+    let document = service.client.get_as(&token, &cup.path("/export")).await.json();
+
+    let elsewhere = Service::start("import").await;
+    let (_, other) = elsewhere.add_user("Other", Role::Organizer).await;
+    let import = async |document: &Value| {
+        elsewhere.client.call_as(&other, "POST", "/api/v1/tournaments/import", document.clone()).await
+    };
+    let imported = import(&document).await;
+    assert_eq!(imported.status, 201, "{}", imported.text);
+    let id = imported.json()["id"].as_str().unwrap().to_owned();
+    let copy = Cup { client: elsewhere.client.clone(), organizer: other.clone(), id };
+    let without_ids = |mut bracket: Value| {
+        for value in ["tournament_id", "version"] {
+            bracket[value] = Value::Null;
+        }
+        let mut text = bracket.to_string();
+        while let Some(at) = text.find("\"id\":\"") {
+            text.replace_range(at..at + 44, "");
+        }
+        text
+    };
+    assert_eq!(without_ids(copy.get("/bracket").await), without_ids(cup.get("/bracket").await));
+    assert_eq!(copy.final_places().await, cup.final_places().await);
+    assert_eq!(copy.get("").await["version"], cup.get("").await["version"]);
+    copy.does("/undo", json!({})).await;
+
+    let mut forged = document.clone();
+    forged["log"].as_array_mut().unwrap().remove(3);
+    import(&forged).await.assert_refused(422, "validation_failed");
+    import(&json!({ "document": "something" })).await.assert_refused(422, "validation_failed");
+    elsewhere.stop().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn who_follows_a_tournament_hears_of_every_mutation_once() {
+    let stores = TestStores::shared().await.database("follow").await;
+    let service = Service::start_on(&stores, &[], Surroundings::default()).await;
+    let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
+    let cup = begun(&service, 4).await;
+    let url = format!("{}{}", other_node.client.url, cup.path("/events"));
+    let mut stream = EventStream::open(&url, None).await;
+    let snapshot = stream.next_of("snapshot").await;
+    let version = cup.get("").await["version"].as_u64().unwrap();
+    assert_eq!((snapshot.id(), &snapshot.data["version"]), (format!("1-{version}"), &json!(version)));
+    cup.reports("R1.1", 1, 0).await;
+    let told = stream.next_of("report").await;
+    assert_eq!((told.id(), &told.data["key"]), (format!("1-{}", version + 1), &json!("R1.1")));
+    let keys: Vec<&Value> = told.data["matches"].as_array().unwrap().iter().map(|one| &one["key"]).collect();
+    assert_eq!(keys, ["R1.1", "R2.1"]);
+    cup.reports("R1.2", 1, 0).await;
+    cup.does("/undo", json!({})).await;
+    let mut resumed = EventStream::open(&url, Some(&told.id())).await;
+    for name in ["report", "undo"] {
+        assert_eq!(stream.next_of(name).await.id(), resumed.next_of(name).await.id());
+    }
+    other_node.stop().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn reporters_of_two_nodes_at_once_lose_nothing_and_fork_nothing() {
+    let stores = TestStores::shared().await.database("two_nodes").await;
+    let service = Service::start_on(&stores, &[], Surroundings::default()).await;
+    let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
+    let (_, token) = service.add_user("Organizer", Role::Organizer).await;
+    let settings = json!({ "name": "Cup", "format": "round_robin" });
+    let cup = Cup::begun(&service.client, &token, settings, 10).await;
+    let elsewhere = Cup { client: other_node.client.clone(), ..cup.clone() };
+    let before = cup.get("").await["version"].as_u64().unwrap();
+    let matches = cup.matches().await;
+    assert_eq!(matches.len(), 45);
+    let reports = matches.iter().enumerate().map(|(number, one)| {
+        let node = if number % 2 == 0 { &cup } else { &elsewhere };
+        let key = one["key"].as_str().unwrap();
+        async move { node.reports(key, 2, 1).await["version"].as_u64().unwrap() }
+    });
+    let mut versions = join_all(reports).await;
+    versions.sort_unstable();
+    let each_once: Vec<u64> = (before + 1..=before + 45).collect();
+    assert_eq!(versions, each_once);
+    assert_eq!(cup.status().await, "completed");
+    assert_eq!(elsewhere.get("/standings").await, cup.get("/standings").await);
+    // The log leads to what is stored.
+    let document = service.client.get_as(&token, &cup.path("/export")).await.json();
+    let copy = other_node.client.call_as(&token, "POST", "/api/v1/tournaments/import", document).await;
+    assert_eq!(copy.status, 201, "{}", copy.text);
+    other_node.stop().await;
+    service.stop().await;
+}

@@ -1,0 +1,6 @@
+//! Tournaments over HTTP, as organizers, captains and onlookers use them.
+
+mod formats;
+mod life;
+mod log;
+mod results;

@@ -81,3 +81,44 @@ async fn the_page_of_an_id_that_several_servers_use_offers_their_matches() {
     assert!(page.text.contains("Other &lt;b&gt;"), "{}", page.text);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn of_many_matches_of_a_server_the_last_are_followed_and_each_is_summed_up() {
+    const MATCHES: i64 = 40;
+    let service = Service::start("many_matches").await;
+    service.client.send(r#"[{"type":"jump","match_id":"m0"}]"#).await.assert_batch(202, 1, &[]);
+    assert_live(&service, 1, &["m0"]).await;
+    let events: Vec<_> = (0..MATCHES)
+        .map(|number| json!({"type": "kill", "match_id": format!("m{number}"), "timestamp": 10, "attacker_guid": "1001", "victim_guid": "1002"}))
+        .collect();
+    service.client.send(json!(events).to_string()).await.assert_batch(202, 40, &[]);
+    assert_live(&service, 40, &["m39"]).await;
+    eventually("all but the last are summed up", async || {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM match_summaries")
+            .fetch_one(&service.application.postgres)
+            .await
+            .unwrap();
+        (count == MATCHES - 1).then_some(())
+    })
+    .await;
+    eventually("those that gave way are let go", async || {
+        let followed = service.client.metrics().await.series(r#"mohaa_actor_instances{actor="match"}"#);
+        (followed <= 16.0).then_some(())
+    })
+    .await;
+    // Late events still find their match.
+    let kill =
+        r#"[{"type":"kill","match_id":"m38","timestamp":11,"attacker_guid":"1001","victim_guid":"1002"}]"#;
+    service.client.send(kill).await.assert_batch(202, 1, &[]);
+    eventually("its summary has both kills", async || {
+        let kills: Option<i64> = sqlx::query_scalar(
+            "SELECT (players -> 0 -> 'kills')::bigint FROM match_summaries WHERE source_match_id = 'm38'",
+        )
+        .fetch_optional(&service.application.postgres)
+        .await
+        .unwrap();
+        (kills == Some(2)).then_some(())
+    })
+    .await;
+    service.stop().await;
+}

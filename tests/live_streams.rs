@@ -338,6 +338,46 @@ async fn the_last_live_scoreboard_is_that_of_the_match_statistics() {
 }
 
 #[actix_web::test]
+async fn a_thousand_players_stand_on_the_live_scoreboard_as_in_the_statistics() {
+    const PLAYERS: u32 = 1_000;
+    let service = Service::start("live_thousand").await;
+    let id = |number: u32| (20_000 + number % PLAYERS).to_string();
+    for part in (0..2 * PLAYERS).collect::<Vec<u32>>().chunks(500) {
+        let kills: Vec<Value> = part
+            .iter()
+            .map(|number| kill(1.0 + f64::from(*number) / 10.0, &id(*number), &id(number * 7 + 1)))
+            .collect();
+        send(&service, json!(kills)).await;
+    }
+    let deaths = |rows: &Value| {
+        rows.as_array().unwrap().iter().map(|row| row["deaths"].as_u64().unwrap()).sum::<u64>()
+    };
+    service.client.settled().await;
+    let stored = eventually("the match is in the statistics", async || {
+        let reply = service.client.get("/api/v1/stats/match/evening").await;
+        (reply.status == 200).then(|| reply.json()).filter(|answer| deaths(&answer["scoreboard"]) == 2_000)
+    })
+    .await;
+    let live = eventually("all of it is on the live scoreboard", async || {
+        let snapshot = follow(&service, None).await.next_of("snapshot").await;
+        (deaths(&snapshot.data["players"]) == 2_000).then_some(snapshot.data)
+    })
+    .await;
+    let rows = |rows: &Value| -> Vec<Vec<Value>> {
+        let row = |row: &Value| {
+            ["player_id", "kills", "deaths", "headshots", "best_killstreak"]
+                .map(|field| row[field].clone())
+                .to_vec()
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    assert_eq!(stored["scoreboard"].as_array().unwrap().len(), PLAYERS as usize);
+    assert_eq!(rows(&live["players"]), rows(&stored["scoreboard"]));
+    assert_eq!((&live["more_players"], &stored["more_players"]), (&json!(false), &json!(false)));
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_flood_costs_viewers_a_moment_and_no_kill() {
     let settings = [("WORKER_QUEUE_SIZE", "50000")];
     let service = Service::start_with("live_flood", &settings, Surroundings::default()).await;

@@ -75,8 +75,10 @@ pub struct LiveState {
     pub max_players: Option<i32>,
     pub round_number: i32,
     pub rounds: Vec<LiveRound>,
-    /// Most kills first.
+    /// Most kills first, 4,096 at most.
     pub players: Vec<LivePlayer>,
+    /// Whether there were more players: those who came later are left out.
+    pub more_players: bool,
     pub top_weapons: Vec<LiveWeapon>,
     /// Kills of allies less kills of axis, a number for each 15 seconds.
     pub momentum: Vec<i32>,
@@ -283,6 +285,7 @@ impl Live {
             round_number: board.round_number,
             rounds: board.rounds.iter().map(round).collect(),
             players: self.players(board),
+            more_players: board.more_players,
             top_weapons: top_weapons(board),
             momentum: board.momentum.clone(),
             objectives: {

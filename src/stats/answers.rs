@@ -406,8 +406,10 @@ pub struct MatchAnswer {
     pub winning_team: Option<String>,
     pub rounds: Vec<Round>,
     pub tournament: Option<TournamentName>,
-    /// Everybody who took part, most kills first.
+    /// Everybody who took part, most kills first, 4,096 at most.
     pub scoreboard: Vec<ScoreboardRow>,
+    /// Whether more took part: those with fewer kills are left out.
+    pub more_players: bool,
     pub top_weapons: Vec<WeaponKills>,
 }
 

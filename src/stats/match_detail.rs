@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clickhouse::Row;
+use mohaa_domain::live::MOST_PLAYERS;
 use mohaa_domain::player::is_guest_id;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -68,12 +69,14 @@ impl Stats {
     /// A match by our id, or by what its server called it.
     pub async fn match_detail(&self, id: &str) -> Result<MatchAnswer, ApiError> {
         let outcome = self.find_match(id).await?;
-        let (scores, streaks, rounds, weapons) = tokio::try_join!(
+        let (mut scores, streaks, rounds, weapons) = tokio::try_join!(
             self.scores(&outcome),
             self.killstreaks_in_match(&outcome),
             self.rounds(&outcome),
             self.top_weapons(&outcome),
         )?;
+        let more_players = scores.len() > MOST_PLAYERS;
+        scores.truncate(MOST_PLAYERS);
         let servers = self.server_names([outcome.server_id]).await;
         let names = self.player_names(scores.iter().map(|row| row.player_id.clone()).collect()).await?;
         let scoreboard = scores.into_iter().map(|row| {
@@ -133,6 +136,7 @@ impl Stats {
             rounds: rounds.into_iter().map(round).collect(),
             tournament: None,
             scoreboard: scoreboard.collect(),
+            more_players,
             top_weapons: weapons.into_iter().map(weapon).collect(),
         })
     }
@@ -181,7 +185,9 @@ impl Stats {
         let sql = sql
             .bind(outcome.match_id.to_string())
             .then(outcome.on_its_days())
-            .text(" GROUP BY who ORDER BY kills DESC, deaths ASC, who ASC LIMIT 500");
+            .text(" GROUP BY who ORDER BY kills DESC, deaths ASC, who ASC LIMIT ?")
+            // One more tells that there are more.
+            .bind(MOST_PLAYERS as i64 + 1);
         self.rows(sql).await
     }
 

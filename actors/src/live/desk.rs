@@ -1,6 +1,6 @@
 //! LiveDesk: which match's actor gets what, when matches end, and what the spool has to keep for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use actix::{Arbiter, ArbiterHandle};
 use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::Board;
-use mohaa_domain::tracker::{CLOSES_AFTER_MS, CORRECTABLE_AFTER_CLOSE_MS, MatchInfo, SILENCE_ENDS_AFTER_MS};
+use mohaa_domain::tracker::{
+    CLOSES_AFTER_MS, CORRECTABLE_AFTER_CLOSE_MS, MAX_MATCHES, MatchInfo, SILENCE_ENDS_AFTER_MS,
+};
 use mohaa_spool::SpoolReader;
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
@@ -28,6 +30,9 @@ use crate::supervision::{Directory, RestartBudget};
 const ARBITERS: usize = 2;
 /// Further matches are stored, and not followed.
 const MOST_MATCHES: usize = 2_000;
+/// As many as its tracker remembers: beyond, the one that was silent longest is followed no more. What a server can make up
+/// is bounded by this and by [`mohaa_domain::live::MOST_PLAYERS`].
+const MOST_MATCHES_OF_A_SERVER: usize = MAX_MATCHES;
 /// Half a minute of a full server.
 const MAILBOX_EVENTS: u64 = 4_000;
 const MAILBOX_BYTES: u64 = 16 << 20;
@@ -49,6 +54,8 @@ pub struct LiveParts {
 
 struct Entry {
     server_id: Uuid,
+    /// Which one it was to be opened.
+    opened: usize,
     port: Port<MatchActor>,
     last_received_at: Millis,
     ended_at: Option<Millis>,
@@ -77,6 +84,8 @@ pub struct LiveDesk {
     matches: HashMap<Uuid, Entry>,
     /// Matches of which events came before this process, or elsewhere.
     begun_before: HashSet<Uuid>,
+    /// Those of them that gave way to later ones of their server, the first first.
+    gave_way: VecDeque<Uuid>,
     /// As it was decided last; who is not in it has to be asked for.
     owners: HashMap<Uuid, Owner>,
     undecided: HashMap<Uuid, Undecided>,
@@ -94,6 +103,7 @@ impl LiveDesk {
             opened: 0,
             matches: HashMap::new(),
             begun_before: HashSet::new(),
+            gave_way: VecDeque::new(),
             owners: HashMap::new(),
             undecided: HashMap::new(),
             rebuilding: Arc::new(Semaphore::new(1)),
@@ -365,6 +375,30 @@ impl LiveDesk {
         self.matches.values().map(save).collect()
     }
 
+    /// Follows one match of a server less, where there are as many as may be: rather one that is over.
+    fn make_way(&mut self, server_id: Uuid) {
+        let of_server = || self.matches.iter().filter(|(_, entry)| entry.server_id == server_id);
+        if of_server().count() < MOST_MATCHES_OF_A_SERVER {
+            return;
+        }
+        let quietest = of_server()
+            .min_by_key(|(_, entry)| (entry.ended_at.is_none(), entry.last_received_at, entry.opened));
+        let Some(match_id) = quietest.map(|(match_id, _)| *match_id) else { return };
+        let Some(entry) = self.matches.remove(&match_id) else { return };
+        if entry.ended_at.is_none() {
+            entry.port.tell(MatchSignal::Ended { at: entry.last_received_at });
+        }
+        entry.port.tell(MatchSignal::Stop);
+        // Should something come of it all the same, what is known of it is read.
+        self.begun_before.insert(match_id);
+        self.gave_way.push_back(match_id);
+        if self.gave_way.len() > MOST_MATCHES
+            && let Some(forgotten) = self.gave_way.pop_front()
+        {
+            self.begun_before.remove(&forgotten);
+        }
+    }
+
     /// Starts the actor of a match, if it has none.
     fn open(
         &mut self,
@@ -378,6 +412,7 @@ impl LiveDesk {
         if self.matches.contains_key(&match_id) {
             return;
         }
+        self.make_way(server_id);
         if self.matches.len() >= MOST_MATCHES {
             tracing::warn!(%match_id, "too many matches are live: this one is stored, and not followed");
             return;
@@ -429,6 +464,7 @@ impl LiveDesk {
             match_id,
             Entry {
                 server_id,
+                opened: self.opened,
                 port,
                 last_received_at,
                 ended_at: None,

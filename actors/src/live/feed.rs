@@ -62,7 +62,7 @@ impl Seen {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum What {
     State(Arc<Seen>),
-    Kill(Box<KillLine>),
+    Kill(Arc<KillLine>),
     Chat(ChatLine),
     Objective(ObjectiveLine),
     Round(RoundLine),

@@ -1,8 +1,10 @@
 //! How a match ended: told once it has, and again when something corrects it.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use mohaa_domain::event::{Millis, Text};
-use mohaa_domain::live::LiveMatch;
+use mohaa_domain::live::{LiveMatch, PlayerLine};
 use mohaa_domain::vocabulary::{GameType, Team};
 use uuid::Uuid;
 
@@ -47,7 +49,7 @@ impl Summary {
         let (match_id, server_id) = (live.match_id, live.server_id);
         let source_match_id = live.source_match_id.clone();
         let board = live.board();
-        let player = |(player_id, line): (&Text, &mohaa_domain::live::PlayerLine)| SummaryPlayer {
+        let player = |(player_id, line): (&Text, &Arc<PlayerLine>)| SummaryPlayer {
             player_id: player_id.clone(),
             team: line.team,
             guest: line.guest,

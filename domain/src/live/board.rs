@@ -1,6 +1,7 @@
 //! What is to be seen of a match: a fold of its moments in their order.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +10,9 @@ use crate::event::{Millis, Text};
 use crate::player::is_guest_id;
 use crate::vocabulary::{EventType, GameType, KillKind, Team};
 
-/// Further players count as if they were not there: no server has so many slots.
-const MAX_PLAYERS: usize = 256;
+/// Players that one match tells of, live and in its statistics: a full server of 64 slots, each taken by sixty-four
+/// people. A server that makes up more is told that there were more, and costs no more.
+pub const MOST_PLAYERS: usize = 4_096;
 const MAX_WEAPONS: usize = 128;
 const MAX_ROUNDS: usize = 200;
 /// Lines that are remembered of each feed.
@@ -198,11 +200,15 @@ pub struct Board {
     /// By how much each side was behind at worst.
     behind: Scores,
     pub max_players: Option<i32>,
-    pub players: BTreeMap<Text, PlayerLine>,
+    /// [`MOST_PLAYERS`] at most. Copies of a board share the lines that are equal.
+    pub players: BTreeMap<Text, Arc<PlayerLine>>,
+    /// There were more than are in `players`: those who came later.
+    #[serde(default)]
+    pub more_players: bool,
     pub round_number: i32,
     pub rounds: Vec<RoundLine>,
     /// The oldest first.
-    pub kills: VecDeque<KillLine>,
+    pub kills: VecDeque<Arc<KillLine>>,
     pub chat: VecDeque<ChatLine>,
     pub objectives: VecDeque<ObjectiveLine>,
     pub weapons: BTreeMap<Text, WeaponLine>,
@@ -218,7 +224,7 @@ pub struct Board {
 /// What a moment has brought that viewers are told of by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Happening {
-    Kill(Box<KillLine>),
+    Kill(Arc<KillLine>),
     Chat(ChatLine),
     Objective(ObjectiveLine),
     Round(RoundLine),
@@ -243,7 +249,7 @@ impl Board {
         self.count(moment);
         self.clock_ms = self.clock_ms.max(moment.at_ms);
         match moment.event_type {
-            EventType::Kill => Some(Happening::Kill(Box::new(self.add_kill(moment)))),
+            EventType::Kill => Some(Happening::Kill(self.add_kill(moment))),
             EventType::Spawn => {
                 self.with_player(&moment.player, |player| player.alive = true);
                 None
@@ -363,7 +369,7 @@ impl Board {
         self.momentum[step] += weight;
     }
 
-    fn add_kill(&mut self, moment: &Moment) -> KillLine {
+    fn add_kill(&mut self, moment: &Moment) -> Arc<KillLine> {
         let is_scoring = moment.kill_kind == KillKind::Kill;
         let first_blood = is_scoring && !self.first_blood_drawn;
         self.first_blood_drawn |= is_scoring;
@@ -393,7 +399,7 @@ impl Board {
                 }
             });
         }
-        let line = KillLine {
+        let line = Arc::new(KillLine {
             at_ms: moment.at_ms,
             event_at: moment.event_at,
             actor: self.named(&moment.player),
@@ -406,7 +412,7 @@ impl Board {
             streak,
             multi,
             first_blood,
-        };
+        });
         remember(&mut self.kills, line.clone());
         line
     }
@@ -416,7 +422,7 @@ impl Board {
         let of_side = |player: &&PlayerLine| player.present && !player.bot && player.team == team;
         let mut enemies = 0;
         matches!(team, Team::Allies | Team::Axis)
-            && self.players.values().filter(of_side).all(|player| {
+            && self.players.values().map(Arc::as_ref).filter(of_side).all(|player| {
                 enemies += 1;
                 !player.alive
             })
@@ -467,7 +473,10 @@ impl Board {
         let line = round.clone();
         if moment.event_type == EventType::RoundStart {
             // Everybody plays again.
-            self.players.values_mut().for_each(|player| player.alive = player.present);
+            for player in self.players.values_mut().filter(|player| player.alive != player.present) {
+                let player = Arc::make_mut(player);
+                player.alive = player.present;
+            }
         }
         Some(line)
     }
@@ -492,14 +501,16 @@ impl Board {
             return;
         }
         if let Some(player) = self.players.get_mut(&who.player_id) {
-            return player.note(who, change);
+            return Arc::make_mut(player).note(who, change);
         }
-        if self.players.len() < MAX_PLAYERS {
-            let guest = is_guest_id(&who.player_id);
-            let mut player = PlayerLine { guest, ..PlayerLine::default() };
-            player.note(who, change);
-            self.players.insert(who.player_id.clone(), player);
+        if self.players.len() >= MOST_PLAYERS {
+            self.more_players = true;
+            return;
         }
+        let guest = is_guest_id(&who.player_id);
+        let mut player = PlayerLine { guest, ..PlayerLine::default() };
+        player.note(who, change);
+        self.players.insert(who.player_id.clone(), Arc::new(player));
     }
 }
 

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::board::MOST_PLAYERS;
 use crate::achievements::Tally;
 use crate::event::{Event, Millis, Player, Stamp, Text};
 use crate::player::is_guest_id;
 use crate::vocabulary::KillKind;
-
-/// As on the board.
-const MAX_PLAYERS: usize = 256;
 
 /// One player's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,7 +35,7 @@ pub(super) fn count(
         }
         if let Some(known) = deeds.get_mut(player_id) {
             change(known);
-        } else if !is_guest_id(player_id) && deeds.len() < MAX_PLAYERS {
+        } else if !is_guest_id(player_id) && deeds.len() < MOST_PLAYERS {
             change(deeds.entry(player_id.clone()).or_default());
         } else {
             return;

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use board::{
-    Board, ChatLine, Feats, Happening, KillLine, MOMENTUM_STEP_MS, MULTI_KILL_MS, ObjectiveLine, PlayerLine,
-    RoundLine, Scores, WeaponLine,
+    Board, ChatLine, Feats, Happening, KillLine, MOMENTUM_STEP_MS, MOST_PLAYERS, MULTI_KILL_MS,
+    ObjectiveLine, PlayerLine, RoundLine, Scores, WeaponLine,
 };
 pub use deeds::Deeds;
 pub(crate) use moment::thousandths;

@@ -1,7 +1,7 @@
 //! What stands on the board.
 
-use mohaa_domain::event::Event;
-use mohaa_domain::live::Happening;
+use mohaa_domain::event::{Event, Stamp};
+use mohaa_domain::live::{Happening, MOST_PLAYERS};
 use mohaa_domain::vocabulary::{EventType, KillKind, Team};
 
 use crate::{SPOOL, event, folded, kill, stamped};
@@ -109,6 +109,21 @@ fn no_server_can_make_the_state_grow_without_bound() {
         })
         .collect();
     let mut live = folded(&stamped(&events));
-    assert!(live.board().players.len() <= 256 && live.board().kills.len() <= 40);
-    assert!(serde_json::to_vec(&live).unwrap().len() < 4 << 20);
+    assert_eq!((live.board().players.len(), live.board().more_players), (3_001, false));
+    assert!(live.board().kills.len() <= 40);
+    assert!(serde_json::to_vec(&live).unwrap().len() < 6 << 20);
+
+    let made_up: Vec<Event> =
+        (3_000..6_000).map(|number| kill(f64::from(number) / 1_000.0, &format!("{number}"), "1")).collect();
+    live.fold_all(SPOOL, later(3_000, &stamped(&made_up)).iter().map(|(event, stamp)| (event, stamp)));
+    assert_eq!((live.board().players.len(), live.board().more_players), (MOST_PLAYERS, true));
+    assert!(serde_json::to_vec(&live).unwrap().len() < 6 << 20);
+}
+
+/// The same further on in the spool.
+fn later(by: u64, events: &[(Event, Stamp)]) -> Vec<(Event, Stamp)> {
+    let moved = |(event, stamp): &(Event, Stamp)| {
+        (event.clone(), Stamp { spool_seq: stamp.spool_seq + by, ..stamp.clone() })
+    };
+    events.iter().map(moved).collect()
 }

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Service, eventually};
+use crate::support::{EventStream, Service, eventually};
 
 const GUEST_NAME: &str = "Passer-by";
 
@@ -122,6 +122,51 @@ async fn a_match_that_ends_rates_its_players_and_boards_rank_by_it() {
     assert!(page.contains("provisional") && page.contains("Rating over"), "{page}");
     assert_eq!(service.client.get("/leaderboard?stat=rating").await.status, 200);
     assert_eq!(service.client.metrics().await.value("mohaa_matches_rated_total"), 3.0);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_draw_is_one_everywhere_by_whatever_word_it_is_told() {
+    let service = Service::start("draws").await;
+    play(&service, "first", "draw", (2, 2)).await;
+    let draws = [Outcome::Draw; 3];
+    assert_near(&rating_after(&service, "100", 1).await, after(&draws[..1]).0);
+    // A result says so of one that was won, and in other words.
+    play(&service, "second", "allies", (2, 1)).await;
+    play(&service, "third", "axis", (1, 2)).await;
+    rating_after(&service, "100", 3).await;
+    let headers = [("X-Server-Token", service.client.token.as_str())];
+    for (match_id, winner) in [("second", "Tie"), ("third", "")] {
+        let result =
+            json!({"match_id": match_id, "winning_team": winner, "allies_score": 2, "axis_score": 2});
+        let reply =
+            service.client.post("/api/v1/ingest/match-result", &headers, result.to_string()).await.unwrap();
+        assert_eq!(reply.status, 202, "{}", reply.text);
+    }
+    eventually("all three are rated as draws", async || {
+        is_near(&rating_after(&service, "200", 3).await, after(&draws).1).then_some(())
+    })
+    .await;
+    let kept: Vec<String> = sqlx::query_scalar("SELECT winning_team FROM match_summaries")
+        .fetch_all(&service.application.postgres)
+        .await
+        .unwrap();
+    assert_eq!(kept, ["none"; 3]);
+    for match_id in ["first", "second", "third"] {
+        eventually("the statistics say so", async || {
+            let found = service.client.get(&format!("/api/v1/stats/match/{match_id}")).await.json();
+            (found["winning_team"] == "none" && found["allies_score"] == found["axis_score"]).then_some(())
+        })
+        .await;
+        let live = format!("{}/api/v1/live/{match_id}", service.client.url);
+        let live = EventStream::open(&live, None).await.next_of("snapshot").await;
+        assert_eq!((&live.data["status"], &live.data["winning_team"]), (&json!("ended"), &json!("none")));
+        let page = service.client.get(&format!("/matches/{match_id}")).await;
+        assert!(page.text.contains("The match was a draw."), "{}", page.text);
+    }
+    let played = service.client.get("/api/v1/stats/player/100/matches").await.json();
+    let results: Vec<&Value> = played["matches"].as_array().unwrap().iter().map(|it| &it["result"]).collect();
+    assert_eq!(results, [&json!("draw"); 3]);
     service.stop().await;
 }
 

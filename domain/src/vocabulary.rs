@@ -154,6 +154,13 @@ impl Team {
         ];
         find_word(&WORDS, text).or_else(|| find_number(&NUMBERED, text))
     }
+
+    /// Who won, by a server's word or number for it: a team, or [`Team::None`] for a draw.
+    pub fn parse_winner(text: &str) -> Option<Self> {
+        const DRAW: [&str; 6] = ["draw", "tie", "tied", "stalemate", "nobody", "no_one"];
+        let is_draw = DRAW.iter().any(|word| word.eq_ignore_ascii_case(text));
+        if is_draw { Some(Team::None) } else { Team::parse(text) }
+    }
 }
 
 impl GameType {

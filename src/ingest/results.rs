@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::batcher::IngestOutcome;
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_domain::event::{Event, Millis, RESULT};
+use mohaa_domain::vocabulary::Team;
 use mohaa_domain::wire;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -38,7 +39,7 @@ pub struct MatchResultBody {
     pub gametype: Option<String>,
     /// Seconds.
     pub duration: Option<f64>,
-    /// allies or axis; empty for a draw.
+    /// allies or axis; draw, tie or none for a draw, or empty where scores are equal.
     pub winning_team: Option<String>,
     pub allies_score: Option<i32>,
     pub axis_score: Option<i32>,
@@ -205,13 +206,18 @@ fn event_of(mut fields: Map<String, Value>) -> Result<Event, ApiError> {
     if let Some(rounds) = fields.remove("total_rounds") {
         fields.insert("round_number".to_owned(), rounds);
     }
+    let is_winner_left_empty =
+        fields.get("winning_team").and_then(Value::as_str).is_some_and(|winner| winner.trim().is_empty());
     // When it is sent says nothing about when the match was.
     fields.remove("timestamp");
     fields.insert("type".to_owned(), "match_end".into());
     let text = serde_json::to_vec(&fields).map_err(ApiError::internal)?;
     let decoded = wire::decode(&text, wire::Limits { max_events: 1 })
         .map_err(|_| ApiError::from_status(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let event = decoded.events.into_iter().next().ok_or_else(|| needed("the result can't be read"))?;
+    let mut event = decoded.events.into_iter().next().ok_or_else(|| needed("the result can't be read"))?;
+    if is_winner_left_empty && event.winning_team == Team::Unknown && event.allies_score == event.axis_score {
+        event.winning_team = Team::None;
+    }
     match event.source_match_id.is_empty() {
         true => Err(needed("names no match")),
         false => Ok(event),

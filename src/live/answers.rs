@@ -70,6 +70,7 @@ pub struct LiveState {
     pub clock_seconds: i64,
     pub allies_score: i32,
     pub axis_score: i32,
+    /// allies or axis; none for a draw.
     pub winning_team: Option<&'static str>,
     pub player_count: u64,
     pub max_players: Option<i32>,
@@ -156,6 +157,7 @@ pub struct LiveWeapon {
 #[derive(Serialize, ToSchema)]
 pub struct LiveRound {
     pub round_number: i32,
+    /// allies or axis; none for a draw.
     pub winning_team: Option<&'static str>,
     pub started_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
@@ -279,7 +281,7 @@ impl Live {
             clock_seconds: board.clock_ms / 1000,
             allies_score: board.scores.allies,
             axis_score: board.scores.axis,
-            winning_team: team(board.winning_team),
+            winning_team: winner(board.winning_team),
             player_count: board.player_count(),
             max_players: board.max_players,
             round_number: board.round_number,
@@ -504,7 +506,7 @@ fn weapon_name(slug: &str) -> LiveWeaponName {
 fn round(line: &RoundLine) -> LiveRound {
     LiveRound {
         round_number: line.round_number,
-        winning_team: team(line.winning_team),
+        winning_team: winner(line.winning_team),
         started_at: line.started_at.and_then(time),
         ended_at: line.ended_at.and_then(time),
     }
@@ -520,6 +522,10 @@ fn game_type(game_type: GameType) -> Option<String> {
 
 fn team(team: Team) -> Option<&'static str> {
     matches!(team, Team::Allies | Team::Axis | Team::FreeForAll | Team::Spectator).then(|| team.as_str())
+}
+
+fn winner(side: Team) -> Option<&'static str> {
+    matches!(side, Team::Allies | Team::Axis | Team::None).then(|| side.as_str())
 }
 
 fn time(millis: Millis) -> Option<DateTime<Utc>> {

@@ -366,6 +366,7 @@ pub struct MatchSummary {
     pub status: &'static str,
     pub allies_score: i32,
     pub axis_score: i32,
+    /// allies or axis; none for a draw.
     pub winning_team: Option<String>,
     /// Who is on, of a live match; who took part, of an ended one.
     pub player_count: u64,
@@ -403,6 +404,7 @@ pub struct MatchAnswer {
     pub duration_seconds: u64,
     pub allies_score: i32,
     pub axis_score: i32,
+    /// allies or axis; none for a draw.
     pub winning_team: Option<String>,
     pub rounds: Vec<Round>,
     pub tournament: Option<TournamentName>,

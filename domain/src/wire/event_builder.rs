@@ -192,7 +192,7 @@ impl<'s> EventBuilder<'s> {
                 }
             }
             Field::Winner { rank } => {
-                let winner = self.values.team(key, value);
+                let winner = self.values.winner(key, value);
                 if rank > 0 && winner.is_some() {
                     self.values.keep(key, value);
                 }

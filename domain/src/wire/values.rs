@@ -20,6 +20,11 @@ impl Values<'_> {
         self.vocabulary_word(key, value, Team::parse, Team::as_str)
     }
 
+    /// A team, or none for a draw.
+    pub(super) fn winner(&mut self, key: &str, value: &Value<'_>) -> Option<Team> {
+        self.vocabulary_word(key, value, Team::parse_winner, Team::as_str)
+    }
+
     /// A word of a closed vocabulary. What came is kept unless it is that very word.
     pub(super) fn vocabulary_word<T: Copy>(
         &mut self,

@@ -84,6 +84,12 @@ fn teams_have_many_names() {
             );
         }
     }
+    // Of winners alone there are words for a draw.
+    for text in ["draw", "Draw", "tie", "tied", "stalemate", "nobody", "no_one", "none", "0"] {
+        let event = json_event("match_end", &format!(r#""winning_team":"{text}""#));
+        assert_eq!(event.winning_team, Team::None, "{text}");
+    }
+    assert_eq!(json_event("kill", r#""victim_team":"draw""#).target.team, Team::Unknown);
     let decoded = decode(r#"{"type":"kill","victim_team":"purple","winning_team":9}"#);
     assert_eq!((decoded.events[0].target.team, decoded.unreadable_fields), (Team::Unknown, 2));
     assert_eq!(extra(&decoded.events[0]), json!({"victim_team": "purple", "winning_team": 9}));

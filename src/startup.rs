@@ -44,8 +44,9 @@ use crate::http::BaseUrl;
 use crate::http::assets::Assets;
 use crate::http::client_address::TrustedProxies;
 use crate::http::{self, error_answers, requests, security};
+use crate::ingest::held_results::HeldResults;
 use crate::ingest::metrics::IngestMetrics;
-use crate::ingest::results::LatestResults;
+use crate::ingest::results::{LatestResults, settle_results};
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
 use crate::live::{Live, LiveNodes, MatchSummaries};
@@ -312,6 +313,8 @@ impl Application {
         let (node_news, mut heard) = mpsc::unbounded_channel();
         let nodes_store = LiveNodesStore::new(redis.clone(), urls.redis.expose())?;
         let (live_nodes, live_nodes_work) = LiveNodes::new(nodes_store, node_news);
+        let summaries = MatchSummaries::open(postgres.clone(), &spool_directory).map_err(in_spool)?;
+        let held_results = HeldResults::open(&spool_directory).map_err(in_spool)?;
         let pipeline = Pipeline::start(
             pipeline_options(&config, storage),
             store,
@@ -323,7 +326,7 @@ impl Application {
                 snapshots: Arc::new(LiveSnapshots::new(redis.clone())),
                 history: Arc::new(StoredMatches::new(clickhouse.clone())),
                 achievements: Arc::new(achievements.clone()),
-                summaries: Arc::new(MatchSummaries::new(postgres.clone())),
+                summaries: Arc::new(summaries.clone()),
                 nodes: Arc::new(live_nodes.clone()),
             },
         )?;
@@ -388,6 +391,7 @@ impl Application {
             )),
             actix_web::rt::spawn(last_seen.clone().keep(postgres.clone())),
             actix_web::rt::spawn(servers::release_held(pipeline.clone(), postgres.clone())),
+            actix_web::rt::spawn(summaries.clone().keep_paying()),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
             actix_web::rt::spawn(players::take_claims(claimed, postgres.clone(), guess_limits.clone())),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
@@ -410,24 +414,28 @@ impl Application {
         let assets = Assets::unpack(&config.data_dir.join("assets"))?;
         background.push(actix_web::rt::spawn(live.clone().keep_list(stats.clone())));
         background.push(actix_web::rt::spawn(live.clone().keep_names()));
+        let ingest = Data::new(Ingest {
+            pipeline: pipeline.clone(),
+            tracker_states,
+            clock,
+            metrics: IngestMetrics::new(&registry)?,
+            last_seen,
+            results: LatestResults::default(),
+            held_results,
+            summaries,
+            limits: IngestLimits {
+                max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
+                max_events: config.ingest_max_events,
+                chunk_timeout: config.ingest_chunk_timeout,
+            },
+        });
+        background.push(actix_web::rt::spawn(settle_results(ingest.clone(), stats.clone())));
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone())?),
             assets,
             stats: Data::new(stats),
             achievements: Data::new(achievements),
-            ingest: Data::new(Ingest {
-                pipeline: pipeline.clone(),
-                tracker_states,
-                clock,
-                metrics: IngestMetrics::new(&registry)?,
-                last_seen,
-                results: LatestResults::default(),
-                limits: IngestLimits {
-                    max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
-                    max_events: config.ingest_max_events,
-                    chunk_timeout: config.ingest_chunk_timeout,
-                },
-            }),
+            ingest,
             ops: Data::new(Ops {
                 health: health.clone(),
                 metrics: OpsMetrics::new(registry)?,

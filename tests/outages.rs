@@ -205,14 +205,184 @@ async fn results_are_taken_while_clickhouse_is_away() {
     .await
     .unwrap();
     assert_eq!(scores, (2, 3, "axis".to_owned()));
-    assert_eq!(sum_up("unheard").await.status, 202);
-    // Nobody can say whose match this is.
-    sum_up(&uuid::Uuid::new_v4().to_string()).await.assert_refused(503, "stats_unavailable");
+    // Nobody can say yet whose matches these are.
+    for id in ["unheard", &uuid::Uuid::new_v4().to_string()] {
+        let reply = sum_up(id).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["match_id"]), (202, &json!(id)), "{}", reply.text);
+    }
     proxy.mend().await.unwrap();
+    eventually("the one that nothing is known of is a match", async || {
+        let found = service.client.get("/api/v1/stats/match/unheard").await;
+        (found.status == 200 && found.json()["axis_score"] == 3).then_some(())
+    })
+    .await;
     service.client.settled().await;
     let stored =
         format!("SELECT count() FROM raw_events WHERE match_id = '{match_id}' AND type = 'match_end'");
     assert_eq!(service.warehouse.count(&stored).await, 2, "what came twice in a row is one");
     assert_eq!(service.warehouse.count("SELECT count() FROM raw_events").await, 3);
+    service.stop().await;
+}
+
+/// A service that played matches of these names to their ends and is gone, with all that is only in Redis; the ids of the
+/// matches, and the server's token.
+async fn played(urls: &mohaa_embedded::StoreUrls, names: &[&str]) -> (Vec<uuid::Uuid>, String) {
+    let service = Service::start_on(urls, &[], Surroundings::default()).await;
+    for name in names {
+        let events = json!([
+            {"type": "kill", "match_id": name, "timestamp": 10, "attacker_guid": "41", "attacker_team": "allies",
+                "victim_guid": "42", "victim_team": "axis", "gametype": "tdm"},
+            {"type": "kill", "match_id": name, "timestamp": 100, "attacker_guid": "41", "attacker_team": "allies",
+                "victim_guid": "42", "victim_team": "axis"},
+            {"type": "match_end", "match_id": name, "timestamp": 101, "winning_team": "allies", "allies_score": 2, "axis_score": 1},
+        ]);
+        service.client.send(events.to_string()).await.assert_batch(202, 3, &[]);
+    }
+    let summed_up = eventually("they are summed up", async || {
+        let rows: Vec<(String, uuid::Uuid)> =
+            sqlx::query_as("SELECT source_match_id, match_id FROM match_summaries")
+                .fetch_all(&service.application.postgres)
+                .await
+                .unwrap();
+        (rows.len() == names.len()).then_some(rows)
+    })
+    .await;
+    let token = service.client.token.clone();
+    service.stop().await;
+    let redis = mohaa_stats::redis::connect(&urls.redis_url).unwrap();
+    let mut connection = redis.get().await.unwrap();
+    deadpool_redis::redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await.unwrap();
+    let id_of = |name: &&str| summed_up.iter().find(|(known, _)| known == name).unwrap().1;
+    (names.iter().map(id_of).collect(), token)
+}
+
+async fn sum_up_for_axis(client: &crate::support::ServiceClient, id: &str) -> crate::support::Reply {
+    let headers = [("X-Server-Token", client.token.as_str())];
+    let body = json!({"match_id": id, "winning_team": "axis", "allies_score": 2, "axis_score": 3});
+    client.post("/api/v1/ingest/match-result", &headers, body.to_string()).await.unwrap()
+}
+
+async fn winners(service: &Service) -> Vec<(String, i32)> {
+    sqlx::query_as("SELECT winning_team, axis_score FROM match_summaries ORDER BY source_match_id")
+        .fetch_all(&service.application.postgres)
+        .await
+        .unwrap()
+}
+
+#[actix_web::test]
+async fn a_result_that_comes_while_postgres_is_away_is_in_summary_and_ratings_over_a_restart() {
+    let urls = TestStores::shared().await.database("correction_away").await;
+    let (ids, token) = played(&urls, &["evening"]).await;
+    let (proxy, postgres_url) = cuttable(&urls.postgres_url).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("POSTGRES_URL", postgres_url.as_str()), ("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::restart_on(&urls, &settings, &token).await;
+    assert_eq!(winners(&service).await, [("allies".to_owned(), 1)]);
+    let rating = |player: serde_json::Value| player["rating"]["value"].as_f64();
+    let before = eventually("the winner is rated", async || {
+        rating(service.client.get("/api/v1/stats/player/41").await.json())
+    })
+    .await;
+    service.client.send(r#"[{"type":"jump","player_guid":"41"}]"#).await.assert_batch(202, 1, &[]);
+    proxy.cut().await;
+    store_becomes(&service, "postgres", false).await;
+    let reply = sum_up_for_axis(&service.client, "evening").await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["match_id"]), (202, &json!(ids[0])), "{}", reply.text);
+    eventually("the statistics have it", async || {
+        let found = service.client.get("/api/v1/stats/match/evening").await.json();
+        (found["axis_score"] == 3).then_some(())
+    })
+    .await;
+    service.stop().await;
+
+    let service = Service::restart_on(&urls, &settings, &token).await;
+    proxy.mend().await.unwrap();
+    eventually("the summary is corrected", async || {
+        (winners(&service).await == [("axis".to_owned(), 3)]).then_some(())
+    })
+    .await;
+    eventually("so are ratings", async || {
+        let after = rating(service.client.get("/api/v1/stats/player/41").await.json())?;
+        (after < before).then_some(())
+    })
+    .await;
+    let ends = "SELECT count() FROM raw_events WHERE type = 'match_end'";
+    assert_eq!(service.warehouse.count(ends).await, 2, "it is stored once");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn results_of_matches_that_only_clickhouse_knows_wait_for_it_over_a_restart() {
+    let urls = TestStores::shared().await.database("results_wait").await;
+    let (ids, token) = played(&urls, &["evening", "morning"]).await;
+    let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings =
+        [("CLICKHOUSE_URL", clickhouse_url.as_str()), ("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::restart_on(&urls, &settings, &token).await;
+    sqlx::query("DELETE FROM match_summaries").execute(&service.application.postgres).await.unwrap();
+    let jump = r#"[{"type":"jump","player_guid":"41","match_id":"now"}]"#;
+    service.client.send(jump).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    proxy.cut().await;
+    store_becomes(&service, "clickhouse", false).await;
+    // By our id, and while another match is played as their server calls them.
+    for id in [&ids[0].to_string(), "morning"] {
+        let reply = sum_up_for_axis(&service.client, id).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["match_id"]), (202, &json!(id)), "{}", reply.text);
+    }
+    service.application.stop(std::time::Duration::from_secs(10)).await;
+
+    let service = Service::restart_on(&urls, &settings, &token).await;
+    proxy.mend().await.unwrap();
+    for id in &ids {
+        eventually("the result is in the statistics", async || {
+            let found = service.client.get(&format!("/api/v1/stats/match/{id}")).await;
+            (found.status == 200 && found.json()["winning_team"] == "axis").then_some(())
+        })
+        .await;
+    }
+    let matches = service.client.get("/api/v1/stats/matches").await.json();
+    assert_eq!(matches["total"], 3, "no match was made of them: {matches}");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn matches_that_end_while_postgres_is_away_are_summed_up_by_a_later_process() {
+    let urls = TestStores::shared().await.database("summaries_owed").await;
+    let (proxy, postgres_url) = cuttable(&urls.postgres_url).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("POSTGRES_URL", postgres_url.as_str()), ("DATA_DIR", data_dir.path().to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let token = service.client.token.clone();
+    let kill = |name: &str| {
+        json!([{"type": "kill", "match_id": name, "timestamp": 10, "attacker_guid": "41", "victim_guid": "42"}])
+            .to_string()
+    };
+    service.client.send(kill("m0")).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    proxy.cut().await;
+    store_becomes(&service, "postgres", false).await;
+    // More than its tracker remembers, so that the next process knows nothing of the first.
+    for number in 1..24 {
+        service.client.send(kill(&format!("m{number}"))).await.assert_batch(202, 1, &[]);
+    }
+    eventually("those that are over are let go", async || {
+        let followed = service.client.metrics().await.series(r#"mohaa_actor_instances{actor="match"}"#);
+        (followed <= 16.0).then_some(())
+    })
+    .await;
+    service.stop().await;
+
+    let service = Service::restart_on(&urls, &settings, &token).await;
+    proxy.mend().await.unwrap();
+    eventually("each that is over is summed up", async || {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM match_summaries")
+            .fetch_one(&service.application.postgres)
+            .await
+            .ok()?;
+        (count == 23).then_some(())
+    })
+    .await;
     service.stop().await;
 }

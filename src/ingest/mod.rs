@@ -2,10 +2,11 @@
 //!
 //! Follow it in order: [`body`] reads and decompresses, [`mohaa_domain::wire`] decodes, [`events`] asks who speaks,
 //! [`submit`] offers the events to the Batcher and words what became of them. Nothing here blocks and nothing here decides
-//! what an event means. [`results`] makes an event of a match's result.
+//! what an event means. [`results`] makes an event of a match's result, which [`held_results`] keeps until it is settled.
 
 pub mod body;
 pub mod events;
+pub mod held_results;
 pub mod metrics;
 pub mod results;
 mod submit;
@@ -15,9 +16,11 @@ use std::time::Duration;
 use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::Pipeline;
 
+use self::held_results::HeldResults;
 use self::metrics::IngestMetrics;
 use self::results::LatestResults;
 use crate::access::{Route, post};
+use crate::live::MatchSummaries;
 use crate::redis::TrackerStates;
 use crate::servers::LastSeen;
 
@@ -31,6 +34,9 @@ pub struct Ingest {
     pub last_seen: LastSeen,
     pub limits: IngestLimits,
     pub results: LatestResults,
+    /// Those that are not settled.
+    pub held_results: HeldResults,
+    pub summaries: MatchSummaries,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,9 @@
 //! after. It becomes an event like any other, so that whatever adds events up knows of it.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::{Bytes, Data, block};
 use actix_web::{HttpRequest, HttpResponse};
+use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::IngestOutcome;
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_domain::event::{Event, Millis, RESULT};
@@ -11,20 +12,23 @@ use mohaa_domain::vocabulary::Team;
 use mohaa_domain::wire;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::PgPool;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Ingest;
-use super::submit::{Submission, hash, idempotency_key, refusal};
+use super::held_results::{HeldResult, HoldError};
+use super::submit::{Sender, Submission, hash, idempotency_key, refusal};
 use crate::access::GameServer;
 use crate::http::{ApiError, json_or_form};
 use crate::limits::Limits;
-use crate::live;
+use crate::postgres;
 use crate::stats::{KnownMatch, Stats};
 
+/// How long a result waits for another try.
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
 /// Matches whose last result is remembered.
 const MOST_LATEST: usize = 1_000;
 
@@ -75,7 +79,7 @@ impl MatchResultAnswer {
 /// Sum a match up
 ///
 /// Ends a match that is being played, or corrects the summary of one that is over. The same result sent again changes
-/// nothing.
+/// nothing. It is kept on disk until all that follows from it is done: while a store is away, it is accepted all the same.
 #[utoipa::path(
     post,
     path = "/api/v1/ingest/match-result",
@@ -103,7 +107,6 @@ pub async fn ingest_result(
     ingest: Data<Ingest>,
     stats: Data<Stats>,
     limits: Data<Limits>,
-    pool: Data<PgPool>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let known_server = caller.of_headers(request.headers()).await?;
@@ -119,44 +122,156 @@ pub async fn ingest_result(
     if named_server.is_some_and(|named| named != server.server_id) {
         return Err(ApiError::forbidden("not_your_match", "this token speaks for another server"));
     }
-    let mut event = event_of(fields)?;
-    let match_id = event.source_match_id.clone();
-    let known = find(&ingest, &stats, &pool, server.server_id, &match_id).await?;
-    let body_hash = hash(&body);
+    let event = event_of(fields)?;
+    let sent_id = event.source_match_id.to_string();
+    let key = idempotency_key(request.headers())?;
+    // Settled one after the other, and safe before they are answered.
+    let queue = ingest.held_results.of_server(server.server_id);
+    let mut queue = queue.lock_owned().await;
+    let held = {
+        let (ingest, server_id) = (ingest.clone(), server.server_id);
+        let (received_at, body_hash) = (ingest.clock.now(), hash(&body));
+        block(move || ingest.held_results.keep(server_id, received_at, event, key, body_hash)).await
+    };
+    let held = match held {
+        Ok(Ok(held)) => held,
+        Ok(Err(HoldError::Full)) => return Err(refusal(RejectReason::SpoolFull)),
+        Ok(Err(HoldError::File(error))) => {
+            tracing::error!(%error, server_id = %server.server_id, "a result can't be kept");
+            return Err(refusal(RejectReason::SpoolFailed));
+        }
+        Err(_) => return Err(refusal(RejectReason::Draining)),
+    };
+    queue.push_back(held);
+    if queue.len() > 1 {
+        return Ok(MatchResultAnswer::of(sent_id));
+    }
+    let sender = Sender {
+        server_id: server.server_id,
+        approved: server.approved,
+        bot_names: Some(server.bot_names),
+        received_at: ingest.clock.now(),
+    };
+    let settled = settle_first(&ingest, &stats, &mut queue, sender).await;
+    match settled? {
+        Settled::Done(match_id) | Settled::Later(match_id) => {
+            Ok(MatchResultAnswer::of(match_id.map_or(sent_id, |match_id| match_id.to_string())))
+        }
+    }
+}
+
+/// What has become of a result; the match, where it was found.
+enum Settled {
+    Done(Option<Uuid>),
+    /// Something is left to do.
+    Later(Option<Uuid>),
+}
+
+/// Settles whatever could not be settled when it came, for ever.
+pub async fn settle_results(ingest: Data<Ingest>, stats: Stats) {
+    loop {
+        tokio::time::sleep(SETTLE_EVERY).await;
+        for queue in ingest.held_results.queues() {
+            // Whoever holds it settles.
+            let Ok(mut queue) = queue.try_lock_owned() else { continue };
+            while let Some(held) = queue.front() {
+                let (server_id, name) = (held.server_id, held.event.source_match_id.clone());
+                // It was approved when it sent this, or what it sends is held anyway.
+                let sender =
+                    Sender { server_id, approved: true, bot_names: None, received_at: held.received_at };
+                match settle_first(&ingest, &stats, &mut queue, sender).await {
+                    Ok(Settled::Done(_)) => {}
+                    Ok(Settled::Later(_)) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, %server_id, %name, "a result that was taken is of no match: it is dropped");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Settles the first result of a queue, and forgets it unless something is left to do.
+async fn settle_first(
+    ingest: &Data<Ingest>,
+    stats: &Stats,
+    queue: &mut VecDeque<HeldResult>,
+    sender: Sender,
+) -> Result<Settled, ApiError> {
+    let Some(held) = queue.front() else { return Ok(Settled::Done(None)) };
+    let settled = settle(ingest, stats, held, sender).await;
+    if !matches!(settled, Ok(Settled::Later(_)))
+        && let Some(held) = queue.pop_front()
+    {
+        let ingest = ingest.clone();
+        // A service that ends settles it again.
+        let _ = block(move || ingest.held_results.forget(&held)).await;
+    }
+    settled
+}
+
+/// Does what follows from a result, as far as that can be done now. Doing it again changes nothing.
+async fn settle(
+    ingest: &Ingest,
+    stats: &Stats,
+    held: &HeldResult,
+    sender: Sender,
+) -> Result<Settled, ApiError> {
+    let known = match find(ingest, stats, held.server_id, &held.event.source_match_id).await {
+        Ok(known) => known,
+        Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            tracing::info!(%error, server_id = %held.server_id, "a result waits until it can be told of which match it is");
+            return Ok(Settled::Later(None));
+        }
+        Err(error) => return Err(error),
+    };
+    let (mut event, mut is_new) = (held.event.clone(), true);
     if let Some(known) = &known {
         let ended_at = known.stored.as_ref().and_then(|stored| stored.ended_at_ms).map(Millis);
         let is_known = known.stored.as_ref().is_some_and(|stored| stored.has_result(&event));
-        match ingest.results.next(known.match_id, body_hash, is_known, ended_at, ingest.clock.now()) {
-            None => return Ok(MatchResultAnswer::of(known.match_id.to_string())),
+        match ingest.results.next(known.match_id, held.body_hash, is_known, ended_at, sender.received_at) {
+            None => is_new = false,
             Some(at) => event.sent_at = Some(at),
         }
         event.result_of = Some(Box::new(known.match_id));
         event.source_type = RESULT.into();
     }
-    let correction = event.clone();
-    let submission = Submission {
-        idempotency: idempotency_key(request.headers())?.map(|key| (key, body_hash)),
-        answer: IngestAnswer { processed: 1, ..IngestAnswer::default() },
-        bytes: body.len() as u64,
-    };
-    match ingest.submit(server, vec![event], submission).await? {
-        IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {
-            if let Some(known) =
-                known.as_ref().filter(|known| ingest.pipeline.live.of(known.match_id).is_none())
-            {
-                // Nobody follows it any more who would sum it up anew.
-                live::correct_summary(&pool, known.match_id, &correction).await;
+    let match_id = known.as_ref().map(|known| known.match_id);
+    if is_new {
+        let submission = Submission {
+            idempotency: Some((held.key.clone(), held.body_hash)),
+            answer: IngestAnswer { processed: 1, ..IngestAnswer::default() },
+            bytes: held.bytes(),
+        };
+        match ingest.submit_of(sender, vec![event], submission).await? {
+            IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {}
+            IngestOutcome::Rejected(reason) => {
+                if let Some(match_id) = match_id {
+                    ingest.results.forget(match_id);
+                }
+                return if may_pass(reason) { Ok(Settled::Later(match_id)) } else { Err(refusal(reason)) };
             }
-            let match_id = known.map_or_else(|| match_id.to_string(), |known| known.match_id.to_string());
-            Ok(MatchResultAnswer::of(match_id))
-        }
-        IngestOutcome::Rejected(reason) => {
-            if let Some(known) = &known {
-                ingest.results.forget(known.match_id);
-            }
-            Err(refusal(reason))
         }
     }
+    match match_id {
+        // Nobody follows it any more who would sum it up anew.
+        Some(match_id) if ingest.pipeline.live.of(match_id).is_none() => {
+            let is_corrected = ingest.summaries.correct(match_id, &held.event).await;
+            Ok(if is_corrected { Settled::Done(Some(match_id)) } else { Settled::Later(Some(match_id)) })
+        }
+        match_id => Ok(Settled::Done(match_id)),
+    }
+}
+
+/// Whether a refusal is one of this moment.
+fn may_pass(reason: RejectReason) -> bool {
+    matches!(
+        reason,
+        RejectReason::MailboxFull
+            | RejectReason::SpoolFull
+            | RejectReason::SpoolFailed
+            | RejectReason::Draining
+    )
 }
 
 /// The results that this node took last: their order, and what came twice, until all of them are to be seen.
@@ -232,10 +347,12 @@ struct FoundMatch {
 }
 
 /// The match of this id. None where nothing is known of it: then the event alone says all.
+///
+/// # Errors
+/// 503 where nobody can say; 403 and 404 where it is none of this server's.
 async fn find(
     ingest: &Ingest,
     stats: &Stats,
-    pool: &PgPool,
     server_id: Uuid,
     id: &str,
 ) -> Result<Option<FoundMatch>, ApiError> {
@@ -257,18 +374,20 @@ async fn find(
         });
         return Ok(Some(FoundMatch { match_id: seen.match_id, stored }));
     }
-    let is_playing = of_server.iter().any(|seen| seen.ended_at.is_none());
     let stored = match stored_match(stats, server_id, id, our_id).await {
-        Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {
-            // Nobody sends it again: whatever the summaries can tell has to do.
-            match live::summed_up(pool, server_id, id, our_id).await {
-                Ok(None) if our_id.is_some() || is_playing => return Err(error),
-                Ok(summed_up) => summed_up,
-                Err(_) => return Err(error),
+        Ok(Some(known)) => Some(known),
+        // Not stored, or not yet: how it ended is summed up at once.
+        outcome => match (ingest.summaries.known(server_id, id, our_id).await, outcome) {
+            (Ok(Some(known)), _) => Some(known),
+            (_, Err(error)) => return Err(error),
+            (Ok(None), Ok(_)) => None,
+            (Err(cause), Ok(_)) => {
+                let message = "how matches ended can't be read at the moment; try again in a moment";
+                return Err(postgres::unanswered("summaries_unavailable", message, cause));
             }
-        }
-        answer => answer?,
+        },
     };
+    let is_playing = of_server.iter().any(|seen| seen.ended_at.is_none());
     match stored {
         Some(known) if known.server_id != server_id => {
             Err(ApiError::forbidden("not_your_match", "this match was played on another server"))

@@ -10,9 +10,11 @@ use mohaa_actors::batcher::{IngestOutcome, IngestRequest};
 use mohaa_actors::held::HeldRequest;
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_actors::port::{Refusal, Weight};
-use mohaa_domain::event::{Event, Text};
+use mohaa_domain::event::{Event, Millis, Text};
+use mohaa_domain::tracker::BotName;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::Ingest;
 use crate::http::ApiError;
@@ -29,6 +31,15 @@ pub(super) struct Submission {
     pub(super) bytes: u64,
 }
 
+/// Who sends events, and when they came.
+pub(super) struct Sender {
+    pub(super) server_id: Uuid,
+    pub(super) approved: bool,
+    /// None where they are not known, and what is known is to stay.
+    pub(super) bot_names: Option<Arc<[BotName]>>,
+    pub(super) received_at: Millis,
+}
+
 impl Ingest {
     /// Offers a server's events to the Batcher, or holds them until the server is approved.
     ///
@@ -40,13 +51,33 @@ impl Ingest {
         events: Vec<Event>,
         submission: Submission,
     ) -> Result<IngestOutcome, ApiError> {
+        let sender = Sender {
+            server_id: server.server_id,
+            approved: server.approved,
+            bot_names: Some(server.bot_names),
+            received_at: self.clock.now(),
+        };
+        self.submit_of(sender, events, submission).await
+    }
+
+    /// As [`submit`](Self::submit), of events that may have come some time ago.
+    ///
+    /// # Errors
+    /// When they can't be taken now.
+    pub(super) async fn submit_of(
+        &self,
+        sender: Sender,
+        events: Vec<Event>,
+        submission: Submission,
+    ) -> Result<IngestOutcome, ApiError> {
+        let Sender { server_id, approved, bot_names, received_at } = sender;
         let Submission { idempotency, answer, bytes } = submission;
         let (ledger, held) = (&self.pipeline.ledger, &self.pipeline.held);
         let event_count = events.len() as u64;
-        if !server.approved || held.is_holding(server.server_id) {
+        if !approved || held.is_holding(server_id) {
             let request = HeldRequest {
-                server_id: server.server_id,
-                received_at: self.clock.now(),
+                server_id,
+                received_at,
                 events: ledger.receive(Arc::new(events), event_count),
                 idempotency,
                 answer,
@@ -55,18 +86,18 @@ impl Ingest {
             return block(move || held.hold(request)).await.map_err(|_| refusal(RejectReason::Draining));
         }
         // Before the events are received: a sender that goes away while this waits takes none of them along.
-        let tracker_state = self.tracker_states.of_unmet_server(server.server_id).await;
+        let tracker_state = self.tracker_states.of_unmet_server(server_id).await;
         let events = Arc::new(events);
         let (reply, outcome) = oneshot::channel();
         let offered = self.pipeline.batcher.offer(
             IngestRequest {
-                server_id: server.server_id,
-                received_at: self.clock.now(),
+                server_id,
+                received_at,
                 events: ledger.receive(events.clone(), event_count),
                 idempotency,
                 answer,
                 tracker_state,
-                bot_names: Some(server.bot_names),
+                bot_names,
                 reply,
             },
             Weight { events: event_count, bytes },

@@ -15,7 +15,7 @@ pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlay
 pub use handlers::{LiveApi, routes};
 pub use nodes::{LiveNodes, LiveNodesWork};
 pub use stream::{Form, Message};
-pub use summaries::{MatchSummaries, correct_summary, summed_up};
+pub use summaries::MatchSummaries;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -6,16 +6,17 @@ use futures_util::future::BoxFuture;
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{LiveMatch, PlayerLine};
 use mohaa_domain::vocabulary::{GameType, Team};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Whoever goes on from ended matches: ratings, brackets.
 pub trait Summaries: Send + Sync + 'static {
-    /// Keeps a summary in place of an earlier one of the match; whether it is kept.
+    /// Keeps a summary in place of an earlier one of the match; whether it is kept, so that nobody has to keep it again.
     fn keep(&self, summary: Summary) -> BoxFuture<'_, bool>;
 }
 
 /// A match that is over.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub match_id: Uuid,
     pub server_id: Uuid,
@@ -33,7 +34,7 @@ pub struct Summary {
 }
 
 /// Somebody who took part.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SummaryPlayer {
     pub player_id: Text,
     pub team: Team,

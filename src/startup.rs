@@ -417,6 +417,7 @@ impl Application {
         let ingest = Data::new(Ingest {
             pipeline: pipeline.clone(),
             tracker_states,
+            live_nodes: live_nodes.clone(),
             clock,
             metrics: IngestMetrics::new(&registry)?,
             last_seen,

@@ -97,6 +97,59 @@ async fn events_at_another_node_are_in_the_one_state_of_their_match() {
 }
 
 #[actix_web::test]
+async fn a_server_whose_events_go_to_two_nodes_in_turns_from_the_start_has_one_match_at_a_time() {
+    let urls = TestStores::shared().await.database("in_turns").await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let (_, unnamed) = one.add_server("Without names").await;
+    for (token, is_named) in [(one.client.token.clone(), true), (unnamed, false)] {
+        let nodes = [one.client.with_token(&token), other.client.with_token(&token)];
+        // Each load of a map lies minutes behind the one before.
+        for (number, level_time) in [900.0, 600.0, 300.0].into_iter().enumerate() {
+            let event = |place: u32| {
+                let mut event = kill(level_time + f64::from(place) / 10.0, "1001", "1002");
+                event["match_id"] = if is_named { json!(format!("m{number}")) } else { json!("no_match") };
+                [event]
+            };
+            // Both at once, before either can know of the other.
+            let (first, second) = (event(0), event(1));
+            futures_util::future::join(send(&nodes[0], &first), send(&nodes[1], &second)).await;
+            for place in 2..12 {
+                send(&nodes[place as usize % 2], &event(place)).await;
+            }
+        }
+    }
+    let matches = eventually("everything is stored", async || {
+        let list = one.client.get("/api/v1/stats/matches").await.json();
+        let kills = |list: &Value| -> u64 {
+            let matches = list["matches"].as_array().map_or(&[][..], Vec::as_slice);
+            matches.iter().map(|one| one["kills"].as_u64().unwrap()).sum()
+        };
+        (kills(&list) == 72).then_some(list)
+    })
+    .await;
+    let kills: Vec<&Value> = matches["matches"].as_array().unwrap().iter().map(|one| &one["kills"]).collect();
+    assert_eq!(kills, [&json!(12); 6], "{matches}");
+    for node in [&one, &other] {
+        eventually("one match of each server is live, with all its kills", async || {
+            let list = node.client.get("/api/v1/stats/live").await.json();
+            let live = list["matches"].as_array().unwrap();
+            let mut whole = live.len() == 2;
+            for listed in live {
+                let id = listed["match_id"].as_str().unwrap();
+                let url = format!("{}/api/v1/live/{id}", node.client.url);
+                let state = EventStream::open(&url, None).await.next_of("snapshot").await;
+                whole &= total_kills(&state.data) == 12 && state.data["stale"] == false;
+            }
+            whole.then_some(())
+        })
+        .await;
+    }
+    other.stop().await;
+    one.stop().await;
+}
+
+#[actix_web::test]
 async fn when_a_node_is_gone_the_next_one_goes_on_with_the_same_scoreboard() {
     let urls = TestStores::shared().await.database("taken_over").await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;

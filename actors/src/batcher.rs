@@ -288,6 +288,10 @@ impl Batcher {
         }
         self.trackers_sent_at = now;
         for server_id in self.changed_trackers.drain() {
+            // Its owner knows more.
+            if self.estate.live.is_followed_elsewhere(server_id) {
+                continue;
+            }
             if let Some(state) = self.estate.trackers.snapshot_server(server_id) {
                 // Nobody listens any more when the service is ending.
                 let _ = self.estate.tracker_states.send((server_id, state));
@@ -472,7 +476,12 @@ impl Worker for Batcher {
             }
             BatcherSignal::Nodes(NodeNews::Forwarded(forwarded)) => {
                 let newest_seq = self.estate.spool.next_seq() - 1;
-                self.estate.live.take_forwarded(&forwarded, newest_seq);
+                if let Some(taken) = self.estate.live.take_forwarded(&forwarded, newest_seq) {
+                    for (event, stamp) in taken.events.iter().zip(taken.stamps.iter()) {
+                        self.estate.trackers.follow(event, stamp);
+                        self.changed_trackers.insert(stamp.server_id);
+                    }
+                }
             }
             BatcherSignal::Nodes(NodeNews::Lacking { server_id }) => self.estate.live.is_lacking(server_id),
             BatcherSignal::SaveLive(done) => {

@@ -20,7 +20,7 @@ use self::held_results::HeldResults;
 use self::metrics::IngestMetrics;
 use self::results::LatestResults;
 use crate::access::{Route, post};
-use crate::live::MatchSummaries;
+use crate::live::{LiveNodes, MatchSummaries};
 use crate::redis::TrackerStates;
 use crate::servers::LastSeen;
 
@@ -28,6 +28,7 @@ use crate::servers::LastSeen;
 pub struct Ingest {
     pub pipeline: Pipeline,
     pub tracker_states: TrackerStates,
+    pub live_nodes: LiveNodes,
     pub clock: Clock,
     pub metrics: IngestMetrics,
     /// Notes who was heard of.

@@ -86,7 +86,11 @@ impl Ingest {
             return block(move || held.hold(request)).await.map_err(|_| refusal(RejectReason::Draining));
         }
         // Before the events are received: a sender that goes away while this waits takes none of them along.
-        let tracker_state = self.tracker_states.of_unmet_server(server_id).await;
+        let tracker_state = match self.live_nodes.is_followed_elsewhere(server_id) {
+            // What the other node was sent decides too which match this is.
+            true => self.tracker_states.of_server_elsewhere(server_id).await,
+            false => self.tracker_states.of_unmet_server(server_id, received_at).await,
+        };
         let events = Arc::new(events);
         let (reply, outcome) = oneshot::channel();
         let offered = self.pipeline.batcher.offer(

@@ -15,15 +15,24 @@ use deadpool_redis::{Config, Pool, Runtime};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mohaa_actors::live::Snapshots;
+use mohaa_domain::event::Millis;
+use mohaa_domain::tracker::Trackers;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// Long enough for a healthy Redis on the same network, short enough not to hold up ingest.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// A server silent for two days opens a new match anyway.
+/// What nodes agree on before a server's first event is worth more: it costs each server as much once.
+const PATIENCE_WITH_THE_UNMET: Duration = Duration::from_secs(1);
 /// A server that moves to another node and back does so in no shorter time.
 const MET_FOR_MS: u64 = 15_000;
+/// A server silent for two days opens a new match anyway.
 const TRACKER_STATE_SECONDS: u64 = 48 * 60 * 60;
+/// Nodes that meet a server within this time, before one of them has left a state, agree on its first match. It must not
+/// outlive a state that is lost.
+const FIRST_ORDINAL_MS: u64 = 10_000;
+/// After a failure.
+const ASK_AGAIN_AFTER_MS: u64 = 5_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
@@ -59,42 +68,91 @@ pub async fn ping(pool: &Pool) -> Result<(), RedisError> {
 }
 
 async fn within_patience<T>(work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
-    tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(RedisError::Timeout))
+    within(PATIENCE, work).await
 }
 
-/// The trackers' states, `track:<server>`: where a node that meets a server for the first time looks.
+async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RedisError> {
+    tokio::time::timeout(patience, work).await.unwrap_or(Err(RedisError::Timeout))
+}
+
+/// The trackers' states, `track:<server>`: where a node looks that meets a server for the first time, or that gets events of
+/// one that another node follows. `track:<server>:first` is the ordinal of a server's first match, for a moment.
 #[derive(Clone)]
 pub struct TrackerStates {
     pool: Pool,
     /// When each server was heard of last, in milliseconds since this began.
     met: Arc<RwLock<HashMap<Uuid, AtomicU64>>>,
     began_at: Instant,
+    /// By the same clock.
+    failed_at: Arc<AtomicU64>,
 }
 
 impl TrackerStates {
     pub fn new(pool: Pool) -> Self {
-        Self { pool, met: Arc::default(), began_at: Instant::now() }
+        Self { pool, met: Arc::default(), began_at: Instant::now(), failed_at: Arc::default() }
     }
 
     /// The state that another node may have kept of a server, when this node meets it first or has not heard of it for so
     /// long that it may have been elsewhere.
-    pub async fn of_unmet_server(&self, server_id: Uuid) -> Option<Vec<u8>> {
+    /// Of a server that nobody has met, a state without history: whoever meets it at the same moment gets the same one.
+    pub async fn of_unmet_server(&self, server_id: Uuid, received_at: Millis) -> Option<Vec<u8>> {
         if self.has_met(server_id) {
             return None;
         }
         // On the heap, or every request would carry the room that only a server's first one needs.
-        let asking = Box::pin(within_patience(async {
+        let asking = Box::pin(within(PATIENCE_WITH_THE_UNMET, async {
             let mut connection = self.pool.get().await?;
-            Ok(cmd("GET").arg(key(server_id)).query_async::<Option<Vec<u8>>>(&mut connection).await?)
+            let state: Option<Vec<u8>> = cmd("GET").arg(key(server_id)).query_async(&mut connection).await?;
+            if state.is_some() {
+                return Ok(state);
+            }
+            let first_key = format!("{}:first", key(server_id));
+            cmd("SET")
+                .arg(&first_key)
+                .arg(received_at.0)
+                .arg("NX")
+                .arg("PX")
+                .arg(FIRST_ORDINAL_MS)
+                .query_async::<()>(&mut connection)
+                .await?;
+            let ordinal: Option<i64> = cmd("GET").arg(&first_key).query_async(&mut connection).await?;
+            Ok(ordinal.map(|ordinal| Trackers::snapshot_of_unmet(server_id, Millis(ordinal))))
         }));
-        let state = asking.await;
-        // Also after a failure: a Redis that is down must not cost every request its patience.
+        let state = self.ask(server_id, asking).await;
         let now = AtomicU64::new(self.now_ms());
         self.met.write().unwrap_or_else(PoisonError::into_inner).insert(server_id, now);
-        state.unwrap_or_else(|error| {
-            tracing::warn!(%error, %server_id, "tracker state can't be asked for, the server's match may begin anew");
-            None
-        })
+        state
+    }
+
+    /// The state of a server that another node follows, as that one left it last.
+    pub async fn of_server_elsewhere(&self, server_id: Uuid) -> Option<Vec<u8>> {
+        self.ask(server_id, Box::pin(self.of_server(server_id))).await
+    }
+
+    /// What is asked for; none while Redis is down, which must not cost every request its patience.
+    async fn ask(
+        &self,
+        server_id: Uuid,
+        asking: impl Future<Output = Result<Option<Vec<u8>>, RedisError>>,
+    ) -> Option<Vec<u8>> {
+        let failed_at = self.failed_at.load(Ordering::Relaxed);
+        if failed_at != 0 && self.now_ms().saturating_sub(failed_at) < ASK_AGAIN_AFTER_MS {
+            return None;
+        }
+        match asking.await {
+            Ok(state) => {
+                self.failed_at.store(0, Ordering::Relaxed);
+                state
+            }
+            Err(error) => {
+                tracing::warn!(%error, %server_id, "what other nodes know of a server can't be asked: its match may begin anew");
+                self.failed_at.store(self.now_ms().max(1), Ordering::Relaxed);
+                None
+            }
+        }
     }
 
     /// Notes that a server is heard of; whether it was lately.

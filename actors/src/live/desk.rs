@@ -190,15 +190,21 @@ impl LiveDesk {
         }
     }
 
-    /// Takes what another node got of a server that this one follows. `newest_seq` is the newest number that was given out
-    /// here.
-    pub fn take_forwarded(&mut self, forwarded: &Forwarded, newest_seq: u64) {
-        let Some(view) = RecordView::parse(&forwarded.record).ok() else { return };
+    /// Takes what another node got of a server that this one follows; gives what was taken. `newest_seq` is the newest number
+    /// that was given out here.
+    pub fn take_forwarded(&mut self, forwarded: &Forwarded, newest_seq: u64) -> Option<Delivery> {
+        let view = RecordView::parse(&forwarded.record).ok()?;
         let server_id = view.server_id;
-        let Owner::Us { fence } = self.owner_of(server_id) else { return };
-        let Some(delivery) = Delivery::of(forwarded.spool_id, &view) else { return };
+        let Owner::Us { fence } = self.owner_of(server_id) else { return None };
+        let delivery = Delivery::of(forwarded.spool_id, &view)?;
         let ends = forwarded.matches.iter().copied();
         self.hand_out(server_id, &delivery, forwarded.record.len() as u64, ends, fence, newest_seq);
+        Some(delivery)
+    }
+
+    /// Whether another node follows this server: what that one knows of it counts.
+    pub fn is_followed_elsewhere(&self, server_id: Uuid) -> bool {
+        self.owners.get(&server_id) == Some(&Owner::Other)
     }
 
     /// Other nodes have events of this server that were not handed on.

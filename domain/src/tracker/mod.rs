@@ -142,6 +142,11 @@ impl Tracker {
         Tracker { server_id, matches: Matches::default(), announced_map: None, bot_names: Vec::new() }
     }
 
+    /// One without history, whose first match gets this ordinal: nodes that meet a server at one moment agree on it.
+    fn beginning_with(server_id: Uuid, ordinal: Millis) -> Self {
+        Tracker { matches: Matches::beginning_with(ordinal.0), ..Tracker::new(server_id) }
+    }
+
     /// Whether this can be the state of a tracker: within the bounds, and of times that can be reckoned with.
     fn is_sound(&self) -> bool {
         let announced = self.announced_map.as_ref();
@@ -255,6 +260,31 @@ impl Tracker {
             return true;
         }
         self.stamp(event, stamp.received_at, &EventWindow::default()).match_id == stamp.match_id
+    }
+
+    /// Folds in an event of the server that another node's tracker has stamped: this one then knows the matches that the other
+    /// has opened and ended, under their ids.
+    pub fn follow(&mut self, event: &Event, stamp: &Stamp) {
+        if event.is_result() {
+            return self.end(stamp.match_id, stamp.received_at);
+        }
+        let sighting = Sighting::of(event, stamp.received_at.0);
+        let Some(game_match) = self.matches.find_or_adopt(self.server_id, stamp.match_id, &sighting) else {
+            return;
+        };
+        if !stamp.map_name.is_empty() {
+            game_match.map_name = stamp.map_name.clone();
+        }
+        if stamp.game_type != GameType::Unknown {
+            game_match.game_type = stamp.game_type;
+        }
+        if event.event_type == EventType::MatchEnd {
+            game_match.match_end_seen = true;
+            game_match.end(stamp.received_at.0);
+        }
+        let player = game_match.roster.resolve(game_match.match_id, &event.player, &self.bot_names);
+        weapon_of(event, &player, &mut game_match.roster);
+        game_match.roster.resolve(game_match.match_id, &event.target, &self.bot_names);
     }
 
     /// Receipt time of the server's last event, `None` before the first.

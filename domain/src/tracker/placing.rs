@@ -122,6 +122,53 @@ impl Matches {
         Placed { game_match, opened_by_new_load }
     }
 
+    /// The match of an event that another node's tracker has placed in this one; it is opened under that id where this tracker
+    /// would open one too. None where this one holds the event for one of another match.
+    pub fn find_or_adopt(
+        &mut self,
+        server_id: Uuid,
+        match_id: Uuid,
+        sighting: &Sighting<'_>,
+    ) -> Option<&mut Match> {
+        let known = self.remembered.iter().position(|known| known.match_id == match_id);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let source_key = source_key(sighting.source_match_id);
+                let place = match source_key.as_str() {
+                    "" => self.place_unnamed(sighting),
+                    key => self.place_named(key, sighting),
+                };
+                if place != Place::New {
+                    return None;
+                }
+                self.open(server_id, source_key, sighting);
+                let opened = self.remembered.last_mut()?;
+                if opened.match_id != match_id {
+                    // Its ordinals are others: what is opened next has one above all of them.
+                    opened.match_id = match_id;
+                    let next =
+                        self.next_ordinal.unwrap_or_default().max(sighting.received_at.saturating_add(1));
+                    self.next_ordinal = Some(next);
+                }
+                self.remembered.len() - 1
+            }
+        };
+        let game_match = &mut self.remembered[index];
+        game_match.last_event_at = game_match.last_event_at.max(sighting.received_at);
+        if let Some(clock) = sighting.clock
+            && !game_match.loaded_after(clock)
+        {
+            game_match.advance_clock(clock);
+        }
+        Some(game_match)
+    }
+
+    /// What the first match that is opened gets for its ordinal.
+    pub fn beginning_with(ordinal: i64) -> Self {
+        Self { remembered: Vec::new(), next_ordinal: Some(ordinal) }
+    }
+
     /// An explicit id alone decides.
     fn place_named(&self, source_key: &str, sighting: &Sighting<'_>) -> Place {
         let mut of_that_name =

@@ -67,6 +67,11 @@ impl Trackers {
         self.of_server(stamp.server_id).resume(event, stamp)
     }
 
+    /// Folds in an event that another node has stamped ([`Tracker::follow`]).
+    pub fn follow(&mut self, event: &Event, stamp: &Stamp) {
+        self.of_server(stamp.server_id).follow(event, stamp);
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Tracker> {
         self.by_server.values()
     }
@@ -102,6 +107,11 @@ impl Trackers {
     /// The state of one server, for Redis.
     pub fn snapshot_server(&self, server_id: Uuid) -> Option<Vec<u8>> {
         self.by_server.get(&server_id).map(|tracker| to_json(vec![tracker]))
+    }
+
+    /// The state of a server's tracker that has seen nothing, and whose first match gets this ordinal.
+    pub fn snapshot_of_unmet(server_id: Uuid, ordinal: Millis) -> Vec<u8> {
+        to_json(vec![&Tracker::beginning_with(server_id, ordinal)])
     }
 
     /// The trackers that [`Trackers::snapshot`] described.

@@ -4,11 +4,11 @@ use mohaa_domain::event::Millis;
 use mohaa_domain::tracker::{
     EventWindow, FORGOTTEN_AFTER_MS, MAX_MATCHES, MAX_PLAYERS, SnapshotError, Tracker, Trackers,
 };
-use mohaa_domain::vocabulary::Team;
+use mohaa_domain::vocabulary::{EventType, Team};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Described, SERVER, Server, at, jump, player};
+use crate::{Described, SERVER, Server, at, event, jump, player};
 
 #[test]
 fn a_hostile_stream_leaves_a_bounded_state() {
@@ -131,4 +131,52 @@ fn resuming_from_another_state_is_noticed() {
     let mut other = Server::start();
     other.receives(-5.0, &jump(100.0));
     assert!(!other.tracker.resume(&event, &stamp));
+}
+
+#[test]
+fn trackers_that_follow_each_other_place_events_as_one_does_that_gets_them_all() {
+    let first = Trackers::snapshot_of_unmet(SERVER, at(0.0));
+    let mut trackers = [Trackers::default(), Trackers::default()];
+    for tracker in &mut trackers {
+        assert!(tracker.restore_server(SERVER, &first).unwrap());
+    }
+    let mut whole = Trackers::restore(&first).unwrap();
+    let mut events = Vec::new();
+    for (number, name) in ["", "evening", "", "evening", "night"].into_iter().enumerate() {
+        let began = number as f64 * 400.0;
+        events.push((began + 1.0, event(EventType::MatchStart).level(1.0).named(name)));
+        for second in 2..9 {
+            let seconds = f64::from(second) * 30.0;
+            events.push((began + seconds, jump(seconds).named(name)));
+        }
+        events.push((began + 300.0, event(EventType::MatchEnd).level(300.0).named(name)));
+    }
+    let window = EventWindow::default();
+    for (number, (seconds, event)) in events.iter().enumerate() {
+        // Not quite in turns: each gets the first event of some match.
+        let (here, there) = if number % 2 == 0 { (0, 1) } else { (1, 0) };
+        let stamp = trackers[here].stamp(SERVER, event, at(*seconds), &window);
+        assert_eq!(stamp.match_id, whole.stamp(SERVER, event, at(*seconds), &window).match_id, "{number}");
+        trackers[there].follow(event, &stamp);
+    }
+    let ids = |trackers: &Trackers| -> Vec<(Uuid, Option<Millis>)> {
+        let tracker = trackers.get(SERVER).unwrap();
+        tracker.matches(at(2_000.0)).map(|known| (known.match_id, known.ended_at)).collect()
+    };
+    assert_eq!(ids(&trackers[0]), ids(&whole));
+    assert_eq!(ids(&trackers[1]), ids(&whole));
+}
+
+#[test]
+fn a_match_that_another_tracker_opened_is_adopted_under_its_id() {
+    let mut here = Trackers::default();
+    let mut there = Trackers::default();
+    let window = EventWindow::default();
+    here.stamp(SERVER, &jump(100.0).named("evening"), at(100.0), &window);
+    let opened = there.stamp(SERVER, &jump(5.0).named("night"), at(500.0), &window);
+    here.follow(&jump(5.0).named("night"), &opened);
+    let next = here.stamp(SERVER, &jump(6.0).named("night"), at(501.0), &window);
+    assert_eq!(next.match_id, opened.match_id);
+    let later = here.stamp(SERVER, &jump(1.0).named("midnight"), at(900.0), &window);
+    assert_ne!(later.match_id, opened.match_id);
 }

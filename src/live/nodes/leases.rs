@@ -89,6 +89,12 @@ impl Nodes for LiveNodes {
 }
 
 impl LiveNodes {
+    /// Whether another node follows this server, as far as this one knows.
+    pub fn is_followed_elsewhere(&self, server_id: Uuid) -> bool {
+        let servers = lock(&self.inner.servers);
+        servers.get(&server_id).is_some_and(|server| matches!(server.follower, Follower::Node(_)))
+    }
+
     pub(super) async fn keep_leases(self) {
         let mut is_failing = false;
         loop {

@@ -8,13 +8,16 @@ use super::change::Change;
 use super::command::{Command, Refusal};
 use super::entrant::{Entrant, EntrantId, Holder, Place};
 use super::key::Key;
-use super::settings::{Settings, VetoStep};
+use super::settings::{LONGEST_MAP, Settings, VetoStep, is_line};
 use super::state::{Status, Step, Tournament};
 
 const LONGEST_NAME: usize = 64;
 const LONGEST_REASON: usize = 500;
 /// Scores of sixteen million fit every format that scores are kept in, and no game has them.
 const GREATEST_SCORE: u32 = 1 << 24;
+/// Of one match, drawn ones included, which are played again.
+const MOST_GAMES: usize = 32;
+const LONGEST_ADDRESS: usize = 500;
 
 /// A mutation done.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +49,7 @@ impl Tournament {
     pub fn undo(&self, changes: &[Change], was_by: By) -> Applied {
         let mut next = self.clone();
         next.revert(changes);
-        next.clock_is_held = was_by == By::Clock;
+        next.clock_is_held |= was_by == By::Clock;
         let changes = self.changes_to(&next);
         Applied { tournament: next, changes, fallen: Vec::new(), entrant: None }
     }
@@ -56,7 +59,8 @@ impl Tournament {
             Command::Register { holder, name, player_id, rating } => {
                 let id = self.register(*holder, name, by, at)?;
                 if let Some(entrant) = self.entrants.get_mut(&id) {
-                    (entrant.player_id, entrant.rating) = (player_id.clone(), *rating);
+                    (entrant.player_id, entrant.rating) =
+                        (player_id.clone(), rating.filter(|rating| rating.is_finite()).map(millionths));
                 }
                 return Ok(Some(id));
             }
@@ -162,7 +166,9 @@ impl Tournament {
     }
 
     fn begin(&mut self, random: u64, at: At) -> Result<(), Refusal> {
-        if self.status == Status::Checkin {
+        // A check-in without a window, opened by hand, in which nobody was asked drops nobody.
+        let asked = self.settings.times.has_checkin() || self.field().any(|entrant| entrant.checked_in);
+        if self.status == Status::Checkin && asked {
             self.end_checkin(at);
         }
         self.make_bracket(random)?;
@@ -172,9 +178,10 @@ impl Tournament {
 
     /// Everything that is due: reports nobody answered, and the steps of the status one after the other.
     fn on_time(&mut self, at: At, random: u64) {
-        if self.clock_is_held {
+        if self.clock_is_held || self.status == Status::Cancelled {
             return;
         }
+        let was_open = self.status == Status::Checkin;
         for bout in self.bouts.values_mut().filter(|bout| bout.accept_at.is_some_and(|due| due <= at)) {
             let report = bout.reports.last().cloned();
             bout.accept_at = None;
@@ -184,10 +191,13 @@ impl Tournament {
         }
         while let Some((_, step)) = self.next_step().filter(|(due, _)| *due <= at && self.held_up.is_none()) {
             match step {
-                Step::EndCheckin => self.end_checkin(at),
+                Step::EndCheckin if was_open => self.end_checkin(at),
+                // Nobody is dropped by a window that opened and ended in the same moment: the clock came late to it.
+                Step::EndCheckin => self.checkin_is_over = true,
                 Step::To(Status::InProgress) => {
                     // The bracket is made of nothing else, so that a failure leaves the rest as it was.
                     let mut begun = self.clone();
+                    begun.checkin_is_over |= self.status == Status::Checkin && !was_open;
                     match begun.begin(random, at) {
                         Ok(()) => *self = begun,
                         Err(refusal) => self.held_up = Some(refusal.to_string()),
@@ -437,6 +447,7 @@ impl Tournament {
         if !matches!(by, By::Server(_)) {
             return Err(Refusal::NotAllowed("the match's server"));
         }
+        checked_games(std::slice::from_ref(game), 1)?;
         let best_of = self.bout_mut(key)?.best_of;
         if best_of == 1 {
             let verdict = Verdict {
@@ -457,8 +468,8 @@ impl Tournament {
             Some(other) => *other = game.clone(),
             None => bout.games.push(game.clone()),
         }
-        let wins = |side| bout.games.iter().filter(|game| game.winner() == Some(side)).count() as u32;
-        let scores = [wins(Side::One), wins(Side::Two)];
+        checked_games(&bout.games, best_of)?;
+        let scores = games_won(&bout.games);
         if scores.iter().max().is_some_and(|most| *most >= u32::from(best_of).div_ceil(2)) {
             let games = bout.games.clone();
             let verdict = Verdict { scores, winner: leader(scores[0], scores[1]), forfeit: None, games };
@@ -528,11 +539,19 @@ impl Tournament {
     fn plan(&mut self, key: Key, plan: &Plan, by: By) -> Result<(), Refusal> {
         only_staff(by)?;
         let pool = &self.settings.map_pool;
-        if let Some(map) = &plan.map
-            && !pool.is_empty()
-            && !pool.contains(map)
-        {
-            return Err(Refusal::invalid("map", "not in the map pool"));
+        if let Some(map) = &plan.map {
+            if !is_line(map, LONGEST_MAP) {
+                return Err(Refusal::invalid("map", "1 to 128 characters, without control characters"));
+            }
+            if !pool.is_empty() && !pool.contains(map) {
+                return Err(Refusal::invalid("map", "not in the map pool"));
+            }
+        }
+        if plan.stream_url.as_deref().is_some_and(|address| !is_web_address(address)) {
+            return Err(Refusal::invalid(
+                "stream_url",
+                "an https:// or http:// address of at most 500 characters",
+            ));
         }
         let bout = self.bout_mut(key)?;
         bout.plan = plan.clone();
@@ -562,9 +581,16 @@ impl Tournament {
         if pool.len() <= best_of {
             return Err(Refusal::NoVeto("the map pool has no more maps than are played"));
         }
-        let steps = by_hand.unwrap_or_else(|| {
-            let bans = pool.len() - best_of;
-            [VetoStep::Ban1, VetoStep::Ban2].into_iter().cycle().take(bans).collect()
+        let most_bans = pool.len() - best_of;
+        let mut steps = by_hand.unwrap_or_else(|| {
+            [VetoStep::Ban1, VetoStep::Ban2].into_iter().cycle().take(most_bans).collect()
+        });
+        // An order that was made for shorter matches goes on without the bans that leave too few maps.
+        let mut bans = 0;
+        steps.retain(|step| {
+            let is_ban = matches!(step, VetoStep::Ban1 | VetoStep::Ban2);
+            bans += usize::from(is_ban);
+            !is_ban || bans <= most_bans
         });
         let step = *steps.get(bout.vetoes.len()).ok_or(Refusal::NoVeto("all maps are chosen"))?;
         let (side, banned) = match step {
@@ -582,10 +608,6 @@ impl Tournament {
         let left = |map: &str| bout.vetoes.iter().all(|choice| choice.map != map);
         if !pool.iter().any(|other| other == map) || !left(map) {
             return Err(Refusal::invalid("map", "not one of the maps that are left"));
-        }
-        let stay = pool.len() - bout.vetoes.iter().filter(|choice| choice.banned).count();
-        if banned && stay <= best_of {
-            return Err(Refusal::NoVeto("no further map can be taken away"));
         }
         bout.vetoes.push(VetoChoice { side: Some(side), banned, map: map.to_owned() });
         if bout.vetoes.len() == steps.len() {
@@ -629,14 +651,10 @@ fn same_witness(one: By, two: By) -> bool {
 fn checked(verdict: &Verdict, best_of: u8, draws: bool) -> Result<Verdict, Refusal> {
     let [one, two] = verdict.scores;
     let mut verdict = verdict.clone();
-    if one.max(two) > GREATEST_SCORE
-        || verdict.games.iter().any(|game| game.score1.max(game.score2) > GREATEST_SCORE)
-    {
+    if one.max(two) > GREATEST_SCORE {
         return Err(Refusal::invalid("score1", "no score is that great"));
     }
-    if verdict.games.len() > usize::from(best_of) {
-        return Err(Refusal::invalid("games", format!("best of {best_of} has no more games than that")));
-    }
+    checked_games(&verdict.games, best_of)?;
     if let Some(forfeit) = verdict.forfeit {
         let winner = match forfeit {
             Forfeit::One => Some(Side::Two),
@@ -665,8 +683,48 @@ fn checked(verdict: &Verdict, best_of: u8, draws: bool) -> Result<Verdict, Refus
             let why = format!("games won: best of {best_of} takes {need}, and one side has fewer");
             return Err(Refusal::invalid("score1", why));
         }
+        // Not all games have to be told, but none that was not won.
+        let [first, second] = games_won(&verdict.games);
+        if first > one || second > two {
+            return Err(Refusal::invalid("games", "a side won more of them than the score says"));
+        }
+    } else if verdict.games.iter().any(|game| game.winner().is_some_and(|won| verdict.winner != Some(won))) {
+        return Err(Refusal::invalid("games", "the game was won by the other side"));
     }
     Ok(verdict)
+}
+
+/// Games as they can be: a drawn one is played again and counts for nobody.
+fn checked_games(games: &[Game], best_of: u8) -> Result<(), Refusal> {
+    let decided: u32 = games_won(games).iter().sum();
+    if decided > u32::from(best_of) || games.len() > MOST_GAMES {
+        return Err(Refusal::invalid("games", format!("best of {best_of} has no more games than that")));
+    }
+    if games.iter().any(|game| game.score1.max(game.score2) > GREATEST_SCORE) {
+        return Err(Refusal::invalid("games", "no score is that great"));
+    }
+    if games.iter().any(|game| game.map.as_deref().is_some_and(|map| !is_line(map, LONGEST_MAP))) {
+        return Err(Refusal::invalid("games", "a map has 1 to 128 characters, without control characters"));
+    }
+    Ok(())
+}
+
+/// By each side.
+fn games_won(games: &[Game]) -> [u32; 2] {
+    let won = |side| games.iter().filter(|game| game.winner() == Some(side)).count();
+    [won(Side::One), won(Side::Two)].map(|won| u32::try_from(won).unwrap_or(u32::MAX))
+}
+
+/// A rating that JSON gives back as it is.
+fn millionths(rating: f64) -> f64 {
+    (rating.clamp(-1e6, 1e6) * 1e6).round() / 1e6
+}
+
+fn is_web_address(address: &str) -> bool {
+    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty())
+        && address.len() <= LONGEST_ADDRESS
+        && !address.chars().any(|character| character.is_control() || character.is_whitespace())
 }
 
 fn count<'a>(entrants: impl Iterator<Item = &'a Entrant>) -> u32 {

@@ -139,6 +139,7 @@ impl Tournament {
         }
         let half = positions.len() / 2;
         let mut chosen: Vec<usize> = (0..groups).collect();
+        let mut slots_of: Vec<Vec<usize>> = chosen.iter().map(|seed| vec![slot_of[*seed]]).collect();
         for place in 1..advance {
             let turned = |turn: usize, backwards: bool| -> Vec<usize> {
                 let turn = |at: usize| (at + turn) % groups;
@@ -148,15 +149,19 @@ impl Tournament {
                 let mut met = (0, 0);
                 for (at, group) in order.iter().enumerate() {
                     let slot = slot_of[place * groups + at];
-                    for other in (0..chosen.len()).filter(|other| chosen[*other] == *group) {
-                        met.0 += usize::from(slot_of[other] / 2 == slot / 2);
-                        met.1 += usize::from(slot_of[other] / half == slot / half);
+                    for other in &slots_of[*group] {
+                        met.0 += usize::from(other / 2 == slot / 2);
+                        met.1 += usize::from(other / half == slot / half);
                     }
                 }
                 met
             };
             let orders = (0..groups).flat_map(|turn| [turned(turn, true), turned(turn, false)]);
-            chosen.extend(orders.min_by_key(|order| meetings(order)).unwrap_or_default());
+            let order = orders.min_by_key(|order| meetings(order)).unwrap_or_default();
+            for (at, group) in order.iter().enumerate() {
+                slots_of[*group].push(slot_of[place * groups + at]);
+            }
+            chosen.extend(order);
         }
         chosen.iter().enumerate().map(|(seed, group)| (small(group + 1), small(seed / groups + 1))).collect()
     }

@@ -15,7 +15,7 @@ const MOST_SWISS_ROUNDS: u32 = 32;
 const MOST_MAPS: usize = 64;
 const LONGEST_NAME: usize = 200;
 const LONGEST_DESCRIPTION: usize = 10_000;
-const LONGEST_MAP: usize = 128;
+pub(super) const LONGEST_MAP: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,6 +155,11 @@ pub struct Times {
 impl Times {
     pub fn has_checkin(&self) -> bool {
         self.checkin_start.is_some() || self.checkin_end.is_some()
+    }
+
+    /// When check-in opens by itself: with only an end it opens as registration ends, and otherwise by hand alone.
+    pub fn checkin_opens(&self) -> Option<At> {
+        self.checkin_start.or(self.checkin_end.and(self.registration_end))
     }
 }
 
@@ -299,7 +304,7 @@ pub fn is_best_of(number: u8) -> bool {
     matches!(number, 1 | 3 | 5 | 7)
 }
 
-fn is_line(text: &str, longest: usize) -> bool {
+pub(super) fn is_line(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.trim().chars().count()) && !text.chars().any(char::is_control)
 }
 
@@ -308,6 +313,6 @@ fn in_order(first: Option<At>, second: Option<At>) -> bool {
 }
 
 fn is_round(text: &str) -> bool {
-    let number = |rest: &str| rest.parse::<u16>().is_ok_and(|round| round > 0);
+    let number = |rest: &str| rest.parse::<u16>().is_ok_and(|round| round > 0 && round.to_string() == rest);
     matches!(text, "final" | "G" | "GF" | "C") || text.strip_prefix(['R', 'W', 'L', 'S']).is_some_and(number)
 }

@@ -50,17 +50,19 @@ impl Tournament {
             Source::Entrant(id) => Occupant::Entrant(id),
             Source::Winner(key) => self.bouts.get(&key).map_or(Occupant::Bye, Bout::winner),
             Source::Loser(key) => self.bouts.get(&key).map_or(Occupant::Bye, Bout::loser),
-            Source::Seed(seed) => {
-                self.draw.seeds.get(usize::from(seed) - 1).map_or(Occupant::Bye, |id| Occupant::Entrant(*id))
-            }
+            Source::Seed(seed) => self
+                .draw
+                .seeds
+                .get(usize::from(seed).wrapping_sub(1))
+                .map_or(Occupant::Bye, |id| Occupant::Entrant(*id)),
             Source::Placed(group, place) => {
                 let order = placed
                     .entry(group)
                     .or_insert_with(|| self.group_is_over(group).then(|| self.placed(group)));
                 match order {
-                    Some(order) => {
-                        order.get(usize::from(place) - 1).map_or(Occupant::Bye, |id| Occupant::Entrant(*id))
-                    }
+                    Some(order) => order
+                        .get(usize::from(place).wrapping_sub(1))
+                        .map_or(Occupant::Bye, |id| Occupant::Entrant(*id)),
                     None => Occupant::Tbd,
                 }
             }

@@ -67,7 +67,7 @@ pub enum TieBreak {
     ScoreFor,
     /// As it was when the place was taken.
     Rating,
-    /// A number drawn for each entrant from the tournament's random number.
+    /// A number from 1 drawn for each of the table from the tournament's random number; no two have the same.
     DrawOfLots,
 }
 
@@ -199,7 +199,7 @@ pub fn table<'a>(members: &[Member], bouts: impl Iterator<Item = &'a Bout>, rule
     let field = Field {
         points: rows.iter().map(|row| (row.entrant, row.points)).collect(),
         rounds: rows.iter().flat_map(|row| &row.played).map(|played| played.key.round).max().unwrap_or(0),
-        lots: rules.lots,
+        lots: lots(rules.lots, members),
     };
     for (row, member) in rows.iter_mut().zip(members) {
         row.values = TieBreak::ALL
@@ -215,7 +215,7 @@ struct Field {
     points: BTreeMap<EntrantId, Points>,
     /// The last one that anybody played.
     rounds: u16,
-    lots: u64,
+    lots: BTreeMap<EntrantId, usize>,
 }
 
 fn played(bout: &Bout, side: Side, points: &PointsFor) -> Option<Played> {
@@ -293,17 +293,24 @@ impl Field {
             TieBreak::ScoreDiff => row.score_diff() as f64,
             TieBreak::ScoreFor => row.score_for() as f64,
             TieBreak::Rating => member.rating?,
-            TieBreak::DrawOfLots => lot(self.lots, member.id) as f64,
+            TieBreak::DrawOfLots => *self.lots.get(&member.id)? as f64,
         })
     }
 }
 
-/// The lot of an entrant, below a million: SplitMix64 of the random number and the entrant's own.
+/// The lots of a table: from 1 in the order of [`lot`].
+fn lots(random: u64, members: &[Member]) -> BTreeMap<EntrantId, usize> {
+    let mut drawn: Vec<EntrantId> = members.iter().map(|member| member.id).collect();
+    drawn.sort_by_key(|id| (lot(random, *id), *id));
+    drawn.into_iter().enumerate().map(|(place, id)| (id, place + 1)).collect()
+}
+
+/// What is drawn for an entrant: SplitMix64 of the random number and the entrant's own.
 pub fn lot(random: u64, entrant: EntrantId) -> u64 {
     let mut mixed = random.wrapping_add(u64::from(entrant.0).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) % 1_000_000
+    mixed ^ (mixed >> 31)
 }
 
 /// Sorts by the chain and gives ranks. Who is equal in all of it shares a rank and stays in the order of seeds.

@@ -1,11 +1,12 @@
 //! A tournament as it is.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::At;
-use super::bout::{Bout, Side, Source, Status as BoutStatus};
+use super::bout::{Bout, By, Side, Source, Status as BoutStatus};
 use super::entrant::{Entrant, EntrantId, Place};
 use super::key::{Key, Section};
 use super::settings::{FirstStage, Format, PointsFor, Settings};
@@ -160,14 +161,11 @@ impl Tournament {
 
     /// Those whom the next round of Swiss pairs, in the order of the table.
     pub fn still_in_swiss(&self) -> Vec<Row> {
-        let options = &self.settings.options;
-        let reached = |limit: Option<u32>, count: usize| limit.is_some_and(|limit| count >= limit as usize);
         self.table(0)
             .into_iter()
             .filter(|row| {
                 self.entrants.get(&row.entrant).is_some_and(Entrant::is_in)
-                    && !reached(options.swiss_wins, row.wins())
-                    && !reached(options.swiss_losses, row.count(standings::Result::Loss))
+                    && self.limits_reached(row) == (false, false)
             })
             .collect()
     }
@@ -181,7 +179,7 @@ impl Tournament {
         let section = if group == 0 { Section::Swiss } else { Section::Group };
         let members: &[EntrantId] = match group {
             0 => &self.draw.seeds,
-            _ => self.draw.groups.get(usize::from(group) - 1).map_or(&[], Vec::as_slice),
+            _ => self.draw.groups.get(usize::from(group - 1)).map_or(&[], Vec::as_slice),
         };
         let members: Vec<Member> = members
             .iter()
@@ -200,12 +198,45 @@ impl Tournament {
         standings::table(&members, self.section(section).filter(|bout| bout.key.group == group), &rules)
     }
 
-    /// The table without equals, for who goes on: lots decide where the chain does not.
+    /// The table without equals, for who goes on: lots decide where the chain does not. Whom the limits of Swiss let
+    /// through come before all others, then those who reached neither limit; who left meanwhile comes last.
     pub fn placed(&self, group: u16) -> Vec<EntrantId> {
         let mut rows = self.table(group);
         let random = self.draw.random;
-        rows.sort_by_key(|row| (row.rank, standings::lot(random, row.entrant), row.entrant));
+        rows.sort_by_key(|row| {
+            let through = self.way_out(group, row);
+            (through, row.rank, Reverse((standings::lot(random, row.entrant), row.entrant)))
+        });
         rows.into_iter().map(|row| row.entrant).collect()
+    }
+
+    /// How somebody comes out of the stage that a table is of.
+    fn way_out(&self, group: u16, row: &Row) -> WayOut {
+        let limits = if group == 0 { self.limits_reached(row) } else { (false, false) };
+        let by_leaving = |key| {
+            let outcome = self.bouts.get(key).and_then(|bout: &Bout| bout.outcome.as_ref());
+            outcome.is_some_and(|outcome| outcome.by == By::Clock)
+        };
+        let forfeited = row.played.iter().any(|played| played.forfeited && by_leaving(&played.key));
+        let missed_rounds =
+            group == 0 && limits == (false, false) && row.played.len() < usize::from(self.swiss_round());
+        let left = self.entrants.get(&row.entrant).is_some_and(Entrant::is_out);
+        match limits {
+            _ if left && (forfeited || missed_rounds) => WayOut::Left,
+            (true, _) => WayOut::EnoughWins,
+            (false, true) => WayOut::TooManyLosses,
+            (false, false) => WayOut::ByRank,
+        }
+    }
+
+    /// Whether enough matches of Swiss were won, or too many lost.
+    fn limits_reached(&self, row: &Row) -> (bool, bool) {
+        let options = &self.settings.options;
+        let reached = |limit: Option<u32>, count: usize| limit.is_some_and(|limit| count >= limit as usize);
+        (
+            reached(options.swiss_wins, row.wins()),
+            reached(options.swiss_losses, row.count(standings::Result::Loss)),
+        )
     }
 
     /// Whether all matches of a group (from 1) or of Swiss (0) are played.
@@ -227,7 +258,7 @@ impl Tournament {
 
     /// When something happens by itself next, in the past if it is due.
     pub fn next_deadline(&self) -> Option<At> {
-        if self.clock_is_held {
+        if self.clock_is_held || self.status == Status::Cancelled {
             return None;
         }
         let pending = self.bouts.values().filter_map(|bout| bout.accept_at).min();
@@ -246,10 +277,10 @@ impl Tournament {
                 .or(times.checkin_start)
                 .or(times.start_time)
                 .map(to(Status::RegistrationClosed)),
-            Status::RegistrationClosed if times.has_checkin() => {
-                times.checkin_start.or(times.checkin_end).map(to(Status::Checkin))
-            }
-            Status::RegistrationClosed => times.start_time.map(to(Status::InProgress)),
+            Status::RegistrationClosed => match times.checkin_opens() {
+                Some(opens) => Some((opens, Step::To(Status::Checkin))),
+                None => times.start_time.map(to(Status::InProgress)),
+            },
             Status::Checkin if !self.checkin_is_over && times.checkin_end.is_some() => {
                 times.checkin_end.map(|at| (at, Step::EndCheckin))
             }
@@ -265,6 +296,17 @@ pub enum Step {
     To(Status),
     /// Those who did not check in lose their place.
     EndCheckin,
+}
+
+/// In this order the first places of a stage are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum WayOut {
+    /// As many wins as let through.
+    EnoughWins,
+    ByRank,
+    TooManyLosses,
+    /// Left before it was over: the knockout is for those who can play it.
+    Left,
 }
 
 /// Where those of a match go on.

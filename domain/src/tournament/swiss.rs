@@ -23,14 +23,14 @@ pub struct Round {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoLegalRound;
 
-// What a rule weighs: more than the sum of everything less important can be, with 1,024 entrants. Points are
-// thousandths, at most a million of them in 32 rounds and with byes of any worth; places are below 1,024.
+// What a rule weighs: more than the sum of everything less important can be in 512 pairs. Places are below 2^10. Points
+// are thousandths, at most 2^20 a round in 63 rounds and of either sign: differences are below 2^27.
 const PLACE: i128 = 1;
-const SCORE: i128 = 1 << 21;
-const BYE_SCORE: i128 = 1 << 56;
-const AGAIN: i128 = 1 << 100;
+const SCORE: i128 = 1 << 20;
+const BYE_SCORE: i128 = 1 << 57;
+const AGAIN: i128 = 1 << 85;
 /// Above all that a legal round can cost.
-const FORBIDDEN: i128 = 1 << 112;
+const FORBIDDEN: i128 = 1 << 96;
 
 /// Pairs `contenders`, who are sorted by points and then as their seeds: nobody meets the same again, nobody has a
 /// second bye, the bye goes to as few points as possible, the sum of differences of points is as small as possible,

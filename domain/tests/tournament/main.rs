@@ -1,9 +1,19 @@
 //! Tournaments: against brackets and tables that other software made, rule by rule, and laws that hold for any of them.
 //!
-//! `data/brackets.json` is the sample of vectors that the contract names.
+//! `data/brackets.json` is a sample of vectors that public tournament software made.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod corrections;
 mod elimination;
+mod groups;
+mod laws;
+mod leaving;
+mod life;
 mod play;
+mod reports;
+mod speed;
+mod swiss;
+mod tables;
 mod vectors;
+mod vetoes;

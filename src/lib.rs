@@ -30,5 +30,6 @@ pub mod sign_in;
 pub mod simulate;
 pub mod startup;
 pub mod stats;
+pub mod teams;
 pub mod tournaments;
 pub mod users;

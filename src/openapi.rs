@@ -9,8 +9,8 @@ use utoipa::openapi::{Content, Header, Info, RefOr, Required, Response};
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{FORMAT, Parameter, QueryShape};
 use crate::{
-    achievements, admin, auth, ingest, live, ops, overviews, players, servers, sign_in, stats, tournaments,
-    users,
+    achievements, admin, auth, ingest, live, ops, overviews, players, servers, sign_in, stats, teams,
+    tournaments, users,
 };
 
 /// What is not statistics.
@@ -52,6 +52,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(players::PlayersApi::openapi());
     document.merge(servers::ServersApi::openapi());
     document.merge(tournaments::TournamentsApi::openapi());
+    document.merge(teams::TeamsApi::openapi());
+    document.merge(teams::TeamInvitesApi::openapi());
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
     info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
     document.info = info;
@@ -80,6 +82,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         users::account::QUERY_SHAPES,
         sign_in::QUERY_SHAPES,
         tournaments::QUERY_SHAPES,
+        teams::QUERY_SHAPES,
     ];
     for (path, shape) in areas.into_iter().flatten() {
         let item = document.paths.paths.get_mut(*path);

@@ -2,7 +2,7 @@
 
 use crate::access::Route;
 use crate::{
-    achievements, admin, auth, ingest, live, ops, overviews, pages, players, servers, sign_in, stats,
+    achievements, admin, auth, ingest, live, ops, overviews, pages, players, servers, sign_in, stats, teams,
     tournaments, users,
 };
 
@@ -28,6 +28,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
     routes.extend(users::routes());
     routes.extend(players::routes());
     routes.extend(servers::routes());
+    routes.extend(teams::routes());
     routes.extend(admin::routes());
     routes.extend(overviews::routes());
     routes.extend(tournaments::routes());

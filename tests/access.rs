@@ -41,12 +41,12 @@ const fn at(url: &'static str, case: Case) -> Case {
     Case { url, ..case }
 }
 
-const fn put(path: &'static str, access: Access, body: &'static str, answer: u16) -> Case {
-    Case { method: "PUT", ..post(path, access, body, answer) }
-}
-
 const fn delete(path: &'static str, access: Access, url: &'static str, answer: u16) -> Case {
     Case { method: "DELETE", path, access, url, body: None, answer }
+}
+
+const fn put(path: &'static str, access: Access, body: &'static str, answer: u16) -> Case {
+    Case { method: "PUT", path, access, url: path, body: Some(body), answer }
 }
 
 /// A form without its token: nobody's browser sends that.
@@ -60,6 +60,16 @@ const NO_SERVER_PAGE_APPROVE: &str = "/admin/servers/00000000-0000-0000-0000-000
 const NO_SERVER_PAGE_ROTATE: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/rotate";
 const NO_SERVER_PAGE_OWNER: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/owner";
 const NO_SERVER_PAGE_REMOVE: &str = "/admin/servers/00000000-0000-0000-0000-000000000000/remove";
+const NO_TEAM: &str = "/api/v1/teams/00000000-0000-0000-0000-000000000000";
+const NO_TEAM_MEMBERS: &str = "/api/v1/teams/00000000-0000-0000-0000-000000000000/members";
+const NO_TEAM_MEMBER: &str = "/api/v1/teams/00000000-0000-0000-0000-000000000000/members/7";
+const NO_TEAM_INVITES: &str = "/api/v1/teams/00000000-0000-0000-0000-000000000000/invites";
+const NO_INVITE: &str =
+    "/api/v1/teams/00000000-0000-0000-0000-000000000000/invites/00000000-0000-0000-0000-000000000000";
+const NO_INVITE_ACCEPT: &str =
+    "/api/v1/teams/00000000-0000-0000-0000-000000000000/invites/00000000-0000-0000-0000-000000000000/accept";
+const NO_INVITE_DECLINE: &str =
+    "/api/v1/teams/00000000-0000-0000-0000-000000000000/invites/00000000-0000-0000-0000-000000000000/decline";
 const NOBODY: &str = "/players/nobody-at-all";
 
 fn table() -> Vec<Case> {
@@ -224,6 +234,22 @@ fn table() -> Vec<Case> {
             "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/events",
             404,
         ),
+        get("/api/v1/teams", ANYONE, "/api/v1/teams", 200),
+        post("/api/v1/teams", PLAYER, "{}", 422),
+        get("/api/v1/teams/{id}", ANYONE, NO_TEAM, 404),
+        at(NO_TEAM, put("/api/v1/teams/{id}", PLAYER, r#"{"name":"Nobody"}"#, 404)),
+        delete("/api/v1/teams/{id}", PLAYER, NO_TEAM, 404),
+        get("/api/v1/teams/{id}/members", ANYONE, NO_TEAM_MEMBERS, 404),
+        at(NO_TEAM_MEMBER, put("/api/v1/teams/{id}/members/{user_id}", PLAYER, r#"{"role":"captain"}"#, 404)),
+        delete("/api/v1/teams/{id}/members/{user_id}", PLAYER, NO_TEAM_MEMBER, 404),
+        get("/api/v1/teams/{id}/invites", PLAYER, NO_TEAM_INVITES, 404),
+        at(NO_TEAM_INVITES, post("/api/v1/teams/{id}/invites", PLAYER, "{}", 404)),
+        delete("/api/v1/teams/{id}/invites/{invite_id}", PLAYER, NO_INVITE, 404),
+        at(NO_INVITE_ACCEPT, post("/api/v1/teams/{id}/invites/{invite_id}/accept", PLAYER, "", 404)),
+        at(NO_INVITE_DECLINE, post("/api/v1/teams/{id}/invites/{invite_id}/decline", PLAYER, "", 404)),
+        post("/api/v1/teams/invites/accept", PLAYER, "{}", 422),
+        get("/api/v1/users/me/teams", PLAYER, "/api/v1/users/me/teams", 200),
+        get("/api/v1/users/me/team-invites", PLAYER, "/api/v1/users/me/team-invites", 200),
         get("/api/v1/ops/actors", ADMIN, "/api/v1/ops/actors", 200),
         get("/api/v1/stats/leaderboard", ANYONE, "/api/v1/stats/leaderboard", 200),
         get("/api/v1/stats/leaderboard/weekly", ANYONE, "/api/v1/stats/leaderboard/weekly", 200),

@@ -44,6 +44,7 @@ mod sessions;
 mod sign_in;
 mod stats;
 mod support;
+mod teams;
 mod tournaments;
 mod users;
 mod weapons;

@@ -12,6 +12,7 @@ use super::links::{LinkedPlayer, linked_players};
 use super::persons::ids_of_person;
 use crate::auth::SessionError;
 use crate::servers::{ListedServer, list_servers};
+use crate::teams::{ExportedMembership, TeamInvite, invites_to, memberships_of};
 use crate::users::Role;
 
 /// What is stored about a user: everything in PostgreSQL that belongs to the account or to a player of theirs. Statistics of the linked players are public and stand at their own addresses.
@@ -29,6 +30,10 @@ pub struct Export {
     pub merged_players: Vec<String>,
     pub achievements: Vec<ExportedAchievement>,
     pub servers: Vec<ListedServer>,
+    /// Teams that the user is in.
+    pub teams: Vec<ExportedMembership>,
+    /// Invitations to the user, answered ones for a month after they would have expired.
+    pub team_invites: Vec<TeamInvite>,
     /// Keys that register a server; what they are is not stored.
     pub server_keys: Vec<ExportedKey>,
     /// What the user did and what was done to the account and to its players, by the audit log.
@@ -130,6 +135,8 @@ pub async fn export(pool: &PgPool, user_id: i32) -> Result<Export, SessionError>
     .await?;
     Ok(Export {
         servers: list_servers(pool, Some(user_id)).await?,
+        teams: memberships_of(pool, user_id).await?,
+        team_invites: invites_to(pool, user_id).await?,
         server_keys,
         audit,
         user_id,

@@ -9,7 +9,7 @@ use super::locks::{LockedUser, lock_user_and_admins};
 use crate::audit::{self, By, Entry};
 use crate::auth::{Sessions, end_everything};
 use crate::http::ApiError;
-use crate::{players, postgres};
+use crate::{players, postgres, teams};
 
 const LONGEST_REASON_CHARS: usize = 500;
 const NAME_OF_DELETED: &str = "deleted user";
@@ -129,6 +129,7 @@ pub async fn ban(pool: &PgPool, by: i32, user_id: i32, reason: &str) -> Result<(
         .execute(&mut *transaction)
         .await?;
     end_everything(&mut transaction, user_id).await?;
+    teams::leave_all(&mut transaction, by, user_id).await?;
     let before = json!({ "banned": change.was_banned });
     log(&mut transaction, by, "user.ban", user_id, before, json!({ "banned": true })).await?;
     transaction.commit().await?;
@@ -197,6 +198,7 @@ pub async fn delete_account(
     ] {
         sqlx::query(statement).bind(user_id).execute(&mut *transaction).await?;
     }
+    teams::leave_all(&mut transaction, user_id, user_id).await?;
     sqlx::query("UPDATE users SET display_name = $2, role = 'player', ban_reason = NULL, deleted_at = now() WHERE id = $1")
         .bind(user_id)
         .bind(NAME_OF_DELETED)

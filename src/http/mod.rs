@@ -23,6 +23,7 @@ mod error;
 pub mod error_answers;
 mod extractors;
 pub mod metrics;
+pub mod outgoing;
 pub mod query;
 pub mod requests;
 pub mod security;

@@ -26,6 +26,7 @@ pub use own_sign_ins::{OwnSignInsApi, QUERY_SHAPES};
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::http::outgoing;
 use discord::Discord;
 use steam::Steam;
 
@@ -89,16 +90,10 @@ impl SignIn {
 
 /// A client that follows nobody elsewhere and doesn't wait for long.
 fn client() -> Result<reqwest::Client, SetupError> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     Ok(reqwest::Client::builder()
         .timeout(PROVIDER_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(outgoing::tls()?)
         .user_agent(concat!("mohaa-stats/", env!("CARGO_PKG_VERSION")))
         .build()?)
 }

@@ -33,3 +33,4 @@ pub mod stats;
 pub mod teams;
 pub mod tournaments;
 pub mod users;
+pub mod webhooks;

@@ -10,7 +10,7 @@ use crate::auth::SESSION_COOKIE;
 use crate::http::query::{FORMAT, Parameter, QueryShape};
 use crate::{
     achievements, admin, auth, ingest, live, ops, overviews, players, servers, sign_in, stats, teams,
-    tournaments, users,
+    tournaments, users, webhooks,
 };
 
 /// What is not statistics.
@@ -54,6 +54,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(tournaments::TournamentsApi::openapi());
     document.merge(teams::TeamsApi::openapi());
     document.merge(teams::TeamInvitesApi::openapi());
+    document.merge(webhooks::WebhooksApi::openapi());
     let mut info = Info::new("mohaa-stats", env!("CARGO_PKG_VERSION"));
     info.description = Some("Telemetry, statistics and tournaments of OpenMOHAA servers.".to_owned());
     document.info = info;
@@ -83,6 +84,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         sign_in::QUERY_SHAPES,
         tournaments::QUERY_SHAPES,
         teams::QUERY_SHAPES,
+        webhooks::QUERY_SHAPES,
     ];
     for (path, shape) in areas.into_iter().flatten() {
         let item = document.paths.paths.get_mut(*path);

@@ -3,7 +3,7 @@
 use crate::access::Route;
 use crate::{
     achievements, admin, auth, ingest, live, ops, overviews, pages, players, servers, sign_in, stats, teams,
-    tournaments, users,
+    tournaments, users, webhooks,
 };
 
 /// What game servers call.
@@ -29,6 +29,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
     routes.extend(players::routes());
     routes.extend(servers::routes());
     routes.extend(teams::routes());
+    routes.extend(webhooks::routes());
     routes.extend(admin::routes());
     routes.extend(overviews::routes());
     routes.extend(tournaments::routes());

@@ -64,6 +64,7 @@ use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::tournaments::Tournaments;
+use crate::webhooks::{AllowedNetworks, Sealer, WebhookOutbox, WebhookSending, WebhookSettings};
 use crate::{demo, postgres, routes};
 
 /// Claims of players that wait to be looked up; further ones are not heard.
@@ -114,6 +115,8 @@ pub enum StartError {
     Assets(#[from] http::assets::AssetsError),
     #[error(transparent)]
     SignIn(#[from] crate::sign_in::SetupError),
+    #[error(transparent)]
+    Webhooks(#[from] crate::webhooks::OutboxError),
     #[error(transparent)]
     Pages(#[from] pages::PagesError),
     #[error("{path}: {source}", path = .path.display())]
@@ -261,11 +264,14 @@ pub struct Application {
     comparisons: Arc<Comparisons>,
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
+    webhook_sending: WebhookSending,
     /// Ends when dropped.
     _revocations_watcher: Watcher,
     _tournaments_watcher: Watcher,
 }
 
+/// What is on its way to a webhook by then is sent again after the next start.
+const WEBHOOKS_END_WITHIN: Duration = Duration::from_secs(2);
 /// A connection that is in use is waited for.
 const POSTGRES_CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
@@ -334,7 +340,7 @@ impl Application {
             postgres.clone(),
             stats.clone(),
             clock.clone(),
-            pipeline.mailboxes.of_kind("tournament"),
+            pipeline.mailbox_metrics.of_kind("tournament"),
             pipeline.actors.clone(),
         ));
         let tournaments_watcher = tournaments.watch().await;
@@ -406,6 +412,19 @@ impl Application {
             )),
         ];
 
+        let webhook_settings = WebhookSettings {
+            sealer: Sealer::new(secret, config.jwt_secret_previous.as_ref()),
+            networks: AllowedNetworks::new(&config.webhook_allowed_networks),
+        };
+        let outbox = WebhookOutbox::new(
+            postgres.clone(),
+            webhook_settings.sealer.clone(),
+            webhook_settings.networks.clone(),
+            config.webhook_timeout,
+            &registry,
+        )?;
+        let webhook_sending = WebhookSending::start(postgres.clone(), outbox, &pipeline, clock.clone()).await;
+
         let listener = bind(config.listen())?;
         let address = listener
             .local_addr()
@@ -455,6 +474,7 @@ impl Application {
             limits: Data::from(limits),
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
             registration_policy: Data::new(config.registration_policy),
+            webhook_settings: Data::new(webhook_settings),
             metrics_are_elsewhere: config.ops_listen.is_some(),
         };
         let ops_server = match config.ops_listen {
@@ -492,6 +512,7 @@ impl Application {
             comparisons,
             ops_server,
             background,
+            webhook_sending,
             _revocations_watcher: revocations_watcher,
             _tournaments_watcher: tournaments_watcher,
         })
@@ -522,6 +543,7 @@ impl Application {
         let left = deadline.saturating_duration_since(Instant::now());
         let drained = self.pipeline.shut_down(left.saturating_sub(patience / CLOSE_SHARE)).await;
         self.live_nodes.leave().await;
+        self.webhook_sending.stop(WEBHOOKS_END_WITHIN.min(patience / CLOSE_SHARE)).await;
         for task in self.background {
             task.abort();
         }
@@ -564,6 +586,7 @@ struct State {
     limits: Data<Limits>,
     trusted_proxies: Data<TrustedProxies>,
     registration_policy: Data<RegistrationPolicy>,
+    webhook_settings: Data<WebhookSettings>,
     metrics_are_elsewhere: bool,
 }
 
@@ -586,6 +609,7 @@ impl State {
             .app_data(self.limits.clone())
             .app_data(self.trusted_proxies.clone())
             .app_data(self.registration_policy.clone())
+            .app_data(self.webhook_settings.clone())
             .app_data(self.server_tokens.clone())
             .app_data(self.sessions.clone())
             .app_data(pages::error_pages())

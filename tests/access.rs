@@ -70,6 +70,12 @@ const NO_INVITE_ACCEPT: &str =
     "/api/v1/teams/00000000-0000-0000-0000-000000000000/invites/00000000-0000-0000-0000-000000000000/accept";
 const NO_INVITE_DECLINE: &str =
     "/api/v1/teams/00000000-0000-0000-0000-000000000000/invites/00000000-0000-0000-0000-000000000000/decline";
+const NO_WEBHOOK: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000";
+const NO_WEBHOOK_ROTATES: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/rotate-secret";
+const NO_WEBHOOK_LOG: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/deliveries";
+const NO_WEBHOOK_REPLAYS: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/replay";
+const NO_WEBHOOK_TEST: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/test";
+const A_DELIVERY: &str = r#"{"delivery_id":"00000000-0000-0000-0000-000000000000"}"#;
 const NOBODY: &str = "/players/nobody-at-all";
 
 fn table() -> Vec<Case> {
@@ -250,6 +256,15 @@ fn table() -> Vec<Case> {
         post("/api/v1/teams/invites/accept", PLAYER, "{}", 422),
         get("/api/v1/users/me/teams", PLAYER, "/api/v1/users/me/teams", 200),
         get("/api/v1/users/me/team-invites", PLAYER, "/api/v1/users/me/team-invites", 200),
+        get("/api/v1/webhooks", ORGANIZER, "/api/v1/webhooks", 200),
+        post("/api/v1/webhooks", ORGANIZER, "{}", 422),
+        get("/api/v1/webhooks/{id}", ORGANIZER, NO_WEBHOOK, 404),
+        at(NO_WEBHOOK, put("/api/v1/webhooks/{id}", ORGANIZER, r#"{"name":"x","events":["result"]}"#, 404)),
+        delete("/api/v1/webhooks/{id}", ORGANIZER, NO_WEBHOOK, 404),
+        at(NO_WEBHOOK_ROTATES, post("/api/v1/webhooks/{id}/rotate-secret", ORGANIZER, "", 404)),
+        get("/api/v1/webhooks/{id}/deliveries", ORGANIZER, NO_WEBHOOK_LOG, 404),
+        at(NO_WEBHOOK_REPLAYS, post("/api/v1/webhooks/{id}/replay", ORGANIZER, A_DELIVERY, 404)),
+        at(NO_WEBHOOK_TEST, post("/api/v1/webhooks/{id}/test", ORGANIZER, "", 404)),
         get("/api/v1/ops/actors", ADMIN, "/api/v1/ops/actors", 200),
         get("/api/v1/stats/leaderboard", ANYONE, "/api/v1/stats/leaderboard", 200),
         get("/api/v1/stats/leaderboard/weekly", ANYONE, "/api/v1/stats/leaderboard/weekly", 200),

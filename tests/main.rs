@@ -48,3 +48,4 @@ mod teams;
 mod tournaments;
 mod users;
 mod weapons;
+mod webhooks;

@@ -23,4 +23,5 @@ pub mod replay;
 pub mod store;
 pub mod supervision;
 pub mod tournament;
+pub mod webhooks;
 pub mod writer;

@@ -80,8 +80,8 @@ pub struct Pipeline {
     pub spool_id: Uuid,
     /// All actors that run.
     pub actors: Directory,
-    /// For actors of other kinds.
-    pub mailboxes: Arc<MailboxMetricFamilies>,
+    /// Where further kinds of actors take the metrics of their mailboxes from.
+    pub mailbox_metrics: Arc<MailboxMetricFamilies>,
     environment: Arc<WriterEnvironment>,
 }
 
@@ -202,7 +202,7 @@ impl Pipeline {
             doubtful_inserts,
             spool_id,
             actors,
-            mailboxes: families,
+            mailbox_metrics: families,
             environment,
         })
     }

@@ -10,9 +10,11 @@ use futures_util::future::BoxFuture;
 use mohaa_actors::live::{Achievements, Standing, Unlocked};
 use mohaa_domain::achievements::{Catalogue, Tally, TierOf};
 use mohaa_domain::event::{Millis, Text};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{AchievementStore, UnlockRow};
+use super::{AchievementStore, UnlockRow, points_of};
+use crate::webhooks::{Announcement, WebhookEvent, announce};
 
 /// Actors ask again; nobody waits for a store that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,7 +117,28 @@ impl AchievementStore {
         Ok(people.into_iter().map(|(player_id, ids)| (player_id.clone(), standing(&ids))).collect())
     }
 
-    /// Gives what was not there before, under any id of the same person.
+    /// What webhooks are told of an unlock.
+    fn announcement_of(&self, row: &UnlockRow) -> Announcement {
+        let definitions = self.definitions();
+        let definition = definitions.of(&row.achievement);
+        Announcement {
+            event: WebhookEvent::Achievement,
+            tournament_id: None,
+            at: row.unlocked_at,
+            data: json!({
+                "player_id": self.players.of(&row.player_id),
+                "achievement": row.achievement,
+                "name": definition.map(|definition| &definition.name),
+                "description": definition.filter(|it| !it.hidden).map(|definition| &definition.description),
+                "tier": row.tier,
+                "tiers": definition.map(|definition| definition.tiers.len()),
+                "points": definition.map(|definition| points_of(definition, row.tier)),
+                "match_id": row.match_id,
+            }),
+        }
+    }
+
+    /// Gives what was not there before, under any id of the same person, and announces it to webhooks.
     async fn keep(&self, match_id: Uuid, earned: &[Unlocked]) -> sqlx::Result<Vec<Unlocked>> {
         let persons: Vec<String> = earned.iter().map(|one| self.players.of(&one.player_id)).collect();
         let (shared_ids, shared_by) = self.players.shared();
@@ -159,6 +182,9 @@ impl AchievementStore {
         .bind(&times)
         .fetch_all(&mut *transaction)
         .await?;
+        for row in &new {
+            announce(&mut transaction, &self.announcement_of(row)).await?;
+        }
         transaction.commit().await?;
         let mut new: Vec<Unlocked> = new.into_iter().map(unlocked).collect();
         // In the order in which they were earned.

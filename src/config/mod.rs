@@ -68,6 +68,8 @@ pub struct Config {
     pub registration_policy: RegistrationPolicy,
     pub trusted_proxies: Vec<IpNet>,
     pub rate_limits: RateLimits,
+    pub webhook_allowed_networks: Vec<IpNet>,
+    pub webhook_timeout: Duration,
     pub server_query: bool,
     pub shutdown_timeout: Duration,
 }

@@ -136,7 +136,7 @@ const HTTP_ADDRESS: &str = "http:// or https:// with a host and perhaps a port";
 const DURATION: &str = "a duration (500ms, 2s, 10m, 12h, 7d; a bare number counts seconds)";
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [Setting; 37] = [
+pub static SETTINGS: [Setting; 39] = [
     Setting::new("PORT", Preset::Value("8080"), "0 to 65535, 0 for any free port", "TCP port to listen on", |config, text| {
         set(&mut config.port, parse::whole_number(text, 0..=65_535))
     }),
@@ -361,6 +361,20 @@ pub static SETTINGS: [Setting; 37] = [
         "off, or a list of ingest, events, api, auth, register such as api=20/s,auth=30/m",
         "Requests and events of one game server (ingest, events); requests of one user, or else one address (api, auth, register)",
         |config, text| set(&mut config.rate_limits, RateLimits::parse(text)),
+    ),
+    Setting::new(
+        "WEBHOOK_ALLOWED_NETWORKS",
+        Preset::Unset,
+        "addresses and networks divided by commas (127.0.0.1,10.0.0.0/8)",
+        "Networks that webhooks may lead to although they are not public; every other private address is refused",
+        |config, text| set(&mut config.webhook_allowed_networks, parse::networks(text)),
+    ),
+    Setting::new(
+        "WEBHOOK_TIMEOUT",
+        Preset::Value("10s"),
+        DURATION,
+        "Longest wait for a webhook's answer, from 100ms to 30s",
+        |config, text| set(&mut config.webhook_timeout, parse::duration(text, milliseconds(100)..=seconds(30))),
     ),
     Setting::new("SERVER_QUERY", Preset::Value("off"), "on or off", "Ask game servers for their map over UDP", |config, text| {
         set(&mut config.server_query, parse::switch(text))

@@ -14,6 +14,7 @@ use crate::auth::SessionError;
 use crate::servers::{ListedServer, list_servers};
 use crate::teams::{ExportedMembership, TeamInvite, invites_to, memberships_of};
 use crate::users::Role;
+use crate::webhooks::{Webhook, webhooks_of};
 
 /// What is stored about a user: everything in PostgreSQL that belongs to the account or to a player of theirs. Statistics of the linked players are public and stand at their own addresses.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +35,8 @@ pub struct Export {
     pub teams: Vec<ExportedMembership>,
     /// Invitations to the user, answered ones for a month after they would have expired.
     pub team_invites: Vec<TeamInvite>,
+    /// Webhooks of the user, without what opens them.
+    pub webhooks: Vec<Webhook>,
     /// Keys that register a server; what they are is not stored.
     pub server_keys: Vec<ExportedKey>,
     /// What the user did and what was done to the account and to its players, by the audit log.
@@ -137,6 +140,7 @@ pub async fn export(pool: &PgPool, user_id: i32) -> Result<Export, SessionError>
         servers: list_servers(pool, Some(user_id)).await?,
         teams: memberships_of(pool, user_id).await?,
         team_invites: invites_to(pool, user_id).await?,
+        webhooks: webhooks_of(pool, user_id).await?,
         server_keys,
         audit,
         user_id,

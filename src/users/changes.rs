@@ -9,7 +9,7 @@ use super::locks::{LockedUser, lock_user_and_admins};
 use crate::audit::{self, By, Entry};
 use crate::auth::{Sessions, end_everything};
 use crate::http::ApiError;
-use crate::{players, postgres, teams};
+use crate::{players, postgres, teams, webhooks};
 
 const LONGEST_REASON_CHARS: usize = 500;
 const NAME_OF_DELETED: &str = "deleted user";
@@ -108,6 +108,9 @@ pub async fn set_role(pool: &PgPool, by: i32, user_id: i32, role: Role) -> Resul
         .bind(role.as_str())
         .execute(&mut *transaction)
         .await?;
+    if role < Role::Organizer {
+        webhooks::disable_all_of(&mut transaction, user_id, "its owner is no organizer any more").await?;
+    }
     let before = json!({ "role": change.role });
     log(&mut transaction, by, "user.set_role", user_id, before, json!({ "role": role })).await?;
     transaction.commit().await?;
@@ -130,6 +133,7 @@ pub async fn ban(pool: &PgPool, by: i32, user_id: i32, reason: &str) -> Result<(
         .await?;
     end_everything(&mut transaction, user_id).await?;
     teams::leave_all(&mut transaction, by, user_id).await?;
+    webhooks::disable_all_of(&mut transaction, user_id, "its owner is banned").await?;
     let before = json!({ "banned": change.was_banned });
     log(&mut transaction, by, "user.ban", user_id, before, json!({ "banned": true })).await?;
     transaction.commit().await?;
@@ -199,6 +203,7 @@ pub async fn delete_account(
         sqlx::query(statement).bind(user_id).execute(&mut *transaction).await?;
     }
     teams::leave_all(&mut transaction, user_id, user_id).await?;
+    webhooks::remove_all_of(&mut transaction, user_id).await?;
     sqlx::query("UPDATE users SET display_name = $2, role = 'player', ban_reason = NULL, deleted_at = now() WHERE id = $1")
         .bind(user_id)
         .bind(NAME_OF_DELETED)

@@ -3,7 +3,8 @@
 //! 1. rows of `users`, by id;
 //! 2. what is decided about players, one change at a time (`players::lock_decisions`);
 //! 3. whatever belongs to a user: codes, devices, login links, sessions, accounts of providers, links;
-//! 4. rows of `teams`, by id, and then whatever belongs to a team: members, invitations.
+//! 4. rows of `teams`, by id, and then whatever belongs to a team: members, invitations;
+//! 5. rows of `webhooks`, by id, and then what is sent to them.
 //!
 //! Whoever adds something to an account, or lets somebody in, locks its user first and looks then whether the account is
 //! still what it was. So what a ban, a deletion or signing out everywhere leaves behind is nothing: whatever came before

@@ -63,7 +63,7 @@ use crate::redis::{
 use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
-use crate::tournaments::Tournaments;
+use crate::tournaments::{Tournaments, Witness};
 use crate::webhooks::{AllowedNetworks, Sealer, WebhookOutbox, WebhookSending, WebhookSettings};
 use crate::{demo, postgres, routes};
 
@@ -344,6 +344,7 @@ impl Application {
             pipeline.actors.clone(),
         ));
         let tournaments_watcher = tournaments.watch().await;
+        let witness = Witness::new(postgres.clone());
         let health = HealthMonitor::new(pipeline.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
@@ -376,7 +377,8 @@ impl Application {
         links.read().await;
         let ratings =
             RatingKeeper::new(postgres.clone(), clickhouse.clone(), data_version.clone(), &registry)?;
-        let live = Live::new(pipeline.live.clone(), live_nodes.clone(), canonical_ids, achievements.clone());
+        let live =
+            Live::new(pipeline.live.clone(), live_nodes.clone(), canonical_ids.clone(), achievements.clone());
         let batcher = pipeline.batcher.clone();
         let mut background = vec![
             actix_web::rt::spawn(async move {
@@ -387,6 +389,7 @@ impl Application {
             actix_web::rt::spawn(live_nodes_work.run(pipeline.spool_id, pipeline.live.clone())),
             actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tournaments.clone().keep_time()),
+            actix_web::rt::spawn(tournaments.clone().keep_witnessing(witness.clone(), canonical_ids.clone())),
             actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
@@ -443,6 +446,7 @@ impl Application {
             results: LatestResults::default(),
             held_results,
             summaries,
+            witness,
             limits: IngestLimits {
                 max_body_bytes: usize::try_from(config.ingest_max_body_bytes).unwrap_or(usize::MAX),
                 max_events: config.ingest_max_events,

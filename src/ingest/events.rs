@@ -134,6 +134,10 @@ pub async fn ingest_events(
         rejected: rejected as u32,
         errors: errors_json,
     };
+    // A server sends the token of one match at a time.
+    if let Some(event) = decoded.events.iter().rev().find(|event| !event.match_token.as_str().is_empty()) {
+        ingest.witness.present(server.server_id, event.match_token.as_str());
+    }
     let submission = Submission { idempotency, answer, bytes: body.bytes.len() as u64 };
     answered(ingest.submit(server, decoded.events, submission).await?)
 }

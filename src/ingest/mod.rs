@@ -23,6 +23,7 @@ use crate::access::{Route, post};
 use crate::live::{LiveNodes, MatchSummaries};
 use crate::redis::TrackerStates;
 use crate::servers::LastSeen;
+use crate::tournaments::Witness;
 
 /// What the ingest handlers need, the same for every worker.
 pub struct Ingest {
@@ -38,6 +39,8 @@ pub struct Ingest {
     /// Those that are not settled.
     pub held_results: HeldResults,
     pub summaries: MatchSummaries,
+    /// Hears of bracket matches.
+    pub witness: Witness,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -253,14 +253,21 @@ async fn settle(
             }
         }
     }
-    match match_id {
-        // Nobody follows it any more who would sum it up anew.
+    // Nobody may follow it any more who would sum it up anew.
+    let is_corrected = match match_id {
         Some(match_id) if ingest.pipeline.live.of(match_id).is_none() => {
-            let is_corrected = ingest.summaries.correct(match_id, &held.event).await;
-            Ok(if is_corrected { Settled::Done(Some(match_id)) } else { Settled::Later(Some(match_id)) })
+            ingest.summaries.correct(match_id, &held.event).await
         }
-        match_id => Ok(Settled::Done(match_id)),
-    }
+        _ => true,
+    };
+    let is_heard = match ingest.witness.hear_result(held.server_id, match_id, &held.event).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, server_id = %held.server_id, "a bracket has not heard of a result yet");
+            false
+        }
+    };
+    Ok(if is_corrected && is_heard { Settled::Done(match_id) } else { Settled::Later(match_id) })
 }
 
 /// Whether a refusal is one of this moment.

@@ -17,7 +17,7 @@ use crate::access::{Anyone, Route, SignedIn, delete, get, post, put};
 use crate::auth::Identity;
 use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
-use crate::users;
+use crate::{teams, users};
 
 pub const WITHDRAWAL: QueryShape = QueryShape {
     parameters: &[Parameter {
@@ -137,8 +137,8 @@ impl Tournaments {
         team_size: u32,
     ) -> Result<Entry, ApiError> {
         let RegisterBody { player_guid, team_id, name } = body;
-        if team_id.is_some() {
-            return Err(ApiError::invalid_field("team_id", "no such team"));
+        if let Some(team_id) = team_id {
+            return self.team(team_id, caller, by, team_size).await;
         }
         if let Some(name) = name {
             only_organizers(by)?;
@@ -181,6 +181,25 @@ impl Tournaments {
         }
         let player_id = (!linked.is_empty()).then(|| user_id.to_string());
         Ok(Entry { holder: Holder::User(i64::from(user_id)), name: user.display_name, player_id })
+    }
+
+    /// A team with enough members, at the word of its captain or of an organizer.
+    async fn team(&self, team_id: Uuid, caller: Identity, by: By, team_size: u32) -> Result<Entry, ApiError> {
+        if team_size == 1 {
+            return Err(ApiError::conflict("players_only", "single players take part in this tournament"));
+        }
+        let roster = teams::roster(self.pool(), team_id).await.map_err(unavailable)?;
+        let roster = roster.ok_or_else(|| ApiError::invalid_field("team_id", "no such team"))?;
+        if !roster.captain_ids.contains(&caller.user_id) && !by.is_organizer() {
+            return Err(ApiError::forbidden("not_captain", "only the team's captain may enter it"));
+        }
+        let players = roster.captain_ids.len() + roster.member_ids.len();
+        if players < team_size as usize {
+            let message =
+                format!("the team has {players} players besides substitutes, {team_size} are needed");
+            return Err(ApiError::conflict("team_too_small", message));
+        }
+        Ok(Entry { holder: Holder::Team(team_id), name: roster.name, player_id: None })
     }
 
     /// The user to whom a player is linked. By primary key.
@@ -255,7 +274,8 @@ async fn own_or_named(
         return Ok(own);
     }
     let current = tournaments.read(id).await?;
-    super::roles::own_entrant(&current.tournament, caller.user_id)
+    super::roles::own_entrant(tournaments.pool(), &current.tournament, caller.user_id)
+        .await?
         .ok_or_else(|| ApiError::not_found("unknown_participant", "you have no place in this tournament"))
 }
 

@@ -370,6 +370,10 @@ impl Tournaments {
                 .await
                 .map_err(unavailable)?;
         for entry in log {
+            // Tokens are of one service as well.
+            if let Some(Command::Plan { plan, .. }) = &mut entry.command {
+                plan.token_hash = None;
+            }
             if let Some(Command::Register { holder, .. }) = &mut entry.command {
                 let is_known = match holder {
                     Holder::User(user_id) => known.iter().any(|known| i64::from(*known) == *user_id),

@@ -15,9 +15,15 @@ use super::answers::{BracketAnswer, MatchAnswer, View};
 use super::handlers::{only_organizers, versioned};
 use super::{Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, get, post};
-use crate::auth::Identity;
+use crate::auth::{Identity, random_code};
 use crate::http::query::QueryShape;
 use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
+use crate::servers::TokenHash;
+
+/// Tells a match's token from a server's.
+const TOKEN_PREFIX: &str = "mohaa_m_";
+/// 256 bits.
+const TOKEN_BYTES: usize = 32;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -41,6 +47,10 @@ pub struct ChangedMatch {
     pub version: u64,
     /// Matches that are open again.
     pub falls: Vec<String>,
+    /// Of a match that was just given a server: with it the server says, in any event or in its result, that it plays this
+    /// match. Shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_token: Option<String>,
     #[serde(flatten)]
     pub changed: MatchAnswer,
 }
@@ -48,11 +58,8 @@ pub struct ChangedMatch {
 fn changed(id: Uuid, key: Key, done: &Done) -> Result<ChangedMatch, ApiError> {
     let view = View::new(id, &done.tournament);
     let changed = view.find(key).ok_or(Refusal::UnknownMatch(key))?;
-    Ok(ChangedMatch {
-        version: done.version,
-        falls: done.fallen.iter().map(Key::to_string).collect(),
-        changed,
-    })
+    let falls = done.fallen.iter().map(Key::to_string).collect();
+    Ok(ChangedMatch { version: done.version, falls, match_token: None, changed })
 }
 
 /// What came out.
@@ -358,9 +365,14 @@ pub async fn schedule(
     }
     let key = parsed(&key)?;
     let bout = current.tournament.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
-    let plan = tournaments.planned(bout.plan.clone(), from_json(body)?).await?;
+    let mut plan = tournaments.planned(bout.plan.clone(), from_json(body)?).await?;
+    let mut match_token = None;
+    if plan.server_id != bout.plan.server_id {
+        match_token = plan.server_id.map(|_| format!("{TOKEN_PREFIX}{}", random_code(TOKEN_BYTES)));
+        plan.token_hash = match_token.as_deref().map(|token| TokenHash::of(token).to_hex());
+    }
     let done = tournaments.apply(&request, id, by, Command::Plan { key, plan }).await?;
-    Ok(HttpResponse::Ok().json(changed(id, key, &done)?))
+    Ok(HttpResponse::Ok().json(ChangedMatch { match_token, ..changed(id, key, &done)? }))
 }
 
 impl Tournaments {

@@ -4,6 +4,7 @@
 //! A mutation is made by [`Tournaments::mutate`]: handlers say what is wanted and by whom, the rules decide. Reading takes the
 //! state of the version that PostgreSQL says is the last one, from memory where it is there.
 
+mod announcements;
 mod answers;
 mod body;
 mod clock;
@@ -13,6 +14,7 @@ mod log;
 mod matches;
 mod roles;
 mod store;
+mod witness;
 
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ use crate::postgres::watch::Watcher;
 use crate::{postgres, stats::Stats};
 use log::News;
 use store::PgTournaments;
+pub use witness::Witness;
 
 /// Tournaments whose state is kept in memory for those who read.
 const MOST_REMEMBERED: u64 = 200;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::unavailable;
 use crate::auth::Identity;
 use crate::http::ApiError;
+use crate::teams;
 use crate::users::Role;
 
 /// Owner and staff. By primary key.
@@ -53,15 +54,28 @@ pub async fn by(
     Ok(match staff_role(pool, tournament_id, caller.user_id).await? {
         Some(StaffRole::Organizer) => By::Organizer(user),
         Some(StaffRole::Referee) => By::Referee(user),
-        None => match own_entrant(tournament, caller.user_id) {
+        None => match own_entrant(pool, tournament, caller.user_id).await? {
             Some(entrant) => By::Captain(user, entrant),
             None => By::User(user),
         },
     })
 }
 
-/// The participant that somebody is; the last one, if he was entered again.
-pub fn own_entrant(tournament: &Tournament, user_id: i32) -> Option<EntrantId> {
-    let user = Holder::User(i64::from(user_id));
-    tournament.entrants.values().rev().find(|entrant| entrant.holder == user).map(|entrant| entrant.id)
+/// The participant that somebody is or speaks for as captain of a team; the last one, if it was entered again.
+pub async fn own_entrant(
+    pool: &PgPool,
+    tournament: &Tournament,
+    user_id: i32,
+) -> Result<Option<EntrantId>, ApiError> {
+    let has_teams = tournament.entrants.values().any(|entrant| matches!(entrant.holder, Holder::Team(_)));
+    let teams = match has_teams {
+        true => teams::captain_of(pool, user_id).await.map_err(unavailable)?,
+        false => Vec::new(),
+    };
+    let is_own = |holder: Holder| match holder {
+        Holder::User(holder) => holder == i64::from(user_id),
+        Holder::Team(team_id) => teams.contains(&team_id),
+        Holder::Nobody => false,
+    };
+    Ok(tournament.entrants.values().rev().find(|entrant| is_own(entrant.holder)).map(|entrant| entrant.id))
 }

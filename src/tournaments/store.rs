@@ -19,6 +19,8 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::announcements::announce_changes;
+
 /// What nodes tell each other: `<tournament> <version>`.
 pub const CHANNEL: &str = "tournaments";
 
@@ -219,6 +221,7 @@ impl PgTournaments {
         if !is_written {
             return Err(CommitError::Moved);
         }
+        announce_changes(&mut transaction, commit).await.map_err(unavailable)?;
         transaction.commit().await.map_err(unavailable)
     }
 }
@@ -418,13 +421,15 @@ async fn write_bouts(connection: &mut PgConnection, id: Uuid, changes: &[Change]
     let keys: Vec<&str> = written.keys().map(String::as_str).collect();
     let bouts = || written.values();
     sqlx::query(
-        "INSERT INTO tournament_matches (id, tournament_id, key, status, server_id, scheduled_at, state)
-         SELECT new.id, $1, new.key, new.status, servers.id, new.scheduled_at, new.state
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::jsonb[])
-             AS new (id, key, status, server_id, scheduled_at, state)
+        "INSERT INTO tournament_matches
+             (id, tournament_id, key, status, server_id, scheduled_at, state, match_token_hash)
+         SELECT new.id, $1, new.key, new.status, servers.id, new.scheduled_at, new.state, decode(new.token, 'hex')
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::jsonb[], $8::text[])
+             AS new (id, key, status, server_id, scheduled_at, state, token)
          LEFT JOIN servers ON servers.id = new.server_id
          ON CONFLICT (tournament_id, key) DO UPDATE SET status = excluded.status, server_id = excluded.server_id,
-             scheduled_at = excluded.scheduled_at, state = excluded.state",
+             scheduled_at = excluded.scheduled_at, state = excluded.state,
+             match_token_hash = excluded.match_token_hash",
     )
     .bind(id)
     .bind(keys.iter().map(|key| match_id(id, key)).collect::<Vec<_>>())
@@ -433,6 +438,7 @@ async fn write_bouts(connection: &mut PgConnection, id: Uuid, changes: &[Change]
     .bind(bouts().map(|bout| bout.plan.server_id).collect::<Vec<_>>())
     .bind(bouts().map(|bout| bout.plan.scheduled_at.and_then(time)).collect::<Vec<_>>())
     .bind(bouts().map(|bout| Json(*bout)).collect::<Vec<_>>())
+    .bind(bouts().map(|bout| bout.plan.token_hash.clone()).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

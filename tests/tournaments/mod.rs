@@ -4,3 +4,5 @@ mod formats;
 mod life;
 mod log;
 mod results;
+mod roles;
+mod witness;

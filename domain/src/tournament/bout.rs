@@ -89,7 +89,7 @@ impl Occupant {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Nobody is known yet.
@@ -214,6 +214,8 @@ pub struct Plan {
     pub server_id: Option<Uuid>,
     pub map: Option<String>,
     pub stream_url: Option<String>,
+    /// SHA-256, in hex, of the token with which the server says that it plays this match.
+    pub token_hash: Option<String>,
 }
 
 /// What became of a map.

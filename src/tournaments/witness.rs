@@ -1,0 +1,394 @@
+//! Game servers as witnesses: what they play of a bracket reports itself.
+//!
+//! A server says which bracket match it plays by the match's token in its events, or by a result that names the match
+//! ([`Witness`]). Or it says nothing: then it is the match that the server is assigned to, if exactly the players of that
+//! match have played. When a game is over its summary is looked at once ([`Tournaments::keep_witnessing`]): which bracket
+//! match it was, which side played in which team, and what came out. Corrections of a game after that don't touch the
+//! bracket.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mohaa_actors::tournament::{Failed, Intent, Mutation};
+use mohaa_domain::event::Event;
+use mohaa_domain::tournament::{Bout, By, Command, Entrant, Game, Holder, Key, Side, Tournament};
+use mohaa_domain::vocabulary::{GameType, Team};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+use super::Tournaments;
+use crate::http::ApiError;
+use crate::players::CanonicalIds;
+use crate::servers::TokenHash;
+use crate::teams;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// How often the same token of a server is written down again: it says how long the server has played that match.
+const ANNOUNCED_EVERY_SECONDS: i64 = 5;
+/// Games looked at in one round.
+const MOST_AT_ONCE: i64 = 50;
+/// Who was there for less, and neither killed nor died, only looked in.
+const LOOKED_IN_SECONDS: u64 = 30;
+
+/// What servers say of the bracket matches they play. Clones are one.
+#[derive(Clone)]
+pub struct Witness {
+    pool: PgPool,
+    /// The last token of each server, to be written down.
+    presented: Arc<Mutex<HashMap<Uuid, TokenHash>>>,
+}
+
+/// What a result says of a bracket, as it came.
+#[derive(Deserialize)]
+struct NamedMatch {
+    #[serde(default)]
+    tournament_id: Option<Uuid>,
+    #[serde(default)]
+    bracket_match: Option<String>,
+    #[serde(default)]
+    players: Option<Value>,
+}
+
+impl Witness {
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, presented: Arc::default() }
+    }
+
+    /// A server has sent an event with a match's token. Costs nothing but memory.
+    pub fn present(&self, server_id: Uuid, token: &str) {
+        let mut presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
+        presented.insert(server_id, TokenHash::of(token));
+    }
+
+    /// Writes presented tokens down, those that are of a match. By `match_token_hash`.
+    async fn write_presented(&self) -> sqlx::Result<()> {
+        let presented = std::mem::take(&mut *self.presented.lock().unwrap_or_else(PoisonError::into_inner));
+        for (server_id, token) in presented {
+            let written = sqlx::query(
+                "INSERT INTO tournament_announced_matches (server_id, tournament_id, key)
+                 SELECT $1, tournament_id, key FROM tournament_matches
+                 WHERE match_token_hash = $2 AND status IN ('ready', 'running')
+                 ON CONFLICT (server_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
+                     announced_at = now(), match_id = NULL, players = NULL
+                 WHERE tournament_announced_matches.key <> excluded.key
+                    OR tournament_announced_matches.tournament_id <> excluded.tournament_id
+                    OR tournament_announced_matches.announced_at < now() - make_interval(secs => $3)",
+            )
+            .bind(server_id)
+            .bind(token.as_bytes().as_slice())
+            .bind(ANNOUNCED_EVERY_SECONDS as f64)
+            .execute(&self.pool)
+            .await;
+            if let Err(error) = written {
+                let mut presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
+                presented.entry(server_id).or_insert(token);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A result names a bracket match, which its server has to be assigned to or to hold the token of. `match_id` is the game's, if
+    /// it is known. Nothing happens where none is named.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub async fn hear_result(
+        &self,
+        server_id: Uuid,
+        match_id: Option<Uuid>,
+        result: &Event,
+    ) -> sqlx::Result<()> {
+        let named: Option<NamedMatch> = serde_json::from_str(&result.extra).ok();
+        let NamedMatch { tournament_id, bracket_match, players } =
+            named.unwrap_or(NamedMatch { tournament_id: None, bracket_match: None, players: None });
+        let token = Some(result.match_token.as_str()).filter(|token| !token.is_empty()).map(TokenHash::of);
+        let is_named = tournament_id.is_some() && bracket_match.is_some();
+        if !is_named && token.is_none() {
+            return Ok(());
+        }
+        let mut transaction = self.pool.begin().await?;
+        let heard = sqlx::query(
+            "INSERT INTO tournament_announced_matches (server_id, tournament_id, key, match_id, players)
+             SELECT $1, tournament_id, key, $4, $5 FROM tournament_matches
+             WHERE match_token_hash = $6 OR (tournament_id = $2 AND key = $3 AND server_id = $1)
+             ORDER BY match_token_hash = $6 DESC NULLS LAST LIMIT 1
+             ON CONFLICT (server_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
+                 announced_at = now(), match_id = excluded.match_id, players = excluded.players",
+        )
+        .bind(server_id)
+        .bind(tournament_id)
+        .bind(bracket_match)
+        .bind(match_id)
+        .bind(players)
+        .bind(token.as_ref().map(|token| token.as_bytes().as_slice()))
+        .execute(&mut *transaction)
+        .await?;
+        if heard.rows_affected() == 0 {
+            tracing::info!(%server_id, "a result names a bracket match that is not this server's");
+        }
+        // Its summary may have been looked at already.
+        sqlx::query("UPDATE match_summaries SET witnessed = false WHERE match_id = $1")
+            .bind(match_id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+}
+
+/// A game that is over.
+#[derive(FromRow)]
+struct Played {
+    match_id: Uuid,
+    server_id: Uuid,
+    map_name: String,
+    gametype: String,
+    started_at: DateTime<Utc>,
+    allies_score: i32,
+    axis_score: i32,
+    winning_team: String,
+    players: Json<Vec<PlayedBy>>,
+}
+
+#[derive(Deserialize)]
+struct PlayedBy {
+    player_id: String,
+    #[serde(default)]
+    team: String,
+    #[serde(default)]
+    bot: bool,
+    #[serde(default)]
+    kills: u32,
+    #[serde(default)]
+    deaths: u32,
+    #[serde(default)]
+    playtime_seconds: u64,
+}
+
+impl PlayedBy {
+    fn has_played(&self) -> bool {
+        !self.bot && (self.kills + self.deaths > 0 || self.playtime_seconds >= LOOKED_IN_SECONDS)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WitnessError {
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    #[error("{0}")]
+    Api(ApiError),
+    #[error(transparent)]
+    Failed(Failed),
+}
+
+/// Canonical ids of those who play for each side.
+type Expected = [BTreeSet<String>; 2];
+
+impl Tournaments {
+    /// Looks at every game that ends, for ever. Several nodes may: the same game said twice changes nothing.
+    pub async fn keep_witnessing(self: Arc<Self>, witness: Witness, ids: CanonicalIds) {
+        let mut was_told = false;
+        loop {
+            tokio::time::sleep(EVERY).await;
+            match self.look(&witness, &ids).await {
+                Ok(()) => was_told = false,
+                Err(error) if !was_told => {
+                    was_told = true;
+                    tracing::warn!(%error, "games of brackets can't be looked at yet");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn look(&self, witness: &Witness, ids: &CanonicalIds) -> Result<(), WitnessError> {
+        witness.write_presented().await?;
+        // By `match_summaries_to_witness`.
+        let games: Vec<Played> = sqlx::query_as(
+            "SELECT match_id, server_id, map_name, gametype, started_at, allies_score, axis_score, winning_team, players
+             FROM match_summaries WHERE NOT witnessed ORDER BY ended_at LIMIT $1",
+        )
+        .bind(MOST_AT_ONCE)
+        .fetch_all(self.pool())
+        .await?;
+        for game in games {
+            match self.bear_witness(&game, ids).await {
+                Ok(()) => {}
+                Err(WitnessError::Failed(failed @ (Failed::Refused(_) | Failed::Unknown))) => {
+                    tracing::info!(%failed, match_id = %game.match_id, "a game says nothing to its bracket");
+                }
+                Err(error) => return Err(error),
+            }
+            sqlx::query("UPDATE match_summaries SET witnessed = true WHERE match_id = $1")
+                .bind(game.match_id)
+                .execute(self.pool())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn bear_witness(&self, game: &Played, ids: &CanonicalIds) -> Result<(), WitnessError> {
+        let Some((id, tournament, bout, named)) = self.bracket_match_of(game, ids).await? else {
+            return Ok(());
+        };
+        let expected = self.expected(&tournament, &bout, ids).await?;
+        let played = game.players.0.iter().filter(|player| player.has_played());
+        // What a result says of its players is the server's last word.
+        let teams: BTreeMap<String, Team> = played
+            .chain(&named)
+            .map(|player| (ids.of(&player.player_id), Team::parse(&player.team).unwrap_or_default()))
+            .collect();
+        let Some(told) = verdict(game, &expected, &teams, ids) else {
+            tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket does not tell who won");
+            return Ok(());
+        };
+        let command = Command::ReportGame { key: bout.key, game: told };
+        let mutation = Mutation {
+            intent: Intent::Apply(command),
+            by: By::Server(game.server_id),
+            expected: None,
+            idempotency_key: None,
+            is_dry_run: false,
+        };
+        self.desk.mutate(id, mutation).await.map_err(WitnessError::Failed)?;
+        sqlx::query(
+            "INSERT INTO tournament_games (match_id, tournament_id, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(game.match_id)
+        .bind(id)
+        .bind(bout.key.to_string())
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// The bracket match that a game was: as its server said, or else the one whose players have played, all of them
+    /// and nobody else. With the players that a result named.
+    async fn bracket_match_of(
+        &self,
+        game: &Played,
+        ids: &CanonicalIds,
+    ) -> Result<Option<(Uuid, Arc<Tournament>, Bout, Vec<PlayedBy>)>, WitnessError> {
+        // By primary key.
+        let announced: Option<(Uuid, String, Option<Json<Value>>)> = sqlx::query_as(
+            "SELECT tournament_id, key, players FROM tournament_announced_matches
+             WHERE server_id = $1 AND (match_id = $2 OR (match_id IS NULL AND announced_at >= $3))",
+        )
+        .bind(game.server_id)
+        .bind(game.match_id)
+        .bind(game.started_at)
+        .fetch_optional(self.pool())
+        .await?;
+        if let Some((id, key, players)) = announced {
+            let players: Vec<PlayedBy> =
+                players.and_then(|players| serde_json::from_value(players.0).ok()).unwrap_or_default();
+            let found = self.bout(id, &key).await?;
+            return Ok(found.map(|(tournament, bout)| (id, tournament, bout, players)));
+        }
+        // By `tournament_matches_by_server`.
+        let assigned: Vec<(Uuid, String)> = sqlx::query_as(
+            "SELECT tournament_id, key FROM tournament_matches
+             WHERE server_id = $1 AND status IN ('ready', 'running')
+             ORDER BY scheduled_at NULLS LAST, tournament_id, key",
+        )
+        .bind(game.server_id)
+        .fetch_all(self.pool())
+        .await?;
+        let played = game.players.0.iter().filter(|player| player.has_played());
+        let played: BTreeSet<String> = played.map(|player| ids.of(&player.player_id)).collect();
+        for (id, key) in assigned {
+            let Some((tournament, bout)) = self.bout(id, &key).await? else { continue };
+            let [one, two] = self.expected(&tournament, &bout, ids).await?;
+            let nobody_else = played.iter().all(|player| one.contains(player) || two.contains(player));
+            let both_there = !played.is_disjoint(&one) && !played.is_disjoint(&two);
+            if nobody_else && both_there {
+                return Ok(Some((id, tournament, bout, Vec::new())));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn bout(&self, id: Uuid, key: &str) -> Result<Option<(Arc<Tournament>, Bout)>, WitnessError> {
+        let Ok(key) = key.parse::<Key>() else { return Ok(None) };
+        let current = self.read(id).await.map_err(WitnessError::Api)?;
+        let bout = current.tournament.bouts.get(&key).cloned();
+        Ok(bout.map(|bout| (current.tournament, bout)))
+    }
+
+    async fn expected(
+        &self,
+        tournament: &Tournament,
+        bout: &Bout,
+        ids: &CanonicalIds,
+    ) -> Result<Expected, WitnessError> {
+        let mut expected = Expected::default();
+        for side in Side::BOTH {
+            let entrant = bout.occupants[side.index()].entrant().and_then(|id| tournament.entrants.get(&id));
+            if let Some(entrant) = entrant {
+                expected[side.index()] = self.players_of(entrant, ids).await?;
+            }
+        }
+        Ok(expected)
+    }
+
+    async fn players_of(
+        &self,
+        entrant: &Entrant,
+        ids: &CanonicalIds,
+    ) -> Result<BTreeSet<String>, WitnessError> {
+        Ok(match entrant.holder {
+            Holder::Team(team_id) => {
+                let roster = teams::roster(self.pool(), team_id).await?;
+                let members = roster.into_iter().flat_map(|roster| {
+                    [roster.captain_ids, roster.member_ids, roster.substitute_ids].into_iter().flatten()
+                });
+                members.map(|user_id| user_id.to_string()).collect()
+            }
+            Holder::User(user_id) => BTreeSet::from([user_id.to_string()]),
+            Holder::Nobody => entrant.player_id.iter().map(|player_id| ids.of(player_id)).collect(),
+        })
+    }
+}
+
+/// What a game came to, as the bracket's sides. None: it can't be told which side played in which team, or who won.
+fn verdict(
+    game: &Played,
+    expected: &Expected,
+    teams: &BTreeMap<String, Team>,
+    ids: &CanonicalIds,
+) -> Option<Game> {
+    let in_team = |side: Side, team: Team| {
+        teams.iter().filter(|(player, of)| **of == team && expected[side.index()].contains(*player)).count()
+    };
+    let straight = in_team(Side::One, Team::Allies) + in_team(Side::Two, Team::Axis);
+    let crossed = in_team(Side::One, Team::Axis) + in_team(Side::Two, Team::Allies);
+    let is_everybody_for_himself = GameType::parse(&game.gametype) == Some(GameType::FreeForAll);
+    let (scores, winner) = if is_everybody_for_himself || straight + crossed == 0 {
+        let kills = |side: Side| {
+            let own = game.players.0.iter().filter(|player| {
+                player.has_played() && expected[side.index()].contains(&ids.of(&player.player_id))
+            });
+            own.map(|player| player.kills).reduce(|one, other| one + other)
+        };
+        ([kills(Side::One)?, kills(Side::Two)?], None)
+    } else if straight == crossed {
+        return None;
+    } else {
+        let scores = [game.allies_score, game.axis_score].map(|score| u32::try_from(score).unwrap_or(0));
+        let winner = match game.winning_team.as_str() {
+            "allies" => Some(Side::One),
+            "axis" => Some(Side::Two),
+            _ => None,
+        };
+        if straight > crossed { (scores, winner) } else { ([scores[1], scores[0]], winner.map(Side::other)) }
+    };
+    // Where the score and the word of the server differ, the score says it.
+    let winner = winner.filter(|_| scores[0] == scores[1]);
+    let map = Some(game.map_name.clone()).filter(|map| !map.is_empty());
+    Some(Game { map, score1: scores[0], score2: scores[1], winner, match_id: Some(game.match_id) })
+}

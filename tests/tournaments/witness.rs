@@ -1,0 +1,198 @@
+//! Game servers as witnesses: brackets that report themselves.
+
+use mohaa_stats::users::Role;
+use serde_json::{Value, json};
+
+use crate::support::{Cup, Service, eventually};
+
+/// Two players, who are linked, in a final on the service's own server.
+struct Duel {
+    service: Service,
+    cup: Cup,
+    token: String,
+    guids: [String; 2],
+    players: Vec<String>,
+}
+
+async fn duel(name: &str, settings: Value) -> Duel {
+    let service = Service::start(name).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let cup = Cup::draft(&service.client, &organizer, settings).await;
+    cup.moves_to("registration_open").await;
+    let guids = [format!("{name}-one"), format!("{name}-two")];
+    let mut players = Vec::new();
+    for guid in &guids {
+        let (user_id, token) = service.add_user(guid, Role::Player).await;
+        service.link_player(user_id, guid).await;
+        let entered = service.client.call_as(&token, "POST", &cup.path("/register"), json!({})).await;
+        assert_eq!(entered.status, 201, "{}", entered.text);
+        players.push(token);
+    }
+    cup.moves_to("registration_closed").await;
+    cup.moves_to("in_progress").await;
+    let planned = cup.does("/matches/R1.1/schedule", json!({ "server_id": service.server_id })).await;
+    let token = planned["match_token"].as_str().unwrap().to_owned();
+    // Who follows a link hears of it a moment later.
+    eventually("the players are known as users", async || {
+        let answer = service.client.get(&format!("/api/v1/stats/player/{}", guids[0])).await;
+        (answer.status != 503).then_some(())
+    })
+    .await;
+    Duel { service, cup, token, guids, players }
+}
+
+fn single() -> Value {
+    json!({ "name": "Final", "format": "single_elimination" })
+}
+
+impl Duel {
+    /// A game of the two, the first among the Allies or not, with more players or a token if wanted.
+    async fn plays(&self, game: &str, is_first_allied: bool, scores: (u32, u32), more: Value) {
+        let (first, second) = if is_first_allied { ("allies", "axis") } else { ("axis", "allies") };
+        let kill = |at: f64, killer: usize| {
+            let teams = [first, second];
+            let mut kill = json!({
+                "type": "player_kill", "match_id": game, "timestamp": at, "weapon": "M1 Garand", "map_name": "dm/mohdm6",
+                "gametype": "tdm",
+                "attacker_name": "A", "attacker_guid": self.guids[killer], "attacker_team": teams[killer],
+                "victim_name": "B", "victim_guid": self.guids[1 - killer], "victim_team": teams[1 - killer],
+            });
+            if let (Value::Object(kill), Value::Object(more)) = (&mut kill, more.clone()) {
+                kill.extend(more);
+            }
+            kill
+        };
+        let (allies, axis) = if is_first_allied { scores } else { (scores.1, scores.0) };
+        let end = json!({
+            "type": "match_end", "match_id": game, "timestamp": 60.0, "allies_score": allies, "axis_score": axis,
+        });
+        let events = json!([kill(10.0, 0), kill(20.0, 1), end]);
+        self.service.client.send(events.to_string()).await.assert_batch(202, 3, &[]);
+    }
+
+    async fn completes(&self) -> Value {
+        eventually("the server has reported", async || {
+            let one = self.cup.one("R1.1").await;
+            (one["status"] == "completed").then_some(one)
+        })
+        .await
+    }
+
+    async fn has_been_witnessed(&self, games: i64) {
+        eventually("every game was looked at", async || {
+            let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM match_summaries WHERE witnessed")
+                .fetch_one(&self.service.application.postgres)
+                .await
+                .unwrap();
+            (seen == games).then_some(())
+        })
+        .await;
+    }
+}
+
+fn scores(one: &Value) -> (u64, u64) {
+    (one["slots"][0]["score"].as_u64().unwrap(), one["slots"][1]["score"].as_u64().unwrap())
+}
+
+#[actix_web::test]
+async fn a_game_with_the_matchs_token_reports_itself_whoever_plays_for_whom() {
+    let duel = duel("token", single()).await;
+    duel.plays("final", false, (7, 4), json!({ "match_token": duel.token })).await;
+    let one = duel.completes().await;
+    assert_eq!(scores(&one), (7, 4));
+    assert_eq!(one["games"][0]["map"], "dm/mohdm6");
+    assert_eq!(duel.cup.status().await, "completed");
+    let log = duel.service.client.get_as(&duel.cup.organizer, &duel.cup.path("/audit")).await;
+    assert!(!log.text.contains(&duel.token), "a token is nobody's to read");
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_game_of_exactly_the_expected_players_on_the_assigned_server_reports_itself() {
+    let duel = duel("expected", single()).await;
+    // Somebody else plays along: it is no game of the bracket.
+    let stranger = json!({
+        "type": "player_kill", "match_id": "warm-up", "timestamp": 5.0, "weapon": "M1 Garand",
+        "attacker_name": "S", "attacker_guid": "stranger", "attacker_team": "allies",
+        "victim_name": "B", "victim_guid": duel.guids[1], "victim_team": "axis",
+    });
+    duel.service.client.send(json!([stranger]).to_string()).await.assert_batch(202, 1, &[]);
+    duel.plays("warm-up", true, (1, 9), json!({})).await;
+    duel.has_been_witnessed(1).await;
+    assert_eq!(duel.cup.one("R1.1").await["status"], "ready");
+    duel.plays("final", true, (3, 2), json!({})).await;
+    assert_eq!(scores(&duel.completes().await), (3, 2));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_result_that_names_the_match_reports_it_and_one_of_another_server_does_not() {
+    let duel = duel("named", single()).await;
+    let result = |id: &str| {
+        json!({
+            "match_id": id, "map_name": "dm/mohdm1", "gametype": "tdm", "winning_team": "axis", "allies_score": 4,
+            "axis_score": 6, "tournament_id": duel.cup.id, "bracket_match": "R1.1",
+            "players": [
+                { "player_id": duel.guids[0], "team": "axis" },
+                { "player_id": duel.guids[1], "team": "allies" },
+            ],
+        })
+        .to_string()
+    };
+    let (_, other) = duel.service.add_server("Elsewhere").await;
+    let sends = async |token: &str, body: String| {
+        let headers = [("X-Server-Token", token)];
+        duel.service.client.post("/api/v1/ingest/match-result", &headers, body).await.unwrap()
+    };
+    assert_eq!(sends(&other, result("theirs")).await.status, 202);
+    duel.has_been_witnessed(1).await;
+    assert_eq!(duel.cup.one("R1.1").await["status"], "ready");
+    let own = duel.service.client.token.clone();
+    assert_eq!(sends(&own, result("ours")).await.status, 202);
+    assert_eq!(scores(&duel.completes().await), (6, 4));
+    // Again, it changes nothing.
+    let version = duel.cup.get("").await["version"].clone();
+    assert_eq!(sends(&own, result("ours")).await.status, 202);
+    duel.has_been_witnessed(2).await;
+    assert_eq!(duel.cup.get("").await["version"], version);
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
+async fn games_of_a_match_add_up_until_one_side_has_enough() {
+    let settings = json!({ "name": "Final", "format": "single_elimination", "best_of": 3 });
+    let duel = duel("best_of", settings).await;
+    duel.plays("one", true, (9, 2), json!({})).await;
+    let running = eventually("the first game is there", async || {
+        let one = duel.cup.one("R1.1").await;
+        (one["status"] == "running").then_some(one)
+    })
+    .await;
+    assert_eq!(running["games"].as_array().unwrap().len(), 1);
+    duel.plays("two", false, (1, 9), json!({})).await;
+    duel.has_been_witnessed(2).await;
+    assert_eq!(duel.cup.one("R1.1").await["status"], "running");
+    duel.plays("three", true, (5, 4), json!({})).await;
+    let one = duel.completes().await;
+    assert_eq!((scores(&one), one["games"].as_array().unwrap().len()), ((2, 1), 3));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_server_that_says_otherwise_than_a_captain_makes_a_dispute() {
+    let duel = duel("differ", single()).await;
+    let claim = json!({ "score1": 5, "score2": 7 });
+    let path = duel.cup.path("/matches/R1.1/report");
+    let reported = duel.service.client.call_as(&duel.players[1], "POST", &path, claim).await;
+    assert_eq!(reported.status, 200, "{}", reported.text);
+    duel.plays("final", true, (7, 5), json!({})).await;
+    let disputed = eventually("it is disputed", async || {
+        let one = duel.cup.one("R1.1").await;
+        (one["flags"] == json!(["disputed"])).then_some(one)
+    })
+    .await;
+    let by: Vec<&Value> =
+        disputed["reports"].as_array().unwrap().iter().map(|report| &report["by"]).collect();
+    assert_eq!(by, ["captain", "server"]);
+    duel.service.stop().await;
+}

@@ -106,7 +106,11 @@ impl Tournament {
                 self.qualified_of_groups(advance)
             }
             FirstStage::Swiss => {
-                let advance = advance.unwrap_or((entrants / 2).clamp(2, 8));
+                let limits = options.swiss_wins.zip(options.swiss_losses);
+                let advance = advance.unwrap_or_else(|| match limits {
+                    Some((wins, losses)) => swiss::through(entrants, wins, losses),
+                    None => (entrants / 2).clamp(2, 8),
+                });
                 if advance < 2 || advance > entrants {
                     return Err(Refusal::TooFewAdvance { advance, smallest: entrants });
                 }

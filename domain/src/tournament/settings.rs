@@ -111,7 +111,8 @@ pub struct Options {
     /// Group stage: what comes before the knockout.
     pub first_stage: FirstStage,
     pub knockout: Knockout,
-    /// Group stage: how many of each group go on, 2 if absent; with Swiss, how many of all, 8 or half of them.
+    /// Group stage: how many of each group go on, 2 if absent; with Swiss, how many of all: as many as its limits let
+    /// through, or else 8 or half of them.
     pub advance: Option<u32>,
     /// Swiss: as many as single elimination would take, if absent.
     pub swiss_rounds: Option<u32>,

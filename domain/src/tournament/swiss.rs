@@ -32,6 +32,24 @@ const AGAIN: i128 = 1 << 85;
 /// Above all that a legal round can cost.
 const FORBIDDEN: i128 = 1 << 96;
 
+/// How many of `entrants` win so many matches before they lose so many, if every match is as likely won as lost: the
+/// nearest number, and 2 at least.
+pub fn through(entrants: usize, wins: u32, losses: u32) -> usize {
+    // Those who win `wins` or more of the matches after which nobody is undecided; with 32 and 32 there are 63.
+    let matches = u128::from((wins + losses).saturating_sub(1).min(63));
+    let mut ways = 1_u128;
+    let mut sum = 0;
+    for won in 0..=matches {
+        if won >= u128::from(wins) {
+            sum += ways;
+        }
+        ways = ways * (matches - won) / (won + 1);
+    }
+    let all = 1_u128 << matches;
+    let nearest = (entrants as u128 * sum + all / 2) / all;
+    usize::try_from(nearest).unwrap_or(entrants).clamp(2, entrants.max(2))
+}
+
 /// Pairs `contenders`, who are sorted by points and then as their seeds: nobody meets the same again, nobody has a
 /// second bye, the bye goes to as few points as possible, the sum of differences of points is as small as possible,
 /// and among equals the top half meets the bottom half. If rematches are allowed, as few as possible.

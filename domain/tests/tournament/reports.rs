@@ -100,12 +100,7 @@ fn two_different_reports_make_a_dispute_that_shows_both() {
     let disputed = bout(&both, "R1.1");
     assert!(disputed.dispute.is_some() && disputed.accept_at.is_none() && disputed.outcome.is_none());
     assert_eq!(disputed.reports.len(), 2);
-    for (who, command) in [
-        (FIRST, report("R1.1", score(3, 1))),
-        (SECOND, confirm()),
-        (SERVER, report("R1.1", score(3, 1))),
-        (FIRST, dispute()),
-    ] {
+    for (who, command) in [(FIRST, report("R1.1", score(3, 1))), (SECOND, confirm()), (FIRST, dispute())] {
         assert_eq!(refused(&both, who, 2, &command), Refusal::Disputed(key("R1.1")));
     }
     assert_eq!(both.next_deadline(), None);
@@ -114,6 +109,22 @@ fn two_different_reports_make_a_dispute_that_shows_both() {
     assert_eq!(winner(&resolved), Some(1));
     assert_eq!(bout(&resolved, "R1.1").reports.len(), 2, "what was said stays to be seen");
     assert!(bout(&resolved, "R1.1").dispute.is_none());
+}
+
+#[test]
+fn a_witness_who_has_not_spoken_is_heard_in_a_dispute_and_decides_nothing() {
+    let one = by(&cup(), FIRST, 0, &report("R1.1", score(3, 1)));
+    let both = by(&one, SECOND, 1, &report("R1.1", score(1, 3)));
+    let third = by(&both, SERVER, 2, &report("R1.1", score(3, 1)));
+    assert_eq!((bout(&third, "R1.1").reports.len(), winner(&third)), (3, None));
+    assert!(bout(&third, "R1.1").dispute.is_some());
+    assert_eq!(by(&third, SERVER, 3, &report("R1.1", score(3, 1))), third, "it may say it again");
+    let other = refused(&third, SERVER, 3, &report("R1.1", score(1, 3)));
+    assert_eq!(other, Refusal::Disputed(key("R1.1")));
+    let disputed = by(&one, SECOND, 1, &dispute());
+    let spoken = by(&disputed, SECOND, 2, &report("R1.1", score(1, 3)));
+    assert_eq!((bout(&spoken, "R1.1").reports.len(), winner(&spoken)), (2, None));
+    assert_eq!(winner(&by(&third, ORGANIZER, 4, &resolve(score(3, 1)))), Some(1));
 }
 
 #[test]

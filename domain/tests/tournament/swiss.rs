@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mohaa_domain::tournament::{
     Bout, BoutStatus, By, Command, Contender, EntrantId, FirstStage, Format, NoLegalRound, Options, Outcome,
-    Points, PointsFor, Refusal, Section, Side, Status, Tournament, pair,
+    Points, PointsFor, Refusal, Section, Side, Source, Status, Tournament, pair,
 };
 use proptest::prelude::*;
 
@@ -173,6 +173,32 @@ fn so_many_wins_are_enough_and_so_many_losses_end_it() {
         }
         let expected = [((0, 3), 2), ((1, 3), 3), ((2, 3), 3), ((3, 0), 2), ((3, 1), 3), ((3, 2), 3)];
         assert_eq!(results, expected.into());
+    }
+}
+
+#[test]
+fn as_many_go_on_as_limits_let_through() {
+    for (entrants, wins, losses, through) in
+        [(16, 3, 3, 8), (32, 3, 3, 16), (32, 5, 5, 16), (16, 2, 1, 4), (8, 1, 2, 6), (64, 4, 3, 22)]
+    {
+        let options = Options {
+            first_stage: FirstStage::Swiss,
+            swiss_wins: Some(wins),
+            swiss_losses: Some(losses),
+            allow_rematches: true,
+            ..Options::default()
+        };
+        let cup = begun(with_options(Format::GroupStage, options), entrants);
+        let seeds = cup.section(Section::Single).flat_map(|bout| bout.sources);
+        let placed = seeds.filter(|source| matches!(source, Source::Placed(..))).count();
+        assert_eq!(placed, through, "{wins} wins or {losses} losses of {entrants}");
+        let over = played(&cup, by_hash);
+        assert_sound(&over);
+        if (wins, losses) == (3, 3) {
+            let table = over.table(0);
+            let enough = table.iter().filter(|row| row.wins() >= 3).count();
+            assert_eq!(enough, through);
+        }
     }
 }
 

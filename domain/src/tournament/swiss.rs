@@ -23,14 +23,34 @@ pub struct Round {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoLegalRound;
 
-// What a rule weighs: more than the sum of everything less important can be in 512 pairs. Places are below 2^10. Points
-// are thousandths, at most 2^20 a round in 63 rounds and of either sign: differences are below 2^27.
-const PLACE: i128 = 1;
-const SCORE: i128 = 1 << 20;
-const BYE_SCORE: i128 = 1 << 57;
-const AGAIN: i128 = 1 << 85;
-/// Above all that a legal round can cost.
-const FORBIDDEN: i128 = 1 << 96;
+/// What the rules weigh: each more than all that is less important can cost in a round. Places weigh 1.
+struct Weights {
+    /// What points are multiples of.
+    unit: i64,
+    score: i128,
+    bye_score: i128,
+    again: i128,
+    /// Above all that a legal round can cost.
+    forbidden: i128,
+}
+
+impl Weights {
+    fn of(contenders: &[Contender]) -> Weights {
+        let least = contenders.iter().map(|contender| contender.points.0).min().unwrap_or(0);
+        let above = contenders.iter().map(|contender| contender.points.0 - least);
+        let unit = above.clone().fold(0, greatest_common_divisor).max(1);
+        let most = i128::from(above.max().unwrap_or(0) / unit);
+        let pairs = contenders.len().div_ceil(2) as i128;
+        let score = pairs * contenders.len() as i128 + 1;
+        let bye_score = score * (pairs * most + 1);
+        let again = bye_score * (most + 1);
+        Weights { unit, score, bye_score, again, forbidden: again * (pairs + 1) }
+    }
+}
+
+fn greatest_common_divisor(one: i64, other: i64) -> i64 {
+    if other == 0 { one } else { greatest_common_divisor(other, one % other) }
+}
 
 /// How many of `entrants` win so many matches before they lose so many, if every match is as likely won as lost: the
 /// nearest number, and 2 at least.
@@ -59,29 +79,30 @@ pub fn pair(contenders: &[Contender], allow_rematches: bool) -> Result<Round, No
     let odd = contenders.len() % 2;
     let vertices = contenders.len() + odd;
     let bye = contenders.len();
-    let broken = if allow_rematches { AGAIN } else { FORBIDDEN };
+    let weights = Weights::of(contenders);
+    let broken = if allow_rematches { weights.again } else { weights.forbidden };
+    let least = contenders.iter().map(|contender| contender.points.0).min().unwrap_or(0);
     let halves = halves(contenders);
     let mut cost = vec![0i128; vertices * vertices];
     for (one, contender) in contenders.iter().enumerate() {
         for (two, other) in contenders.iter().enumerate().skip(one + 1) {
             let again = if contender.met.contains(&other.id) { broken } else { 0 };
-            let difference = i128::from(contender.points.0.abs_diff(other.points.0));
+            let difference = i128::from((contender.points.0 - other.points.0).abs() / weights.unit);
             let apart = two - one;
             let place = if difference == 0 { apart.abs_diff(halves[one]) } else { apart };
-            cost[one * vertices + two] = again + SCORE * difference + PLACE * place as i128;
+            cost[one * vertices + two] = again + weights.score * difference + place as i128;
         }
         if odd == 1 {
             let again = if contender.had_bye { broken } else { 0 };
-            let least = contenders.iter().map(|contender| contender.points.0).min().unwrap_or(0);
-            let above = i128::from(contender.points.0.abs_diff(least));
+            let above = i128::from((contender.points.0 - least) / weights.unit);
             let place = contenders.len() - 1 - one;
-            cost[one * vertices + bye] = again + BYE_SCORE * above + PLACE * place as i128;
+            cost[one * vertices + bye] = again + weights.bye_score * above + place as i128;
         }
     }
-    let mates = integer_blossom::min_weight_perfect_matching(&cost, vertices);
+    let mates = cheapest(&cost, vertices, weights.forbidden);
     let mut round = Round { pairs: Vec::with_capacity(contenders.len() / 2), bye: None };
     for (one, &two) in mates.iter().enumerate().filter(|&(one, &two)| one < two) {
-        if cost[one * vertices + two] >= FORBIDDEN {
+        if cost[one * vertices + two] >= weights.forbidden {
             return Err(NoLegalRound);
         }
         if two == bye {
@@ -91,6 +112,16 @@ pub fn pair(contenders: &[Contender], allow_rematches: bool) -> Result<Round, No
         }
     }
     Ok(round)
+}
+
+/// A perfect matching that costs least. Costs that are small enough are narrowed: they take half of the memory.
+fn cheapest(cost: &[i128], vertices: usize, greatest: i128) -> Vec<usize> {
+    // No cost is twice the greatest, and the solver doubles sums of two of them.
+    if greatest < i128::from(i64::MAX >> 8) {
+        let narrow: Vec<i64> = cost.iter().map(|cost| *cost as i64).collect();
+        return integer_blossom::min_weight_perfect_matching(&narrow, vertices);
+    }
+    integer_blossom::min_weight_perfect_matching(cost, vertices)
 }
 
 /// How far below somebody is whom he should meet among those of the same points: half of their number.

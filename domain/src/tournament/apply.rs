@@ -236,8 +236,18 @@ impl Tournament {
             Status::Draft | Status::RegistrationClosed | Status::Checkin if by.is_organizer() => {}
             status => return Err(Refusal::WrongStatus { status, needs: "registration_open" }),
         }
-        if holder == Holder::Nobody {
-            only_organizers(by)?;
+        match holder {
+            Holder::Nobody => only_organizers(by)?,
+            Holder::User(user) if !by.is_organizer() && by.user() != Some(user) => {
+                return Err(Refusal::NotAllowed("the user himself or an organizer of the tournament"));
+            }
+            Holder::User(_) if self.settings.team_size > 1 => {
+                return Err(Refusal::invalid("team_id", "teams take part in this tournament"));
+            }
+            Holder::Team(_) if by.user().is_none() => {
+                return Err(Refusal::NotAllowed("the team's captain or an organizer of the tournament"));
+            }
+            Holder::User(_) | Holder::Team(_) => {}
         }
         let name = line(name, "name", LONGEST_NAME)?;
         let again = self.entrants.values().find(|entrant| match entrant.place {

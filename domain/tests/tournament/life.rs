@@ -5,6 +5,7 @@ use mohaa_domain::tournament::{
     Status, Times, Tournament,
 };
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::play::{
     ORGANIZER, assert_sound, begun, by, closed, entrants, refused, register, report, score, settings, then,
@@ -239,6 +240,29 @@ fn a_place_is_taken_once_and_can_be_taken_again_after_it_was_given_back() {
     let reason = "cheating".to_owned();
     let out = then(&one, &Command::Disqualify { entrant: EntrantId(1), reason });
     assert!(matches!(refused(&out, By::User(5), 0, &user(5)), Refusal::AlreadyEntered(_)));
+}
+
+#[test]
+fn everybody_takes_a_place_for_himself_and_an_organizer_for_anybody() {
+    let open = then(&Tournament::new(settings(Format::Swiss)), &to(Status::RegistrationOpen));
+    for who in [By::User(6), By::Referee(6), By::Captain(6, EntrantId(1)), By::Clock] {
+        assert!(matches!(refused(&open, who, 0, &user(5)), Refusal::NotAllowed(_)), "{who:?}");
+    }
+    for who in [By::User(5), By::Referee(5), ORGANIZER] {
+        assert_eq!(by(&open, who, 0, &user(5)).field().count(), 1);
+    }
+    assert!(matches!(refused(&open, By::User(5), 0, &register("by name")), Refusal::NotAllowed(_)));
+    let team = |user| {
+        let holder = Holder::Team(Uuid::from_u128(8));
+        (user, Command::Register { holder, name: "team".to_owned(), player_id: None, rating: None })
+    };
+    let of_teams = Settings { team_size: 4, ..settings(Format::Swiss) };
+    let open = then(&Tournament::new(of_teams), &to(Status::RegistrationOpen));
+    let (captain, command) = team(By::User(5));
+    let entered = by(&open, captain, 0, &command);
+    assert_eq!(refused(&entered, captain, 0, &command), Refusal::AlreadyEntered(EntrantId(1)));
+    assert!(matches!(refused(&open, By::User(5), 0, &user(5)), Refusal::Invalid(_)), "teams play in it");
+    assert_eq!(then(&open, &register("a team by name")).field().count(), 1);
 }
 
 #[test]

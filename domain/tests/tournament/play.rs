@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mohaa_domain::tournament::{
-    Applied, At, Bout, BoutStatus, By, Command, EntrantId, Forfeit, Format, Holder, Key, Occupant, Options,
-    Ordering, Place, Refusal, Section, Settings, Side, Source, Status, Times, Tournament, Verdict,
+    Applied, At, Bout, BoutStatus, By, Change, Command, EntrantId, Forfeit, Format, Holder, Key, Occupant,
+    Options, Ordering, Place, Refusal, Section, Settings, Side, Source, Status, Times, Tournament, Verdict,
 };
 
 pub const ORGANIZER: By = By::Organizer(1);
@@ -296,7 +296,8 @@ impl Checked {
             assert_sound(after);
             assert_eq!(applied.changes, before.changes_to(after));
             let mut reverted = after.clone();
-            reverted.revert(&applied.changes);
+            let kept = serde_json::to_string(&applied.changes).unwrap();
+            reverted.revert(&serde_json::from_str::<Vec<Change>>(&kept).unwrap());
             assert_eq!(reverted, before, "{command:?} is taken back");
             let undone = after.undo(&applied.changes, by).tournament;
             let held = Tournament { clock_is_held: before.clock_is_held || by == By::Clock, ..before };

@@ -115,7 +115,7 @@ fn command(tournament: &Tournament, (kind, one, two, small, sensible): Raw) -> (
     let random = u64::from(one);
     let name = format!("{}", u32::from(one) % 50);
     let reason = "because".to_owned();
-    match kind % 32 {
+    match kind % 56 {
         0..=3 => {
             let holder = if two % 2 == 0 { Holder::User(i64::from(two % 40)) } else { Holder::Nobody };
             let rating = (two % 3 == 0).then(|| f64::from(small) / 4.0);
@@ -128,7 +128,7 @@ fn command(tournament: &Tournament, (kind, one, two, small, sensible): Raw) -> (
             let order = tournament.field().map(|entrant| entrant.id).skip(usize::from(small % 5)).collect();
             (Command::Seed { order }, ORGANIZER)
         }
-        8..=10 => (Command::NextRound { allow_rematches: two % 2 == 0 }, ORGANIZER),
+        8..=10 | 29..=31 => (Command::NextRound { allow_rematches: two % 2 == 0 }, ORGANIZER),
         11 => (Command::Confirm { key }, captain),
         12 => (Command::Dispute { key, reason }, captain),
         13 => (Command::Resolve { key, verdict }, ORGANIZER),
@@ -139,7 +139,7 @@ fn command(tournament: &Tournament, (kind, one, two, small, sensible): Raw) -> (
         }
         16 => (Command::Start { key }, captain),
         17 => (Command::Veto { key, map: ["a", "b", "c", "d"][usize::from(two) % 4].to_owned() }, captain),
-        18 => (Command::Correct { key: any, verdict }, ORGANIZER),
+        18 | 27 | 28 => (Command::Correct { key: any, verdict }, ORGANIZER),
         19 => {
             let game = Game {
                 map: None,
@@ -178,14 +178,14 @@ fn raw() -> impl Strategy<Value = Raw> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_done_it_stays_sound_is_taken_back_and_replays(
         settings in all_settings(),
         entered in 0_u32..16,
         begin in any::<bool>(),
-        commands in prop::collection::vec((raw(), 0_i64..60_000), 1..120),
+        commands in prop::collection::vec((raw(), 0_i64..60_000), 1..200),
     ) {
         prop_assert_eq!(settings.mistakes(), vec![]);
         let mut checked = Checked::new(settings);

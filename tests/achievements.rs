@@ -133,8 +133,31 @@ async fn totals_are_those_of_all_matches_and_progress_is_shown() {
         (&json!(1), &json!(50.0))
     );
     assert!(list["recent"].as_array().unwrap().iter().any(|one| one["slug"] == "kills"));
-    let hidden = all.iter().find(|one| one["slug"] == "roadkills").unwrap();
-    assert_eq!((&hidden["name"], &hidden["tiers"][0]["threshold"]), (&json!("Hidden"), &Value::Null));
+    let hidden: Vec<&Value> = all.iter().filter(|one| one["hidden"] == true).collect();
+    let kept: Vec<(String, String, String, String)> =
+        sqlx::query_as("SELECT slug, name, description, icon FROM achievements WHERE hidden")
+            .fetch_all(&service.application.postgres)
+            .await
+            .unwrap();
+    assert_eq!(hidden.len(), kept.len());
+    let text = json!(hidden).to_string();
+    for (slug, name, description, _) in &kept {
+        for said in [slug, name, description] {
+            assert!(!text.contains(&format!("\"{said}\"")), "{said} is given away");
+        }
+    }
+    let mut slugs: Vec<&str> = hidden.iter().map(|one| one["slug"].as_str().unwrap()).collect();
+    slugs.dedup();
+    assert_eq!(slugs.len(), kept.len(), "each has a slug of its own");
+    assert_eq!((&hidden[0]["name"], &hidden[0]["tiers"][0]["threshold"]), (&json!("Hidden"), &Value::Null));
+    // Somebody else's news give nothing away either.
+    sqlx::query("INSERT INTO player_achievements (player_id, achievement, tier, unlocked_at) VALUES ('1001', 'pogo', 1, now())")
+        .execute(&service.application.postgres)
+        .await
+        .unwrap();
+    let list = service.client.get("/api/v1/achievements").await;
+    assert_eq!(list.json()["recent"][0]["name"], "Hidden");
+    assert!(!list.text.contains("ogo"), "{}", list.text);
     assert!(service.client.get("/achievements").await.text.contains("Line of Fire"));
     service.stop().await;
 }

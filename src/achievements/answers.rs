@@ -14,6 +14,8 @@ use super::{UnlockRow, points_of};
 pub struct Hidden;
 
 impl Hidden {
+    /// Stands for the slug, which tells what it is: with a number in lists, so that each has its own.
+    pub const SLUG: &str = "hidden";
     pub const NAME: &str = "Hidden";
     pub const DESCRIPTION: &str = "Told to those who have it.";
     pub const ICON: &str = "hidden";
@@ -34,7 +36,7 @@ pub struct ListedAchievement {
     pub description: String,
     pub category: String,
     pub icon: String,
-    /// Name and description are told only to those who have it.
+    /// What it is is told only to those who have it: slug, name, description and icon are placeholders.
     pub hidden: bool,
     pub tiers: Vec<ListedTier>,
 }
@@ -51,6 +53,7 @@ pub struct ListedTier {
     pub rarity_percent: Option<f64>,
 }
 
+/// Of a hidden one nothing but that it was unlocked: slug, name and icon are placeholders.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RecentUnlock {
     pub player_id: String,
@@ -101,8 +104,10 @@ pub struct PlayerAchievement {
 }
 
 impl ListedAchievement {
+    /// `number` is its place among those that are hidden.
     pub(super) fn of(
         definition: &Definition,
+        number: usize,
         players: Option<u64>,
         holders: &BTreeMap<(String, i16), u64>,
     ) -> Self {
@@ -122,8 +127,9 @@ impl ListedAchievement {
                 rarity_percent: rarity,
             }
         });
+        let slug = if hidden { format!("{}-{number}", Hidden::SLUG) } else { definition.slug.clone() };
         Self {
-            slug: definition.slug.clone(),
+            slug,
             name: told(&definition.name, Hidden::NAME),
             description: told(&definition.description, Hidden::DESCRIPTION),
             category: definition.category.clone(),

@@ -22,7 +22,8 @@ pub fn routes() -> Vec<Route> {
 
 /// All achievements
 ///
-/// With how many players have each tier, and what was unlocked last. Hidden ones are listed without their names.
+/// With how many players have each tier, and what was unlocked last. Hidden ones are listed without anything
+/// that says what they are.
 #[utoipa::path(
     get,
     path = "/api/v1/achievements",

@@ -88,10 +88,14 @@ impl AchievementStore {
         // How rare something is is worth no outage.
         let players = self.stats.known_players().await.ok();
         let catalogue = self.definitions();
+        let mut hidden = 0;
         let achievements: Vec<ListedAchievement> = catalogue
             .definitions()
             .iter()
-            .map(|definition| ListedAchievement::of(definition, players, &holders))
+            .map(|definition| {
+                hidden += usize::from(definition.hidden);
+                ListedAchievement::of(definition, hidden, players, &holders)
+            })
             .collect();
         // What somebody had already under another id is no news.
         let recent: Vec<UnlockRow> = sqlx::query_as(
@@ -122,9 +126,9 @@ impl AchievementStore {
                 player_id,
                 player_name: plain,
                 player_name_raw: raw,
-                slug: row.achievement,
-                name: definition.name.clone(),
-                icon: definition.icon.clone(),
+                slug: if definition.hidden { Hidden::SLUG.to_owned() } else { row.achievement },
+                name: if definition.hidden { Hidden::NAME.to_owned() } else { definition.name.clone() },
+                icon: if definition.hidden { Hidden::ICON.to_owned() } else { definition.icon.clone() },
                 tier: row.tier,
                 tiers: definition.tiers.len(),
                 points: points_of(definition, row.tier),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::http::header::{CACHE_CONTROL, ContentEncoding};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::{Stream, StreamExt as _, unfold};
 use mohaa_actors::live::{LiveFeed, Renditions, Seen, Since, Update, What};
 use tokio::sync::watch;
 
@@ -18,13 +18,15 @@ use super::answers::LiveList;
 /// Whoever hears nothing for longer is cut off: proxies wait for a minute.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 const HEARTBEAT: &str = ": still here\n\n";
-/// So much is written for a viewer at once, and one message more; the rest is read from the feed when that was taken. Who
-/// takes nothing costs no more than that.
-const MOST_AT_ONCE_BYTES: usize = 64 * 1024;
+/// So much is put together for a viewer at once, and one message more; the rest is read from the feed when that was taken.
+/// Who takes nothing costs no more than that.
+const MOST_AT_ONCE_BYTES: usize = 16 * 1024;
+/// Of which the connection is given so much at a time: what it has once had room for, it keeps.
+const PIECE_BYTES: usize = 4 * 1024;
 /// How long a browser waits before it comes back.
 const RETRY: &str = "retry: 2000\n\n";
 
-/// One message of a stream.
+/// One message of a stream. What one update says in several goes under the number of the last.
 pub struct Message {
     pub event: &'static str,
     pub data: Arc<str>,
@@ -70,23 +72,48 @@ impl Live {
     }
 }
 
-fn answer(events: impl Stream<Item = Result<Bytes, Infallible>> + 'static) -> HttpResponse {
+fn answer(parts: impl Stream<Item = String> + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
         // A proxy must pass on what comes, when it comes.
         .insert_header(("X-Accel-Buffering", "no"))
         .insert_header(ContentEncoding::Identity)
-        .streaming(events)
+        .streaming(in_pieces(parts))
 }
 
-fn write(out: &mut String, (epoch, number): (u64, u64), message: &Message) {
-    // Writing to a text can't fail.
-    let _ = write!(out, "id: {epoch}-{number}\nevent: {}\n", message.event);
-    for line in message.data.split('\n') {
-        let _ = writeln!(out, "data: {line}");
+/// Writes what is told under one number. The last message has the id: who is cut off before it gets all of them again.
+fn write(out: &mut String, (epoch, number): (u64, u64), messages: &[Message]) {
+    let last = messages.len().saturating_sub(1);
+    for (place, message) in messages.iter().enumerate() {
+        // Writing to a text can't fail.
+        if place == last {
+            let _ = writeln!(out, "id: {epoch}-{number}");
+        }
+        let _ = writeln!(out, "event: {}", message.event);
+        for line in message.data.split('\n') {
+            let _ = writeln!(out, "data: {line}");
+        }
+        out.push('\n');
     }
-    out.push('\n');
+}
+
+/// The same in pieces, each written to the connection before the next is made.
+fn in_pieces(
+    parts: impl Stream<Item = String> + 'static,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + 'static {
+    let state = (Box::pin(parts), Bytes::new());
+    unfold(state, |(mut parts, mut rest)| async move {
+        if rest.is_empty() {
+            rest = Bytes::from(parts.next().await?);
+        } else {
+            tokio::task::yield_now().await;
+        }
+        let is_between_characters = |at: &usize| rest.get(*at).is_none_or(|byte| (*byte as i8) >= -0x40);
+        let end = (1..=PIECE_BYTES.min(rest.len())).rev().find(is_between_characters).unwrap_or(rest.len());
+        let piece = rest.split_to(end);
+        Some((Ok(piece), (parts, rest)))
+    })
 }
 
 /// Waits for news; false when the stream is to end.
@@ -115,7 +142,7 @@ fn of_match(
     feed: Arc<LiveFeed>,
     form: Arc<dyn Form>,
     position: Option<(u64, u64)>,
-) -> impl Stream<Item = Result<Bytes, Infallible>> {
+) -> impl Stream<Item = String> {
     let (news, ends) = (feed.newest(), live.ends.subscribe());
     let viewer = MatchViewer { live, feed, form, position, news, ends, begins: true, is_over: false };
     unfold(viewer, |mut viewer| async move {
@@ -130,7 +157,7 @@ fn of_match(
             viewer.news.borrow_and_update();
             viewer.read(&mut out);
             if !out.is_empty() {
-                return Some((Ok(Bytes::from(out)), viewer));
+                return Some((out, viewer));
             }
             match wait(&mut viewer.news, &mut viewer.ends).await {
                 None => return None,
@@ -147,9 +174,7 @@ impl MatchViewer {
         match self.feed.since(self.position) {
             Since::Snapshot { epoch, number, seen } => {
                 self.position = Some((epoch, number));
-                for message in self.form.snapshot(&self.live, &seen) {
-                    write(out, (epoch, number), &message);
-                }
+                write(out, (epoch, number), &self.form.snapshot(&self.live, &seen));
                 self.is_over = seen.ended_at.is_some();
             }
             Since::Updates { epoch, updates } => {
@@ -158,9 +183,7 @@ impl MatchViewer {
                         return;
                     }
                     self.position = Some((epoch, update.number));
-                    for message in self.form.update(&self.live, &update) {
-                        write(out, (epoch, update.number), &message);
-                    }
+                    write(out, (epoch, update.number), &self.form.update(&self.live, &update));
                     self.is_over |= matches!(update.what, What::End(_));
                 }
             }
@@ -173,7 +196,7 @@ fn of_list(
     live: &Live,
     form: Arc<dyn Form>,
     position: Option<(u64, u64)>,
-) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+) -> impl Stream<Item = String> + use<> {
     let state = (live.list.subscribe(), live.ends.subscribe(), form, position, true);
     unfold(state, |(mut news, mut ends, form, mut position, mut begins)| async move {
         let mut out = String::new();
@@ -185,10 +208,10 @@ fn of_list(
             if position != Some((update.epoch, update.number)) {
                 position = Some((update.epoch, update.number));
                 let message = form.list(&update.list, &update.renditions);
-                write(&mut out, (update.epoch, update.number), &message);
+                write(&mut out, (update.epoch, update.number), &[message]);
             }
             if !out.is_empty() {
-                return Some((Ok(Bytes::from(out)), (news, ends, form, position, begins)));
+                return Some((out, (news, ends, form, position, begins)));
             }
             match wait(&mut news, &mut ends).await {
                 None => return None,

@@ -93,8 +93,6 @@ pub(super) struct Reading {
     pub(super) history: Arc<dyn History>,
     pub(super) rebuilding: Arc<Semaphore>,
     pub(super) clock: Clock,
-    /// The last snapshot of this process.
-    pub(super) kept: Option<Vec<u8>>,
     pub(super) lack: Lack,
     pub(super) through_seq: u64,
 }
@@ -130,10 +128,7 @@ impl Reading {
     }
 
     async fn snapshot(&self) -> Option<Snapshot> {
-        let state = match self.kept.clone() {
-            Some(kept) => kept,
-            None => self.snapshots.load(self.server_id, self.match_id).await?,
-        };
+        let state = self.snapshots.load(self.server_id, self.match_id).await?;
         let snapshot: Snapshot = serde_json::from_slice(&state)
             .inspect_err(
                 |error| tracing::warn!(%error, match_id = %self.match_id, "a snapshot can't be read"),

@@ -451,7 +451,6 @@ impl LiveDesk {
             delivered_through,
             lack,
             saved_through: saved_through.clone(),
-            snapshot: None,
             ended_at: None,
         };
         self.opened += 1;

@@ -2,7 +2,8 @@
 //!
 //! Each update of a match has the next number, without gaps, and belongs to the feed's epoch, which changes whenever the
 //! state was rebuilt. The last [`REMEMBERED`] are kept; viewers read them from the number that they have, and get the
-//! whole state where that is too old. Nothing is kept for a viewer, so none can make anybody wait.
+//! whole state where that is too old. Nothing is kept for a viewer, so none can make anybody wait. Of states only the newest
+//! is kept: it stands in for those before it, under their numbers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -77,7 +78,14 @@ pub struct Update {
     pub number: u64,
     pub what: What,
     #[serde(skip)]
-    pub renditions: Renditions,
+    pub renditions: Arc<Renditions>,
+}
+
+/// An update of which the number follows from its place.
+enum Remembered {
+    /// The newest one stands in for it.
+    State,
+    Told(Arc<Update>),
 }
 
 /// What a viewer has to be sent.
@@ -99,7 +107,9 @@ pub struct LiveFeed {
 struct FeedState {
     epoch: u64,
     number: u64,
-    updates: VecDeque<Arc<Update>>,
+    updates: VecDeque<Remembered>,
+    /// The newest state that was told, with the forms that were made of it.
+    state: Option<Arc<Update>>,
     seen: Arc<Seen>,
     /// The number of `seen`.
     seen_number: u64,
@@ -115,6 +125,7 @@ impl LiveFeed {
                 epoch,
                 number: 0,
                 updates: VecDeque::new(),
+                state: None,
                 seen: Arc::new(seen),
                 seen_number: 0,
             }),
@@ -138,11 +149,12 @@ impl LiveFeed {
         let snapshot =
             || Since::Snapshot { epoch: state.epoch, number: state.seen_number, seen: state.seen.clone() };
         let Some((epoch, number)) = position else { return snapshot() };
-        let oldest = state.updates.front().map_or(state.number + 1, |update| update.number);
+        let oldest = state.number + 1 - state.updates.len() as u64;
         if epoch != state.epoch || number > state.number || number + 1 < oldest {
             return snapshot();
         }
-        let updates = state.updates.iter().filter(|update| update.number > number).cloned().collect();
+        let missed = (oldest..).zip(&state.updates).skip((number + 1 - oldest) as usize);
+        let updates = missed.filter_map(|(number, update)| state.update(number, update)).collect();
         Since::Updates { epoch, updates }
     }
 
@@ -160,7 +172,7 @@ impl LiveFeed {
         state.epoch = state.epoch.wrapping_add(1);
         state.number = 0;
         state.seen_number = 0;
-        state.updates.clear();
+        state.forget();
         state.seen = Arc::new(seen);
         let newest = (state.epoch, 0);
         drop(state);
@@ -171,7 +183,7 @@ impl LiveFeed {
     pub fn mirror_snapshot(&self, epoch: u64, number: u64, seen: Seen) {
         let mut state = self.state();
         (state.epoch, state.number, state.seen_number) = (epoch, number, number);
-        state.updates.clear();
+        state.forget();
         state.seen = Arc::new(seen);
         drop(state);
         self.newest.send_replace((epoch, number));
@@ -218,7 +230,34 @@ impl FeedState {
         if self.updates.len() == REMEMBERED {
             self.updates.pop_front();
         }
-        self.updates.push_back(Arc::new(Update { number, what, renditions: Renditions::default() }));
+        let is_state = matches!(what, What::State(_));
+        let update = Arc::new(Update { number, what, renditions: Arc::default() });
+        self.updates.push_back(match is_state {
+            true => {
+                self.state = Some(update);
+                Remembered::State
+            }
+            false => Remembered::Told(update),
+        });
+    }
+
+    fn forget(&mut self) {
+        self.updates.clear();
+        self.state = None;
+    }
+
+    /// A remembered update under its number.
+    fn update(&self, number: u64, remembered: &Remembered) -> Option<Arc<Update>> {
+        let newest = match remembered {
+            Remembered::Told(update) => return Some(update.clone()),
+            Remembered::State => self.state.as_ref()?,
+        };
+        if newest.number == number {
+            return Some(newest.clone());
+        }
+        let What::State(seen) = &newest.what else { return None };
+        let what = What::State(seen.clone());
+        Some(Arc::new(Update { number, what, renditions: newest.renditions.clone() }))
     }
 }
 
@@ -364,6 +403,13 @@ mod tests {
         for gone in [(epoch, 43), (epoch, 0), (epoch, 301), (epoch + 1, 299)] {
             assert_eq!(numbers(&feed.since(Some(gone))), None, "{gone:?}");
         }
+        let Since::Updates { updates, .. } = feed.since(Some((epoch, 44))) else { panic!("updates") };
+        let states = updates.iter().map(|update| match &update.what {
+            What::State(seen) => Arc::as_ptr(seen),
+            other => panic!("{other:?} is no state"),
+        });
+        let newest = Arc::as_ptr(&feed.seen());
+        assert!({ states }.all(|state| state == newest), "the newest stands in for all");
         feed.begin_epoch(seen());
         let Since::Snapshot { epoch: next, number: 0, .. } = feed.since(Some((epoch, 300))) else {
             panic!("a snapshot")

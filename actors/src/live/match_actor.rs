@@ -122,8 +122,6 @@ pub struct MatchEstate {
     pub lack: Option<Lack>,
     /// Number through which a snapshot is kept; tells the desk what the spool may forget.
     pub saved_through: Arc<AtomicU64>,
-    /// The last snapshot, for a successor.
-    pub snapshot: Option<Vec<u8>>,
     pub ended_at: Option<Millis>,
 }
 
@@ -343,7 +341,6 @@ impl MatchActor {
             history: estate.history.clone(),
             rebuilding: estate.rebuilding.clone(),
             clock: estate.clock.clone(),
-            kept: estate.snapshot.clone(),
             lack,
             through_seq: estate.delivered_through,
         };
@@ -425,18 +422,17 @@ impl MatchActor {
         let MatchEstate { server_id, match_id, fence, .. } = self.estate;
         let (snapshots, through_seq) = (self.estate.snapshots.clone(), self.through_seq);
         let saving = async move {
-            let is_kept = snapshots.save(server_id, match_id, fence, state.clone()).await;
+            let is_kept = snapshots.save(server_id, match_id, fence, state).await;
             if let Some(done) = done {
                 // Whoever asked may have given up waiting.
                 let _ = done.send(());
             }
-            (is_kept, state)
+            is_kept
         };
-        context.spawn(wrap_future(saving).map(move |(is_kept, state), kernel: &mut Kernel<Self>, _| {
+        context.spawn(wrap_future(saving).map(move |is_kept, kernel: &mut Kernel<Self>, _| {
             kernel.update(|actor| {
                 actor.is_saving = false;
                 if is_kept {
-                    actor.estate.snapshot = Some(state);
                     actor.estate.saved_through.store(through_seq, Ordering::Release);
                 }
             });

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mohaa_embedded::testing::TestStores;
-use mohaa_faults::process::ServiceProcess;
+use mohaa_faults::process::{ServiceProcess, Signal};
 use mohaa_stats::startup::Surroundings;
 use serde_json::{Value, json};
 
@@ -180,6 +180,65 @@ async fn when_a_node_is_gone_the_next_one_goes_on_with_the_same_scoreboard() {
     send(&other.client, &[kill(210.0, "1001", "1002")]).await;
     let next = viewer.next_of("kill").await;
     assert_eq!(next.data["streak"], 3, "the run goes on: {}", next.data);
+    other.stop().await;
+}
+
+#[actix_web::test]
+async fn an_owner_that_stood_still_and_goes_on_forks_nothing() {
+    let urls = TestStores::shared().await.database("stood_still").await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
+    let one = ServiceProcess::start(program, data_dir.path(), &urls, &[]).await.unwrap();
+    let at_one = ServiceClient::new(one.url.clone(), other.client.token.clone());
+    for number in 0..10_u32 {
+        send(&at_one, &[kill(1.0 + f64::from(number), "1001", "1002")]).await;
+    }
+    let mut viewer = watch(&other.client).await;
+    viewer.state_where(|state| total_kills(state) == 10).await;
+    eventually("they are stored", async || {
+        (other.warehouse.count("SELECT count() FROM raw_events").await == 10).then_some(())
+    })
+    .await;
+
+    one.signal(Signal::STOP);
+    send(&other.client, &[kill(20.0, "1002", "1001")]).await;
+    viewer.state_where(|state| total_kills(state) == 11 && state["stale"] == false).await;
+    one.signal(Signal::CONT);
+    // Both are sent to, the one that went on before it can know what has become of its lease.
+    for number in 0..20_u32 {
+        let client = if number % 2 == 0 { &at_one } else { &other.client };
+        send(client, &[kill(30.0 + f64::from(number), "1001", "1003")]).await;
+    }
+    let stored = eventually("all is stored, in one match", async || {
+        let reply = other.client.get("/api/v1/stats/match/evening").await;
+        let stored = (reply.status == 200).then(|| reply.json())?;
+        let kills: u64 =
+            stored["scoreboard"].as_array()?.iter().map(|row| row["kills"].as_u64().unwrap()).sum();
+        (kills == 31).then_some(stored)
+    })
+    .await;
+    let list = other.client.get("/api/v1/stats/matches").await.json();
+    assert_eq!(list["total"], 1, "{list}");
+    let rows = |rows: &Value| -> Vec<Vec<Value>> {
+        let row = |row: &Value| {
+            ["player_id", "kills", "deaths", "best_killstreak"].map(|field| row[field].clone()).to_vec()
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    for client in [&other.client, &at_one] {
+        eventually("both nodes tell of one match, as it is stored", async || {
+            let live = client.get("/api/v1/stats/live").await.json();
+            let url = format!("{}/api/v1/live/evening", client.url);
+            let state = EventStream::open(&url, None).await.next_of("snapshot").await;
+            (live["matches"].as_array().unwrap().len() == 1
+                && state.data["stale"] == false
+                && rows(&state.data["players"]) == rows(&stored["scoreboard"]))
+            .then_some(())
+        })
+        .await;
+    }
+    one.kill().await.unwrap();
     other.stop().await;
 }
 

@@ -1,12 +1,18 @@
 //! What stops while a store is away, what goes on, and what comes back by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::{Service, eventually};
+use crate::support::{EventStream, Service, eventually};
 
 const KILL: &str =
     r#"[{"type":"kill","attacker_guid":"41","attacker_name":"Hiro","victim_guid":"42","timestamp":1}]"#;
@@ -50,6 +56,95 @@ async fn without_redis_events_and_answers_go_on_and_its_return_needs_no_restart(
     proxy.mend().await.unwrap();
     store_becomes(&service, "redis", true).await;
     service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    service.stop().await;
+}
+
+/// A proxy in front of the store at `url` that takes everything and passes nothing on while the flag is set.
+async fn hanging(url: &str) -> (CuttableProxy, String, Arc<AtomicBool>) {
+    let target = format!("127.0.0.1:{}", url::Url::parse(url).unwrap().port().unwrap());
+    let hangs = Arc::new(AtomicBool::new(false));
+    let flag = hangs.clone();
+    let proxy = CuttableProxy::start_with(move |client| {
+        let (target, flag) = (target.clone(), flag.clone());
+        async move {
+            let Ok(server) = TcpStream::connect(target).await else { return };
+            let ((from_client, to_client), (from_server, to_server)) =
+                (client.into_split(), server.into_split());
+            tokio::join!(pass(from_client, to_server, &flag), pass(from_server, to_client, &flag));
+        }
+    })
+    .await
+    .unwrap();
+    let through_proxy = proxy.in_front_of(url).unwrap();
+    (proxy, through_proxy, hangs)
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, hangs: &AtomicBool) {
+    let mut bytes = [0; 8192];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if !hangs.load(Ordering::Acquire) && to.write_all(&bytes[..count]).await.is_err() {
+            break;
+        }
+    }
+    // Or the other side would wait for ever.
+    let _ = to.shutdown().await;
+}
+
+#[actix_web::test]
+async fn while_redis_hangs_events_are_taken_and_live_matches_told_and_it_comes_back_by_itself() {
+    let urls = TestStores::shared().await.database("redis_hangs").await;
+    let (proxy, redis_url, hangs) = hanging(&urls.redis_url).await;
+    let service = Service::start_on(&urls, &[("REDIS_URL", &redis_url)], Surroundings::default()).await;
+    store_becomes(&service, "redis", true).await;
+    let kill = |second: u32| {
+        json!([{"type": "kill", "match_id": "evening", "timestamp": second, "attacker_guid": "41", "victim_guid": "42"}])
+            .to_string()
+    };
+    let url = format!("{}/api/v1/live/evening", service.client.url);
+    service.client.send(kill(1)).await.assert_batch(202, 1, &[]);
+    eventually("the match is live", async || {
+        (service.client.get("/api/v1/stats/live").await.json()["matches"][0]["player_count"] == 2)
+            .then_some(())
+    })
+    .await;
+    let mut viewer = EventStream::open(&url, None).await;
+    viewer.next_of("snapshot").await;
+
+    hangs.store(true, Ordering::Release);
+    store_becomes(&service, "redis", false).await;
+    for second in 2..6 {
+        service.client.send(kill(second)).await.assert_batch(202, 1, &[]);
+        assert_eq!(viewer.kill_at(f64::from(second)).await["target"]["player_id"], "42");
+    }
+    // One that nobody has met is not refused either, and followed.
+    let (_, unmet) = service.add_server("Stalingrad").await;
+    let other = service.client.with_token(&unmet);
+    other.send(kill(1).replace("evening", "morning")).await.assert_batch(202, 1, &[]);
+    eventually("both are live", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        (live["matches"].as_array().unwrap().len() == 2).then_some(())
+    })
+    .await;
+    for page in ["/live", "/live/evening", "/live/morning", "/"] {
+        let reply = service.client.get(page).await;
+        assert_eq!(reply.status.as_u16(), 200, "{page}: {}", reply.text);
+    }
+    let newcomer = EventStream::open(&url, None).await.next_of("snapshot").await;
+    assert_eq!((&newcomer.data["players"][0]["kills"], &newcomer.data["stale"]), (&json!(5), &json!(false)));
+
+    hangs.store(false, Ordering::Release);
+    // What hung is out of step.
+    proxy.hang_up().await;
+    store_becomes(&service, "redis", true).await;
+    service.client.send(kill(9)).await.assert_batch(202, 1, &[]);
+    viewer.kill_at(9.0).await;
+    let node = Service::start_on(&urls, &[], Surroundings::default()).await;
+    eventually("other nodes hear of its matches again", async || {
+        let live = node.client.get("/api/v1/stats/live").await.json();
+        (live["matches"].as_array().unwrap().len() == 2).then_some(())
+    })
+    .await;
+    node.stop().await;
     service.stop().await;
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use mohaa_bench::process::{Program, descendants_named, resident_bytes};
 use mohaa_embedded::StoreUrls;
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use tokio::process::Command;
 
 use crate::error::{FaultsError, Result};

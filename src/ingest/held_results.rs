@@ -202,6 +202,8 @@ fn write(directory: &Path, path: &Path, number: u64, bytes: &[u8]) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -426,7 +426,8 @@ impl Application {
             config.webhook_timeout,
             &registry,
         )?;
-        let webhook_sending = WebhookSending::start(postgres.clone(), outbox, &pipeline, clock.clone()).await;
+        let webhook_sending = WebhookSending::start(outbox, &pipeline, clock.clone());
+        background.push(actix_web::rt::spawn(webhook_sending.clone().watch(postgres.clone())));
 
         let listener = bind(config.listen())?;
         let address = listener

@@ -18,6 +18,8 @@ use crate::support::{Browser, Providers, Reply, ServiceClient, Warehouse, eventu
 /// Of somebody's browser, and of somebody's game.
 const BROWSER_ADDRESS: &str = "198.51.100.77";
 const PLAYER_ADDRESS: &str = "203.0.113.99";
+const WEBHOOK_PATH: &str = "w3bhook-path-of-olga";
+const WEBHOOK_KEY: &str = "w3bhook-key-of-olga";
 const PASSWORD: &str = "hunter2-of-a-player";
 
 /// What must not be found, each with what it is.
@@ -138,6 +140,7 @@ async fn no_secret_and_no_address_is_kept_or_told() {
         ("RUST_LOG", "debug"),
         ("REGISTRATION_POLICY", "approval"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.1"),
         ("RATE_LIMITS", "ingest=1000/h,api=1000/h,auth=1000/h,register=1000/h"),
     ]);
     let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
@@ -215,6 +218,32 @@ async fn no_secret_and_no_address_is_kept_or_told() {
     ];
     server_tokens.iter().for_each(|token| secrets.add("a server token", token));
 
+    // A webhook, at an address that holds what opens it; nobody there knows what to do with a message.
+    let address = format!("{}/api/webhooks/1/{WEBHOOK_PATH}?key={WEBHOOK_KEY}", providers.url);
+    let hook = json!({"kind": "generic", "name": "x", "url": address, "events": ["achievement"]});
+    let hook = client.call_as(&chiefs_token, "POST", "/api/v1/webhooks", hook).await.json();
+    let hook_path = format!("/api/v1/webhooks/{}", hook["webhook_id"].as_str().unwrap());
+    secrets.add("a webhook's secret", hook["secret"].as_str().unwrap());
+    let rotate = format!("{hook_path}/rotate-secret");
+    let rotated = client.call_as(&chiefs_token, "POST", &rotate, json!({})).await.json();
+    secrets.add("a webhook's secret", rotated["secret"].as_str().unwrap());
+    secrets.add("a webhook's path", WEBHOOK_PATH);
+    secrets.add("a webhook's key", WEBHOOK_KEY);
+    let test = format!("{hook_path}/test");
+    assert_eq!(client.call_as(&chiefs_token, "POST", &test, json!({})).await.status, 202);
+    let sent = eventually("a message has been tried", async || {
+        let log = client.get_as(&chiefs_token, &format!("{hook_path}/deliveries")).await;
+        log.json()["deliveries"][0]["response_code"].is_number().then_some(log.text)
+    })
+    .await;
+
+    // A team, and a code that lets into it.
+    let team =
+        client.call_as(&chiefs_token, "POST", "/api/v1/teams", json!({"name": "Rangers"})).await.json();
+    let invites = format!("/api/v1/teams/{}/invites", team["team_id"].as_str().unwrap());
+    let made = client.call_as(&chiefs_token, "POST", &invites, json!({})).await.json();
+    secrets.add("a team's code", made["code"].as_str().unwrap());
+
     // The game: codes, and events that say too much in every dialect.
     let anna = refreshed["access_token"].as_str().unwrap();
     let mut codes = Vec::new();
@@ -245,7 +274,7 @@ async fn no_secret_and_no_address_is_kept_or_told() {
     }
 
     // What goes wrong says too much easily.
-    let mut answers = vec![again.text];
+    let mut answers = vec![again.text, sent];
     for (path, body) in [
         ("/api/v1/auth/refresh", refresh),
         ("/api/v1/auth/device/poll", json!({"device_code": begun["device_code"], "x": PASSWORD})),

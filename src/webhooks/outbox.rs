@@ -33,7 +33,7 @@ use super::sending::{Attempt, Courier, Failure, Message, MessageForm};
 use super::store::{NEVER_SENT, WebhookKind, disable};
 use super::target::TargetUrl;
 use crate::http::outgoing::ClientError;
-use crate::postgres::watch::{self, WatchError, Watcher};
+use crate::postgres::watch::{self, WatchError};
 
 /// Of the trigger in `migrations/0026_webhooks.sql`.
 pub(super) const CHANNEL: &str = "webhook_deliveries";
@@ -447,15 +447,14 @@ fn rest_after(failures: i32) -> Duration {
     LONGEST_REST.min(FIRST_REST * 2_u32.pow(exponent))
 }
 
-/// The actor that sends, and what wakes it.
+/// The actor that sends. Cheap to clone.
+#[derive(Clone)]
 pub struct WebhookSending {
     sender: Port<WebhookSender>,
-    /// Ends when dropped.
-    _watcher: Watcher,
 }
 
 impl WebhookSending {
-    pub async fn start(postgres: PgPool, outbox: WebhookOutbox, pipeline: &Pipeline, clock: Clock) -> Self {
+    pub fn start(outbox: WebhookOutbox, pipeline: &Pipeline, clock: Clock) -> Self {
         let post = Post {
             arbiter: &Arbiter::new().handle(),
             name: "0".to_owned(),
@@ -466,10 +465,13 @@ impl WebhookSending {
             directory: &pipeline.actors,
         };
         let estate = WebhookSenderEstate::new(Arc::new(outbox), clock);
-        let sender = Port::start(post, estate, |_port, estate| WebhookSender::new(estate));
-        let woken = sender.clone();
-        let watcher = watch::start("messages to webhooks", move |progress| {
-            let (postgres, sender) = (postgres.clone(), woken.clone());
+        Self { sender: Port::start(post, estate, |_port, estate| WebhookSender::new(estate)) }
+    }
+
+    /// Wakes the actor whenever something is written, by whichever node, for ever.
+    pub async fn watch(self, postgres: PgPool) {
+        let _watcher = watch::start("messages to webhooks", move |progress| {
+            let (postgres, sender) = (postgres.clone(), self.sender.clone());
             async move {
                 let mut listener = watch::listen(&postgres, CHANNEL).await?;
                 loop {
@@ -481,7 +483,7 @@ impl WebhookSending {
             }
         })
         .await;
-        Self { sender, _watcher: watcher }
+        std::future::pending().await
     }
 
     /// Claims nothing more and waits for what is on its way, or for as long as `patience` lasts: what does not end by then

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::support::locks::until_waiting;
 use crate::support::{Reply, Service, eventually};
 
 /// How a receiver answers the next message; one that has no orders says 204.
@@ -557,6 +558,28 @@ async fn each_event_is_one_row_of_each_webhook_over_nodes_and_restarts() {
         assert!(numbers.len() == 31 && numbers.values().all(|count| *count == 2));
     }
     fourth.stop().await;
+    receiver.stop().await;
+}
+
+#[actix_web::test]
+async fn what_happens_does_not_fail_because_a_webhook_is_removed_at_that_moment() {
+    let service = service("webhook_removed").await;
+    let receiver = Receiver::start();
+    let (_, token) = service.add_user("Olga", Role::Organizer).await;
+    let (going, _) = webhook(&service, &token, generic(&receiver.url, &["result"])).await;
+    let (staying, _) = webhook(&service, &token, generic(&receiver.url, &["result"])).await;
+    let pool = &service.application.postgres;
+    let id: Uuid = going.rsplit('/').next().unwrap().parse().unwrap();
+    let mut removing = pool.begin().await.unwrap();
+    sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id).execute(&mut *removing).await.unwrap();
+    let telling = pool.clone();
+    let told =
+        actix_web::rt::spawn(async move { tell(&telling, &result_of(None, json!({ "number": 1 }))).await });
+    until_waiting(pool, 1).await;
+    removing.commit().await.unwrap();
+    assert_eq!(told.await.unwrap(), 1, "the one that stays");
+    latest(&service, &token, &staying, "delivered").await;
+    service.stop().await;
     receiver.stop().await;
 }
 

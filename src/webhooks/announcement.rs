@@ -69,8 +69,9 @@ pub struct Announcement {
 /// admin's: of all there are). What happens in no tournament is public, and every webhook that names the event hears it.
 /// Reads all webhooks, which are few.
 ///
-/// Announce last, after everything that is locked is locked (`users/locks.rs`): the rows of those webhooks stay until the
-/// transaction ends.
+/// A webhook that is being removed is waited for and hears nothing: what happens must not fail because of it. Announce
+/// last, after everything that is locked is locked (`users/locks.rs`): the rows of those webhooks stay until the transaction
+/// ends.
 pub async fn announce(connection: &mut PgConnection, announcement: &Announcement) -> sqlx::Result<u64> {
     let written = sqlx::query(
         "INSERT INTO webhook_deliveries (id, webhook_id, event, tournament_id, at, data)
@@ -81,7 +82,7 @@ pub async fn announce(connection: &mut PgConnection, announcement: &Announcement
            AND users.role IN ('organizer', 'admin') AND users.banned_at IS NULL AND users.deleted_at IS NULL
            AND (webhooks.tournament_id IS NULL OR webhooks.tournament_id = $2)
            AND ($2 IS NULL OR users.role = 'admin' OR tournaments.owner_id = users.id)
-         ORDER BY webhooks.id",
+         ORDER BY webhooks.id FOR KEY SHARE OF webhooks",
     )
     .bind(announcement.event.as_str())
     .bind(announcement.tournament_id)

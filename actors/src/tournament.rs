@@ -311,17 +311,25 @@ async fn attempt(
         let done = Done { tournament: tournament.clone(), version, fallen, entrant };
         return Ok(Attempted::Done(done, loaded.clone()));
     }
-    if expected.is_some_and(|expected| expected != *version) {
-        return Err(Failed::Stale { version: *version });
-    }
     let at = estate.clock.now().0;
+    let is_stale = expected.is_some_and(|expected| expected != *version);
     let (applied, undoes) = match intent {
-        Intent::Apply(command) => (tournament.apply(command, *by, at)?, None),
-        Intent::Undo if by.is_organizer() => {
+        Intent::Apply(command) => match tournament.apply(command, *by, at) {
+            // Who may not is told so, whatever they have seen.
+            Err(refusal) if !is_stale || matches!(refusal, Refusal::NotAllowed(_)) => {
+                return Err(refusal.into());
+            }
+            Ok(applied) if !is_stale => (applied, None),
+            _ => return Err(Failed::Stale { version: *version }),
+        },
+        Intent::Undo if !by.is_organizer() => {
+            return Err(Refusal::NotAllowed("an organizer of the tournament").into());
+        }
+        Intent::Undo if is_stale => return Err(Failed::Stale { version: *version }),
+        Intent::Undo => {
             let last = estate.store.last_undoable(id).await?.ok_or(Failed::NothingToUndo)?;
             (tournament.undo(&last.changes, last.by), Some(last.version))
         }
-        Intent::Undo => return Err(Refusal::NotAllowed("an organizer of the tournament").into()),
     };
     let Applied { fallen, entrant, .. } = &applied;
     let mut done =

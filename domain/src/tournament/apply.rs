@@ -410,7 +410,22 @@ impl Tournament {
         }
     }
 
+    /// Whether somebody has a say in a match: a captain of one of its sides, and staff. Asked before anything else.
+    fn must_have_a_say(&self, key: Key, by: By) -> Result<(), Refusal> {
+        let bout = self.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
+        match by {
+            By::Captain(_, entrant) if bout.side_of(entrant).is_some() => Ok(()),
+            By::Organizer(_) | By::Referee(_) => Ok(()),
+            _ => Err(Refusal::NotAllowed("a captain of one of the sides, a referee or an organizer")),
+        }
+    }
+
+    fn must_have_a_say_or_be_server(&self, key: Key, by: By) -> Result<(), Refusal> {
+        if matches!(by, By::Server(_)) { Ok(()) } else { self.must_have_a_say(key, by) }
+    }
+
     fn report(&mut self, key: Key, verdict: &Verdict, by: By, at: At) -> Result<(), Refusal> {
+        self.must_have_a_say_or_be_server(key, by)?;
         let (draws, accept_after) = (self.has_draws(key), self.settings.options.auto_accept());
         let bout = self.bout_mut(key)?;
         let verdict = checked(verdict, bout.best_of, draws)?;
@@ -422,18 +437,9 @@ impl Tournament {
             return Ok(());
         }
         let bout = self.open_bout(key)?;
-        match by {
-            By::Organizer(_) | By::Referee(_) => {
-                decide(bout, report);
-                return Ok(());
-            }
-            By::Captain(_, entrant) if bout.side_of(entrant).is_some() => {}
-            By::Server(_) => {}
-            By::Captain(..) | By::User(_) | By::Clock => {
-                return Err(Refusal::NotAllowed(
-                    "a captain of one of the sides, the server, a referee or an organizer",
-                ));
-            }
+        if by.is_staff() {
+            decide(bout, report);
+            return Ok(());
         }
         if bout.dispute.is_some() {
             // Who has not spoken is heard, and who says it again too; it is decided by an organizer all the same.
@@ -496,32 +502,23 @@ impl Tournament {
     }
 
     fn confirm(&mut self, key: Key, by: By, at: At) -> Result<(), Refusal> {
+        self.must_have_a_say(key, by)?;
         let bout = self.open_bout(key)?;
         let report = bout.reports.last().cloned().ok_or(Refusal::NothingReported(key))?;
         if bout.dispute.is_some() {
             return Err(Refusal::Disputed(key));
         }
-        match by {
-            By::Captain(_, entrant) if bout.side_of(entrant).is_some() => {
-                if same_witness(report.by, by) {
-                    return Err(Refusal::OwnReport(key));
-                }
-            }
-            By::Organizer(_) | By::Referee(_) => {}
-            _ => return Err(Refusal::NotAllowed("the other side, a referee or an organizer")),
+        if same_witness(report.by, by) {
+            return Err(Refusal::OwnReport(key));
         }
         decide(bout, Report { by, at, ..report });
         Ok(())
     }
 
     fn dispute(&mut self, key: Key, reason: &str, by: By, at: At) -> Result<(), Refusal> {
+        self.must_have_a_say(key, by)?;
         let reason = line(reason, "reason", LONGEST_REASON)?;
         let bout = self.bout_mut(key)?;
-        match by {
-            By::Captain(_, entrant) if bout.side_of(entrant).is_some() => {}
-            By::Organizer(_) | By::Referee(_) => {}
-            _ => return Err(Refusal::NotAllowed("a captain of one of the sides, a referee or an organizer")),
-        }
         if bout.dispute.is_some() {
             return Err(Refusal::Disputed(key));
         }
@@ -575,21 +572,14 @@ impl Tournament {
     }
 
     fn start(&mut self, key: Key, by: By, at: At) -> Result<(), Refusal> {
+        self.must_have_a_say_or_be_server(key, by)?;
         let bout = self.open_bout(key)?;
-        match by {
-            By::Captain(_, entrant) if bout.side_of(entrant).is_some() => {}
-            By::Organizer(_) | By::Referee(_) | By::Server(_) => {}
-            _ => {
-                return Err(Refusal::NotAllowed(
-                    "a captain of one of the sides, the server, a referee or an organizer",
-                ));
-            }
-        }
         bout.started_at = bout.started_at.or(Some(at));
         Ok(())
     }
 
     fn veto(&mut self, key: Key, map: &str, by: By) -> Result<(), Refusal> {
+        self.must_have_a_say(key, by)?;
         let pool = self.settings.map_pool.clone();
         let by_hand = self.settings.options.veto.clone();
         let bout = self.open_bout(key)?;
@@ -615,11 +605,10 @@ impl Tournament {
             VetoStep::Pick1 => (Side::One, false),
             VetoStep::Pick2 => (Side::Two, false),
         };
-        match by {
-            By::Captain(_, entrant) if bout.side_of(entrant) == Some(side) => {}
-            By::Captain(_, entrant) if bout.side_of(entrant).is_some() => return Err(Refusal::NotYourTurn),
-            By::Organizer(_) | By::Referee(_) => {}
-            _ => return Err(Refusal::NotAllowed("a captain of one of the sides, a referee or an organizer")),
+        if let By::Captain(_, entrant) = by
+            && bout.side_of(entrant) != Some(side)
+        {
+            return Err(Refusal::NotYourTurn);
         }
         let left = |map: &str| bout.vetoes.iter().all(|choice| choice.map != map);
         if !pool.iter().any(|other| other == map) || !left(map) {

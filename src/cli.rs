@@ -103,6 +103,9 @@ pub struct SimulateArguments {
     /// Equal seeds play equal matches
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Play a tournament to its end: every match on one of the servers, reported by nobody else
+    #[arg(long, value_name = "ID", requires = "data_dir", conflicts_with_all = ["matches", "guests", "rate", "dialect"])]
+    pub tournament: Option<Uuid>,
 }
 
 fn positive_rate(text: &str) -> Result<f64, String> {

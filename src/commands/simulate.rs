@@ -2,17 +2,31 @@
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
+    auth::{AccessTokens, Revocations, SessionKind, Sessions},
     cli::{SettingFlags, SimulateArguments},
-    config::Purpose,
+    config::{Config, Purpose},
     servers::{NewServer, add_server},
-    simulate::{self, SimulateOptions},
+    simulate::{
+        self, SimulateOptions,
+        cup::{CupOptions, play_cup},
+    },
+    users::{self, DisplayName, Role},
 };
+use sqlx::PgPool;
 use std::{collections::HashMap, path::Path};
+use uuid::Uuid;
 
 pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
+    if let (Some(tournament_id), Some(data_dir)) = (arguments.tournament, &arguments.data_dir) {
+        return block_on(simulate_cup(&arguments, tournament_id, data_dir));
+    }
     block_on(async {
         let tokens = match &arguments.data_dir {
-            Some(data_dir) => make_servers(data_dir, arguments.servers.unwrap_or(1)).await?,
+            Some(data_dir) => {
+                let (pool, _) = open_stores(data_dir, Purpose::CHANGE_SERVERS).await?;
+                let servers = make_servers(&pool, arguments.servers.unwrap_or(1)).await?;
+                servers.into_iter().map(|(_, token)| token).collect()
+            }
             None => given_tokens(&arguments)?,
         };
         let options = SimulateOptions {
@@ -45,16 +59,48 @@ fn given_tokens(arguments: &SimulateArguments) -> Result<Vec<String>, CommandErr
     Ok(arguments.tokens[..wanted].to_vec())
 }
 
-async fn make_servers(data_dir: &Path, count: u16) -> Result<Vec<String>, CommandError> {
+async fn open_stores(data_dir: &Path, purpose: Purpose) -> Result<(PgPool, Config), CommandError> {
     let data_dir = data_dir.to_string_lossy().into_owned();
     let flags = HashMap::from([("DATA_DIR".to_owned(), data_dir)]);
-    let config = load(SettingFlags { flags, config_file: None }, Purpose::CHANGE_SERVERS)?;
-    let pool = open_postgres(&config).await?;
-    let mut tokens = Vec::with_capacity(count.into());
+    let config = load(SettingFlags { flags, config_file: None }, purpose)?;
+    Ok((open_postgres(&config).await?, config))
+}
+
+/// Ids and tokens of new servers.
+async fn make_servers(pool: &PgPool, count: u16) -> Result<Vec<(String, String)>, CommandError> {
+    let mut servers = Vec::with_capacity(count.into());
     for number in 1..=count {
         let new = NewServer { name: format!("Simulated server {number}"), ..NewServer::default() };
-        let added = add_server(&pool, &new).await.map_err(CommandError::failed)?;
-        tokens.push(added.token.expose().to_owned());
+        let added = add_server(pool, &new).await.map_err(CommandError::failed)?;
+        servers.push((added.server_id.to_string(), added.token.expose().to_owned()));
     }
-    Ok(tokens)
+    Ok(servers)
+}
+
+/// Plays a tournament to its end in the name of an admin who is made for it.
+async fn simulate_cup(
+    arguments: &SimulateArguments,
+    tournament_id: Uuid,
+    data_dir: &Path,
+) -> Result<(), CommandError> {
+    let (pool, config) = open_stores(data_dir, Purpose::CHANGE_USERS).await?;
+    let not_set = || CommandError::Usage("JWT_SECRET is not set".to_owned());
+    let secret = config.jwt_secret.as_ref().ok_or_else(not_set)?;
+    let tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
+    let name: DisplayName = "Simulation".parse().map_err(CommandError::failed)?;
+    let user = users::add(&pool, &name, Role::Admin).await.map_err(CommandError::failed)?;
+    let sessions = Sessions::new(pool.clone(), tokens, Revocations::default());
+    let opened = sessions
+        .open(user.user_id, SessionKind::Operator, "simulates a cup")
+        .await
+        .map_err(CommandError::failed)?;
+    let options = CupOptions {
+        url: arguments.url.clone(),
+        tournament_id: tournament_id.to_string(),
+        access_token: opened.access_token,
+        servers: make_servers(&pool, arguments.servers.unwrap_or(4)).await?,
+        seed: arguments.seed,
+    };
+    let report = play_cup(options, |progress| eprintln!("{progress}")).await.map_err(CommandError::failed)?;
+    print_json(&report)
 }

@@ -12,6 +12,7 @@ pub mod arsenal;
 pub mod battle;
 pub mod chatter;
 pub mod courier;
+pub mod cup;
 mod demo;
 pub mod dialect;
 pub mod dice;

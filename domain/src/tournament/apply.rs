@@ -166,9 +166,7 @@ impl Tournament {
     }
 
     fn begin(&mut self, random: u64, at: At) -> Result<(), Refusal> {
-        // A check-in without a window, opened by hand, in which nobody was asked drops nobody.
-        let asked = self.settings.times.has_checkin() || self.field().any(|entrant| entrant.checked_in);
-        if self.status == Status::Checkin && asked {
+        if self.checkin_is_meant() {
             self.end_checkin(at);
         }
         self.make_bracket(random)?;
@@ -206,6 +204,12 @@ impl Tournament {
                 Step::To(status) => self.status = status,
             }
         }
+    }
+
+    /// Whether who does not check in is dropped: not by a check-in without a window, opened by hand, in which nobody did.
+    fn checkin_is_meant(&self) -> bool {
+        self.status == Status::Checkin
+            && (self.settings.times.has_checkin() || self.field().any(|entrant| entrant.checked_in))
     }
 
     fn end_checkin(&mut self, at: At) {
@@ -272,7 +276,7 @@ impl Tournament {
             left_at: None,
             reason: None,
             // Late entrants are there, or nobody would enter them.
-            checked_in: self.status == Status::Checkin,
+            checked_in: self.checkin_is_meant(),
             rating: None,
             seed: None,
             registered_at: at,

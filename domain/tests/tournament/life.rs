@@ -175,6 +175,10 @@ fn nobody_is_dropped_by_a_check_in_that_was_never_open() {
     // Opened by hand, without a window, and nobody was asked.
     let by_hand = then(&closed(settings(Format::Swiss), 4), &to(Status::Checkin));
     assert_eq!(then(&by_hand, &to(Status::InProgress)).draw.seeds.len(), 4);
+    let late = then(&by_hand, &register("late"));
+    assert_eq!(then(&late, &to(Status::InProgress)).draw.seeds.len(), 5);
+    let asked = then(&then(&late, &check_in(1)), &check_in(5));
+    assert_eq!(then(&asked, &to(Status::InProgress)).draw.seeds.len(), 2);
 }
 
 #[test]

@@ -81,7 +81,9 @@ pub async fn announce(connection: &mut PgConnection, announcement: &Announcement
          WHERE $1 = ANY(webhooks.events) AND webhooks.disabled_at IS NULL
            AND users.role IN ('organizer', 'admin') AND users.banned_at IS NULL AND users.deleted_at IS NULL
            AND (webhooks.tournament_id IS NULL OR webhooks.tournament_id = $2)
-           AND ($2 IS NULL OR users.role = 'admin' OR tournaments.owner_id = users.id)
+           AND ($2 IS NULL OR users.role = 'admin' OR tournaments.owner_id = users.id OR EXISTS (
+               SELECT FROM tournament_staff AS staff
+               WHERE staff.tournament_id = $2 AND staff.user_id = users.id AND staff.role = 'organizer'))
          ORDER BY webhooks.id FOR KEY SHARE OF webhooks",
     )
     .bind(announcement.event.as_str())

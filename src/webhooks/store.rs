@@ -212,7 +212,9 @@ async fn require_tournament(
     let Some(tournament_id) = tournament_id else { return Ok(()) };
     let runs_it: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM tournaments JOIN users ON users.id = $2
-                        WHERE tournaments.id = $1 AND (users.role = 'admin' OR tournaments.owner_id = users.id))",
+                        WHERE tournaments.id = $1 AND (users.role = 'admin' OR tournaments.owner_id = users.id OR EXISTS (
+                            SELECT FROM tournament_staff AS staff
+                            WHERE staff.tournament_id = $1 AND staff.user_id = $2 AND staff.role = 'organizer')))",
     )
     .bind(tournament_id)
     .bind(owner_id)

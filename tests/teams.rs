@@ -5,7 +5,7 @@ use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Reply, Service};
+use crate::support::{Cup, Reply, Service};
 
 /// A user with a token.
 struct Person {
@@ -330,5 +330,46 @@ async fn two_captains_to_be_who_are_banned_at_once_leave_no_team_to_either() {
     let banned = tokio::join!(ban(&anna), ban(&bert));
     assert_eq!(banned, (204, 204));
     assert_eq!(members(&service, &team).await, [as_member(&carl, "captain")]);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_captain_enters_the_team_and_speaks_for_it() {
+    let service = Service::start("team_cup").await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let settings = json!({ "name": "Duos", "format": "single_elimination", "team_size": 2 });
+    let cup = Cup::draft(&service.client, &organizer, settings).await;
+    cup.moves_to("registration_open").await;
+    let mut captains = Vec::new();
+    for name in ["Rangers", "Pioneers"] {
+        let (captain, mate) = (person(&service, name).await, person(&service, &format!("{name} two")).await);
+        let team = captain.team(&service, name).await;
+        let enter = json!({ "team_id": id_of(&team) });
+        let register = cup.path("/register");
+        let alone = captain.call(&service, "POST", &register, enter.clone()).await;
+        alone.assert_refused(409, "team_too_small");
+        mate.join(&service, &captain, &team).await;
+        mate.call(&service, "POST", &register, enter.clone()).await.assert_refused(403, "not_captain");
+        captain.call(&service, "POST", &register, json!({})).await.assert_refused(409, "teams_only");
+        let entered = captain.call(&service, "POST", &register, enter.clone()).await;
+        assert_eq!(
+            (entered.status.as_u16(), &entered.json()["name"]),
+            (201, &json!(name)),
+            "{}",
+            entered.text
+        );
+        captain.call(&service, "POST", &register, enter).await.assert_refused(409, "already_registered");
+        captains.push((captain, mate));
+    }
+    cup.moves_to("registration_closed").await;
+    cup.moves_to("in_progress").await;
+    let report = cup.path("/matches/R1.1/report");
+    let score = json!({ "score1": 2, "score2": 1 });
+    captains[0].1.call(&service, "POST", &report, score.clone()).await.assert_refused(403, "not_allowed");
+    for (captain, _) in &captains {
+        let reported = captain.call(&service, "POST", &report, score.clone()).await;
+        assert_eq!(reported.status, 200, "{}", reported.text);
+    }
+    assert_eq!(cup.final_places().await, [["Rangers"], ["Pioneers"]]);
     service.stop().await;
 }

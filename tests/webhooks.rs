@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::locks::until_waiting;
-use crate::support::{Reply, Service, eventually};
+use crate::support::{Cup, Reply, Service, eventually};
 
 /// How a receiver answers the next message; one that has no orders says 204.
 enum Order {
@@ -850,4 +850,54 @@ async fn a_webhook_is_described_in_full_or_not_made() {
     }
     post(&service, &token, "/api/v1/webhooks", good).await.assert_refused(409, "too_many_webhooks");
     tokio::time::timeout(Duration::from_secs(30), service.stop()).await.unwrap();
+}
+
+#[actix_web::test]
+async fn organizers_of_a_tournament_are_told_of_it_in_its_order_and_nobody_else_is() {
+    let service = service("told_of_cups").await;
+    let (_, owner) = service.add_user("Owner", Role::Organizer).await;
+    let (helper_id, helper) = service.add_user("Helper", Role::Organizer).await;
+    let (_, foreign) = service.add_user("Foreign", Role::Organizer).await;
+    let cup =
+        Cup::draft(&service.client, &owner, json!({ "name": "Cup", "format": "single_elimination" })).await;
+    let staff = json!({ "user_id": helper_id, "role": "organizer" });
+    service.client.call_as(&owner, "PUT", &cup.path("/staff"), staff).await;
+    let events = ["registration", "checkin_open", "match_ready", "result", "dispute", "completed"];
+    let receivers = [Receiver::start(), Receiver::start(), Receiver::start()];
+    for (receiver, token) in receivers.iter().zip([&owner, &helper, &foreign]) {
+        webhook(
+            &service,
+            token,
+            json!({ "kind": "generic", "name": "All", "url": receiver.url, "events": events }),
+        )
+        .await;
+    }
+    cup.moves_to("registration_open").await;
+    cup.enters("One").await;
+    cup.enters("Two").await;
+    cup.moves_to("registration_closed").await;
+    cup.moves_to("checkin").await;
+    cup.moves_to("in_progress").await;
+    cup.reports("R1.1", 3, 1).await;
+    for receiver in &receivers[..2] {
+        receiver.until(6).await;
+        let received = receiver.received();
+        let told: Vec<Value> = received.messages.iter().map(Message::json).collect();
+        let names: Vec<&str> = told.iter().map(|message| message["event"].as_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            ["registration", "registration", "checkin_open", "match_ready", "result", "completed"]
+        );
+        let result = &told[4]["data"];
+        assert_eq!(
+            (&result["match"], &result["winner"], &result["score1"], &result["tournament"]),
+            (&json!("R1.1"), &json!("One"), &json!(3), &json!("Cup"))
+        );
+        assert_eq!(told[5]["data"]["places"], json!([["One"], ["Two"]]));
+    }
+    assert_eq!(receivers[2].count(), 0);
+    for receiver in receivers {
+        receiver.stop().await;
+    }
+    service.stop().await;
 }

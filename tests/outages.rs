@@ -270,6 +270,10 @@ async fn results_are_taken_while_clickhouse_is_away() {
     let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
     let service =
         Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
+    eventually("the tables are there", async || {
+        (service.client.get("/api/v1/search?q=nobody").await.status == 200).then_some(())
+    })
+    .await;
     let match_id = uuid::Uuid::new_v4();
     sqlx::query(
         "INSERT INTO match_summaries (match_id, server_id, source_match_id, map_name, gametype, started_at, ended_at,

@@ -6,11 +6,14 @@
 //!   its own, so a caller who goes away takes it from nobody.
 //! - **Bounded**: by an estimate of bytes, the least recently used goes first. Answers of earlier versions are no longer
 //!   used, and go by that.
+//! - **Asked again**: an answer that was kept for [`ASKED_AGAIN_AFTER`] still serves whoever asks, but is asked for again, so that
+//!   what escapes the version shows in the end.
 //! - Errors are never kept.
 
 use std::any::{Any, TypeId};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
@@ -25,9 +28,11 @@ use crate::data_version::DataVersion;
 const MAX_BYTES: u64 = 64 << 20;
 /// A row's texts, roughly, beside its own size.
 const TEXT_BYTES_OF_A_ROW: usize = 64;
-/// Nothing is kept longer, so that what escapes the version (a table changed by hand, a replica that lags, a node that
-/// stores events but can't reach Redis) shows in the end.
-const LONGEST_LIFE: Duration = Duration::from_secs(60);
+/// Of what escapes the version (a table changed by hand, a replica that lags, a node that stores events but can't reach
+/// Redis) whoever asks a moment later than this knows.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Nothing is kept longer. Long enough that everything can be asked for anew meanwhile, over much data too.
+const LONGEST_LIFE: Duration = Duration::from_secs(300);
 
 /// How long an answer stays true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +60,34 @@ struct CachedRows {
     rows: Arc<dyn Any + Send + Sync>,
     bytes: u32,
     holds: Holds,
+    asked_at: Instant,
+    is_asked_again: Arc<AtomicBool>,
 }
 
 struct Lifetime;
 
+impl Holds {
+    fn longest_life(self) -> Duration {
+        match self {
+            Holds::UntilDataChanges => LONGEST_LIFE,
+            Holds::Briefly => BRIEFLY,
+        }
+    }
+}
+
 impl Expiry<StatementKey, CachedRows> for Lifetime {
     fn expire_after_create(&self, _: &StatementKey, cached: &CachedRows, _: Instant) -> Option<Duration> {
-        match cached.holds {
-            Holds::UntilDataChanges => Some(LONGEST_LIFE),
-            Holds::Briefly => Some(BRIEFLY),
-        }
+        Some(cached.holds.longest_life())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &StatementKey,
+        cached: &CachedRows,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(cached.holds.longest_life())
     }
 }
 
@@ -72,6 +95,7 @@ impl Expiry<StatementKey, CachedRows> for Lifetime {
 #[derive(Clone)]
 pub struct AnswerCache {
     rows: Cache<StatementKey, CachedRows>,
+    asked_again_after: Duration,
     version: DataVersion,
     hits: IntCounter,
     misses: IntCounter,
@@ -101,7 +125,7 @@ impl AnswerCache {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Lifetime)
             .build();
-        Ok(Self { rows, version, hits, misses, entries })
+        Ok(Self { rows, asked_again_after: ASKED_AGAIN_AFTER, version, hits, misses, entries })
     }
 
     /// The rows of `sql`'s answer, from memory or by `ask`.
@@ -128,16 +152,35 @@ impl AnswerCache {
         };
         let key_bytes = key.text.len();
         let misses = self.misses.clone();
-        let flight = take_off(&self.rows, key, async move {
+        let asking = async move {
             misses.inc();
+            let asked_at = Instant::now();
             let rows = ask.await?;
             let bytes = key_bytes + rows.len() * (size_of::<T>() + TEXT_BYTES_OF_A_ROW);
             Ok(CachedRows {
                 holds: holds(&rows),
                 bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
                 rows: Arc::new(rows),
+                asked_at,
+                is_asked_again: Arc::default(),
             })
-        });
+        };
+        if let Some(kept) = self.rows.get(&key).await
+            && kept.asked_at.elapsed() >= self.asked_again_after
+            && !kept.is_asked_again.swap(true, Ordering::AcqRel)
+        {
+            let (rows, kept_rows) = (self.rows.clone(), kept.rows.clone());
+            tokio::spawn(async move {
+                match asking.await {
+                    Ok(new) => rows.insert(key, new).await,
+                    // Whoever comes next tries again.
+                    Err::<_, E>(_) => kept.is_asked_again.store(false, Ordering::Release),
+                }
+            });
+            self.hits.inc();
+            return kept_rows.downcast().map_err(|_| FlightError::Lost);
+        }
+        let flight = take_off(&self.rows, key, asking);
         if let Some(earlier) = earlier {
             self.hits.inc();
             // The flight goes on without us, for whoever comes next.
@@ -199,5 +242,54 @@ async fn land<K, V, E>(flight: Flight<K, V, E>) -> Result<Entry<K, V>, FlightErr
     match flight.await {
         Ok(landed) => landed.map_err(FlightError::Failed),
         Err(_) => Err(FlightError::Lost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::convert::Infallible;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Asks for a statement to which the store would answer `number`.
+    async fn ask(cache: &AnswerCache, number: u64) -> (u64, oneshot::Receiver<()>) {
+        let (tell, is_asked) = oneshot::channel();
+        let asking = async move {
+            let _ = tell.send(());
+            Ok::<_, Infallible>(vec![number])
+        };
+        let sql = Sql::new("SELECT 1");
+        let rows = cache.rows(&sql, |_: &[u64]| Holds::UntilDataChanges, asking);
+        let answer = rows.await.unwrap()[0];
+        (answer, is_asked)
+    }
+
+    fn cache(asked_again_after: Duration) -> AnswerCache {
+        let cache = AnswerCache::new(DataVersion::default(), &Registry::new()).unwrap();
+        AnswerCache { asked_again_after, ..cache }
+    }
+
+    #[tokio::test]
+    async fn an_old_answer_serves_while_it_is_asked_for_again() {
+        let cache = cache(Duration::ZERO);
+        assert_eq!(ask(&cache, 1).await.0, 1);
+        let (answer, is_asked) = ask(&cache, 2).await;
+        assert_eq!(answer, 1);
+        is_asked.await.unwrap();
+        // The task that asked has put its answer down before it yields again.
+        assert_eq!(ask(&cache, 3).await.0, 2);
+    }
+
+    #[tokio::test]
+    async fn a_fresh_answer_is_not_asked_for_again() {
+        let cache = cache(ASKED_AGAIN_AFTER);
+        assert_eq!(ask(&cache, 1).await.0, 1);
+        let (answer, is_asked) = ask(&cache, 2).await;
+        assert_eq!(answer, 1);
+        assert!(is_asked.await.is_err());
     }
 }

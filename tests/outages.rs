@@ -241,6 +241,8 @@ async fn a_day_whose_raw_events_have_begun_to_expire_keeps_its_roll_ups() {
     let warehouse = crate::support::Warehouse::new(&urls.clickhouse_url);
     warehouse.execute(&format!("ALTER TABLE raw_events DROP PARTITION '{}'", date(days[0]))).await;
     warehouse.execute(&format!("ALTER TABLE player_stats_daily DROP PARTITION '{}'", date(days[1]))).await;
+    // The sums of all days are gone too; they are recounted from the days.
+    warehouse.execute("TRUNCATE TABLE player_totals").await;
     let settings = [("DATA_DIR", data_dir.path().to_str().unwrap()), ("RAW_EVENTS_TTL", "2")];
     let restarted = Service::start_on(&urls, &settings, Surroundings::default()).await;
     eventually("today's roll-up is mended", async || {

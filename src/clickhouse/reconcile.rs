@@ -2,8 +2,8 @@
 //!
 //! Needed after the store stopped uncleanly: an insert that was under way may have reached `raw_events` and not its
 //! views, or the other way round. A recount runs the view's own SELECT over one day of `raw_events` into a table
-//! beside the target, and a day that differs is exchanged as a whole (REPLACE PARTITION). The writers wait meanwhile;
-//! the spool takes what arrives.
+//! beside the target, and a day that differs is exchanged as a whole (REPLACE PARTITION). Then the sums of all days are
+//! recounted from the days and exchanged likewise. The writers wait meanwhile; the spool takes what arrives.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use serde::Deserialize;
 use tokio::sync::RwLock;
 
-use super::schema::{ROLLUPS, Rollup};
+use super::schema::{ROLLUPS, Rollup, Span};
 use super::touched_days::TouchedDays;
 use crate::data_version::DataVersion;
 
@@ -27,6 +27,8 @@ const STATEMENT_SECONDS: u64 = 600;
 /// Of a store that takes the connection and does not answer. Writers wait while days are compared, so nothing here may
 /// wait for ever.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(STATEMENT_SECONDS + 30);
+/// A recount of everything may have more groups than memory has room for; beyond, they go to disk.
+const MOST_GROUPING_BYTES: &str = "1000000000";
 const QUESTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Start times are computed from two clocks of one second's resolution.
 const SAME_START_SECONDS: i64 = 3;
@@ -60,6 +62,17 @@ impl Comparisons {
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner)
             == Some(self.doubtful_inserts.load(Ordering::Acquire))
     }
+}
+
+/// What is compared, and exchanged, as a whole.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// Days since 1970, by the expression that the table is partitioned by.
+    Day {
+        expression: &'static str,
+        day: i32,
+    },
+    Everything,
 }
 
 #[derive(Row, Deserialize, PartialEq, Eq, Debug)]
@@ -197,15 +210,19 @@ impl Reconciler {
         }
         let _writers_wait = self.gate.write().await;
         for rollup in ROLLUPS {
+            let parts: Vec<Part> = match rollup.span {
+                Span::Day(expression) => days.iter().map(|&day| Part::Day { expression, day }).collect(),
+                Span::AllDays => vec![Part::Everything],
+            };
             let mut differing = Vec::new();
-            for &day in &days {
-                if self.recount(*rollup, day).await? {
-                    differing.push(day);
+            for part in parts {
+                if self.recount(*rollup, part).await? {
+                    differing.push(part);
                     self.differing_days.with_label_values(&[rollup.table]).set(differing.len() as i64);
                 }
             }
-            for &day in &differing {
-                self.replace(*rollup, day).await?;
+            for &part in &differing {
+                self.replace(*rollup, part).await?;
                 self.mended_days.with_label_values(&[rollup.table]).inc();
             }
             self.drop_recount(*rollup).await?;
@@ -219,34 +236,54 @@ impl Reconciler {
         format!("{}_recount", rollup.table)
     }
 
-    /// Recounts a day beside the target; says whether they differ.
-    async fn recount(&self, rollup: Rollup, day: i32) -> Result<bool> {
+    /// Recounts a part beside the target; says whether they differ.
+    async fn recount(&self, rollup: Rollup, part: Part) -> Result<bool> {
         let recount = Self::recount_table(rollup);
         let target = rollup.table;
         self.execute(&format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}")).await?;
-        let date = self.date_of(day).await?;
-        self.execute(&format!("ALTER TABLE {recount} DROP PARTITION '{date}'")).await?;
-        let select = self.view_select(rollup, day).await?;
+        let partition = self.partition_of(part).await?;
+        self.execute(&format!("ALTER TABLE {recount} DROP PARTITION {partition}")).await?;
+        let before = match part {
+            Part::Day { .. } => None,
+            Part::Everything => Some(self.fingerprint(target, rollup, part).await?),
+        };
+        let select = self.view_select(rollup, part).await?;
         let insert = self
             .client
             .query_raw(&format!("INSERT INTO {recount} {select}"))
-            .with_setting("insert_deduplicate", "0");
+            .with_setting("insert_deduplicate", "0")
+            .with_setting("max_bytes_before_external_group_by", MOST_GROUPING_BYTES);
         within(STATEMENT_PATIENCE, insert.execute()).await?;
-        let expected = self.fingerprint(&recount, rollup, day).await?;
-        let found = self.fingerprint(target, rollup, day).await?;
-        if expected != found {
-            tracing::warn!(target, date, ?expected, ?found, "a roll-up differs from its base table");
+        let expected = self.fingerprint(&recount, rollup, part).await?;
+        let found = self.fingerprint(target, rollup, part).await?;
+        if expected == found {
+            return Ok(false);
         }
-        Ok(expected != found)
+        // Other nodes' writers don't wait for us, and a recount of everything takes longer than one of a day.
+        if before.is_some_and(|before| before != found) {
+            let message = format!("another node stores into {target} while it is recounted");
+            return Err(clickhouse::error::Error::Custom(message));
+        }
+        tracing::warn!(target, partition, ?expected, ?found, "a roll-up differs from its base table");
+        Ok(true)
     }
 
-    /// The view's SELECT over one day of the base table.
-    async fn view_select(&self, rollup: Rollup, day: i32) -> Result<String> {
+    /// As statements name it.
+    async fn partition_of(&self, part: Part) -> Result<String> {
+        match part {
+            Part::Day { day, .. } => Ok(format!("'{}'", self.date_of(day).await?)),
+            Part::Everything => Ok("tuple()".to_owned()),
+        }
+    }
+
+    /// The view's SELECT; of a day over that day of the base table alone.
+    async fn view_select(&self, rollup: Rollup, part: Part) -> Result<String> {
         let ask_for_select = self
             .client
             .query("SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = ?")
             .bind(format!("{}_mv", rollup.table));
         let select: String = within(QUESTION_PATIENCE, ask_for_select.fetch_one()).await?;
+        let Part::Day { day, .. } = part else { return Ok(select) };
         let ask_for_database = self.client.query("SELECT currentDatabase()");
         let database: String = within(QUESTION_PATIENCE, ask_for_database.fetch_one()).await?;
         let one_day =
@@ -261,9 +298,9 @@ impl Reconciler {
         Ok(restricted)
     }
 
-    /// Row count and an order-free hash of one day. Names and other values kept as aggregate states are left out:
+    /// Row count and an order-free hash of a part. Names and other values kept as aggregate states are left out:
     /// they follow from the same rows, and a tie between two of them may fall either way.
-    async fn fingerprint(&self, table: &str, rollup: Rollup, day: i32) -> Result<Fingerprint> {
+    async fn fingerprint(&self, table: &str, rollup: Rollup, part: Part) -> Result<Fingerprint> {
         let ask_for_columns = self
             .client
             .query(
@@ -273,22 +310,24 @@ impl Reconciler {
             .bind(table);
         let columns: Vec<String> = within(QUESTION_PATIENCE, ask_for_columns.fetch_all()).await?;
         let columns = columns.join(", ");
-        let day_expression = rollup.day;
+        let condition = match part {
+            Part::Day { expression, day } => format!("WHERE {expression} = toDate({day})"),
+            Part::Everything => String::new(),
+        };
         let added_up = if rollup.adds_up { "FINAL" } else { "" };
         let ask = self.client.query_raw(&format!(
-            "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} \
-                 WHERE {day_expression} = toDate({day})"
+            "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} {condition}"
         ));
         within(STATEMENT_PATIENCE, ask.fetch_one()).await
     }
 
-    async fn replace(&self, rollup: Rollup, day: i32) -> Result<()> {
+    async fn replace(&self, rollup: Rollup, part: Part) -> Result<()> {
         let recount = Self::recount_table(rollup);
-        let date = self.date_of(day).await?;
+        let partition = self.partition_of(part).await?;
         let target = rollup.table;
-        self.execute(&format!("ALTER TABLE {target} REPLACE PARTITION '{date}' FROM {recount}")).await?;
+        self.execute(&format!("ALTER TABLE {target} REPLACE PARTITION {partition} FROM {recount}")).await?;
         self.data_version.changed();
-        tracing::info!(target, date, "a roll-up's day was recounted and replaced");
+        tracing::info!(target, partition, "a part of a roll-up was recounted and replaced");
         Ok(())
     }
 

@@ -19,33 +19,72 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (9, "server_players_hourly", include_str!("../../clickhouse/0009_server_players_hourly.sql")),
     (10, "first_kills_and_stances", include_str!("../../clickhouse/0010_first_kills_and_stances.sql")),
     (12, "name_keys", include_str!("../../clickhouse/0012_name_keys.sql")),
+    (13, "sums_of_all_days", include_str!("../../clickhouse/0013_sums_of_all_days.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct Rollup {
     pub table: &'static str,
-    /// The expression that it is partitioned by.
-    pub day: &'static str,
+    pub span: Span,
     /// Whether rows of one key are added up when parts are merged, so that reading them takes FINAL.
     pub adds_up: bool,
 }
 
+/// What a roll-up's rows are sums of.
+#[derive(Clone, Copy, Debug)]
+pub enum Span {
+    /// Of one day's events: partitioned by this expression, recounted from `raw_events`.
+    Day(&'static str),
+    /// Of all days: not partitioned, recounted as a whole from the roll-up of days that its view reads.
+    AllDays,
+}
+
+const fn of_days(table: &'static str, day: &'static str) -> Rollup {
+    Rollup { table, span: Span::Day(day), adds_up: true }
+}
+
+const fn of_all_days(table: &'static str) -> Rollup {
+    Rollup { table, span: Span::AllDays, adds_up: true }
+}
+
+/// Those of days come first: the others are recounted from them.
 pub const ROLLUPS: &[Rollup] = &[
-    Rollup { table: "player_kills_hourly", day: "toDate(hour)", adds_up: true },
-    Rollup { table: "player_stats_daily", day: "day", adds_up: true },
-    Rollup { table: "weapon_stats", day: "day", adds_up: true },
-    Rollup { table: "kill_heatmap", day: "day", adds_up: true },
-    Rollup { table: "player_match_totals", day: "day", adds_up: true },
-    Rollup { table: "matches", day: "day", adds_up: true },
-    Rollup { table: "player_names", day: "day", adds_up: true },
-    Rollup { table: "player_rivals_daily", day: "day", adds_up: true },
-    Rollup { table: "player_match_deeds", day: "day", adds_up: true },
-    Rollup { table: "match_first_kills", day: "day", adds_up: true },
-    Rollup { table: "player_stances_daily", day: "day", adds_up: true },
-    Rollup { table: "player_combat", day: "day", adds_up: false },
-    Rollup { table: "kill_distances", day: "day", adds_up: true },
-    Rollup { table: "server_players_hourly", day: "toDate(hour)", adds_up: true },
+    of_days("player_kills_hourly", "toDate(hour)"),
+    of_days("player_stats_daily", "day"),
+    of_days("weapon_stats", "day"),
+    of_days("kill_heatmap", "day"),
+    of_days("player_match_totals", "day"),
+    of_days("matches", "day"),
+    of_days("player_names", "day"),
+    of_days("player_rivals_daily", "day"),
+    of_days("player_match_deeds", "day"),
+    of_days("match_first_kills", "day"),
+    of_days("player_stances_daily", "day"),
+    Rollup { adds_up: false, ..of_days("player_combat", "day") },
+    of_days("kill_distances", "day"),
+    of_days("server_players_hourly", "toDate(hour)"),
+    of_all_days("player_totals"),
+    of_all_days("player_map_totals"),
+    of_all_days("player_days"),
+    of_all_days("weapon_totals"),
+    of_all_days("weapon_map_totals"),
+    of_all_days("weapons_used"),
+    of_all_days("player_aliases"),
+    of_all_days("player_matches"),
+    of_all_days("match_totals"),
+    of_all_days("player_deeds"),
+    Rollup { adds_up: false, ..of_all_days("player_fights") },
+    of_all_days("player_rivals"),
+    of_all_days("player_killers"),
+    of_all_days("player_stances"),
+    of_all_days("first_kills"),
+    of_all_days("weapon_ranges"),
+    of_all_days("player_ranges"),
+    of_all_days("server_players"),
+    of_all_days("map_cells"),
+    of_all_days("player_cells"),
+    of_all_days("map_extents"),
 ];
 
 #[derive(Debug, thiserror::Error)]

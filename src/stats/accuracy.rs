@@ -12,7 +12,7 @@ use super::Stats;
 use super::people::{canonical, of_players};
 use super::query::Sql;
 use super::ratio::percent;
-use super::selection::Selection;
+use super::selection::{PLAYER_STATS, Selection, Sums, WEAPON_STATS};
 use crate::http::ApiError;
 
 #[derive(Clone, Row, Deserialize)]
@@ -20,14 +20,13 @@ struct PlayerRow {
     player_id: String,
 }
 
-/// `player_id` of those with more hits than their weapons have, in the selected part of `player_stats_daily` and
-/// `weapon_stats`.
+/// `player_id` of those with more hits than their weapons have, in the selected part of players' and weapons' sums.
 pub(super) fn players_with_unassigned_hits(selection: &Selection, player_ids: Option<Vec<String>>) -> Sql {
-    let hits_by_player = |table: &str| {
+    let hits_by_player = |sums: Sums| {
         let mut sql = Sql::new("SELECT ")
             .text(&canonical("player_id"))
             .text(" AS who, sum(shots_hit) AS hits FROM ")
-            .text(table)
+            .text(selection.table(sums))
             .text(" WHERE 1");
         sql = sql.then(selection.daily_conditions());
         if let Some(player_ids) = &player_ids {
@@ -36,9 +35,9 @@ pub(super) fn players_with_unassigned_hits(selection: &Selection, player_ids: Op
         sql.text(" GROUP BY who")
     };
     Sql::new("SELECT everything.who AS player_id FROM (")
-        .then(hits_by_player("player_stats_daily"))
+        .then(hits_by_player(PLAYER_STATS))
         .text(") AS everything LEFT JOIN (")
-        .then(hits_by_player("weapon_stats"))
+        .then(hits_by_player(WEAPON_STATS))
         .text(") AS weapons USING (who) WHERE everything.hits > weapons.hits")
 }
 

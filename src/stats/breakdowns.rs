@@ -14,6 +14,7 @@ use super::people::canonical;
 use super::player::PlayerQuestion;
 use super::query::Sql;
 use super::ratio::{kd_ratio, percent, round};
+use super::selection::{KILLERS, PLAYER_MATCHES, PLAYER_STATS, RIVALS, Sums};
 use crate::http::ApiError;
 use crate::http::query::Paging;
 
@@ -93,11 +94,12 @@ struct DuelRow {
 }
 
 impl Stats {
-    /// A player on each map, the most played first. Served by the primary key of `player_match_totals`.
+    /// A player on each map, the most played first. Served by the primary key of `player_matches`.
     pub async fn player_maps(&self, question: &PlayerQuestion) -> Result<PlayerMaps, ApiError> {
         let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
         let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
+        let their_matches = selection.table(PLAYER_MATCHES);
         let mut sql = Sql::new(
             "SELECT map AS map_name, count() AS matches_played, \
              countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
@@ -105,9 +107,10 @@ impl Stats {
              sum(h) AS headshots FROM (SELECT match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
              max(gametype) AS game_type, ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
              dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds, \
-             sum(player_match_totals.kills) AS k, sum(player_match_totals.deaths) AS d, \
-             sum(player_match_totals.headshots) AS h FROM player_match_totals WHERE player_id IN ?",
+             sum(totals.kills) AS k, sum(totals.deaths) AS d, sum(totals.headshots) AS h FROM ",
         )
+        .text(their_matches)
+        .text(" AS totals WHERE player_id IN ?")
         .bind(person.ids.clone())
         .then(selection.player_conditions())
         .text(" GROUP BY match_id HAVING 1");
@@ -122,9 +125,11 @@ impl Stats {
         }
         sql = sql
             .text(
-                ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches \
-                 WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?",
+                ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM match_totals \
+                 WHERE match_id IN (SELECT match_id FROM ",
             )
+            .text(their_matches)
+            .text(" WHERE player_id IN ?")
             .bind(person.ids.clone())
             .then(selection.player_conditions())
             .text(
@@ -147,8 +152,8 @@ impl Stats {
         Ok(PlayerMaps { player_id: person.canonical_id, maps: rows.into_iter().map(map).collect() })
     }
 
-    /// Whom a player met most often: how often they killed each other. Served by the primary key and the index of
-    /// `player_rivals_daily`.
+    /// Whom a player met most often: how often they killed each other. Served by the primary keys of
+    /// `player_rivals` and `player_killers`.
     pub async fn player_rivals(
         &self,
         question: &PlayerQuestion,
@@ -157,23 +162,22 @@ impl Stats {
         let PlayerQuestion { player_id, selection, .. } = question;
         let person = self.person(player_id.as_str()).await?;
         let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
-        let half = |who: &str, mine: &str, kills: &str, deaths: &str| {
+        let half = |sums: Sums, who: &str, mine: &str, kills: &str, deaths: &str| {
+            let table = selection.table(sums);
             Sql::new("SELECT ")
                 .text(&canonical(who))
-                .text(&format!(
-                    " AS who, {kills} AS k, {deaths} AS d FROM player_rivals_daily WHERE {mine} IN ?"
-                ))
+                .text(&format!(" AS who, {kills} AS k, {deaths} AS d FROM {table} AS met WHERE {mine} IN ?"))
                 .bind(person.ids.clone())
                 .then(selection.day_and_bots_conditions())
                 .text(" GROUP BY who")
         };
-        let sum = "sum(player_rivals_daily.kills)";
+        let sum = "sum(met.kills)";
         let sql = Sql::new(
             "SELECT who, sum(k) AS kills, sum(d) AS deaths, count() OVER () AS total FROM (",
         )
-        .then(half("target_id", "player_id", sum, "toUInt64(0)"))
+        .then(half(RIVALS, "target_id", "player_id", sum, "toUInt64(0)"))
         .text(" UNION ALL ")
-        .then(half("player_id", "target_id", "toUInt64(0)", sum))
+        .then(half(KILLERS, "player_id", "target_id", "toUInt64(0)", sum))
         // Two ids of one person may have fought each other.
         .text(") WHERE who != ? GROUP BY who ORDER BY kills + deaths DESC, kills DESC, who ASC LIMIT ? OFFSET ?")
         .bind(person.canonical_id.as_str())
@@ -210,7 +214,7 @@ impl Stats {
     }
 
     /// A player's figures interval by interval, the latest first; intervals without events are left out. Served by the
-    /// primary key of `player_stats_daily`.
+    /// primary key of `player_days`.
     pub async fn player_form(
         &self,
         question: &PlayerQuestion,
@@ -224,11 +228,13 @@ impl Stats {
              sum(dmg) AS damage, sum(if(sf > 0, sf, ssf)) AS shots_fired, sum(if(sf > 0, sh, ssh)) AS shots_hit FROM (\
              SELECT {} AS began, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
              toFloat64(sum(damage)) AS dmg, sum(shots_fired) AS sf, sum(shots_hit) AS sh, \
-             sum(summary_shots_fired) AS ssf, sum(summary_shots_hit) AS ssh FROM player_stats_daily \
-             WHERE player_id IN ?",
-            interval.first_day()
+             sum(summary_shots_fired) AS ssf, sum(summary_shots_hit) AS ssh FROM {} WHERE player_id IN ?",
+            interval.first_day(),
+            // The days of a player don't tell these apart.
+            if selection.tells_maps_apart() { PLAYER_STATS.daily } else { "player_days" },
         ))
         .bind(person.ids.clone())
+        .then(selection.known_days_condition())
         .then(selection.daily_conditions())
         .text(" GROUP BY began, server_id) GROUP BY began ORDER BY began DESC LIMIT ?")
         .bind(MOST_FORM_ENTRIES);
@@ -265,7 +271,7 @@ impl Stats {
             .text(" AS actor, ")
             .text(&canonical("target_id"))
             .text(
-                " AS target, sum(player_rivals_daily.kills) AS kills FROM player_rivals_daily \
+                " AS target, sum(player_rivals.kills) AS kills FROM player_rivals \
                  WHERE player_id IN ? AND target_id IN ? AND NOT bots GROUP BY actor, target HAVING actor != target \
                  ORDER BY actor, target",
             )

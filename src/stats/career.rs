@@ -13,7 +13,7 @@ use super::Stats;
 use super::matches::OutcomeRow;
 use super::people::{canonical, of_players};
 use super::query::Sql;
-use super::selection::Selection;
+use super::selection::{COMBAT, PLAYER_MATCHES, Selection};
 use crate::http::ApiError;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,8 @@ struct StreakRow {
     killstreak: u64,
 }
 
-/// `player_id, matches_played, matches_won, playtime_seconds` of the selected part of `player_match_totals`.
+/// `player_id, matches_played, matches_won, playtime_seconds` of the selected part of players' matches. Of some players served
+/// by the primary keys of `player_matches` and `match_totals`.
 pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> Sql {
     let mut sql = Sql::new(
         "SELECT who AS player_id, count() AS matches_played, \
@@ -50,8 +51,10 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> S
         " AS who, match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
          max(gametype) AS game_type, ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
          dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds \
-         FROM player_match_totals WHERE 1",
+         FROM ",
     )
+    .text(selection.table(PLAYER_MATCHES))
+    .text(" WHERE 1")
     .then(selection.player_conditions());
     if let Some(player_ids) = player_ids {
         sql = sql.then(of_players("player_id", player_ids));
@@ -66,12 +69,14 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> S
     if let Some(team) = selection.team {
         sql = sql.text(" AND side = ?").bind(team.as_str());
     }
-    sql =
-        sql.text(") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM matches");
-    // Where their days are not known, finding their matches would read more than all matches are.
-    if let (Some(player_ids), Some(_)) = (player_ids, &selection.days) {
+    sql = sql.text(
+        ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM match_totals",
+    );
+    if let Some(player_ids) = player_ids {
         sql = sql
-            .text(" WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE 1")
+            .text(" WHERE match_id IN (SELECT match_id FROM ")
+            .text(selection.table(PLAYER_MATCHES))
+            .text(" WHERE 1")
             .then(selection.player_conditions())
             .then(of_players("player_id", player_ids))
             .text(")");
@@ -79,7 +84,7 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> S
     sql.text(" GROUP BY match_id) AS decided USING (match_id) GROUP BY who")
 }
 
-/// `player_id, killstreak` of the selected part of `player_combat`.
+/// `player_id, killstreak` of the selected part of players' kills and deaths, which are counted on from one death to the next.
 pub(super) fn killstreaks(
     selection: &Selection,
     player_ids: Option<Vec<String>>,
@@ -90,11 +95,11 @@ pub(super) fn killstreaks(
     )
     .text(&canonical("player_id"))
     .text(
-        " AS who, match_id, toUInt64(arrayMax(arrayMap(\
-         run -> countEqual(run, true), arraySplit(is_kill -> NOT is_kill, arrayMap(entry -> entry.5, arraySort(\
-         groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill)))))))) AS best_in_match \
-         FROM player_combat WHERE 1",
+        " AS who, match_id, toUInt64(arrayMax(arrayCumSumNonNegative(arrayMap(entry -> if(entry.5, 1, -4294967296), arraySort(\
+         groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill))))))) AS best_in_match FROM ",
     )
+    .text(if in_match.is_some() { COMBAT.daily } else { selection.table(COMBAT) })
+    .text(" WHERE 1")
     .then(selection.daily_conditions());
     if let Some(player_ids) = player_ids {
         sql = sql.then(of_players("player_id", &player_ids));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Stats;
 use super::answers::{MultiKills, StanceTally};
 use super::query::Sql;
-use super::selection::Selection;
+use super::selection::{COMBAT, PLAYER_MATCHES, STANCES, Selection};
 use crate::http::ApiError;
 
 #[derive(Clone, Row, Deserialize)]
@@ -35,7 +35,7 @@ struct StanceRow {
 }
 
 impl Stats {
-    /// Served by the primary key of `player_combat`.
+    /// Served by the primary key of `player_fights`, or `player_combat` of some days.
     pub(super) async fn multi_kills(
         &self,
         ids: &[String],
@@ -49,8 +49,10 @@ impl Stats {
              ordered, arrayDifference(arrayMap(entry -> entry.1, ordered))))) AS length FROM (\
              SELECT arraySort(groupArray((if(level_time BETWEEN 0 AND 2147483.647, \
              toInt64(round(ifNull(level_time, 0) * 1000)), toUnixTimestamp64Milli(event_at)), event_at, spool_seq, \
-             spool_index, is_kill))) AS ordered FROM player_combat WHERE player_id IN ?",
+             spool_index, is_kill))) AS ordered FROM ",
         )
+        .text(selection.table(COMBAT))
+        .text(" WHERE player_id IN ?")
         .bind(ids.to_vec())
         .then(selection.daily_conditions())
         .text(" GROUP BY match_id))");
@@ -58,7 +60,8 @@ impl Stats {
         Ok(MultiKills { double: row.double, triple: row.triple, ultra: row.ultra, monster: row.monster })
     }
 
-    /// Served by the primary keys of `player_match_totals` and `match_first_kills`.
+    /// Served by the primary keys of `player_matches` and `first_kills`. The first kill is that of the whole match, whichever days
+    /// are asked about.
     pub(super) async fn first_kills(&self, ids: &[String], selection: &Selection) -> Result<u64, ApiError> {
         let bots = match selection.bots {
             super::Bots::Without => " AND NOT first.bots",
@@ -66,9 +69,11 @@ impl Stats {
             super::Bots::Only => " AND first.bots",
         };
         let sql = Sql::new(
-            "SELECT count() AS first_kills FROM (SELECT match_id, min(match_first_kills.first) AS first \
-             FROM match_first_kills WHERE match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?",
+            "SELECT count() AS first_kills FROM (SELECT match_id, min(first_kills.first) AS first \
+             FROM first_kills WHERE match_id IN (SELECT match_id FROM ",
         )
+        .text(selection.table(PLAYER_MATCHES))
+        .text(" WHERE player_id IN ?")
         .bind(ids.to_vec())
         .then(selection.player_conditions())
         .text(") GROUP BY match_id) WHERE first.player_id IN ?")
@@ -77,16 +82,17 @@ impl Stats {
         Ok(self.row::<FirstKillsRow>(sql).await?.first_kills)
     }
 
-    /// Served by the primary key of `player_stances_daily`.
+    /// Served by the primary key of `player_stances`, or `player_stances_daily` of some days.
     pub(super) async fn stances(
         &self,
         ids: &[String],
         selection: &Selection,
     ) -> Result<BTreeMap<String, StanceTally>, ApiError> {
         let sql = Sql::new(
-            "SELECT toString(player_stances_daily.stance) AS stance, sum(kills) AS kills, sum(deaths) AS deaths \
-             FROM player_stances_daily WHERE player_id IN ?",
+            "SELECT toString(stood.stance) AS stance, sum(stood.kills) AS kills, sum(stood.deaths) AS deaths FROM ",
         )
+        .text(selection.table(STANCES))
+        .text(" AS stood WHERE player_id IN ?")
         .bind(ids.to_vec())
         .then(selection.daily_conditions())
         .text(" GROUP BY stance ORDER BY kills DESC, stance ASC LIMIT 20");

@@ -148,6 +148,14 @@ impl Stats {
     /// 404 for a map that nobody ever played.
     pub async fn map_heatmap(&self, map_name: &str, question: &HeatmapQuestion) -> Result<Heatmap, ApiError> {
         let player_ids = self.ids_asked_for(question).await?;
+        let days = match &player_ids {
+            Some(ids) => self.seen_if_ever(ids).await?.map(|seen| seen.days),
+            None => None,
+        };
+        let question = &HeatmapQuestion {
+            selection: Selection { days, ..question.selection.clone() },
+            ..question.clone()
+        };
         let cells = |cell_size| cells_of_map(map_name, question, player_ids.clone(), cell_size);
         let (_, extent, (cell_size, rows)) = tokio::try_join!(
             self.require_map(map_name),
@@ -171,11 +179,11 @@ impl Stats {
     }
 
     /// The maps that a player was seen on, the most fought on first. Served by the primary key of
-    /// `player_stats_daily`, which begins with the player.
+    /// `player_map_totals`, which begins with the player.
     pub async fn maps_of_player(&self, player_id: &PlayerId) -> Result<Vec<String>, ApiError> {
         let person = self.person(player_id.as_str()).await?;
         let sql = Sql::new(
-            "SELECT toString(player_stats_daily.map_name) AS map_name FROM player_stats_daily WHERE player_id IN ? \
+            "SELECT toString(player_map_totals.map_name) AS map_name FROM player_map_totals WHERE player_id IN ? \
              AND map_name != '' GROUP BY map_name ORDER BY sum(kills) + sum(deaths) DESC, map_name LIMIT 100",
         );
         let rows: Vec<MapRow> = self.rows(sql.bind(person.ids)).await?;
@@ -189,11 +197,12 @@ impl Stats {
         }
     }
 
-    /// Everything that was ever stored of a map. Served by the primary key of `kill_heatmap`, which begins with the map.
+    /// Everything that was ever stored of a map. Served by `map_extents`, a row for each map.
     async fn extent_of_map(&self, map_name: &str) -> Result<ExtentRow, ApiError> {
         let sql = Sql::new(
-            "SELECT count() AS cells, min(cell_x) AS first_column, max(cell_x) AS last_column, \
-             min(cell_y) AS first_line, max(cell_y) AS last_line FROM kill_heatmap WHERE map_name = ?",
+            "SELECT sum(map_extents.count) AS cells, min(map_extents.first_column) AS first_column, \
+             max(map_extents.last_column) AS last_column, min(map_extents.first_line) AS first_line, \
+             max(map_extents.last_line) AS last_line FROM map_extents WHERE map_name = ?",
         );
         self.row(sql.bind(map_name)).await
     }
@@ -219,7 +228,8 @@ impl Stats {
     }
 }
 
-/// Served by the primary key of `kill_heatmap`: map, kind, player.
+/// Served by the primary keys of `map_cells` and `player_cells`, or where days, servers or weapons are asked for by that of
+/// `kill_heatmap`: map, kind, player.
 fn cells_of_map(
     map_name: &str,
     question: &HeatmapQuestion,
@@ -228,21 +238,32 @@ fn cells_of_map(
 ) -> Sql {
     let selection = &question.selection;
     let stored_cells = i64::from(cell_size / SMALLEST_CELL);
+    let is_overall = selection.weapon.is_none() && selection.server_id.is_none() && !selection.names_days();
+    let table = match (is_overall, &player_ids) {
+        (true, None) => "map_cells",
+        (true, Some(_)) => "player_cells",
+        (false, _) => "kill_heatmap",
+    };
     let mut sql = Sql::new(
         "SELECT toInt32(floor(cell_x / ?)) AS column, toInt32(floor(cell_y / ?)) AS line, \
-         sum(kill_heatmap.count) AS count FROM kill_heatmap WHERE map_name = ? AND kind = ?",
+         sum(stored.count) AS count FROM ",
     )
+    .text(table)
+    .text(" AS stored WHERE map_name = ? AND kind = ?")
     .bind(stored_cells)
     .bind(stored_cells)
     .bind(map_name)
     .bind(question.kind.as_str());
     if let Some(player_ids) = player_ids {
         sql = sql.text(" AND player_id IN ?").bind(player_ids);
+        if !is_overall {
+            sql = sql.then(selection.known_days_condition());
+        }
     }
     sql.then(side_and_weapon(selection)).then(selection.player_conditions())
 }
 
-/// What `kill_heatmap_mv` does, for one match. Served by the primary key of `raw_events`: server, match.
+/// What `kill_heatmap_mv` does, for one match. Served as [`OutcomeRow::its_events`] says.
 fn cells_of_match(
     outcome: &OutcomeRow,
     question: &HeatmapQuestion,
@@ -257,13 +278,12 @@ fn cells_of_match(
     };
     let mut sql = Sql::new(&format!(
         "SELECT toInt32(floor(assumeNotNull({x}) / ?)) AS column, toInt32(floor(assumeNotNull({y}) / ?)) AS line, \
-         count() AS count FROM raw_events WHERE server_id = toUUID(?) AND match_id = toUUID(?) AND {what} \
-         AND {who} != '' AND abs({x}) <= 1000000 AND abs({y}) <= 1000000"
+         count() AS count FROM raw_events"
     ))
     .bind(i64::from(cell_size))
     .bind(i64::from(cell_size))
-    .bind(outcome.server_id.to_string())
-    .bind(outcome.match_id.to_string());
+    .then(outcome.its_events())
+    .text(&format!(" AND {what} AND {who} != '' AND abs({x}) <= 1000000 AND abs({y}) <= 1000000"));
     if let Some(player_ids) = player_ids {
         sql = sql.text(&format!(" AND {who} IN ?")).bind(player_ids);
     }

@@ -19,7 +19,7 @@ use super::people::canonical;
 use super::query::Sql;
 use super::ratings::rated_players;
 use super::ratio::{kd_ratio, percent, round};
-use super::selection::Selection;
+use super::selection::{PLAYER_STATS, Selection, WEAPON_STATS};
 use super::{Period, Stats};
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
@@ -212,15 +212,21 @@ fn ranked(question: &BoardQuestion) -> Sql {
                 " AS who, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
              toFloat64(sum(damage)) AS dmg, sum(shots_fired) AS sf, sum(shots_hit) AS sh, \
              toUInt64(0) AS ssf, toUInt64(0) AS ssh, toFloat64(0) AS dist, max(last_seen) AS ls \
-             FROM weapon_stats WHERE weapon = ?",
+             FROM ",
             )
+            .text(selection.table(WEAPON_STATS))
+            .text(" WHERE weapon = ?")
             .bind(weapon.as_str()),
-        None => Sql::new("SELECT ").text(&canonical("player_id")).text(
-            " AS who, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
+        None => Sql::new("SELECT ")
+            .text(&canonical("player_id"))
+            .text(
+                " AS who, server_id, sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, \
              toFloat64(sum(damage)) AS dmg, sum(shots_fired) AS sf, sum(shots_hit) AS sh, \
              sum(summary_shots_fired) AS ssf, sum(summary_shots_hit) AS ssh, \
-             toFloat64(sum(distance)) AS dist, max(last_seen) AS ls FROM player_stats_daily WHERE 1",
-        ),
+             toFloat64(sum(distance)) AS dist, max(last_seen) AS ls FROM ",
+            )
+            .text(selection.table(PLAYER_STATS))
+            .text(" WHERE 1"),
     };
     let per_server = source
         .then(selection.daily_conditions())
@@ -271,7 +277,8 @@ fn ranked(question: &BoardQuestion) -> Sql {
 }
 
 impl Stats {
-    /// One page of a board. Served by `player_stats_daily`, or `weapon_stats` for one weapon's.
+    /// One page of a board. Served by `player_totals`, or `weapon_totals` for one weapon's; where days, maps, game types or
+    /// sides are asked for by the tables that tell them apart.
     pub async fn leaderboard(&self, question: &BoardQuestion) -> Result<Leaderboard, ApiError> {
         if question.selection.weapon.is_some() && !question.statistic.is_of_weapons() {
             let allowed: Vec<Statistic> =

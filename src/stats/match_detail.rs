@@ -148,7 +148,7 @@ impl Stats {
             return Ok(outcome);
         }
         let sql = Sql::new(
-            "SELECT match_id, server_id, min(matches.started_at) AS started_at FROM matches \
+            "SELECT match_id, server_id, min(match_totals.started_at) AS started_at FROM match_totals \
              WHERE source_match_id = ? GROUP BY match_id, server_id ORDER BY started_at DESC, match_id LIMIT 100",
         );
         let candidates: Vec<CandidateRow> = self.rows(sql.bind(id)).await?;

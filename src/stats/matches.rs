@@ -21,10 +21,10 @@ use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
 
 /// Beginning of a statement for matches with their outcomes, up to the conditions on rows of `matches`; binds the present in
-/// milliseconds twice. Served by `matches`, which has a few rows a match.
+/// milliseconds three times. Served by `match_totals`, which has a row a match and finds one by its id.
 ///
 /// Which match a server opened last is only looked for on servers of which something was heard within ten minutes: the
-/// others' matches are over by silence.
+/// others' matches are over by silence. Those servers are told by the days of the table `matches`.
 const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
     max(matches.source_match_id) AS source_match_id, max(matches.map_name) AS map_name, \
     max(matches.gametype) AS gametype, min(matches.started_at) AS started_at, max(matches.updated_at) AS updated_at, \
@@ -39,8 +39,8 @@ const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id A
     if(is_ended, ifNull(match_end_at, updated_at), NULL) AS ended_at, \
     toUInt64(greatest(0., ifNull(toFloat64(reported_duration), \
     toFloat64(dateDiff('second', started_at, ifNull(match_end_at, updated_at)))))) AS duration_seconds \
-    FROM matches LEFT JOIN (SELECT server_id, max(first) AS newest_opened FROM \
-    (SELECT server_id, match_id, min(opened) AS first FROM matches WHERE server_id IN \
+    FROM match_totals AS matches LEFT JOIN (SELECT server_id, max(first) AS newest_opened FROM \
+    (SELECT server_id, match_id, min(opened) AS first FROM match_totals WHERE server_id IN \
     (SELECT server_id FROM matches WHERE day >= toDate(fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
     AND updated_at >= fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
     GROUP BY server_id, match_id) GROUP BY server_id) AS newest ON newest.server_id = matches.server_id WHERE 1";
@@ -266,7 +266,7 @@ pub(super) fn match_conditions(question: &MatchQuestion, player: Option<Person>)
     }
     if let Some(player) = player {
         sql = sql
-            .text(" AND match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?)")
+            .text(" AND match_id IN (SELECT match_id FROM player_matches WHERE player_id IN ?)")
             .bind(player.ids);
     }
     sql

@@ -118,15 +118,15 @@ struct NameRow {
 }
 
 impl Stats {
-    /// Served by the primary key of `player_names`.
+    /// Served by the primary key of `player_aliases`.
     pub(super) async fn player_names(&self, player_ids: Vec<String>) -> Result<PlayerNames, ApiError> {
         if player_ids.is_empty() {
             return Ok(PlayerNames(HashMap::new()));
         }
         let sql = Sql::new("SELECT ")
             .text(&canonical("player_id"))
-            .text(" AS who, argMax(player_names.player_name, (last_seen, player_names.player_name)) AS player_name \
-                   FROM player_names WHERE 1")
+            .text(" AS who, argMax(player_aliases.player_name, (last_seen, player_aliases.player_name)) AS player_name \
+                   FROM player_aliases WHERE 1")
             .then(of_players("player_id", &player_ids))
             .text(" GROUP BY who");
         let rows: Vec<NameRow> = self.rows(sql).await?;

@@ -19,7 +19,7 @@ use super::names::weapon_name;
 use super::people::{ANONYMOUS_NAME, ANONYMOUS_PREFIX, Person, canonical};
 use super::query::Sql;
 use super::ratio::{kd_ratio, percent, round};
-use super::selection::Selection;
+use super::selection::{KILLERS, PLAYER_MATCHES, PLAYER_STATS, RIVALS, Selection, Sums, WEAPON_STATS};
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
 
@@ -144,9 +144,9 @@ impl Stats {
         ) = tokio::try_join!(
             self.player_totals(ids, selection),
             self.aliases(&person),
-            self.kills_by(ids, selection, "player_id IN ?", "toString(hitloc)"),
-            self.kills_by(ids, selection, "target_id IN ?", &killer),
-            self.kills_by(ids, selection, "player_id IN ?", &victim),
+            self.kills_by(ids, selection, RIVALS, "player_id IN ?", "toString(hitloc)"),
+            self.kills_by(ids, selection, KILLERS, "target_id IN ?", &killer),
+            self.kills_by(ids, selection, RIVALS, "player_id IN ?", &victim),
             self.careers_of(selection, vec![id.to_owned()]),
             self.best_killstreak(selection, id),
             self.weapon_rows(ids, selection),
@@ -261,17 +261,21 @@ impl Stats {
         let person = self.person(player_id.as_str()).await?;
         let id = person.canonical_id.as_str();
         let selection = &selection.on_days(&self.seen(&person.ids).await?.days);
-        let mine =
-            Sql::new(" AND match_id IN (SELECT match_id FROM player_match_totals WHERE player_id IN ?")
-                .bind(person.ids.clone())
-                .then(selection.player_conditions())
-                .text(")");
+        let their_matches = selection.table(PLAYER_MATCHES);
+        let mine = Sql::new(" AND match_id IN (SELECT match_id FROM ")
+            .text(their_matches)
+            .text(" WHERE player_id IN ?")
+            .bind(person.ids.clone())
+            .then(selection.player_conditions())
+            .text(")");
         let mut sql = Sql::new(
             "SELECT played.match_id AS match_id, played.server_id AS server_id, map_name, gametype, team, \
              winning_team, is_ended, kills, deaths, headshots, started_at, ended_at, count() OVER () AS total FROM \
              (SELECT match_id, server_id, argMaxMerge(team) AS team, sum(kills) AS kills, sum(deaths) AS deaths, \
-             sum(headshots) AS headshots FROM player_match_totals WHERE player_id IN ?",
+             sum(headshots) AS headshots FROM ",
         )
+        .text(their_matches)
+        .text(" WHERE player_id IN ?")
         .bind(person.ids.clone())
         .then(selection.player_conditions())
         .text(" GROUP BY match_id, server_id) AS played INNER JOIN (")
@@ -331,16 +335,20 @@ impl Stats {
     }
 
     /// When a player was seen first and last and on which days, bots' company or not; 404 for one who never was. Further
-    /// questions about them need only look into those days. Served by the primary key of `player_stats_daily`.
+    /// questions about some of their days need only look into those. Served by the primary key of `player_days`.
     pub(super) async fn seen(&self, ids: &[String]) -> Result<SeenRow, ApiError> {
+        self.seen_if_ever(ids).await?.ok_or_else(unknown_player)
+    }
+
+    /// As [`Stats::seen`]; none for a player who never was.
+    pub(super) async fn seen_if_ever(&self, ids: &[String]) -> Result<Option<SeenRow>, ApiError> {
         let sql = Sql::new(
-            "SELECT count() AS rows, min(player_stats_daily.first_seen) AS first_seen, \
-             max(player_stats_daily.last_seen) AS last_seen, \
-             arraySort(groupUniqArray(toString(player_stats_daily.day))) AS days \
-             FROM player_stats_daily WHERE player_id IN ?",
+            "SELECT count() AS rows, min(player_days.first_seen) AS first_seen, \
+             max(player_days.last_seen) AS last_seen, arraySort(groupUniqArray(toString(player_days.day))) AS days \
+             FROM player_days WHERE player_id IN ?",
         );
         let seen: SeenRow = self.row(sql.bind(ids.to_vec())).await?;
-        if seen.rows == 0 { Err(unknown_player()) } else { Ok(seen) }
+        Ok((seen.rows > 0).then_some(seen))
     }
 
     async fn player_totals(&self, ids: &[String], selection: &Selection) -> Result<TotalsRow, ApiError> {
@@ -352,9 +360,10 @@ impl Stats {
              SELECT sum(kills) AS k, sum(deaths) AS d, sum(headshots) AS h, sum(suicides) AS s, \
              sum(team_kills) AS tk, toFloat64(sum(damage)) AS dmg, toFloat64(sum(damage_taken)) AS taken, \
              sum(shots_fired) AS sf, sum(shots_hit) AS sh, sum(summary_shots_fired) AS ssf, \
-             sum(summary_shots_hit) AS ssh, toFloat64(sum(distance)) AS dist, sum(jumps) AS j \
-             FROM player_stats_daily WHERE player_id IN ?",
+             sum(summary_shots_hit) AS ssh, toFloat64(sum(distance)) AS dist, sum(jumps) AS j FROM ",
         )
+        .text(selection.table(PLAYER_STATS))
+        .text(" WHERE player_id IN ?")
         .bind(ids.to_vec())
         .then(selection.daily_conditions())
         .text(" GROUP BY server_id)");
@@ -367,7 +376,7 @@ impl Stats {
             return Ok(Vec::new());
         }
         let sql = Sql::new(
-            "SELECT player_name, max(player_names.last_seen) AS last_seen FROM player_names WHERE player_id IN ? \
+            "SELECT player_name, max(player_aliases.last_seen) AS last_seen FROM player_aliases WHERE player_id IN ? \
              GROUP BY player_name ORDER BY last_seen DESC, player_name DESC LIMIT 50",
         );
         let rows: Vec<AliasRow> = self.rows(sql.bind(person.ids.clone())).await?;
@@ -379,17 +388,20 @@ impl Stats {
         Ok(rows.into_iter().map(alias).collect())
     }
 
-    /// Kills of a player, or those they fell to, by an expression over `player_rivals_daily`; most first.
+    /// Kills of a player, or those they fell to, by an expression over `sums`, which `whose` narrows to the player; most first.
     async fn kills_by(
         &self,
         ids: &[String],
         selection: &Selection,
+        sums: Sums,
         whose: &'static str,
         expression: &str,
     ) -> Result<Vec<KillsRow>, ApiError> {
         let sql = Sql::new("SELECT ")
             .text(expression)
-            .text(" AS what, sum(kills) AS kills FROM player_rivals_daily WHERE ")
+            .text(" AS what, sum(kills) AS kills FROM ")
+            .text(selection.table(sums))
+            .text(" WHERE ")
             .text(whose)
             .bind(ids.to_vec())
             .then(selection.day_and_bots_conditions())
@@ -399,10 +411,12 @@ impl Stats {
 
     async fn weapon_rows(&self, ids: &[String], selection: &Selection) -> Result<Vec<WeaponRow>, ApiError> {
         let sql = Sql::new(
-            "SELECT toString(weapon_stats.weapon) AS weapon, sum(kills) AS kills, sum(deaths) AS deaths, \
-             sum(headshots) AS headshots, sum(shots_fired) AS shots_fired, sum(shots_hit) AS shots_hit, \
-             toFloat64(sum(weapon_stats.damage)) AS damage FROM weapon_stats WHERE player_id IN ?",
+            "SELECT toString(used.weapon) AS weapon, sum(used.kills) AS kills, sum(used.deaths) AS deaths, \
+             sum(used.headshots) AS headshots, sum(used.shots_fired) AS shots_fired, \
+             sum(used.shots_hit) AS shots_hit, toFloat64(sum(used.damage)) AS damage FROM ",
         )
+        .text(selection.table(WEAPON_STATS))
+        .text(" AS used WHERE player_id IN ?")
         .bind(ids.to_vec())
         .then(selection.daily_conditions())
         .text(" GROUP BY weapon ORDER BY kills DESC, shots_fired DESC, weapon ASC LIMIT 200");

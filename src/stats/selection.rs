@@ -29,6 +29,31 @@ pub struct Selection {
     pub(crate) days: Option<Vec<String>>,
 }
 
+/// A roll-up of days and the tables that have the sums of all its days (`clickhouse/0013_sums_of_all_days.sql`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    pub(super) daily: &'static str,
+    /// Told apart by map, game type and side, where the roll-up is.
+    pub(super) by_map: &'static str,
+    pub(super) overall: &'static str,
+}
+
+pub(super) const PLAYER_STATS: Sums =
+    Sums { daily: "player_stats_daily", by_map: "player_map_totals", overall: "player_totals" };
+pub(super) const WEAPON_STATS: Sums =
+    Sums { daily: "weapon_stats", by_map: "weapon_map_totals", overall: "weapon_totals" };
+pub(super) const PLAYER_MATCHES: Sums =
+    Sums { daily: "player_match_totals", by_map: "player_matches", overall: "player_matches" };
+pub(super) const COMBAT: Sums =
+    Sums { daily: "player_combat", by_map: "player_fights", overall: "player_fights" };
+pub(super) const RIVALS: Sums =
+    Sums { daily: "player_rivals_daily", by_map: "player_rivals", overall: "player_rivals" };
+/// The same from the other end: whom a player fell to.
+pub(super) const KILLERS: Sums =
+    Sums { daily: "player_rivals_daily", by_map: "player_killers", overall: "player_killers" };
+pub(super) const STANCES: Sums =
+    Sums { daily: "player_stances_daily", by_map: "player_stances", overall: "player_stances" };
+
 /// What to do with events in which a bot took part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bots {
@@ -131,6 +156,31 @@ impl Selection {
         selection
     }
 
+    /// Where this is read: sums of all days, unless it names days, and those with the fewest rows that can tell.
+    pub(super) fn table(&self, sums: Sums) -> &'static str {
+        if self.names_days() {
+            sums.daily
+        } else if self.tells_maps_apart() {
+            sums.by_map
+        } else {
+            sums.overall
+        }
+    }
+
+    /// As [`Selection::table`], for questions that tell maps apart themselves.
+    pub(super) fn table_by_map(&self, sums: Sums) -> &'static str {
+        if self.names_days() { sums.daily } else { sums.by_map }
+    }
+
+    /// Whether it names a map, a game type or a side.
+    pub(super) fn tells_maps_apart(&self) -> bool {
+        self.map_name.is_some() || self.game_type.is_some() || self.team.is_some()
+    }
+
+    pub(super) fn names_days(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
     /// Narrowed to a period as well.
     #[must_use]
     pub fn within(mut self, days: (Option<NaiveDate>, Option<NaiveDate>)) -> Self {
@@ -144,7 +194,7 @@ impl Selection {
         self.day_and_server_conditions().then(self.bots_condition())
     }
 
-    /// Conditions on `player_rivals_daily`, which doesn't tell servers apart.
+    /// Conditions on rivals, among whom servers are not told apart.
     pub(super) fn day_and_bots_conditions(&self) -> Sql {
         self.day_conditions().then(self.bots_condition())
     }
@@ -157,7 +207,7 @@ impl Selection {
         })
     }
 
-    /// Conditions on `player_stats_daily` and `weapon_stats`.
+    /// Conditions on roll-ups that tell maps, game types and sides apart, or on sums of all days.
     pub(super) fn daily_conditions(&self) -> Sql {
         let mut sql = self.player_conditions();
         if let Some(map_name) = &self.map_name {
@@ -188,10 +238,20 @@ impl Selection {
         if let Some(to) = self.to {
             sql = sql.text(" AND day < toDate(?)").bind(to.to_string());
         }
-        if let Some(days) = &self.days {
-            sql = sql.text(" AND day IN ?").bind(days.clone());
+        if self.names_days() { sql.then(self.known_days()) } else { sql }
+    }
+
+    /// The days on which there is anything, of a roll-up that is only kept by days. Where this names days, other conditions
+    /// say so already.
+    pub(super) fn known_days_condition(&self) -> Sql {
+        if self.names_days() { Sql::default() } else { self.known_days() }
+    }
+
+    fn known_days(&self) -> Sql {
+        match &self.days {
+            Some(days) => Sql::new(" AND day IN ?").bind(days.clone()),
+            None => Sql::default(),
         }
-        sql
     }
 
     /// The same, where nothing of it is on other days than these.

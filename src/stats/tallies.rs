@@ -40,7 +40,8 @@ struct DeedRow {
 
 impl Stats {
     /// The sum of each id's matches, but for one if that is said; an id without any has an empty one. Whatever bots took
-    /// part in is left out. Served by the primary keys of `player_match_totals` and `player_match_deeds`.
+    /// part in is left out. Served by the primary keys of `player_matches`, `match_totals` and `player_deeds`; what one match
+    /// added is taken off again by what `player_match_deeds` has on its days.
     pub async fn tallies(
         &self,
         player_ids: Vec<String>,
@@ -49,40 +50,54 @@ impl Stats {
         if player_ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let mine = |sql: Sql| {
-            let sql = sql.text(" WHERE player_id IN ? AND NOT bots").bind(player_ids.clone());
-            match except {
-                Some(match_id) => sql.text(" AND match_id != toUUID(?)").bind(match_id.to_string()),
-                None => sql,
-            }
-        };
-        let totals = mine(Sql::new(
+        let mut totals = Sql::new(
             "SELECT player_id, count() AS matches, \
              countIf(winner IN ('allies', 'axis') AND side = winner) AS wins, sum(milliseconds) AS playtime_ms, \
              sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(s) AS suicides, sum(tk) AS team_kills, \
              sum(dmg) AS damage FROM (SELECT player_id, match_id, argMaxMerge(team) AS side, \
              ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
              dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds, \
-             sum(player_match_totals.kills) AS k, sum(player_match_totals.deaths) AS d, \
-             sum(player_match_totals.headshots) AS h, sum(player_match_totals.suicides) AS s, \
-             sum(player_match_totals.team_kills) AS tk, \
-             toInt64(sum(player_match_totals.damage) * 1000) AS dmg FROM player_match_totals",
-        ))
-        .text(
-            " GROUP BY player_id, match_id) AS played LEFT JOIN (SELECT match_id, \
-             argMaxMerge(winning_team) AS winner FROM matches WHERE match_id IN \
-             (SELECT match_id FROM player_match_totals WHERE player_id IN ?) GROUP BY match_id) AS decided \
-             USING (match_id) GROUP BY player_id",
+             sum(player_matches.kills) AS k, sum(player_matches.deaths) AS d, \
+             sum(player_matches.headshots) AS h, sum(player_matches.suicides) AS s, \
+             sum(player_matches.team_kills) AS tk, \
+             toInt64(sum(player_matches.damage) * 1000) AS dmg FROM player_matches WHERE player_id IN ? AND NOT bots",
         )
         .bind(player_ids.clone());
-        let deeds = mine(Sql::new(
-            "SELECT player_id, toString(player_match_deeds.deed) AS deed, \
-             toString(player_match_deeds.word) AS word, sum(player_match_deeds.kills) AS kills, \
-             sum(player_match_deeds.deaths) AS deaths, sum(player_match_deeds.headshots) AS headshots, \
-             sum(player_match_deeds.events) AS events, \
-             toInt64(sum(player_match_deeds.distance) * 1000) AS distance FROM player_match_deeds",
-        ))
-        .text(" GROUP BY player_id, deed, word");
+        if let Some(match_id) = except {
+            totals = totals.text(" AND match_id != toUUID(?)").bind(match_id.to_string());
+        }
+        let totals = totals
+            .text(
+                " GROUP BY player_id, match_id) AS played LEFT JOIN (SELECT match_id, \
+             argMaxMerge(winning_team) AS winner FROM match_totals WHERE match_id IN \
+             (SELECT match_id FROM player_matches WHERE player_id IN ?) GROUP BY match_id) AS decided \
+             USING (match_id) GROUP BY player_id",
+            )
+            .bind(player_ids.clone());
+        let mut deeds = Sql::new(
+            "SELECT player_id, toString(word_of.deed) AS deed, toString(word_of.word) AS word, \
+             toUInt64(sum(k)) AS kills, toUInt64(sum(d)) AS deaths, toUInt64(sum(h)) AS headshots, \
+             toUInt64(sum(e)) AS events, toInt64(sum(dist) * 1000) AS distance FROM (\
+             SELECT player_id, deed, word, toInt64(kills) AS k, toInt64(deaths) AS d, toInt64(headshots) AS h, \
+             toInt64(events) AS e, distance AS dist FROM player_deeds WHERE player_id IN ? AND NOT bots",
+        )
+        .bind(player_ids.clone());
+        if let Some(match_id) = except {
+            deeds = deeds
+                .text(
+                    " UNION ALL SELECT player_id, deed, word, -toInt64(kills), -toInt64(deaths), -toInt64(headshots), \
+                     -toInt64(events), -distance FROM player_match_deeds \
+                     WHERE player_id IN ? AND NOT bots AND match_id = toUUID(?) AND day BETWEEN \
+                     (SELECT toDate(min(started_at)) FROM match_totals WHERE match_id = toUUID(?)) AND \
+                     (SELECT toDate(max(updated_at)) FROM match_totals WHERE match_id = toUUID(?))",
+                )
+                .bind(player_ids.clone())
+                .bind(match_id.to_string())
+                .bind(match_id.to_string())
+                .bind(match_id.to_string());
+        }
+        // What was only done in that match is none of the others'.
+        let deeds = deeds.text(") AS word_of GROUP BY player_id, deed, word HAVING sum(e) > 0");
         let (totals, deeds) = tokio::try_join!(self.rows::<TotalsRow>(totals), self.rows::<DeedRow>(deeds))?;
         let mut tallies: HashMap<String, Tally> =
             player_ids.into_iter().map(|player_id| (player_id, Tally::default())).collect();
@@ -122,7 +137,7 @@ impl Stats {
         }
         let sql = Sql::new("SELECT uniqExact(")
             .text(&super::people::canonical("player_id"))
-            .text(") AS players FROM player_stats_daily WHERE NOT bots AND NOT startsWith(player_id, 'g_')");
+            .text(") AS players FROM player_totals WHERE NOT bots AND NOT startsWith(player_id, 'g_')");
         Ok(self.row::<CountRow>(sql).await?.players)
     }
 }

@@ -42,19 +42,25 @@ impl Stats {
     /// Everything stored, and what the current day added. Kills of and by bots are left out.
     pub async fn totals(&self) -> Result<Totals, ApiError> {
         let today = self.now().date_naive().to_string();
-        let matches = "SELECT sum(matches.events) AS events, uniqExact(match_id) AS matches, \
-            uniqExact(server_id) AS servers FROM matches";
-        let players = format!(
-            "SELECT uniqExactIf({}, NOT bots) AS players, sumIf(player_stats_daily.kills, NOT bots) AS kills \
-             FROM player_stats_daily",
-            canonical("player_id")
-        );
-        let players = players.as_str();
+        let matches = |table: &str| {
+            Sql::new(&format!(
+                "SELECT sum(counted.events) AS events, uniqExact(match_id) AS matches, \
+                 uniqExact(server_id) AS servers FROM {table} AS counted"
+            ))
+        };
+        let players = |table: &str| {
+            Sql::new(&format!(
+                "SELECT uniqExactIf({}, NOT bots) AS players, sumIf(counted.kills, NOT bots) AS kills \
+                 FROM {table} AS counted",
+                canonical("player_id")
+            ))
+        };
+        let of_today = |sql: Sql| sql.text(" WHERE day = toDate(?)").bind(today.as_str());
         let (all, everybody, day, todays) = tokio::try_join!(
-            self.row::<MatchesRow>(Sql::new(matches)),
-            self.row::<PlayersRow>(Sql::new(players)),
-            self.row::<MatchesRow>(Sql::new(matches).text(" WHERE day = toDate(?)").bind(today.as_str())),
-            self.row::<PlayersRow>(Sql::new(players).text(" WHERE day = toDate(?)").bind(today.as_str())),
+            self.row::<MatchesRow>(matches("match_totals")),
+            self.row::<PlayersRow>(players("player_totals")),
+            self.row::<MatchesRow>(of_today(matches("matches"))),
+            self.row::<PlayersRow>(of_today(players("player_stats_daily"))),
         )?;
         Ok(Totals {
             events: all.events,
@@ -74,7 +80,7 @@ impl Stats {
     /// Maps that were played, by name.
     pub async fn known_maps(&self) -> Result<Vec<String>, ApiError> {
         let sql = Sql::new(
-            "SELECT map_name AS word FROM matches WHERE map_name != '' GROUP BY word ORDER BY word LIMIT ?",
+            "SELECT map_name AS word FROM match_totals WHERE map_name != '' GROUP BY word ORDER BY word LIMIT ?",
         );
         Ok(self.rows::<WordRow>(sql.bind(MAX_CHOICES)).await?.into_iter().map(|row| row.word).collect())
     }
@@ -82,7 +88,7 @@ impl Stats {
     /// Weapons that were used, by name.
     pub async fn known_weapons(&self) -> Result<Vec<WeaponName>, ApiError> {
         let sql =
-            Sql::new("SELECT toString(weapon) AS word FROM weapon_stats GROUP BY word ORDER BY word LIMIT ?");
+            Sql::new("SELECT toString(weapon) AS word FROM weapons_used GROUP BY word ORDER BY word LIMIT ?");
         let rows: Vec<WordRow> = self.rows(sql.bind(MAX_CHOICES)).await?;
         let mut weapons: Vec<WeaponName> = rows.iter().map(|row| weapon_name(&row.word)).collect();
         weapons.sort_by(|one, other| one.name.cmp(&other.name));
@@ -91,7 +97,7 @@ impl Stats {
 
     /// Servers that have reported, by name.
     pub async fn known_servers(&self) -> Result<Vec<(Uuid, String)>, ApiError> {
-        let sql = Sql::new("SELECT server_id FROM matches GROUP BY server_id LIMIT ?").bind(MAX_CHOICES);
+        let sql = Sql::new("SELECT server_id FROM match_totals GROUP BY server_id LIMIT ?").bind(MAX_CHOICES);
         let rows: Vec<ServerRow> = self.rows(sql).await?;
         let mut servers: Vec<(Uuid, String)> =
             self.server_names(rows.into_iter().map(|row| row.server_id)).await.into_iter().collect();
@@ -101,7 +107,8 @@ impl Stats {
 
     /// 404 for a map that nobody ever played.
     pub async fn require_map(&self, map_name: &str) -> Result<(), ApiError> {
-        let sql = Sql::new("SELECT map_name AS word FROM matches WHERE map_name = ? LIMIT 1").bind(map_name);
+        let sql =
+            Sql::new("SELECT map_name AS word FROM match_totals WHERE map_name = ? LIMIT 1").bind(map_name);
         if self.rows::<WordRow>(sql).await?.is_empty() {
             return Err(ApiError::not_found("unknown_map", "no match on a map of this name has been stored"));
         }
@@ -111,7 +118,7 @@ impl Stats {
     /// 404 for a weapon that nobody ever used.
     pub async fn require_weapon(&self, slug: &str) -> Result<(), ApiError> {
         let sql = Sql::new(
-            "SELECT toString(weapon_stats.weapon) AS word FROM weapon_stats WHERE weapon_stats.weapon = ? LIMIT 1",
+            "SELECT toString(weapons_used.weapon) AS word FROM weapons_used WHERE weapons_used.weapon = ? LIMIT 1",
         );
         if self.rows::<WordRow>(sql.bind(slug)).await?.is_empty() {
             return Err(ApiError::not_found(

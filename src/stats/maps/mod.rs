@@ -22,7 +22,7 @@ use super::matches::{MatchQuestion, match_conditions};
 use super::names::weapon_name;
 use super::people::canonical;
 use super::query::Sql;
-use super::selection::Selection;
+use super::selection::{PLAYER_STATS, Selection, WEAPON_STATS};
 use super::{Period, Stats};
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
@@ -245,7 +245,7 @@ impl Stats {
         })
     }
 
-    /// Served by `matches`, which has a few rows a match, and `player_stats_daily`.
+    /// Served by `match_totals` and `player_map_totals`, or `player_stats_daily` of some days.
     async fn map_figures(&self, question: &MapsQuestion) -> Result<Vec<FiguresRow>, ApiError> {
         let selection = &question.selection;
         let sql = Sql::new(
@@ -253,10 +253,12 @@ impl Stats {
              fights.kills AS kills, fights.players AS players, count() OVER () AS total FROM (",
         )
         .then(self.plays_by("map_name", selection))
-        .text(") AS played LEFT JOIN (SELECT toString(player_stats_daily.map_name) AS map_name, ")
-        .text("sum(player_stats_daily.kills) AS kills, uniqExact(")
+        .text(") AS played LEFT JOIN (SELECT toString(fought.map_name) AS map_name, ")
+        .text("sum(fought.kills) AS kills, uniqExact(")
         .text(&canonical("player_id"))
-        .text(") AS players FROM player_stats_daily WHERE player_stats_daily.map_name != ''")
+        .text(") AS players FROM ")
+        .text(selection.table_by_map(PLAYER_STATS))
+        .text(" AS fought WHERE fought.map_name != ''")
         .then(selection.daily_conditions())
         .text(" GROUP BY map_name) AS fights USING (map_name) ORDER BY ")
         .text(question.sort.order())
@@ -297,12 +299,13 @@ impl Stats {
         self.rows(sql).await
     }
 
-    /// Served by `weapon_stats`.
+    /// Served by `weapon_map_totals`, or `weapon_stats` of some days.
     async fn weapons_on_map(&self, selection: &Selection) -> Result<Vec<WeaponRow>, ApiError> {
         let sql = Sql::new(
-            "SELECT toString(weapon_stats.weapon) AS weapon, sum(weapon_stats.kills) AS kills, \
-             sum(weapon_stats.headshots) AS headshots FROM weapon_stats WHERE 1",
+            "SELECT toString(used.weapon) AS weapon, sum(used.kills) AS kills, sum(used.headshots) AS headshots FROM ",
         )
+        .text(selection.table_by_map(WEAPON_STATS))
+        .text(" AS used WHERE 1")
         .then(selection.daily_conditions())
         .text(" GROUP BY weapon HAVING kills > 0 ORDER BY kills DESC, weapon LIMIT ?")
         .bind(i64::from(TOP));

@@ -1,6 +1,6 @@
 //! Players by a name that they bear or bore.
 //!
-//! Served by the column `name_key` of `player_names`, read whole: names without colour codes, in lower case. An index of
+//! Served by the column `name_key` of `player_aliases`, read whole: names without colour codes, in lower case. An index of
 //! parts of words would not help: each granule of 8,192 names holds nearly every one. Guests are strangers who may be
 //! called like anybody, and players whose names were taken away are not found by one; neither is ever shown.
 
@@ -58,9 +58,9 @@ impl Stats {
             .text("argMin(player_name, (how, -toInt64(seen), player_name)) AS found_name FROM (SELECT ")
             .text(&canonical("player_id"))
             .text(
-                " AS who, player_name, toUnixTimestamp64Milli(max(player_names.last_seen)) AS seen, \
+                " AS who, player_name, toUnixTimestamp64Milli(max(player_aliases.last_seen)) AS seen, \
                  toUInt8(multiIf(max(name_key) = lowerUTF8(?), 0, startsWith(max(name_key), lowerUTF8(?)), 1, 2)) AS how \
-                 FROM player_names WHERE position(name_key, lowerUTF8(?)) > 0",
+                 FROM player_aliases WHERE position(name_key, lowerUTF8(?)) > 0",
             )
             .bind(needle)
             .bind(needle)
@@ -94,14 +94,14 @@ impl Stats {
         Ok(rows.into_iter().map(player).collect())
     }
 
-    /// Served by the primary key of `player_names`.
+    /// Served by the primary key of `player_aliases`.
     async fn last_active(&self, player_ids: &[String]) -> Result<HashMap<String, DateTime<Utc>>, ApiError> {
         if player_ids.is_empty() {
             return Ok(HashMap::new());
         }
         let sql = Sql::new("SELECT ")
             .text(&canonical("player_id"))
-            .text(" AS who, max(player_names.last_seen) AS last_active FROM player_names WHERE 1")
+            .text(" AS who, max(player_aliases.last_seen) AS last_active FROM player_aliases WHERE 1")
             .then(of_players("player_id", player_ids))
             .text(" GROUP BY who");
         let rows: Vec<ActiveRow> = self.rows(sql).await?;
@@ -112,10 +112,10 @@ impl Stats {
     pub(super) async fn player_named(&self, name: &str) -> Result<Option<String>, ApiError> {
         let sql = Sql::new("SELECT ")
             .text(&canonical("player_id"))
-            .text(" AS who FROM player_names WHERE name_key = lowerUTF8(?)")
+            .text(" AS who FROM player_aliases WHERE name_key = lowerUTF8(?)")
             .bind(name)
             .then(has_a_name_to_find())
-            .text(" GROUP BY who ORDER BY max(player_names.last_seen) DESC, who LIMIT 1");
+            .text(" GROUP BY who ORDER BY max(player_aliases.last_seen) DESC, who LIMIT 1");
         let rows: Vec<IdRow> = self.rows(sql).await?;
         Ok(rows.into_iter().next().map(|row| row.who))
     }

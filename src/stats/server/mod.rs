@@ -14,7 +14,7 @@ use super::leaderboard::BoardQuestion;
 use super::matches::{MatchQuestion, match_conditions};
 use super::people::canonical;
 use super::query::Sql;
-use super::selection::Selection;
+use super::selection::{PLAYER_STATS, Selection};
 use crate::http::ApiError;
 use crate::http::query::Paging;
 use crate::servers::KnownServer;
@@ -136,29 +136,29 @@ impl Stats {
         })
     }
 
-    /// Served by the primary key of `matches`: server, match.
+    /// Reads the whole of `match_totals`, a row for each match.
     async fn matches_of_server(&self, server_id: Uuid) -> Result<MatchesRow, ApiError> {
         let sql = Sql::new(
-            "SELECT uniqExact(match_id) AS matches, max(matches.updated_at) AS last_activity FROM matches \
+            "SELECT uniqExact(match_id) AS matches, max(match_totals.updated_at) AS last_activity FROM match_totals \
              WHERE server_id = toUUID(?)",
         );
         self.row(sql.bind(server_id.to_string())).await
     }
 
-    /// Served by `player_stats_daily`, as boards of a server are.
+    /// Served by `player_totals`, as boards of a server are.
     async fn kills_on_server(&self, selection: &Selection) -> Result<u64, ApiError> {
-        let sql = Sql::new("SELECT sum(player_stats_daily.kills) AS count FROM player_stats_daily WHERE 1")
+        let sql = Sql::new("SELECT sum(totals.kills) AS count FROM ")
+            .text(selection.table(PLAYER_STATS))
+            .text(" AS totals WHERE 1")
             .then(selection.daily_conditions());
         Ok(self.row::<CountRow>(sql).await?.count)
     }
 
-    /// Served by the primary key of `server_players_hourly`: server, hour.
+    /// Served by the primary key of `server_players`: server, player.
     async fn players_of_server(&self, server_id: Uuid) -> Result<u64, ApiError> {
         let sql = Sql::new("SELECT uniqExact(")
             .text(&canonical("player_id"))
-            .text(
-                ") AS count FROM server_players_hourly WHERE server_id = toUUID(?) AND player_id != '' AND NOT is_bot",
-            )
+            .text(") AS count FROM server_players WHERE server_id = toUUID(?) AND NOT is_bot")
             .bind(server_id.to_string());
         Ok(self.row::<CountRow>(sql).await?.count)
     }

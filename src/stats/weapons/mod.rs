@@ -18,7 +18,7 @@ use super::names::weapon_name;
 use super::people::canonical;
 use super::query::Sql;
 use super::ratio::{percent, round};
-use super::selection::Selection;
+use super::selection::{Selection, WEAPON_STATS};
 use super::{Period, Stats};
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
@@ -171,17 +171,17 @@ impl From<FiguresRow> for WeaponFigures {
     }
 }
 
-/// `weapon, who` and sums of the selected part of `weapon_stats`.
+/// `weapon, who` and sums of the selected part of weapons' sums.
 fn by_weapon_and_player(selection: &Selection) -> Sql {
     let mut sql =
-        Sql::new("SELECT toString(weapon_stats.weapon) AS weapon, ").text(&canonical("player_id")).text(
-            " AS who, sum(weapon_stats.kills) AS k, sum(weapon_stats.deaths) AS d, \
-             sum(weapon_stats.headshots) AS h, sum(weapon_stats.shots_fired) AS sf, \
-             sum(weapon_stats.shots_hit) AS sh, toFloat64(sum(weapon_stats.damage)) AS dmg \
-             FROM weapon_stats WHERE 1",
-        );
+        Sql::new("SELECT toString(used.weapon) AS weapon, ").text(&canonical("player_id")).text(
+            " AS who, sum(used.kills) AS k, sum(used.deaths) AS d, sum(used.headshots) AS h, \
+             sum(used.shots_fired) AS sf, sum(used.shots_hit) AS sh, toFloat64(sum(used.damage)) AS dmg FROM ",
+        )
+        .text(selection.table(WEAPON_STATS))
+        .text(" AS used WHERE 1");
     if let Some(weapon) = &selection.weapon {
-        sql = sql.text(" AND weapon_stats.weapon = ?").bind(weapon.as_str());
+        sql = sql.text(" AND used.weapon = ?").bind(weapon.as_str());
     }
     sql.then(selection.daily_conditions()).text(" GROUP BY weapon, who")
 }
@@ -237,7 +237,7 @@ impl Stats {
         })
     }
 
-    /// Served by `weapon_stats` and `kill_distances`, which have a row a day for what a player did with a weapon on a map.
+    /// Served by the sums of weapons and by `ranges::distances`.
     async fn weapon_figures(&self, question: &WeaponsQuestion) -> Result<Vec<FiguresRow>, ApiError> {
         let selection = &question.selection;
         let sql = Sql::new(
@@ -252,7 +252,7 @@ impl Stats {
         .text(") AS is_told FROM (")
         .then(by_weapon_and_player(selection))
         .text(")) GROUP BY weapon) AS used LEFT JOIN (")
-        .then(ranges::distances(selection, Sql::default()))
+        .then(ranges::distances(selection))
         .text(") AS measured USING (weapon) ORDER BY ")
         .text(question.sort.order())
         .text(", weapon LIMIT ? OFFSET ?")
@@ -261,13 +261,14 @@ impl Stats {
         self.rows(sql).await
     }
 
-    /// Served by `weapon_stats`.
+    /// Served by the primary key of `weapon_map_totals`, or `weapon_stats` of some days.
     async fn maps_of_weapon(&self, slug: &str, selection: &Selection) -> Result<Vec<MapRow>, ApiError> {
         let sql = Sql::new(
-            "SELECT toString(weapon_stats.map_name) AS map_name, sum(weapon_stats.kills) AS kills, \
-             sum(weapon_stats.headshots) AS headshots FROM weapon_stats \
-             WHERE weapon_stats.weapon = ? AND weapon_stats.map_name != ''",
+            "SELECT toString(used.map_name) AS map_name, sum(used.kills) AS kills, \
+             sum(used.headshots) AS headshots FROM ",
         )
+        .text(selection.table_by_map(WEAPON_STATS))
+        .text(" AS used WHERE used.weapon = ? AND used.map_name != ''")
         .bind(slug)
         .then(selection.daily_conditions())
         .text(" GROUP BY map_name HAVING kills > 0 ORDER BY kills DESC, map_name LIMIT ?")

@@ -14,6 +14,7 @@ use crate::stats::selection::Selection;
 
 /// As `clickhouse/0008_kill_distances.sql` steps.
 const STEP_METRES: u16 = 5;
+const DAILY: &str = "kill_distances";
 /// Where the last step begins, which has no end.
 const LAST_STEP_METRES: u16 = 500;
 
@@ -38,13 +39,25 @@ struct DistancesRow {
     longest: f64,
 }
 
-/// The selected part of `kill_distances` by weapon; `whose` are more conditions.
-pub(super) fn distances(selection: &Selection, whose: Sql) -> Sql {
+/// Where distances in all hands are read: a row for each weapon and step, unless days, servers, maps, game types or sides are
+/// asked for.
+fn table(selection: &Selection) -> &'static str {
+    if is_overall(selection) { "weapon_ranges" } else { DAILY }
+}
+
+/// Whether these tables' few columns can tell.
+fn is_overall(selection: &Selection) -> bool {
+    !selection.names_days() && selection.server_id.is_none() && !selection.tells_maps_apart()
+}
+
+/// The selected part of the distances in `table` by weapon; `whose` are more conditions.
+fn distances_in(table: &str, selection: &Selection, whose: Sql) -> Sql {
     Sql::new(
-        "SELECT toString(kill_distances.weapon) AS weapon, sum(kill_distances.kills) AS kills, \
-         toFloat64(sum(kill_distances.distance)) AS metres, toFloat64(max(kill_distances.longest)) AS longest \
-         FROM kill_distances WHERE kill_distances.weapon != ''",
+        "SELECT toString(measured.weapon) AS weapon, sum(measured.kills) AS kills, \
+         toFloat64(sum(measured.distance)) AS metres, toFloat64(max(measured.longest)) AS longest FROM ",
     )
+    .text(table)
+    .text(" AS measured WHERE measured.weapon != ''")
     .then(selection.daily_conditions())
     .then(whose)
     .text(" GROUP BY weapon")
@@ -59,21 +72,26 @@ pub(super) fn shown(kills: u64, metres: f64, longest: f64) -> Option<Distances> 
     (kills > 0).then(|| of_kills(kills))
 }
 
+/// The selected part of distances in all hands by weapon.
+pub(super) fn distances(selection: &Selection) -> Sql {
+    distances_in(table(selection), selection, Sql::default())
+}
+
 impl Stats {
-    /// By the primary key of `kill_distances`, which begins with the weapon.
+    /// By the primary key of `weapon_ranges` or `kill_distances`, which begins with the weapon.
     pub(super) async fn ranges(&self, weapon: &str, selection: &Selection) -> Result<Ranges, ApiError> {
-        let sql = Sql::new(
-            "SELECT metres, sum(kill_distances.kills) AS kills FROM kill_distances WHERE kill_distances.weapon = ?",
-        )
-        .bind(weapon)
-        .then(selection.daily_conditions())
-        .text(" GROUP BY metres ORDER BY metres");
+        let sql = Sql::new("SELECT metres, sum(measured.kills) AS kills FROM ")
+            .text(table(selection))
+            .text(" AS measured WHERE measured.weapon = ?")
+            .bind(weapon)
+            .then(selection.daily_conditions())
+            .text(" GROUP BY metres ORDER BY metres");
         let rows: Vec<StepRow> = self.rows(sql).await?;
         let counted: Vec<(u16, u64)> = rows.iter().map(|row| (row.metres, row.kills)).collect();
         Ok(without_gaps(&counted))
     }
 
-    /// A player's distances by weapon. Served by the primary key of `kill_distances`, in which there are few weapons before
+    /// A player's distances by weapon. Served by the primary key of `player_ranges`, or `kill_distances`, in which there are few weapons before
     /// the player.
     pub(in crate::stats) async fn distances_of_player(
         &self,
@@ -81,7 +99,11 @@ impl Stats {
         selection: &Selection,
     ) -> Result<HashMap<String, Distances>, ApiError> {
         let whose = Sql::new(" AND player_id IN ?").bind(ids.to_vec());
-        let rows: Vec<DistancesRow> = self.rows(distances(selection, whose)).await?;
+        let sql = match is_overall(selection) {
+            true => distances_in("player_ranges", selection, whose),
+            false => distances_in(DAILY, selection, whose.then(selection.known_days_condition())),
+        };
+        let rows: Vec<DistancesRow> = self.rows(sql).await?;
         let told = |row: DistancesRow| Some((row.weapon, shown(row.kills, row.metres, row.longest)?));
         Ok(rows.into_iter().filter_map(told).collect())
     }

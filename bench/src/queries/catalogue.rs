@@ -31,6 +31,8 @@ pub struct Known {
     /// Whoever has the most kills, and the second.
     pub top: String,
     pub second: String,
+    /// What they were called last, without colour codes.
+    pub name: String,
     /// More active than half of the players, less than the other half.
     pub medium: String,
     pub latest_match: String,
@@ -65,8 +67,13 @@ impl Known {
             rows.into_iter().next().map(|row| row.word).ok_or(BenchError::NothingStored { what })
         };
         let from = word("day", month).await?;
+        let top = word("player", &format!("{players} LIMIT 1")).await?;
+        let name = format!(
+            "SELECT argMax(name_key, last_seen) AS word FROM player_names WHERE player_id = '{top}' AND name_key != ''"
+        );
         Ok(Self {
-            top: word("player", &format!("{players} LIMIT 1")).await?,
+            name: word("name", &name).await?,
+            top,
             second: word("second player", &format!("{players} LIMIT 1 OFFSET 1")).await?,
             medium: word("player", &format!("{players} LIMIT 1 OFFSET {half}")).await?,
             latest_match: word("match", &format!("{matches} LIMIT 1")).await?,
@@ -101,6 +108,9 @@ impl Known {
             "map" => vec![("", self.map.clone())],
             "weapon" | "slug" => vec![("", self.weapon.clone())],
             "serverId" => vec![("", self.server.clone())],
+            "name" => vec![("", encoded(&self.name))],
+            // Whoever plays most is logged in, under the number of a member.
+            "id" => vec![("", self.top.clone())],
             _ => Vec::new(),
         }
     }
@@ -109,8 +119,7 @@ impl Known {
     fn queries(&self, template: &str) -> Vec<(String, String)> {
         let plain = |query: &str| (query.to_owned(), query.to_owned());
         let filter = |name: &str, value: &str| {
-            let encoded: String = byte_serialize(value.as_bytes()).collect();
-            (format!("filter {name}"), format!("filter[{name}]={encoded}"))
+            (format!("filter {name}"), format!("filter[{name}]={}", encoded(value)))
         };
         let month =
             ("filter from, to".to_owned(), format!("filter[from]={}&filter[to]={}", self.from, self.to));
@@ -221,8 +230,19 @@ impl Known {
             page("/players/<medium>", format!("/players/{}", self.medium)),
             page("/matches/<latest>", format!("/matches/{}", self.latest_match)),
             page("/matches/<old>", format!("/matches/{}", self.old_match)),
+            page("/maps", "/maps".to_owned()),
+            page("/maps/<map>", format!("/maps/{}", self.map)),
+            page("/weapons", "/weapons".to_owned()),
+            page("/weapons/<slug>", format!("/weapons/{}", self.weapon)),
+            page("/servers/<id>", format!("/servers/{}", self.server)),
+            page("/search", format!("/search?q={}", encoded(&self.name))),
         ]
     }
+}
+
+/// For a path or a query.
+fn encoded(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// The first `{parameter}` of a path.
@@ -250,6 +270,7 @@ mod tests {
         Known {
             top: "1001".to_owned(),
             second: "1002".to_owned(),
+            name: "hiro shi".to_owned(),
             medium: "1500".to_owned(),
             latest_match: "latest".to_owned(),
             old_match: "old".to_owned(),
@@ -266,6 +287,7 @@ mod tests {
         let openapi = json!({ "paths": {
             "/api/v1/stats/totals": { "get": {} },
             "/api/v1/stats/player/{guid}/heatmap/{map}": { "get": {} },
+            "/api/v1/stats/player/name/{name}": { "get": {} },
             "/api/v1/stats/of/{nobody_knows}": { "get": {} },
             "/api/v1/stats/posted": { "post": {} },
             "/api/v1/users/me": { "get": {} },
@@ -277,6 +299,7 @@ mod tests {
             [
                 "/api/v1/stats/player/1001/heatmap/dm/mohdm6",
                 "/api/v1/stats/player/1500/heatmap/dm/mohdm6",
+                "/api/v1/stats/player/name/hiro%20shi",
                 "/api/v1/stats/totals",
             ]
         );

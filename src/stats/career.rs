@@ -98,7 +98,12 @@ pub(super) fn killstreaks(
         " AS who, match_id, toUInt64(arrayMax(arrayCumSumNonNegative(arrayMap(entry -> if(entry.5, 1, -4294967296), arraySort(\
          groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill))))))) AS best_in_match FROM ",
     )
-    .text(if in_match.is_some() { COMBAT.daily } else { selection.table(COMBAT) })
+    .text(match (in_match, &player_ids) {
+        (Some(_), _) => COMBAT.daily,
+        // It tells days too, and finds a player's by key.
+        (None, Some(_)) => COMBAT.overall,
+        (None, None) => selection.table(COMBAT),
+    })
     .text(" WHERE 1")
     .then(selection.daily_conditions());
     if let Some(player_ids) = player_ids {

@@ -35,7 +35,7 @@ struct StanceRow {
 }
 
 impl Stats {
-    /// Served by the primary key of `player_fights`, or `player_combat` of some days.
+    /// Served by the primary key of `player_fights`, which tells days too.
     pub(super) async fn multi_kills(
         &self,
         ids: &[String],
@@ -51,7 +51,7 @@ impl Stats {
              toInt64(round(ifNull(level_time, 0) * 1000)), toUnixTimestamp64Milli(event_at)), event_at, spool_seq, \
              spool_index, is_kill))) AS ordered FROM ",
         )
-        .text(selection.table(COMBAT))
+        .text(COMBAT.overall)
         .text(" WHERE player_id IN ?")
         .bind(ids.to_vec())
         .then(selection.daily_conditions())

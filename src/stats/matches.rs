@@ -165,7 +165,13 @@ impl Stats {
             None => None,
         };
         let conditions = match_conditions(question, player);
-        let total = self.outcome_rows_sql("count() AS total", conditions.clone());
+        // None of the conditions is about how a match ended.
+        let total = Sql::new(
+            "SELECT count() AS total FROM (SELECT match_id, server_id, max(match_totals.map_name) AS map_name, \
+             max(match_totals.gametype) AS gametype, min(match_totals.started_at) AS started_at FROM match_totals \
+             GROUP BY match_id, server_id) WHERE 1",
+        )
+        .then(conditions.clone());
         let rows = self
             .outcome_rows_sql(COLUMNS, conditions)
             .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")

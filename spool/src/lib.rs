@@ -7,7 +7,7 @@
 //! - A sequence number names one record for ever. The store deduplicates by it, so a number given twice
 //!   would make the store drop new events as repeats.
 //! - The caller never waits: [`Spool::append`] takes a lock for a few instructions, and a writer that is at
-//!   work isn't woken. All of this package is blocking code on plain threads.
+//!   work isn't woken, nor is one for each append of a group ([`Spool::append_to_group`]). All of this package is blocking code on plain threads.
 //! - Bytes that are there and can't be read are told ([`Damage`]), never skipped in silence.
 //!
 //! # Directory

@@ -215,6 +215,19 @@ impl Spool {
         events: u32,
         done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
     ) -> u64 {
+        let seq = self.append_to_group(payload, events, done);
+        self.write_group();
+        seq
+    }
+
+    /// Like [`append`](Self::append), but the writer need not begin before [`write_group`](Self::write_group) or any other
+    /// command: whoever has several appends at hand wakes it once for all of them.
+    pub fn append_to_group(
+        &self,
+        payload: impl Into<Arc<Vec<u8>>>,
+        events: u32,
+        done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
+    ) -> u64 {
         let payload = payload.into();
         let bytes = (RECORD_HEADER_BYTES + payload.len()) as u64;
         let mut queue = lock(&self.shared.queue);
@@ -229,8 +242,16 @@ impl Spool {
         }
         self.shared.budget.enqueue(bytes);
         self.shared.gauges.queued_appends.fetch_add(1, Ordering::Relaxed);
-        self.push(queue, Command::Append { seq, events, payload, done: Box::new(done) });
+        queue.commands.push(Command::Append { seq, events, payload, done: Box::new(done) });
         seq
+    }
+
+    /// Has the writer write what was appended to a group.
+    pub fn write_group(&self) {
+        let queue = lock(&self.shared.queue);
+        if !queue.commands.is_empty() {
+            self.wake_writer(queue);
+        }
     }
 
     /// Logs a batch boundary behind everything appended so far. `done` runs when the boundary is as safe
@@ -317,6 +338,10 @@ impl Spool {
 
     fn push(&self, mut queue: std::sync::MutexGuard<'_, Queue>, command: Command) {
         queue.commands.push(command);
+        self.wake_writer(queue);
+    }
+
+    fn wake_writer(&self, mut queue: std::sync::MutexGuard<'_, Queue>) {
         let wake = std::mem::take(&mut queue.writer_is_idle);
         drop(queue);
         if wake {

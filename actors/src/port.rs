@@ -103,8 +103,12 @@ pub struct Post<'a> {
     pub directory: &'a Directory,
 }
 
-/// The only way to reach an actor.
+/// The only way to reach an actor. Cheap to clone; an address of actix is not, as each clone makes a sender of its own.
 pub struct Port<W: Worker> {
+    inner: Arc<Inner<W>>,
+}
+
+struct Inner<W: Worker> {
     address: Addr<Kernel<W>>,
     admission: Arc<Admission>,
     clock: Clock,
@@ -113,12 +117,7 @@ pub struct Port<W: Worker> {
 
 impl<W: Worker> Clone for Port<W> {
     fn clone(&self) -> Self {
-        Self {
-            address: self.address.clone(),
-            admission: self.admission.clone(),
-            clock: self.clock.clone(),
-            instance: self.instance.clone(),
-        }
+        Self { inner: self.inner.clone() }
     }
 }
 
@@ -153,7 +152,8 @@ impl<W: Worker> Port<W> {
             depth: Box::new(move || counted.events.load(Ordering::Acquire)),
             observe: Box::new(move || ask_for_state(asked.upgrade())),
         });
-        let port = Port { address, admission, clock: clock.clone(), instance: instance.clone() };
+        let inner = Inner { address, admission, clock: clock.clone(), instance: instance.clone() };
+        let port = Port { inner: Arc::new(inner) };
         let own_port = port.clone();
         arbiter.spawn_fn(move || {
             let factory = Box::new(move |estate| make(&own_port, estate));
@@ -169,30 +169,31 @@ impl<W: Worker> Port<W> {
     /// The message itself, when the mailbox is full or the actor has ended.
     #[allow(clippy::disallowed_methods, reason = "the port is the one place that sends")]
     pub fn offer(&self, message: W::Message, weight: Weight) -> Result<(), (W::Message, Refusal)> {
-        if !self.address.connected() {
+        let Inner { address, admission, clock, instance } = &*self.inner;
+        if !address.connected() {
             return Err((message, Refusal::Ended));
         }
-        let Some(admitted) = self.admission.admit(weight) else {
-            self.admission.metrics.rejected.inc();
-            self.instance.note_rejected();
+        let Some(admitted) = admission.admit(weight) else {
+            admission.metrics.rejected.inc();
+            instance.note_rejected();
             return Err((message, Refusal::Full));
         };
-        self.address.do_send(Envelope { message, admitted, queued_at: self.clock.instant() });
+        address.do_send(Envelope { message, admitted, queued_at: clock.instant() });
         Ok(())
     }
 
     #[allow(clippy::disallowed_methods, reason = "the port is the one place that sends")]
     pub fn tell(&self, signal: W::Signal) {
-        self.address.do_send(Told(signal));
+        self.inner.address.do_send(Told(signal));
     }
 
     /// Events queued or in work.
     pub fn depth(&self) -> u64 {
-        self.admission.events.load(Ordering::Acquire)
+        self.inner.admission.events.load(Ordering::Acquire)
     }
 
     pub fn capacity(&self) -> Capacity {
-        self.admission.capacity
+        self.inner.admission.capacity
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -117,10 +118,9 @@ pub fn find(name: &str) -> Option<WeaponRef<'_>> {
 
 /// The weapon of the table that has this slug.
 pub fn by_slug(slug: &str) -> Option<&'static Weapon> {
-    match find(slug) {
-        Some(WeaponRef::Known(weapon)) if weapon.slug == slug => Some(weapon),
-        _ => None,
-    }
+    static BY_SLUG: LazyLock<HashMap<&str, &Weapon>> =
+        LazyLock::new(|| all().map(|weapon| (weapon.slug, weapon)).collect());
+    BY_SLUG.get(slug).copied()
 }
 
 /// Every weapon of the table, in the order in which lists show them.
@@ -205,10 +205,29 @@ fn slug_of(name: &str) -> Text {
     slug
 }
 
-type AliasTable = HashMap<u64, Vec<(&'static str, Option<&'static Weapon>)>>;
+/// By the hash of their key, which needs no further hashing.
+type AliasTable = HashMap<u64, Vec<(&'static str, Option<&'static Weapon>)>, BuildHasherDefault<HashOfKey>>;
+
+/// Takes a number that is a hash already.
+#[derive(Default)]
+struct HashOfKey(u64);
+
+impl Hasher for HashOfKey {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 static ALIASES: LazyLock<AliasTable> = LazyLock::new(|| {
-    let mut aliases = AliasTable::new();
+    let mut aliases = AliasTable::default();
     let mut add = |alias: &'static str, meaning| {
         aliases.entry(hash_of_key(alias)).or_default().push((alias, meaning));
     };

@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use flate2::bufread::MultiGzDecoder;
-use futures_util::StreamExt;
+use futures_util::{FutureExt as _, StreamExt};
 
 use crate::http::ApiError;
 
@@ -59,9 +59,14 @@ pub async fn read(
     let longest_drip = chunk_timeout.saturating_mul(SLOWEST_TIMEOUTS);
     let (mut drips_since, mut drips_from) = (Instant::now(), 0);
     loop {
-        let patience = chunk_timeout.min(longest_drip.saturating_sub(drips_since.elapsed()));
-        let part =
-            tokio::time::timeout(patience, payload.next()).await.map_err(|_| too_slow(chunk_timeout))?;
+        let part = match payload.next().now_or_never() {
+            // Most bodies came with their headers.
+            Some(part) => part,
+            None => {
+                let patience = chunk_timeout.min(longest_drip.saturating_sub(drips_since.elapsed()));
+                tokio::time::timeout(patience, payload.next()).await.map_err(|_| too_slow(chunk_timeout))?
+            }
+        };
         let Some(part) = part else { break };
         let part = part.map_err(|error| {
             ApiError::bad_request("unreadable_body", "the body ended early or is not framed as HTTP asks")

@@ -43,6 +43,7 @@ use crate::data_version::DataVersion;
 use crate::http::BaseUrl;
 use crate::http::assets::Assets;
 use crate::http::client_address::TrustedProxies;
+use crate::http::metrics::HttpMetrics;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::held_results::HeldResults;
 use crate::ingest::metrics::IngestMetrics;
@@ -109,8 +110,6 @@ pub enum StartError {
     Redis(#[from] redis_store::RedisError),
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
-    #[error(transparent)]
-    HttpMetrics(#[from] http::metrics::MetricsError),
     #[error(transparent)]
     Assets(#[from] http::assets::AssetsError),
     #[error(transparent)]
@@ -346,7 +345,7 @@ impl Application {
         let tournaments_watcher = tournaments.watch().await;
         let witness = Witness::new(postgres.clone());
         let health = HealthMonitor::new(pipeline.clone());
-        let http_metrics = http::metrics::http_metrics(&registry)?;
+        let http_metrics = HttpMetrics::new(&registry)?;
         let reconciler = Reconciler::new(
             clickhouse.clone(),
             &pipeline,
@@ -487,12 +486,12 @@ impl Application {
             None => None,
         };
         let server = HttpServer::new(move || {
+            let metrics = http_metrics.of_worker();
             App::new()
                 .configure(|service| state.configure(service))
                 .wrap(from_fn(limits::limit))
                 .wrap(from_fn(error_answers::shape))
-                .wrap(http_metrics.clone())
-                .wrap(from_fn(requests::trace))
+                .wrap(from_fn(move |request, next| requests::trace(metrics.clone(), request, next)))
         })
         .keep_alive(KEEP_ALIVE)
         // A compressed answer goes out in parts, of which Nagle's algorithm holds the last one back for 40 ms.

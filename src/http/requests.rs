@@ -16,6 +16,7 @@ use tracing::{Instrument, debug, debug_span, error, info, info_span};
 use uuid::Uuid;
 
 use super::ApiError;
+use super::metrics::{CountedBody, WorkerMetrics};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -75,11 +76,12 @@ fn cause_of(response: &HttpResponse<impl MessageBody>) -> Option<String> {
     Some(cause.map_or_else(|| failure.to_string(), error_chain))
 }
 
-/// Outermost middleware: names the request, times it and writes its log line.
-pub async fn trace<B: MessageBody>(
+/// Outermost middleware: names the request, times and counts it and writes its log line.
+pub async fn trace<B: MessageBody + 'static>(
+    metrics: WorkerMetrics,
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+) -> Result<ServiceResponse<CountedBody>, Error> {
     let started_at = Instant::now();
     let request_id = request
         .headers()
@@ -121,7 +123,7 @@ pub async fn trace<B: MessageBody>(
         } else {
             info!(id, %method, route = %route(), status = status.as_u16(), microseconds = microseconds(), "request");
         }
-        Ok(response)
+        Ok(metrics.count(response, started_at))
     }
     .instrument(span)
     .await

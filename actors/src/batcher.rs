@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{ActorContext, AsyncContext, Context};
-use mohaa_domain::event::{Event, Millis, SecretText, Stamp, Text};
+use mohaa_domain::event::{Event, Millis, SecretText, Text};
 use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
 use mohaa_spool::crash_point::{self, CrashPoint};
 use mohaa_spool::{MAX_PAYLOAD_BYTES, Spool};
@@ -30,6 +30,9 @@ use crate::record::{RecordBuilder, RecordKey};
 
 /// Other nodes read a tracker's state only when its server moves to them; a second's loss opens no new match.
 const TRACKER_STATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Requests that the spool's writer is woken for at the latest, however many more are waiting here.
+const MOST_IN_GROUP: usize = 32;
 
 /// One accepted request, on its way to the spool.
 pub struct IngestRequest {
@@ -183,6 +186,8 @@ pub struct Batcher {
     port: Port<Batcher>,
     changed_trackers: HashSet<Uuid>,
     trackers_sent_at: Instant,
+    /// Appends that the spool's writer was not woken for.
+    in_group: usize,
     /// The server and key of the request in work; after a panic they tell whose tracker may be half changed and
     /// which key nobody else would ever free.
     in_work: Option<(Uuid, Option<Text>)>,
@@ -203,7 +208,7 @@ impl Drop for CloseNotice {
 impl Batcher {
     pub fn new(estate: BatcherEstate, port: Port<Batcher>) -> Self {
         let trackers_sent_at = estate.clock.instant();
-        Self { estate, port, changed_trackers: HashSet::new(), trackers_sent_at, in_work: None }
+        Self { estate, port, changed_trackers: HashSet::new(), trackers_sent_at, in_group: 0, in_work: None }
     }
 
     /// Takes the request out of `slot` once nothing can lose it any more.
@@ -250,8 +255,7 @@ impl Batcher {
             self.rotate();
         }
         let seq = self.estate.spool.next_seq();
-        let (payload, stamps) = self.stamp(request, seq);
-        let payload = Arc::new(payload);
+        let payload = Arc::new(self.stamp(request, seq));
         if payload.len() > MAX_PAYLOAD_BYTES {
             self.release_key(server_id, key, RejectReason::TooLarge);
             refuse(slot, RejectReason::TooLarge);
@@ -261,10 +265,8 @@ impl Batcher {
         let IngestRequest { received_at, events, answer, reply, .. } = request;
         let rows = events.events() as usize;
         self.append(server_id, received_at, seq, rows, payload.clone(), key, answer, reply, admitted);
-        if let Some(shared) = events.get() {
-            let matches = self.estate.trackers.get(server_id).map(|tracker| tracker.matches(received_at));
-            self.estate.live.deliver(shared, stamps, &payload, matches.into_iter().flatten());
-        }
+        let ends = self.estate.trackers.get(server_id).map(|tracker| tracker.ends(received_at));
+        self.estate.live.deliver(server_id, received_at, seq, &payload, ends.into_iter().flatten());
         let record = StoredRecord { seq, events: rows as u32, payload };
         if self.estate.batches.add(record, events.map(drop)) {
             self.dispatch();
@@ -299,8 +301,8 @@ impl Batcher {
         }
     }
 
-    /// The spool record of a request, and what its events were stamped with.
-    fn stamp(&mut self, request: &IngestRequest, seq: u64) -> (Vec<u8>, Vec<Stamp>) {
+    /// Stamps a request's events, stages them for live state, and gives the spool's record of them.
+    fn stamp(&mut self, request: &IngestRequest, seq: u64) -> Vec<u8> {
         let IngestRequest { server_id, received_at, .. } = *request;
         if let Some(state) = &request.tracker_state {
             match self.estate.trackers.restore_server(server_id, state) {
@@ -315,8 +317,11 @@ impl Batcher {
                 }
             }
         }
+        let is_followed = self.estate.live.begin_request(server_id);
+        let BatcherEstate { trackers, live, options, claims, .. } = &mut self.estate;
+        let tracker = trackers.of_server(server_id);
         if let Some(bot_names) = &request.bot_names {
-            self.estate.trackers.of_server(server_id).set_bot_names(bot_names);
+            tracker.set_bot_names(bot_names);
         }
         self.changed_trackers.insert(server_id);
         let key = request.idempotency.as_ref().map(|(key, body_hash)| RecordKey {
@@ -326,10 +331,8 @@ impl Batcher {
         });
         let events = request.events.get().map_or(&[][..], |events| events.as_slice());
         let mut record = RecordBuilder::new(server_id, received_at, key.as_ref(), events.len());
-        let mut stamps = Vec::with_capacity(events.len());
-        let window = &self.estate.options.event_window;
         for (index, event) in events.iter().enumerate() {
-            let mut stamp = self.estate.trackers.stamp(server_id, event, received_at, window);
+            let mut stamp = tracker.stamp(event, received_at, &options.event_window);
             stamp.spool_seq = seq;
             stamp.spool_index = index as u32;
             if let Some((key, _)) = &request.idempotency {
@@ -344,12 +347,14 @@ impl Batcher {
                 };
                 // Nobody listens any more when the service is ending, and a flood is not listened to: the player claims
                 // once more then.
-                let _ = self.estate.claims.try_send(claim);
+                let _ = claims.try_send(claim);
             }
             record.push(event, &stamp);
-            stamps.push(stamp);
+            if is_followed {
+                live.stage(event, &stamp);
+            }
         }
-        (record.finish(), stamps)
+        record.finish()
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is a part of the one request that is appended")]
@@ -366,7 +371,7 @@ impl Batcher {
         admitted: Admitted,
     ) {
         let port = self.port.clone();
-        let appended_as = self.estate.spool.append(payload, rows as u32, move |result| {
+        let appended_as = self.estate.spool.append_to_group(payload, rows as u32, move |result| {
             let outcome = match result {
                 Ok(()) => IngestOutcome::Accepted(answer.clone()),
                 Err(error) => {
@@ -393,6 +398,16 @@ impl Batcher {
             drop(admitted);
         });
         debug_assert_eq!(appended_as, seq);
+        self.in_group += 1;
+        if self.in_group >= MOST_IN_GROUP {
+            self.write_group();
+        }
+    }
+
+    fn write_group(&mut self) {
+        if std::mem::take(&mut self.in_group) > 0 {
+            self.estate.spool.write_group();
+        }
     }
 
     fn release_key(&mut self, server_id: Uuid, key: Option<Text>, reason: RejectReason) {
@@ -477,7 +492,7 @@ impl Worker for Batcher {
             BatcherSignal::Nodes(NodeNews::Forwarded(forwarded)) => {
                 let newest_seq = self.estate.spool.next_seq() - 1;
                 if let Some(taken) = self.estate.live.take_forwarded(&forwarded, newest_seq) {
-                    for (event, stamp) in taken.events.iter().zip(taken.stamps.iter()) {
+                    for (event, stamp) in &taken {
                         self.estate.trackers.follow(event, stamp);
                         self.changed_trackers.insert(stamp.server_id);
                     }
@@ -525,6 +540,11 @@ impl Worker for Batcher {
         }
     }
 
+    fn rest(&mut self) {
+        self.write_group();
+        self.estate.live.rest();
+    }
+
     fn observe(&self) -> Value {
         let estate = &self.estate;
         json!({
@@ -536,6 +556,7 @@ impl Worker for Batcher {
     }
 
     fn bequeath(mut self) -> BatcherEstate {
+        self.write_group();
         // Only stamping calls code with state of its own; the tracker it left half changed begins anew.
         if let Some((server_id, key)) = self.in_work.take() {
             self.estate.trackers.forget(server_id);

@@ -7,10 +7,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Instant;
 
-use actix::{Actor, ActorContext, Context, Handler, Message};
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -42,6 +45,10 @@ pub trait Worker: Sized + Unpin + 'static {
     );
 
     fn signal(&mut self, signal: Self::Signal, context: &mut Context<Kernel<Self>>);
+
+    /// Runs when everything that had come is handled: the place for what is done once for several messages. A flood never
+    /// comes to an end, so whatever is left to this must be bounded.
+    fn rest(&mut self) {}
 
     /// What operators may see of its state.
     fn observe(&self) -> Value;
@@ -111,6 +118,13 @@ impl<W: Worker> Kernel<W> {
         panic
     }
 
+    fn rest(&mut self, context: &mut Context<Self>) {
+        let Some(worker) = &mut self.worker else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| worker.rest())) {
+            self.succeed(&panic_text(&*payload), context);
+        }
+    }
+
     /// Puts a new worker in the place of one that has panicked.
     fn succeed(&mut self, panic: &str, context: &mut Context<Self>) {
         let Some(worker) = self.worker.take() else { return };
@@ -157,10 +171,28 @@ impl<W: Worker> Actor for Kernel<W> {
     fn started(&mut self, context: &mut Self::Context) {
         self.metrics.instances.inc();
         self.guarded(None, context, |worker, context| worker.started(context));
+        context.spawn(Rest);
     }
 
     fn stopped(&mut self, _context: &mut Self::Context) {
         self.metrics.instances.dec();
+    }
+}
+
+/// Never ends: actix polls what an actor has spawned whenever it has emptied its mailbox.
+struct Rest;
+
+impl<W: Worker> ActorFuture<Kernel<W>> for Rest {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        kernel: &mut Kernel<W>,
+        context: &mut Context<Kernel<W>>,
+        _task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        kernel.rest(context);
+        Poll::Pending
     }
 }
 

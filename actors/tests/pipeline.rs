@@ -741,6 +741,15 @@ fn a_request_whose_handler_panics_goes_to_the_dead_letters_alone_and_can_be_repl
         });
         let replaying = actix::spawn(running.pipeline.replay_dead_letters());
         assert_eq!(running.ingest(&names("before", 3)).await, accepted(3));
+        let feed = loop {
+            match running.pipeline.live.all().pop() {
+                Some(feed) => break feed,
+                None => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        };
+        // Without a viewer the match would be given nothing while time stands still.
+        let _viewer = feed.newest();
+        assert_eq!(running.ingest(&names("watched", 1)).await, accepted(1));
         // Whoever else asks for the time has done so.
         while running
             .pipeline
@@ -769,7 +778,8 @@ fn a_request_whose_handler_panics_goes_to_the_dead_letters_alone_and_can_be_repl
         assert_eq!(batcher.report().last_failure.unwrap().state["server_in_work"], SERVER.to_string());
 
         letters.ask_for(&id).unwrap();
-        let everything = [names("after", 2), names("before", 3), names("lost", 4)].concat();
+        let everything =
+            [names("after", 2), names("before", 3), names("lost", 4), names("watched", 1)].concat();
         until(&time, || letters.count() == 0 && store.stored_names() == everything).await;
         // Its sender, who was told that it failed, tries again.
         let repeated = running.offer(&names("lost", 4), Some(("its-key", 7))).await.unwrap();

@@ -1,6 +1,6 @@
 //! What the actors of live matches ask and tell ([`mohaa_actors::live::Achievements`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mohaa_actors::live::{Achievements, Standing, Unlocked};
-use mohaa_domain::achievements::{Catalogue, Tally, TierOf};
+use mohaa_domain::achievements::{Catalogue, Tally, TierOf, TiersHeld};
 use mohaa_domain::event::{Millis, Text};
 use serde_json::json;
 use uuid::Uuid;
@@ -102,7 +102,7 @@ impl AchievementStore {
         .await?;
         let tallies = self.stats.tallies(ids, Some(match_id)).await.ok();
         let standing = |ids: &[String]| {
-            let has: HashSet<TierOf> = had
+            let has: TiersHeld = had
                 .iter()
                 .filter(|(player_id, ..)| ids.contains(player_id))
                 .map(|(_, achievement, tier)| TierOf { achievement: achievement.clone(), tier: *tier })

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use mohaa_domain::achievements::{Candidate, Catalogue, Tally, TierOf};
+use mohaa_domain::achievements::{Candidate, Catalogue, Tally, TierOf, TiersHeld};
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::LiveMatch;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub trait Achievements: Send + Sync + 'static {
 /// A player besides this match.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    pub has: HashSet<TierOf>,
+    pub has: TiersHeld,
     /// The sum of the player's other matches; none while nobody can say.
     pub others: Option<Tally>,
 }

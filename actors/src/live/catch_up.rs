@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mohaa_domain::event::{Event, Millis, Stamp};
-use mohaa_domain::live::LiveMatch;
+use mohaa_domain::live::{LiveEvent, LiveMatch};
 use mohaa_spool::{ReadError, SpoolReader};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -42,8 +42,16 @@ pub(super) struct EventName {
 }
 
 impl EventName {
-    pub(super) fn of(stamp: &Stamp) -> Self {
-        Self { received_at: stamp.received_at, spool_seq: stamp.spool_seq, spool_index: stamp.spool_index }
+    pub(super) fn of(event: &LiveEvent) -> Self {
+        Self::new(event.received_at, event.position.spool_seq, event.position.spool_index)
+    }
+
+    fn of_stamp(stamp: &Stamp) -> Self {
+        Self::new(stamp.received_at, stamp.spool_seq, stamp.spool_index)
+    }
+
+    fn new(received_at: Millis, spool_seq: u64, spool_index: u32) -> Self {
+        Self { received_at, spool_seq, spool_index }
     }
 }
 
@@ -161,7 +169,7 @@ impl Reading {
         let oldest = self.spool.oldest_seq();
         if oldest <= self.through_seq {
             let taken =
-                self.read_spool(rebuilt, oldest, |rebuilt, delivery| rebuilt.take_own(&delivery)).await;
+                self.read_spool(rebuilt, oldest, |rebuilt, delivery| rebuilt.take_own(delivery)).await;
             rebuilt = taken.inspect_err(|error| self.cannot_read(error)).ok()?;
         }
         Some(rebuilt.into_base(self.clock.now()))
@@ -178,7 +186,8 @@ impl Reading {
         from: u64,
         take: impl Fn(&mut T, Delivery) + Copy + Send + 'static,
     ) -> Result<T, ReadError> {
-        let (spool_id, server_id, last) = (self.spool_id, self.server_id, self.through_seq);
+        let (spool_id, last) = (self.spool_id, self.through_seq);
+        let (server_id, match_id) = (self.server_id, self.match_id);
         loop {
             let spool = self.spool.clone();
             let reading = move || match spool.records(from, last) {
@@ -186,7 +195,12 @@ impl Reading {
                 Ok(records) => {
                     let each = || {
                         for record in records {
-                            if let Some(delivery) = delivery_of(spool_id, server_id, &record?.payload) {
+                            let record = record?;
+                            let view = RecordView::parse(&record.payload).ok();
+                            let of_server = view.filter(|view| view.server_id == server_id);
+                            if let Some(delivery) =
+                                of_server.and_then(|view| Delivery::of(spool_id, match_id, &view))
+                            {
                                 take(&mut taken, delivery);
                             }
                         }
@@ -227,19 +241,14 @@ impl Rebuilt {
     }
 
     fn take_stored(&mut self, events: &[(Event, Stamp)]) {
-        self.names.extend(events.iter().map(|(_, stamp)| EventName::of(stamp)));
+        self.names.extend(events.iter().map(|(_, stamp)| EventName::of_stamp(stamp)));
         self.live.fold_stored(events.iter().map(|(event, stamp)| (event, stamp)));
     }
 
-    fn take_own(&mut self, delivery: &Delivery) {
+    fn take_own(&mut self, delivery: Delivery) {
         let Self { live, names } = self;
-        let match_id = live.match_id;
-        let new = delivery
-            .events
-            .iter()
-            .zip(delivery.stamps.iter())
-            .filter(|(_, stamp)| stamp.match_id == match_id && names.insert(EventName::of(stamp)));
-        live.fold_all(delivery.spool_id, new);
+        let new = delivery.events.into_iter().filter(|event| names.insert(EventName::of(event)));
+        live.fold_events(delivery.spool_id, new);
     }
 
     fn into_base(self, now: Millis) -> Base {
@@ -247,10 +256,4 @@ impl Rebuilt {
         let recent = self.names.into_iter().filter(|name| name.received_at.0 >= since).collect();
         Base { live: self.live, has_gap: false, has_foreign: true, recent }
     }
-}
-
-/// A record as a delivery, if it is of this server.
-fn delivery_of(spool_id: Uuid, server_id: Uuid, payload: &[u8]) -> Option<Delivery> {
-    let view = RecordView::parse(payload).ok().filter(|view| view.server_id == server_id)?;
-    Delivery::of(spool_id, &view)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Arbiter, ArbiterHandle};
 use mohaa_domain::event::{Event, Millis, Stamp};
-use mohaa_domain::live::Board;
+use mohaa_domain::live::{Board, LiveEvent};
 use mohaa_domain::tracker::{
     CLOSES_AFTER_MS, CORRECTABLE_AFTER_CLOSE_MS, MAX_MATCHES, MatchInfo, SILENCE_ENDS_AFTER_MS,
 };
@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::catch_up::Lack;
-use super::feed::{LiveFeeds, Renditions, Seen};
+use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen};
 use super::match_actor::{Delivery, MatchActor, MatchEstate, MatchSignal};
 use super::nodes::{Forwarded, Owner};
 use super::{LivePorts, TELL_EVERY};
@@ -38,6 +38,8 @@ const MAILBOX_EVENTS: u64 = 4_000;
 const MAILBOX_BYTES: u64 = 16 << 20;
 /// The spool keeps what no snapshot has for so long at most: storing comes first.
 const RETAINED_AT_MOST: Duration = Duration::from_secs(10 * 60);
+/// Events that wait for a match's actor, at most: a quarter of a kilobyte each and more.
+const MOST_WAITING: usize = 256;
 /// Requests that wait until it is decided who follows their server; beyond, the owner reads them from the store.
 const MOST_UNDECIDED: usize = 1_000;
 
@@ -57,6 +59,9 @@ struct Entry {
     /// Which one it was to be opened.
     opened: usize,
     port: Port<MatchActor>,
+    feed: Arc<LiveFeed>,
+    /// What the actor was not given yet, all of it from one spool.
+    waiting: Waiting,
     last_received_at: Millis,
     ended_at: Option<Millis>,
     /// By whose tracker, that of the node with this spool; none where silence ended it.
@@ -64,6 +69,37 @@ struct Entry {
     saved_through: Arc<AtomicU64>,
     /// The number that was there last, and since when.
     seen_saved: (u64, Instant),
+}
+
+/// Events on their way to the actor of their match.
+struct Waiting {
+    spool_id: Uuid,
+    events: Vec<LiveEvent>,
+    /// Of the records that they are from.
+    bytes: u64,
+    /// Somebody watches: they are handed out when the Batcher rests.
+    is_watched: bool,
+}
+
+impl Entry {
+    /// Gives the actor what waits for it. `own_spool_id` is this node's.
+    fn hand_out(&mut self, own_spool_id: Uuid) {
+        self.waiting.is_watched = false;
+        if self.waiting.events.is_empty() {
+            return;
+        }
+        let (spool_id, bytes) = (self.waiting.spool_id, std::mem::take(&mut self.waiting.bytes));
+        // The next ones will hardly be fewer.
+        let room = Vec::with_capacity(self.waiting.events.len());
+        let delivery = Delivery { spool_id, events: std::mem::replace(&mut self.waiting.events, room) };
+        let weight = Weight { events: delivery.events.len() as u64, bytes };
+        if let Err((refused, _)) = self.port.offer(delivery, weight) {
+            self.port.tell(match refused.last_seq() {
+                Some(seq) if spool_id == own_spool_id => MatchSignal::Missed { seq },
+                _ => MatchSignal::Lacking,
+            });
+        }
+    }
 }
 
 /// A server of which nobody knows yet who follows it.
@@ -76,12 +112,32 @@ struct Undecided {
     requests: Vec<Forwarded>,
 }
 
+/// What of a request concerns all of its events.
+struct Request {
+    spool_id: Uuid,
+    server_id: Uuid,
+    received_at: Millis,
+    /// Of its record.
+    bytes: u64,
+    fence: u64,
+    /// Its number in this node's spool; of another node's the newest that was given out here.
+    seq: u64,
+}
+
 /// Owned by the Batcher.
+///
+/// What is delivered is handed out at the next [tick](Self::tick), or when it has become much: an actor folds many events
+/// for little more than what being woken for one costs. Where somebody watches, it is handed out when the Batcher
+/// [rests](Self::rest).
 pub struct LiveDesk {
     parts: LiveParts,
     arbiters: Vec<ArbiterHandle>,
     opened: usize,
     matches: HashMap<Uuid, Entry>,
+    /// The request at hand, as far as live state is concerned.
+    staged: Vec<LiveEvent>,
+    /// Matches that are watched and have something waiting.
+    watched: Vec<Uuid>,
     /// Matches of which events came before this process, or elsewhere.
     begun_before: HashSet<Uuid>,
     /// Those of them that gave way to later ones of their server, the first first.
@@ -102,6 +158,8 @@ impl LiveDesk {
             arbiters,
             opened: 0,
             matches: HashMap::new(),
+            staged: Vec::new(),
+            watched: Vec::new(),
             begun_before: HashSet::new(),
             gave_way: VecDeque::new(),
             owners: HashMap::new(),
@@ -156,24 +214,32 @@ impl LiveDesk {
         self.tell_ends(self.parts.spool_id, ends);
     }
 
-    /// Hands a stamped request to its matches, and tells those of its server that have ended; or to the node that follows the
-    /// server. `record` is the request as the spool gets it, `matches` are the server's as its tracker knows them now.
+    /// Begins with a request of a server; whether its events have to be [staged](Self::stage).
+    pub fn begin_request(&mut self, server_id: Uuid) -> bool {
+        self.staged.clear();
+        matches!(self.owner_of(server_id), Owner::Us { .. })
+    }
+
+    /// Takes an event of the request at hand, while it is at hand.
+    pub fn stage(&mut self, event: &Event, stamp: &Stamp) {
+        self.staged.push(LiveEvent::of(event, stamp));
+    }
+
+    /// Delivers the request at hand to its matches, and tells those of its server that have ended; or hands it to the node that
+    /// follows the server. `record` is the request as the spool gets it, `ends` are those of the server's matches as its tracker
+    /// knows them now.
     pub fn deliver(
         &mut self,
-        events: &Arc<Vec<Event>>,
-        stamps: Vec<Stamp>,
+        server_id: Uuid,
+        received_at: Millis,
+        seq: u64,
         record: &Arc<Vec<u8>>,
-        matches: impl Iterator<Item = MatchInfo>,
+        ends: impl Iterator<Item = (Uuid, Option<Millis>)>,
     ) {
-        let Some((server_id, seq)) = stamps.first().map(|stamp| (stamp.server_id, stamp.spool_seq)) else {
-            return;
-        };
-        let ends = matches.map(|info| (info.match_id, info.ended_at));
         let owner = self.owner_of(server_id);
         if let Owner::Us { fence } = owner {
-            let spool_id = self.parts.spool_id;
-            let delivery = Delivery { spool_id, events: events.clone(), stamps: Arc::new(stamps) };
-            return self.hand_out(server_id, &delivery, record.len() as u64, ends, fence, seq);
+            let (spool_id, bytes) = (self.parts.spool_id, record.len() as u64);
+            return self.take(&Request { spool_id, server_id, received_at, bytes, fence, seq }, ends);
         }
         let request =
             Forwarded { spool_id: self.parts.spool_id, record: record.clone(), matches: ends.collect() };
@@ -190,16 +256,34 @@ impl LiveDesk {
         }
     }
 
+    /// Hands out what somebody watches.
+    pub fn rest(&mut self) {
+        for match_id in self.watched.drain(..) {
+            if let Some(entry) = self.matches.get_mut(&match_id) {
+                entry.hand_out(self.parts.spool_id);
+            }
+        }
+    }
+
     /// Takes what another node got of a server that this one follows; gives what was taken. `newest_seq` is the newest number
     /// that was given out here.
-    pub fn take_forwarded(&mut self, forwarded: &Forwarded, newest_seq: u64) -> Option<Delivery> {
+    pub fn take_forwarded(&mut self, forwarded: &Forwarded, newest_seq: u64) -> Option<Vec<(Event, Stamp)>> {
         let view = RecordView::parse(&forwarded.record).ok()?;
         let server_id = view.server_id;
         let Owner::Us { fence } = self.owner_of(server_id) else { return None };
-        let delivery = Delivery::of(forwarded.spool_id, &view)?;
-        let ends = forwarded.matches.iter().copied();
-        self.hand_out(server_id, &delivery, forwarded.record.len() as u64, ends, fence, newest_seq);
-        Some(delivery)
+        let events = view.events().ok()?;
+        self.staged.clear();
+        self.staged.extend(events.iter().map(|(event, stamp)| LiveEvent::of(event, stamp)));
+        let request = Request {
+            spool_id: forwarded.spool_id,
+            server_id,
+            received_at: view.received_at,
+            bytes: forwarded.record.len() as u64,
+            fence,
+            seq: newest_seq,
+        };
+        self.take(&request, forwarded.matches.iter().copied());
+        Some(events)
     }
 
     /// Whether another node follows this server: what that one knows of it counts.
@@ -244,9 +328,11 @@ impl LiveDesk {
             }
             Owner::Other => {
                 let (feeds, nodes) = (&self.parts.feeds, &self.parts.ports.nodes);
+                let spool_id = self.parts.spool_id;
                 self.matches.retain(|match_id, entry| {
                     let stays = entry.server_id != server_id;
                     if !stays {
+                        entry.hand_out(spool_id);
                         feeds.hand_over(*match_id);
                         entry.port.tell(MatchSignal::HandOver);
                     }
@@ -259,27 +345,20 @@ impl LiveDesk {
         }
     }
 
-    fn hand_out(
-        &mut self,
-        server_id: Uuid,
-        delivery: &Delivery,
-        bytes: u64,
-        ends: impl Iterator<Item = (Uuid, Option<Millis>)>,
-        fence: u64,
-        seq: u64,
-    ) {
-        let Some(received_at) = delivery.stamps.first().map(|stamp| stamp.received_at) else { return };
-        let is_own = delivery.spool_id == self.parts.spool_id;
-        // A result may be that of a match which is long over: it brings none back.
-        let concerns = |(event, stamp): (&Event, &Stamp)| {
-            (!event.is_result() || self.matches.contains_key(&stamp.match_id)).then_some(stamp.match_id)
-        };
-        let mut named: Vec<Uuid> =
-            delivery.events.iter().zip(delivery.stamps.iter()).filter_map(concerns).collect();
-        named.dedup();
-        let weight = Weight { events: delivery.events.len() as u64, bytes };
-        let mut told = HashSet::new();
-        for match_id in named.into_iter().filter(|match_id| told.insert(*match_id)) {
+    /// Puts what is staged to what waits for its matches.
+    fn take(&mut self, request: &Request, ends: impl Iterator<Item = (Uuid, Option<Millis>)>) {
+        let Request { spool_id, server_id, received_at, bytes, fence, seq } = *request;
+        let own_spool_id = self.parts.spool_id;
+        let is_own = spool_id == own_spool_id;
+        let mut staged = std::mem::take(&mut self.staged);
+        let mut events = staged.drain(..).peekable();
+        while let Some((match_id, is_result)) = events.peek().map(|event| (event.match_id, event.is_result)) {
+            let mut next_of_match = || events.next_if(|event| event.match_id == match_id);
+            // A result may be that of a match which is long over: it brings none back.
+            if is_result && !self.matches.contains_key(&match_id) {
+                next_of_match();
+                continue;
+            }
             let (delivered_through, lack) = match is_own {
                 true => {
                     let began_before = self.begun_before.contains(&match_id);
@@ -289,13 +368,27 @@ impl LiveDesk {
                 false => (seq, Some(Lack::Everything)),
             };
             self.open(server_id, match_id, received_at, delivered_through, fence, lack);
-            let Some(entry) = self.matches.get_mut(&match_id) else { continue };
+            let Some(entry) = self.matches.get_mut(&match_id) else {
+                while next_of_match().is_some() {}
+                continue;
+            };
             entry.last_received_at = entry.last_received_at.max(received_at);
-            if entry.port.offer(delivery.clone(), weight).is_err() {
-                entry.port.tell(if is_own { MatchSignal::Missed { seq } } else { MatchSignal::Lacking });
+            if entry.waiting.spool_id != spool_id {
+                entry.hand_out(own_spool_id);
+                entry.waiting.spool_id = spool_id;
+            }
+            entry.waiting.events.extend(std::iter::from_fn(next_of_match));
+            entry.waiting.bytes += bytes;
+            if entry.waiting.events.len() >= MOST_WAITING {
+                entry.hand_out(own_spool_id);
+            } else if !entry.waiting.is_watched && entry.feed.has_viewers() {
+                entry.waiting.is_watched = true;
+                self.watched.push(match_id);
             }
         }
-        self.tell_ends(delivery.spool_id, ends);
+        drop(events);
+        self.staged = staged;
+        self.tell_ends(spool_id, ends);
     }
 
     /// Tells the actors of matches that have ended, or have not after all. `by` is whose tracker says so: another one, which
@@ -305,10 +398,12 @@ impl LiveDesk {
             let Some(entry) = self.matches.get_mut(&match_id) else { continue };
             match (entry.ended_at, ended_at) {
                 (None, Some(at)) => {
+                    entry.hand_out(self.parts.spool_id);
                     (entry.ended_at, entry.ended_by) = (Some(at), Some(by));
                     entry.port.tell(MatchSignal::Ended { at });
                 }
                 (Some(_), None) if entry.ended_by.is_none_or(|known| known == by) => {
+                    entry.hand_out(self.parts.spool_id);
                     (entry.ended_at, entry.ended_by) = (None, None);
                     entry.port.tell(MatchSignal::Reopened);
                 }
@@ -326,8 +421,11 @@ impl LiveDesk {
         }
         self.ticked_at = instant;
         let now = self.parts.clock.now().0;
+        let spool_id = self.parts.spool_id;
         let mut left = HashSet::new();
+        self.watched.clear();
         self.matches.retain(|match_id, entry| {
+            entry.hand_out(spool_id);
             let silent_at = entry.last_received_at.0.saturating_add(SILENCE_ENDS_AFTER_MS);
             if entry.ended_at.is_none() && now >= silent_at {
                 entry.ended_at = Some(Millis(silent_at));
@@ -372,13 +470,15 @@ impl LiveDesk {
     }
 
     /// Has every actor leave a snapshot; each answer comes, or is dropped, when that is done.
-    pub fn save_all(&self) -> Vec<oneshot::Receiver<()>> {
-        let save = |entry: &Entry| {
+    pub fn save_all(&mut self) -> Vec<oneshot::Receiver<()>> {
+        let spool_id = self.parts.spool_id;
+        let save = |entry: &mut Entry| {
+            entry.hand_out(spool_id);
             let (done, saved) = oneshot::channel();
             entry.port.tell(MatchSignal::Save(done));
             saved
         };
-        self.matches.values().map(save).collect()
+        self.matches.values_mut().map(save).collect()
     }
 
     /// Follows one match of a server less, where there are as many as may be: rather one that is over.
@@ -390,7 +490,8 @@ impl LiveDesk {
         let quietest = of_server()
             .min_by_key(|(_, entry)| (entry.ended_at.is_none(), entry.last_received_at, entry.opened));
         let Some(match_id) = quietest.map(|(match_id, _)| *match_id) else { return };
-        let Some(entry) = self.matches.remove(&match_id) else { return };
+        let Some(mut entry) = self.matches.remove(&match_id) else { return };
+        entry.hand_out(self.parts.spool_id);
         if entry.ended_at.is_none() {
             entry.port.tell(MatchSignal::Ended { at: entry.last_received_at });
         }
@@ -445,7 +546,7 @@ impl LiveDesk {
             achievements: self.parts.ports.achievements.clone(),
             summaries: self.parts.ports.summaries.clone(),
             feeds: self.parts.feeds.clone(),
-            feed,
+            feed: feed.clone(),
             clock: self.parts.clock.clone(),
             fence,
             delivered_through,
@@ -471,6 +572,13 @@ impl LiveDesk {
                 server_id,
                 opened: self.opened,
                 port,
+                feed,
+                waiting: Waiting {
+                    spool_id: self.parts.spool_id,
+                    events: Vec::new(),
+                    bytes: 0,
+                    is_watched: false,
+                },
                 last_received_at,
                 ended_at: None,
                 ended_by: None,

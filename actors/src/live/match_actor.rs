@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context};
-use mohaa_domain::event::{Event, Millis, Stamp, Text};
-use mohaa_domain::live::{Happening, LiveMatch};
+use mohaa_domain::event::{Millis, Text};
+use mohaa_domain::live::{Happening, LiveEvent, LiveMatch};
 use mohaa_spool::SpoolReader;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
@@ -37,20 +37,24 @@ const SUM_UP_AFTER: Duration = Duration::from_secs(2);
 /// Of a closed match of which something can't be kept yet.
 const SETTLE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// The events of one request, stamped. Those of other matches among them are passed over.
-#[derive(Clone)]
+/// Events of one match in their order, of one request or several.
 pub struct Delivery {
     /// Where they are, or will be: this node's spool or another's.
     pub spool_id: Uuid,
-    pub events: Arc<Vec<Event>>,
-    pub stamps: Arc<Vec<Stamp>>,
+    pub events: Vec<LiveEvent>,
 }
 
 impl Delivery {
-    /// The events of a record; none where they can't be read.
-    pub(super) fn of(spool_id: Uuid, record: &RecordView<'_>) -> Option<Self> {
-        let (events, stamps) = record.events().ok()?.into_iter().unzip();
-        Some(Self { spool_id, events: Arc::new(events), stamps: Arc::new(stamps) })
+    /// The events of a record that are of this match; none where they can't be read.
+    pub(super) fn of(spool_id: Uuid, match_id: Uuid, record: &RecordView<'_>) -> Option<Self> {
+        let events = record.events().ok()?;
+        let of_match = events.iter().filter(|(_, stamp)| stamp.match_id == match_id);
+        Some(Self { spool_id, events: of_match.map(|(event, stamp)| LiveEvent::of(event, stamp)).collect() })
+    }
+
+    /// The number of the last record that some of it is from.
+    pub(super) fn last_seq(&self) -> Option<u64> {
+        self.events.last().map(|event| event.position.spool_seq)
     }
 }
 
@@ -204,24 +208,24 @@ impl MatchActor {
         }
     }
 
-    fn fold(&mut self, delivery: &Delivery, tells: bool) {
-        let (match_id, recent) = (self.estate.match_id, &self.recent.0);
-        let of_match = || {
-            delivery.events.iter().zip(delivery.stamps.iter()).filter(|(_, stamp)| {
-                stamp.match_id == match_id && (recent.is_empty() || !recent.contains(&EventName::of(stamp)))
-            })
-        };
-        if let Some((_, stamp)) = of_match().next() {
+    fn fold(&mut self, delivery: Delivery, tells: bool) {
+        let last_seq = delivery.last_seq();
+        let Delivery { spool_id, mut events } = delivery;
+        let recent = &self.recent.0;
+        if !recent.is_empty() {
+            events.retain(|event| !recent.contains(&EventName::of(event)));
+        }
+        if let (Some(last_seq), false) = (last_seq, events.is_empty()) {
             self.is_changed = true;
             if self.estate.ended_at.is_some() {
                 self.sum_up_at = Some(self.estate.clock.instant() + SUM_UP_AFTER);
             }
-            match delivery.spool_id == self.estate.spool_id {
-                true => self.through_seq = self.through_seq.max(stamp.spool_seq),
+            match spool_id == self.estate.spool_id {
+                true => self.through_seq = self.through_seq.max(last_seq),
                 false => self.has_foreign = true,
             }
         }
-        let happenings = self.live.fold_all(delivery.spool_id, of_match());
+        let happenings = self.live.fold_events(spool_id, events.into_iter());
         if tells {
             happenings.into_iter().for_each(|happening| self.tell(happening));
         }
@@ -366,7 +370,7 @@ impl MatchActor {
         if self.has_gap {
             self.rebuild_at = Some(now + REBUILD_AGAIN_AFTER);
         }
-        for delivery in &records {
+        for delivery in records {
             self.fold(delivery, false);
         }
         self.through_seq = self.through_seq.max(through_seq);
@@ -378,7 +382,7 @@ impl MatchActor {
             });
             return;
         }
-        for delivery in &waiting {
+        for delivery in waiting {
             self.fold(delivery, false);
         }
         self.unlocking.look_at_all(&self.live, self.live.last_received_at);
@@ -448,12 +452,12 @@ impl Worker for MatchActor {
     fn handle(&mut self, slot: &mut Option<Delivery>, _: Admitted, _: &mut Context<Kernel<Self>>) {
         let Some(delivery) = slot.take() else { return };
         let is_own = delivery.spool_id == self.estate.spool_id;
-        if let Some(stamp) = delivery.stamps.last().filter(|_| is_own) {
+        if let Some(last_seq) = delivery.last_seq().filter(|_| is_own) {
             // Before it is folded: after a panic it has to be read again.
-            self.estate.delivered_through = self.estate.delivered_through.max(stamp.spool_seq);
+            self.estate.delivered_through = self.estate.delivered_through.max(last_seq);
         }
         match &mut self.mode {
-            Mode::Following => self.fold(&delivery, true),
+            Mode::Following => self.fold(delivery, true),
             Mode::CatchingUp { again: Some(Lack::Everything), .. } => {}
             Mode::CatchingUp { again: Some(_), .. } if is_own => {}
             Mode::CatchingUp { waiting, again } if waiting.len() >= MOST_WAITING || again.is_some() => {

@@ -8,7 +8,7 @@
 mod rule;
 mod tally;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,39 @@ pub struct TierOf {
     pub tier: i16,
 }
 
+/// The tiers that a player has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TiersHeld {
+    by_achievement: HashMap<String, Vec<i16>>,
+}
+
+impl TiersHeld {
+    pub fn insert(&mut self, TierOf { achievement, tier }: TierOf) {
+        let tiers = self.by_achievement.entry(achievement).or_default();
+        if !tiers.contains(&tier) {
+            tiers.push(tier);
+        }
+    }
+
+    fn of(&self, achievement: &str) -> &[i16] {
+        self.by_achievement.get(achievement).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Extend<TierOf> for TiersHeld {
+    fn extend<T: IntoIterator<Item = TierOf>>(&mut self, tiers: T) {
+        tiers.into_iter().for_each(|tier| self.insert(tier));
+    }
+}
+
+impl FromIterator<TierOf> for TiersHeld {
+    fn from_iter<T: IntoIterator<Item = TierOf>>(tiers: T) -> Self {
+        let mut held = Self::default();
+        held.extend(tiers);
+        held
+    }
+}
+
 /// All definitions, in the order in which lists show them.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
@@ -81,23 +114,17 @@ impl Catalogue {
     }
 
     /// What a player has earned and doesn't have yet.
-    pub fn earned<'c>(
-        &'c self,
-        player: &Candidate<'_>,
-        has: &HashSet<TierOf>,
-    ) -> Vec<(&'c Definition, Tier)> {
+    pub fn earned<'c>(&'c self, player: &Candidate<'_>, has: &TiersHeld) -> Vec<(&'c Definition, Tier)> {
         let mut earned = Vec::new();
         for definition in &self.definitions {
-            let is_new = |tier: &&Tier| {
-                !has.contains(&TierOf { achievement: definition.slug.clone(), tier: tier.tier })
-            };
-            // Known last ones are the common case.
-            let mut missing = definition.tiers.iter().filter(is_new).peekable();
-            if missing.peek().is_none() {
+            let Some(reached) = definition.rule.measured(player) else { continue };
+            // Nothing is reached of most, most of the time.
+            if definition.tiers.iter().all(|tier| tier.threshold > reached) {
                 continue;
             }
-            let Some(reached) = definition.rule.measured(player) else { continue };
-            earned.extend(missing.filter(|tier| tier.threshold <= reached).map(|tier| (definition, *tier)));
+            let held = has.of(&definition.slug);
+            let is_new = |tier: &&Tier| tier.threshold <= reached && !held.contains(&tier.tier);
+            earned.extend(definition.tiers.iter().filter(is_new).map(|tier| (definition, *tier)));
         }
         earned
     }

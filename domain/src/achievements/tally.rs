@@ -6,8 +6,8 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{By, COUNTED_EVENTS, Measure};
-use crate::event::{Event, Stamp, Text};
-use crate::live::thousandths;
+use crate::event::Text;
+use crate::live::{LiveEvent, Moment};
 use crate::vocabulary::{EventType, KillKind};
 use crate::weapon;
 
@@ -63,45 +63,49 @@ impl Tally {
     }
 
     /// Adds what its player did in an event.
-    pub(crate) fn add_act(&mut self, event: &Event, stamp: &Stamp) {
-        match event.event_type {
+    pub(crate) fn add_act(&mut self, event: &LiveEvent) {
+        let moment = event.moment();
+        match moment.event_type {
             EventType::Kill => {
                 let fights = Fights {
-                    kills: u64::from(stamp.kill_kind == KillKind::Kill),
-                    headshots: u64::from(stamp.headshot),
+                    kills: u64::from(moment.kill_kind == KillKind::Kill),
+                    headshots: u64::from(moment.headshot),
                     deaths: 0,
                 };
                 self.kills += fights.kills;
                 self.headshots += fights.headshots;
-                self.team_kills += u64::from(stamp.kill_kind == KillKind::TeamKill);
+                self.team_kills += u64::from(moment.kill_kind == KillKind::TeamKill);
                 if fights != Fights::default() {
-                    self.add_fights(event, stamp, fights);
+                    self.add_fights(moment, fights);
                 }
             }
-            EventType::Damage if stamp.hostile => self.damage += thousandths(event.damage),
-            EventType::Distance => self.distance += walked(event),
-            counted if COUNTED_EVENTS.contains(&counted) => {
-                *self.events.entry(Text::const_new(counted.as_str())).or_default() += 1;
-            }
+            EventType::Damage if moment.hostile => self.damage += moment.damage,
+            EventType::Distance => self.distance += event.walked,
+            counted if COUNTED_EVENTS.contains(&counted) => match self.events.get_mut(counted.as_str()) {
+                Some(count) => *count += 1,
+                None => drop(self.events.insert(Text::const_new(counted.as_str()), 1)),
+            },
             _ => {}
         }
     }
 
     /// Adds what was done to its player.
-    pub(crate) fn add_suffering(&mut self, event: &Event, stamp: &Stamp) {
-        if stamp.kill_kind != KillKind::None {
+    pub(crate) fn add_suffering(&mut self, moment: &Moment) {
+        if moment.kill_kind != KillKind::None {
             self.deaths += 1;
-            self.suicides += u64::from(stamp.kill_kind == KillKind::Suicide);
-            self.add_fights(event, stamp, Fights { deaths: 1, ..Fights::default() });
+            self.suicides += u64::from(moment.kill_kind == KillKind::Suicide);
+            self.add_fights(moment, Fights { deaths: 1, ..Fights::default() });
         }
     }
 
-    fn add_fights(&mut self, event: &Event, stamp: &Stamp, fights: Fights) {
+    fn add_fights(&mut self, moment: &Moment, fights: Fights) {
         for (words, word) in
-            [(&mut self.by_weapon, &stamp.weapon), (&mut self.by_means, &event.means_of_death)]
+            [(&mut self.by_weapon, &moment.weapon), (&mut self.by_means, &moment.means_of_death)]
         {
-            if !word.is_empty() && (words.len() < MAX_WORDS || words.contains_key(word)) {
-                *words.entry(word.clone()).or_default() += fights;
+            if let Some(known) = words.get_mut(word) {
+                *known += fights;
+            } else if !word.is_empty() && words.len() < MAX_WORDS {
+                words.insert(word.clone(), fights);
             }
         }
     }
@@ -175,11 +179,4 @@ impl AddAssign<&Tally> for Tally {
             *self.events.entry(word.clone()).or_default() += count;
         }
     }
-}
-
-/// Thousandths of a map unit, as the roll-ups add them up.
-fn walked(event: &Event) -> i64 {
-    let parts = [event.walked, event.sprinted, event.swam, event.driven];
-    let units: f32 = parts.iter().map(|part| part.unwrap_or_default()).sum();
-    (f64::from(units).clamp(0.0, 1_000_000.0) * 1_000.0).trunc() as i64
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::LiveEvent;
 use super::board::MOST_PLAYERS;
 use crate::achievements::Tally;
-use crate::event::{Event, Millis, Player, Stamp, Text};
+use crate::event::{Millis, Text};
 use crate::player::is_guest_id;
 use crate::vocabulary::KillKind;
 
@@ -23,10 +24,10 @@ pub struct Deeds {
 pub(super) fn count(
     deeds: &mut BTreeMap<Text, Deeds>,
     stirred: &mut HashMap<Text, Millis>,
-    event: &Event,
-    stamp: &Stamp,
+    event: &LiveEvent,
 ) {
-    if stamp.player_bot || stamp.target_bot || !Tally::is_changed_by(event.event_type) {
+    let moment = event.moment();
+    if moment.player.bot || moment.target.bot || !Tally::is_changed_by(moment.event_type) {
         return;
     }
     let mut of_player = |player_id: &Text, change: &dyn Fn(&mut Deeds)| {
@@ -41,28 +42,15 @@ pub(super) fn count(
             return;
         }
         match stirred.get_mut(player_id) {
-            Some(at) => *at = stamp.event_at.max(*at),
-            None => drop(stirred.insert(player_id.clone(), stamp.event_at)),
+            Some(at) => *at = moment.event_at.max(*at),
+            None => drop(stirred.insert(player_id.clone(), moment.event_at)),
         }
     };
-    of_player(&stamp.player_id, &|deeds| {
-        deeds.tally.add_act(event, stamp);
-        if stamp.kill_kind == KillKind::Kill {
-            let distance = distance(&event.player, &event.target).unwrap_or_default();
-            deeds.longest_kill = deeds.longest_kill.max(distance);
-        }
+    of_player(&moment.player.player_id, &|deeds| {
+        deeds.tally.add_act(event);
+        deeds.longest_kill = deeds.longest_kill.max(event.kill_distance.unwrap_or_default());
     });
-    if stamp.kill_kind != KillKind::None {
-        of_player(&stamp.target_id, &|deeds| deeds.tally.add_suffering(event, stamp));
+    if moment.kill_kind != KillKind::None {
+        of_player(&moment.target.player_id, &|deeds| deeds.tally.add_suffering(moment));
     }
-}
-
-/// Map units between two players, where both places were sent and can be true.
-fn distance(one: &Player, other: &Player) -> Option<u32> {
-    /// No map is larger.
-    const FARTHEST: f32 = 40_000.0;
-    let square = |one: Option<f32>, other: Option<f32>| Some((one? - other?).powi(2));
-    let squares = square(one.x, other.x)? + square(one.y, other.y)? + square(one.z, other.z)?;
-    let distance = squares.sqrt();
-    (distance <= FARTHEST).then_some(distance as u32)
 }

@@ -27,8 +27,7 @@ pub use board::{
     ObjectiveLine, PlayerLine, RoundLine, Scores, WeaponLine,
 };
 pub use deeds::Deeds;
-pub(crate) use moment::thousandths;
-pub use moment::{Moment, Who};
+pub use moment::{LiveEvent, Moment, Who};
 
 use crate::event::{Event, Millis, Stamp, Text};
 
@@ -111,36 +110,44 @@ impl LiveMatch {
         spool_id: Uuid,
         events: impl Iterator<Item = (&'a Event, &'a Stamp)>,
     ) -> Vec<Happening> {
+        self.fold_events(spool_id, events.map(|(event, stamp)| LiveEvent::of(event, stamp)))
+    }
+
+    /// As [`fold_all`](Self::fold_all), of events that are ready for it.
+    pub fn fold_events(&mut self, spool_id: Uuid, events: impl Iterator<Item = LiveEvent>) -> Vec<Happening> {
         self.fold_each(Some(spool_id), events)
     }
 
     /// Folds in what is read from where it is stored, which does not say what spool it came from: all of it is taken to be
     /// new.
     pub fn fold_stored<'a>(&mut self, events: impl Iterator<Item = (&'a Event, &'a Stamp)>) {
-        self.fold_each(None, events);
+        self.fold_each(None, events.map(|(event, stamp)| LiveEvent::of(event, stamp)));
     }
 
-    fn fold_each<'a>(
+    fn fold_each(
         &mut self,
         spool_id: Option<Uuid>,
-        events: impl Iterator<Item = (&'a Event, &'a Stamp)>,
+        events: impl Iterator<Item = LiveEvent>,
     ) -> Vec<Happening> {
         let known = self.pending.len();
+        let mut newest = spool_id.and_then(|spool_id| self.folded.get(&spool_id).copied());
         let mut is_in_order = true;
-        for (event, stamp) in events {
-            if let Some(spool_id) = spool_id {
-                let position = Position { spool_seq: stamp.spool_seq, spool_index: stamp.spool_index };
-                if self.folded.get(&spool_id).is_some_and(|newest| *newest >= position) {
+        for event in events {
+            if spool_id.is_some() {
+                if newest.is_some_and(|newest| newest >= event.position) {
                     continue;
                 }
-                self.folded.insert(spool_id, position);
+                newest = Some(event.position);
             }
-            self.last_received_at = self.last_received_at.max(stamp.received_at);
+            self.last_received_at = self.last_received_at.max(event.received_at);
             if self.source_match_id.is_empty() && !event.source_match_id.is_empty() {
-                self.source_match_id = event.source_match_id.chars().take(200).collect();
+                self.source_match_id = event.source_match_id.to_string();
             }
-            deeds::count(&mut self.deeds, &mut self.stirred, event, stamp);
-            let moment = Moment::of(event, stamp, self.newest_ms);
+            deeds::count(&mut self.deeds, &mut self.stirred, &event);
+            let LiveEvent { mut moment, has_level_time, .. } = event;
+            if !has_level_time {
+                moment.at_ms = self.newest_ms;
+            }
             if moment.at_ms < self.newest_ms - DISORDER_MS {
                 self.settled.count(&moment);
                 (self.middle, self.board) = (None, None);
@@ -149,6 +156,9 @@ impl LiveMatch {
             is_in_order &= self.pending.last().is_none_or(|last| last.at_ms <= moment.at_ms);
             self.newest_ms = self.newest_ms.max(moment.at_ms);
             self.pending.push(moment);
+        }
+        if let (Some(spool_id), Some(newest)) = (spool_id, newest) {
+            self.folded.insert(spool_id, newest);
         }
         let happenings = match (is_in_order, self.board.take()) {
             (true, Some(mut board)) => {

@@ -307,6 +307,11 @@ impl Tracker {
         })
     }
 
+    /// When each of [`matches`](Self::matches) ended, as of `now`.
+    pub fn ends(&self, now: Millis) -> impl Iterator<Item = (Uuid, Option<Millis>)> {
+        self.matches.iter().map(move |known| (known.match_id, known.ended_at(now.0).map(Millis)))
+    }
+
     /// The match that events without an id join.
     pub fn current_match(&self, now: Millis) -> Option<MatchInfo> {
         self.matches(now).last()

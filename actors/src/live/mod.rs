@@ -1,8 +1,8 @@
 //! Live matches: an actor for each, which folds the stamped events and tells viewers.
 //!
-//! The Batcher's [`LiveDesk`] hands every stamped request to the actors of its matches, in mailbox order, past the spool
-//! and without waiting. A [`MatchActor`] folds it ([`mohaa_domain::live`]) and publishes what has changed on the match's
-//! [`LiveFeed`], where viewers read at their own pace.
+//! The Batcher's [`LiveDesk`] gives every stamped event to the actor of its match, in mailbox order, past the spool and
+//! without waiting for it: at once where somebody watches, else many together. A [`MatchActor`] folds them
+//! ([`mohaa_domain::live`]) and publishes what has changed on the match's [`LiveFeed`], where viewers read at their own pace.
 //!
 //! What each choice survives:
 //! - **A full mailbox of a match** costs viewers a moment, never a sender an answer: the actor reads what it missed from
@@ -13,7 +13,7 @@
 //!   only in the spool; while that can't be read, the state is `stale`.
 //! - **The end of a node**: the next one that gets events of the server follows its matches ([`nodes`]), from what is
 //!   stored.
-//! - **A panic** costs one request: the successor begins with the last snapshot, and reads the rest from the spool.
+//! - **A panic** costs viewers a moment: the successor begins with the last snapshot, and reads the rest from the spool.
 //! - **A slow viewer** is never waited for: who asks for updates that are gone gets the whole state.
 
 mod achievements;

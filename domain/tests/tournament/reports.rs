@@ -323,6 +323,7 @@ fn a_match_runs_from_its_start_and_keeps_its_plan() {
         server_id: Some(Uuid::from_u128(5)),
         map: Some("dm/mohdm6".to_owned()),
         stream_url: Some("https://example.org/live".to_owned()),
+        token_hash: None,
     };
     let planned = by(&cup(), REFEREE, 0, &Command::Plan { key: key("R1.1"), plan: plan.clone() });
     let running = by(&planned, FIRST, 5, &Command::Start { key: key("R1.1") });

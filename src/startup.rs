@@ -43,7 +43,6 @@ use crate::data_version::DataVersion;
 use crate::http::BaseUrl;
 use crate::http::assets::Assets;
 use crate::http::client_address::TrustedProxies;
-use crate::http::metrics::HttpMetrics;
 use crate::http::{self, error_answers, requests, security};
 use crate::ingest::held_results::HeldResults;
 use crate::ingest::metrics::IngestMetrics;
@@ -110,6 +109,8 @@ pub enum StartError {
     Redis(#[from] redis_store::RedisError),
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    HttpMetrics(#[from] http::metrics::MetricsError),
     #[error(transparent)]
     Assets(#[from] http::assets::AssetsError),
     #[error(transparent)]
@@ -345,7 +346,7 @@ impl Application {
         let tournaments_watcher = tournaments.watch().await;
         let witness = Witness::new(postgres.clone());
         let health = HealthMonitor::new(pipeline.clone());
-        let http_metrics = HttpMetrics::new(&registry)?;
+        let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
             clickhouse.clone(),
             &pipeline,
@@ -486,12 +487,12 @@ impl Application {
             None => None,
         };
         let server = HttpServer::new(move || {
-            let metrics = http_metrics.of_worker();
             App::new()
                 .configure(|service| state.configure(service))
                 .wrap(from_fn(limits::limit))
                 .wrap(from_fn(error_answers::shape))
-                .wrap(from_fn(move |request, next| requests::trace(metrics.clone(), request, next)))
+                .wrap(http_metrics.clone())
+                .wrap(from_fn(requests::trace))
         })
         .keep_alive(KEEP_ALIVE)
         // A compressed answer goes out in parts, of which Nagle's algorithm holds the last one back for 40 ms.

@@ -9,7 +9,8 @@
 //!     .wrap(from_fn(security::headers))
 //!     .wrap(Compress::default())
 //!     .wrap(from_fn(error_answers::shape))
-//!     .wrap(from_fn(move |request, next| requests::trace(metrics.clone(), request, next)))
+//!     .wrap(http_metrics.clone())
+//!     .wrap(from_fn(requests::trace))
 //! ```
 //!
 //! so that an error body is shaped before it is compressed, and the log line and the metrics see what was sent.

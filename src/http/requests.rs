@@ -16,7 +16,6 @@ use tracing::{Instrument, debug, debug_span, error, info, info_span};
 use uuid::Uuid;
 
 use super::ApiError;
-use super::metrics::{CountedBody, WorkerMetrics};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -76,12 +75,11 @@ fn cause_of(response: &HttpResponse<impl MessageBody>) -> Option<String> {
     Some(cause.map_or_else(|| failure.to_string(), error_chain))
 }
 
-/// Outermost middleware: names the request, times and counts it and writes its log line.
-pub async fn trace<B: MessageBody + 'static>(
-    metrics: WorkerMetrics,
+/// Outermost middleware: names the request, times it and writes its log line.
+pub async fn trace<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<CountedBody>, Error> {
+) -> Result<ServiceResponse<B>, Error> {
     let started_at = Instant::now();
     let request_id = request
         .headers()
@@ -123,7 +121,7 @@ pub async fn trace<B: MessageBody + 'static>(
         } else {
             info!(id, %method, route = %route(), status = status.as_u16(), microseconds = microseconds(), "request");
         }
-        Ok(metrics.count(response, started_at))
+        Ok(response)
     }
     .instrument(span)
     .await

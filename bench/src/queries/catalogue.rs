@@ -297,13 +297,13 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/api/v1/stats/player/name/hiro%20shi",
                 "/api/v1/stats/player/1001/heatmap/dm/mohdm6",
                 "/api/v1/stats/player/1500/heatmap/dm/mohdm6",
-                "/api/v1/stats/player/name/hiro%20shi",
                 "/api/v1/stats/totals",
             ]
         );
-        assert_eq!(questions[0].name, "/stats/player/<top>/heatmap/<map>");
+        assert_eq!(questions[1].name, "/stats/player/<top>/heatmap/<map>");
         assert_eq!(unasked, ["/api/v1/stats/of/{nobody_knows}"]);
     }
 

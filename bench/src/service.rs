@@ -80,7 +80,15 @@ impl Service {
     }
 
     pub async fn counts(&mut self) -> Result<Counts, BenchError> {
-        let text = self.ops.send(Request::get("/metrics"), Bytes::new()).await?.success()?;
+        let answer = match self.ops.send(Request::get("/metrics"), Bytes::new()).await {
+            Ok(answer) => answer,
+            // The service closes a connection on which nothing was asked for ten seconds; servers took longer to be made.
+            Err(_) => {
+                self.ops = Connection::open(self.program.address).await?;
+                self.ops.send(Request::get("/metrics"), Bytes::new()).await?
+            }
+        };
+        let text = answer.success()?;
         let text = String::from_utf8_lossy(&text);
         let value = |metric| sample(&text, metric).ok_or(BenchError::NoMetric { metric });
         Ok(Counts {

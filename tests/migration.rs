@@ -1,8 +1,12 @@
 //! Installations of earlier versions keep what they have and get what is new.
 
+use std::time::Duration;
+
 use mohaa_domain::event::{Event, Stamp};
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::clickhouse::schema;
+use mohaa_stats::config::StoreUrl;
+use mohaa_stats::postgres;
 
 use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
@@ -64,6 +68,23 @@ async fn what_was_stored_before_is_counted_in_once() {
     assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
     schema::migrate(&this.clickhouse).await.unwrap();
     assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
+}
+
+#[actix_web::test]
+async fn a_migration_that_nobody_waits_for_any_more_keeps_nobody_else_waiting() {
+    let url = TestStores::shared().await.database("abandoned").await.postgres_url;
+    let pool = || postgres::pool(&StoreUrl::postgres(&url).unwrap()).unwrap();
+    // Whoever migrates has taken the lock by the time they wait for this table, which is being made here.
+    let slow = pool();
+    let mut making = slow.begin().await.unwrap();
+    sqlx::query("CREATE TABLE _sqlx_migrations (version bigint)").execute(&mut *making).await.unwrap();
+    let impatient = pool();
+    let migrating = postgres::migrate(&impatient);
+    assert!(tokio::time::timeout(Duration::from_millis(500), migrating).await.is_err());
+    making.rollback().await.unwrap();
+    let other = pool();
+    let migrated = tokio::time::timeout(Duration::from_secs(60), postgres::migrate(&other)).await;
+    migrated.expect("the lock is free again").unwrap();
 }
 
 #[actix_web::test]

@@ -8,7 +8,7 @@ use crate::config::StoreUrl;
 use crate::http::ApiError;
 use actix_web::http::StatusCode;
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -66,10 +66,12 @@ pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
 
 /// Applies the migrations that are missing; several processes may do so at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
-    let mut connection = pool.acquire().await?;
+    // Not the pool's: whoever gives up waiting for this drops the connection, which ends its session. In the pool the session
+    // would live on with the lock under which migrations run, and everybody else would wait for that.
+    let mut connection = pool.acquire().await?.detach();
     // A migration, or the wait for another process that migrates, takes as long as it takes.
-    sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
-    let migrated = MIGRATIONS.run(&mut *connection).await;
+    sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
+    let migrated = MIGRATIONS.run(&mut connection).await;
     connection.close().await?;
     Ok(migrated?)
 }

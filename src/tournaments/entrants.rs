@@ -19,7 +19,7 @@ use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
 use crate::{teams, users};
 
-pub const WITHDRAWAL: QueryShape = QueryShape {
+const WITHDRAWAL: QueryShape = QueryShape {
     parameters: &[Parameter {
         name: "participant_id",
         description: "When withdrawing: another one than the caller's own, as an organizer.",
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/tournaments/{id}/register", withdraw),
         post("/api/v1/tournaments/{id}/checkin", check_in),
         get("/api/v1/tournaments/{id}/participants", participants),
-        put("/api/v1/tournaments/{id}/participants", set_seeds),
+        put("/api/v1/tournaments/{id}/participants", order_participants),
         put("/api/v1/tournaments/{id}/seeds", set_seeds),
         post("/api/v1/tournaments/{id}/participants/{participant}/disqualify", disqualify),
     ]
@@ -230,7 +230,10 @@ fn player_id(text: &str) -> Result<String, ApiError> {
     delete,
     path = "/api/v1/tournaments/{id}/register",
     tag = "Tournaments",
-    params(("id" = Uuid, Path, description = "the tournament")),
+    params(
+        ("id" = Uuid, Path, description = "the tournament"),
+        ("participant_id" = Option<u32>, Query, description = "another one than the caller's own, as an organizer"),
+    ),
     responses(
         (status = 200, description = "The participant", body = Registered),
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
@@ -405,6 +408,36 @@ pub async fn set_seeds(
     let order = seeds.into_iter().map(EntrantId).collect();
     let done = tournaments.apply(&request, *id, by, Command::Seed { order }).await?;
     Ok(HttpResponse::Ok().json(listed(&done.tournament, *id, done.version)))
+}
+
+/// Put participants in order
+///
+/// The same as their seeds by hand.
+#[utoipa::path(
+    put,
+    path = "/api/v1/tournaments/{id}/participants",
+    tag = "Tournaments",
+    params(("id" = Uuid, Path, description = "the tournament")),
+    request_body = SeedsBody,
+    responses(
+        (status = 200, description = "Participants now", body = ParticipantList),
+        (status = 401, description = "Nobody is signed in", body = ErrorBody),
+        (status = 403, description = "Not an organizer of it", body = ErrorBody),
+        (status = 404, description = "There is no such tournament or participant", body = ErrorBody),
+        (status = 409, description = "It has begun", body = ErrorBody),
+        (status = 422, description = "A field can't be used", body = ErrorBody),
+        (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("session" = []))
+)]
+pub async fn order_participants(
+    caller: SignedIn,
+    request: HttpRequest,
+    tournaments: Data<Tournaments>,
+    id: Path<Uuid>,
+    body: JsonBody<Value>,
+) -> Result<HttpResponse, ApiError> {
+    set_seeds(caller, request, tournaments, id, body).await
 }
 
 #[derive(Deserialize, ToSchema)]

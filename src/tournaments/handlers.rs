@@ -26,7 +26,7 @@ use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
     paths(
         list, create, details, update, set_status, set_staff, list_staff, undo, bracket, table, super::entrants::register,
         super::entrants::withdraw, super::entrants::check_in, super::entrants::participants,
-        super::entrants::disqualify, super::entrants::set_seeds, super::matches::next_round,
+        super::entrants::disqualify, super::entrants::set_seeds, super::entrants::order_participants, super::matches::next_round,
         super::matches::one_match, super::matches::report, super::matches::confirm, super::matches::dispute,
         super::matches::resolve, super::matches::reset, super::matches::schedule, super::matches::start,
         super::matches::veto, super::matches::correct, super::log::audit_log, super::log::export, super::log::import,
@@ -49,11 +49,8 @@ const FORMAT: Parameter = Parameter {
 const LIST: QueryShape = QueryShape { parameters: &[], filters: &[STATUS, FORMAT], paged: true };
 
 /// The query parameters of each path, for the OpenAPI document.
-pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
-    ("/api/v1/tournaments", LIST),
-    ("/api/v1/tournaments/{id}/audit", super::log::AUDIT),
-    ("/api/v1/tournaments/{id}/register", super::entrants::WITHDRAWAL),
-];
+pub const QUERY_SHAPES: &[(&str, QueryShape)] =
+    &[("/api/v1/tournaments", LIST), ("/api/v1/tournaments/{id}/audit", super::log::AUDIT)];
 
 pub fn routes() -> Vec<Route> {
     vec![

@@ -1,12 +1,16 @@
-//! How long things take; asked for by hand: `cargo test -p mohaa-domain --release --test tournament -- --ignored --nocapture speed`.
+//! How long tournaments' rules take: `cargo run --release -p mohaa-domain --example tournament_speed`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[allow(dead_code)]
+#[path = "../tests/tournament/play.rs"]
+mod play;
 
 use std::time::Instant;
 
 use mohaa_domain::tournament::{Command, FirstStage, Format, Knockout, Options, Status};
 
-use super::play::{
-    ORGANIZER, better, by_hash, closed, open, played, series, settings, then, to, with_options,
-};
+use play::{ORGANIZER, better, by_hash, closed, open, played, series, settings, then, to, with_options};
 
 fn timed<T>(what: &str, times: u32, run: impl Fn() -> T) {
     run();
@@ -17,8 +21,6 @@ fn timed<T>(what: &str, times: u32, run: impl Fn() -> T) {
     println!("{what}: {:.3} ms", start.elapsed().as_secs_f64() * 1000.0 / f64::from(times));
 }
 
-#[test]
-#[ignore = "prints times"]
 fn speed_of_a_start() {
     for (format, entrants) in [
         (Format::SingleElimination, 1024),
@@ -37,8 +39,6 @@ fn speed_of_a_start() {
     timed("256 groups whose four go on begin", 3, || then(&closed, &to(Status::InProgress)));
 }
 
-#[test]
-#[ignore = "prints times"]
 fn speed_of_a_report() {
     for (format, entrants) in [
         (Format::SingleElimination, 128),
@@ -63,8 +63,6 @@ fn speed_of_a_report() {
     }
 }
 
-#[test]
-#[ignore = "prints times"]
 fn speed_of_a_round_of_swiss() {
     for (entrants, rounds) in [(64, 6), (256, 9), (255, 9), (512, 9), (1024, 10)] {
         let options = Options { swiss_rounds: Some(rounds), ..Options::default() };
@@ -101,4 +99,10 @@ fn speed_of_a_round_of_swiss() {
     };
     let closed = closed(with_options(Format::GroupStage, options), 256);
     timed("Swiss of 256 with a knockout begins", 2, || then(&closed, &to(Status::InProgress)));
+}
+
+fn main() {
+    speed_of_a_start();
+    speed_of_a_report();
+    speed_of_a_round_of_swiss();
 }

@@ -12,7 +12,6 @@ mod leaving;
 mod life;
 mod play;
 mod reports;
-mod speed;
 mod swiss;
 mod tables;
 mod vectors;

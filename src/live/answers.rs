@@ -40,9 +40,20 @@ pub struct ListedLiveMatch {
     pub player_count: u64,
     pub max_players: Option<i32>,
     pub round_number: i32,
+    /// Who has most kills where everybody fights for himself.
+    #[serde(default)]
+    pub leader: Option<LiveLeader>,
     pub started_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
     pub tournament_id: Option<Uuid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LiveLeader {
+    pub player_id: String,
+    pub player_name: String,
+    pub player_name_raw: String,
+    pub kills: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -327,10 +338,20 @@ impl Live {
             player_count: board.player_count(),
             max_players: board.max_players,
             round_number: board.round_number,
+            leader: self.leader(board),
             started_at: board.started_at.and_then(time),
             updated_at: time(board.updated_at).unwrap_or_default(),
             tournament_id: None,
         }
+    }
+
+    fn leader(&self, board: &Board) -> Option<LiveLeader> {
+        if !matches!(board.game_type, GameType::FreeForAll | GameType::Single) {
+            return None;
+        }
+        let first = self.players(board).into_iter().next().filter(|first| first.kills > 0)?;
+        let LivePlayer { player_id, player_name, player_name_raw, kills, .. } = first;
+        Some(LiveLeader { player_id, player_name, player_name_raw, kills })
     }
 
     fn players(&self, board: &Board) -> Vec<LivePlayer> {

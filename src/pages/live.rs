@@ -17,7 +17,7 @@ use crate::live::{Form, Live, LiveList, Message};
 type Page = Result<HttpResponse, ApiError>;
 
 pub(super) async fn list(viewer: Anyone, request: HttpRequest, pages: Data<Pages>, live: Data<Live>) -> Page {
-    let context = json!({ "list": view::with_raw_names(&live.list_now())? });
+    let context = json!({ "matches": view::live_matches(&live.list_now().matches)? });
     pages.page(&request, viewer, "live/list.html", "Live now", &context).await
 }
 
@@ -141,8 +141,8 @@ impl Form for Html {
 
     fn list(&self, list: &LiveList, renditions: &Renditions) -> Message {
         let html = || {
-            let list = view::with_raw_names(list).unwrap_or_default();
-            self.part("live/matches.html", &json!({ "list": list }))
+            let matches = view::live_matches(&list.matches).unwrap_or_default();
+            self.part("live/matches.html", &json!({ "matches": matches }))
         };
         Message { event: "list", data: renditions.html.get_or_init(html).clone() }
     }

@@ -48,7 +48,7 @@ pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages
         stats.totals(),
     )?;
     let context = json!({
-        "live": view::with_raw_names(&live.list_now().matches)?,
+        "live": view::live_matches(&live.list_now().matches)?,
         "recent": view::matches(&recent)?,
         "top_players": view::with_raw_names(&top_players)?,
         "totals": totals.today,

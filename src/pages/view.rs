@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::filters::game_type_label;
 use crate::http::ApiError;
 use crate::http::query::Paging;
-use crate::live::LiveState;
+use crate::live::{ListedLiveMatch, LiveState};
 use crate::stats::Period;
 use crate::stats::answers::{MatchAnswer, MatchSummary};
 
@@ -45,6 +45,13 @@ pub(super) fn matches(matches: &[MatchSummary]) -> Result<Value, ApiError> {
 pub(super) fn match_detail(found: &MatchAnswer) -> Result<Value, ApiError> {
     let mut value = with_raw_names(found)?;
     take_sides_out(&mut value);
+    Ok(value)
+}
+
+/// Live matches of a list.
+pub(super) fn live_matches(matches: &[ListedLiveMatch]) -> Result<Value, ApiError> {
+    let mut value = with_raw_names(&matches)?;
+    value.as_array_mut().into_iter().flatten().for_each(take_sides_out);
     Ok(value)
 }
 

@@ -54,6 +54,12 @@ pub struct LiveMatch {
     /// In order; of equal moments the one that came first.
     pending: Vec<Moment>,
     newest_ms: i64,
+    /// Whether an event has told the level's clock.
+    #[serde(default)]
+    keeps_time: bool,
+    /// What the clock of a match that does not keep time counts from.
+    #[serde(default)]
+    counts_from: Option<Millis>,
     folded: BTreeMap<Uuid, Position>,
     /// What of each player adds up, whatever the order: counted once, when it comes.
     deeds: BTreeMap<Text, Deeds>,
@@ -89,6 +95,8 @@ impl LiveMatch {
             settled: Board::default(),
             pending: Vec::new(),
             newest_ms: 0,
+            keeps_time: false,
+            counts_from: None,
             folded: BTreeMap::new(),
             deeds: BTreeMap::new(),
             stirred: HashMap::new(),
@@ -145,8 +153,10 @@ impl LiveMatch {
             }
             deeds::count(&mut self.deeds, &mut self.stirred, &event);
             let LiveEvent { mut moment, has_level_time, .. } = event;
-            if !has_level_time {
-                moment.at_ms = self.newest_ms;
+            if has_level_time {
+                self.keep_time(moment.at_ms);
+            } else {
+                moment.at_ms = self.without_level_time(moment.event_at);
             }
             if moment.at_ms < self.newest_ms - DISORDER_MS {
                 self.settled.count(&moment);
@@ -171,6 +181,26 @@ impl LiveMatch {
         };
         self.settle();
         happenings
+    }
+
+    /// The level's clock takes over from [`Self::counts_from`]: what was counted before it stays where it was.
+    fn keep_time(&mut self, level_ms: i64) {
+        if !self.keeps_time && level_ms < self.newest_ms - DISORDER_MS {
+            self.settled = self.board().clone();
+            self.pending.clear();
+            (self.middle, self.board) = (None, None);
+            (self.newest_ms, self.middle_ms) = (level_ms, level_ms);
+        }
+        self.keeps_time = true;
+    }
+
+    /// Where an event stands that says no level.time: beside the newest one, or by the time of events where none says any.
+    fn without_level_time(&mut self, event_at: Millis) -> i64 {
+        if self.keeps_time {
+            return self.newest_ms;
+        }
+        let from = *self.counts_from.get_or_insert(event_at);
+        event_at.0.saturating_sub(from.0).max(0)
     }
 
     /// Folds everything pending anew, the moments behind the `known` ones put where they belong; gives what those have

@@ -20,7 +20,7 @@ pub struct LiveEvent {
     /// It is the result of a match that may be long over.
     pub is_result: bool,
     pub(super) source_match_id: Text,
-    /// Without a level.time it stands where the newest one does when it is folded in.
+    /// Without one it is placed when it is folded in.
     pub(super) has_level_time: bool,
     pub(super) moment: Moment,
     /// Map units between the two players of a kill, where both places were sent and can be true.

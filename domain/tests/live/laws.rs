@@ -1,11 +1,11 @@
 //! Laws, for any stream of events.
 
-use mohaa_domain::event::{Event, Stamp};
+use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::{DISORDER_MS, LiveMatch};
 use mohaa_domain::vocabulary::{EventType, Team};
 use proptest::prelude::*;
 
-use crate::{SERVER, SPOOL, event, folded, kill, stamped};
+use crate::{NOON, SERVER, SPOOL, event, folded, kill, stamped};
 
 /// A stream in the order of the level's clock, no two events at one moment.
 fn streams() -> impl Strategy<Value = Vec<Event>> {
@@ -43,13 +43,27 @@ fn streams() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
+/// The same as tools tell it, with times of day, or with the level's clock.
+fn streams_with_and_without_clock() -> impl Strategy<Value = Vec<Event>> {
+    let without_clock = |mut event: Event| {
+        let at_ms = (event.level_time.take().unwrap_or_default() * 1000.0).round() as i64;
+        Event { sent_at: Some(Millis(NOON + at_ms)), ..event }
+    };
+    (streams(), any::<bool>()).prop_map(move |(events, keeps_time)| {
+        if keeps_time { events } else { events.into_iter().map(without_clock).collect() }
+    })
+}
+
 /// The same events as they may arrive: none later than others that are 5 s younger.
 fn shuffled(events: &[(Event, Stamp)], delays: &[u16]) -> Vec<(Event, Stamp)> {
     let mut keyed: Vec<(i64, (Event, Stamp))> = events
         .iter()
         .zip(delays.iter().cycle())
         .map(|(event, delay)| {
-            let at_ms = (event.0.level_time.unwrap_or_default() * 1000.0).round() as i64;
+            let at_ms = match event.0.level_time {
+                Some(seconds) => (seconds * 1000.0).round() as i64,
+                None => event.1.event_at.0 - NOON,
+            };
             (at_ms + i64::from(*delay) % DISORDER_MS, event.clone())
         })
         .collect();
@@ -80,7 +94,7 @@ proptest! {
 
     #[test]
     fn what_is_read_from_where_it_is_stored_makes_the_same_state(
-        events in streams(),
+        events in streams_with_and_without_clock(),
         delays in proptest::collection::vec(any::<u16>(), 1..50),
         size in 1_usize..40,
     ) {
@@ -95,7 +109,7 @@ proptest! {
 
     #[test]
     fn a_state_that_was_written_down_and_read_back_anywhere_goes_on_as_if_it_never_was(
-        events in streams(),
+        events in streams_with_and_without_clock(),
         delays in proptest::collection::vec(any::<u16>(), 1..50),
         cuts in proptest::collection::vec(0_usize..120, 0..4),
     ) {
@@ -117,7 +131,7 @@ proptest! {
 
     #[test]
     fn however_events_are_bundled_the_board_is_the_same_and_each_happening_is_told_once(
-        events in streams(),
+        events in streams_with_and_without_clock(),
         delays in proptest::collection::vec(any::<u16>(), 1..50),
         size in 1_usize..40,
     ) {
@@ -134,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_folded_before_changes_nothing(events in streams(), from in 0_usize..120, to in 0_usize..120) {
+    fn what_was_folded_before_changes_nothing(events in streams_with_and_without_clock(), from in 0_usize..120, to in 0_usize..120) {
         let events = stamped(&events);
         let (from, to) = (from.min(events.len()), to.min(events.len()));
         let mut once = folded(&events);
@@ -146,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn every_kill_is_one_death_and_sums_agree(events in streams()) {
+    fn every_kill_is_one_death_and_sums_agree(events in streams_with_and_without_clock()) {
         let events = stamped(&events);
         let mut live = folded(&events);
         let board = live.board();

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub const SPOOL: Uuid = Uuid::from_u128(7);
 pub const SERVER: Uuid = Uuid::from_u128(1);
-const NOON: i64 = 1_795_600_000_000;
+pub const NOON: i64 = 1_795_600_000_000;
 
 /// An event of a player at so many seconds of the level.
 pub fn event(event_type: EventType, level_time: f64, who: &str) -> Event {
@@ -57,7 +57,8 @@ pub fn stamped(events: &[Event]) -> Vec<(Event, Stamp)> {
         .enumerate()
         .map(|(number, event)| {
             // As if each were sent when it happened.
-            let received_at = Millis(NOON + (event.level_time.unwrap_or_default() * 1000.0) as i64);
+            let happened_at = Millis(NOON + (event.level_time.unwrap_or_default() * 1000.0) as i64);
+            let received_at = event.sent_at.unwrap_or(happened_at);
             let mut stamp = tracker.stamp(event, received_at, &window);
             stamp.spool_seq = number as u64 + 1;
             (event.clone(), stamp)

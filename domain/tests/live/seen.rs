@@ -1,10 +1,10 @@
 //! What stands on the board.
 
-use mohaa_domain::event::{Event, Stamp};
+use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::{Happening, MOST_PLAYERS};
 use mohaa_domain::vocabulary::{EventType, KillKind, Team};
 
-use crate::{SPOOL, event, folded, kill, stamped};
+use crate::{NOON, SPOOL, event, folded, kill, stamped};
 
 #[test]
 fn kills_deaths_streaks_and_first_blood_are_counted_as_the_stamps_say() {
@@ -118,6 +118,46 @@ fn no_server_can_make_the_state_grow_without_bound() {
     live.fold_all(SPOOL, later(3_000, &stamped(&made_up)).iter().map(|(event, stamp)| (event, stamp)));
     assert_eq!((live.board().players.len(), live.board().more_players), (MOST_PLAYERS, true));
     assert!(serde_json::to_vec(&live).unwrap().len() < 6 << 20);
+}
+
+/// A kill as tools send it: with a time of day and no level.time.
+fn kill_by_time_of_day(seconds: i64, killer: &str, victim: &str) -> Event {
+    Event { level_time: None, sent_at: Some(Millis(NOON + seconds * 1_000)), ..kill(0.0, killer, victim) }
+}
+
+#[test]
+fn a_match_without_level_times_counts_from_its_first_event() {
+    let events = [
+        kill_by_time_of_day(0, "1002", "1001"),
+        kill_by_time_of_day(3, "1002", "1003"),
+        kill_by_time_of_day(60, "1002", "1005"),
+    ];
+    let mut live = folded(&stamped(&events));
+    let board = live.board();
+    assert_eq!(board.clock_ms, 60_000);
+    assert_eq!(board.kills.iter().map(|line| line.at_ms).collect::<Vec<_>>(), [0, 3_000, 60_000]);
+    let hero = &board.players["1002"];
+    assert_eq!((hero.best_multi, hero.multi, hero.best_streak), (2, 1, 3));
+    assert_eq!(hero.playtime_ms(), 60_000);
+}
+
+#[test]
+fn the_clock_of_the_level_takes_over_from_the_time_of_day() {
+    let events = [
+        kill_by_time_of_day(0, "1002", "1001"),
+        kill_by_time_of_day(60, "1002", "1003"),
+        kill(10.0, "1004", "1001"),
+        kill(20.0, "1004", "1003"),
+        kill_by_time_of_day(90, "1004", "1005"),
+    ];
+    let mut live = folded(&stamped(&events));
+    let board = live.board();
+    assert_eq!(
+        board.kills.iter().map(|line| line.at_ms).collect::<Vec<_>>(),
+        [0, 60_000, 10_000, 20_000, 20_000],
+        "each is in the feed, where it was when it came"
+    );
+    assert_eq!((board.players["1002"].kills, board.players["1004"].kills), (2, 3));
 }
 
 /// The same further on in the spool.

@@ -6,12 +6,14 @@
 //! measured within one run is compared, and only medians of the rounds' ratios count.
 //!
 //! [`seed`] fills stores with a year of matches, and [`queries`] asks a service over them: what each answer reads, how
-//! long it takes beside its bare statements, and how pages and JSON come under load.
+//! long it takes beside its bare statements, and how pages and JSON come under load. [`hot`] repeats what every event goes
+//! through, to count instructions.
 
 pub mod clickhouse;
 pub mod connection;
 pub mod engine;
 pub mod error;
+pub mod hot;
 pub mod live;
 pub mod load;
 pub mod mirror;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use mohaa_bench::error::BenchError;
+use mohaa_bench::hot::{self, HotPath};
 use mohaa_bench::live::{self, LiveOptions};
 use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
@@ -118,6 +119,13 @@ enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=3600))]
         seconds: u16,
     },
+    /// Repeat one part of an event's way; `bench/instructions` counts what it costs
+    Hot {
+        path: HotPath,
+        /// Of 20 events each
+        #[arg(long, default_value_t = 1000)]
+        requests: usize,
+    },
     /// Parse posted events with serde_json and do nothing else, until standard input ends
     Yardstick,
 }
@@ -125,6 +133,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Yardstick => yardstick::serve().map_err(BenchError::Yardstick),
+        Command::Hot { path, requests } => hot::run(path, requests),
         Command::Seed { service, data_dir, events, players, servers, days, seed, until } => {
             let servers = servers.into();
             let until = until.unwrap_or_else(Utc::now);

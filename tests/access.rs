@@ -144,6 +144,12 @@ fn table() -> Vec<Case> {
             "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/standings",
             404,
         ),
+        get(
+            "/api/v1/tournaments/{id}/statistics",
+            ANYONE,
+            "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/statistics",
+            404,
+        ),
         at(
             "/api/v1/tournaments/00000000-0000-0000-0000-000000000000/register",
             post("/api/v1/tournaments/{id}/register", PLAYER, "{}", 404),

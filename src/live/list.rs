@@ -41,6 +41,7 @@ pub(super) async fn keep(live: Live, stats: Stats) {
             .filter(|seen| seen.ended_at.is_none() && seen.board.started_at.is_some())
             .map(|seen| live.listed(seen))
             .collect();
+        live.name_tournaments(&stats, &mut matches).await;
         live.nodes.tell_what_is_followed(matches.clone()).await;
         for followed in live.nodes.followed_elsewhere() {
             if !matches.iter().any(|listed| listed.match_id == followed.match_id) {

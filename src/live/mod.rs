@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::achievements::AchievementStore;
 use crate::players::CanonicalIds;
-use crate::stats::Stats;
+use crate::stats::{MatchSpan, Stats};
 
 /// What live pages and streams are made of. Cheap to clone.
 #[derive(Clone)]
@@ -88,6 +88,27 @@ impl Live {
             self.server_names.read().unwrap_or_else(PoisonError::into_inner).contains_key(&server_id);
         if !is_known {
             self.learn(stats.server_names([server_id]).await);
+        }
+    }
+
+    /// Says of which tournaments matches are; as it was said last, where nobody can be asked.
+    async fn name_tournaments(&self, stats: &Stats, matches: &mut [ListedLiveMatch]) {
+        let span = |listed: &ListedLiveMatch| {
+            let (match_id, server_id) = (listed.match_id, listed.server_id);
+            Some(MatchSpan { match_id, server_id, started_at: listed.started_at?, ended_by: None })
+        };
+        let known = stats.tournaments_of(matches.iter().filter_map(span).collect()).await;
+        let last = self.list.borrow().clone();
+        for listed in matches {
+            listed.tournament_id = match &known {
+                Some(known) => known.get(&listed.match_id).map(|tournament| tournament.tournament_id),
+                None => last
+                    .list
+                    .matches
+                    .iter()
+                    .find(|before| before.match_id == listed.match_id)
+                    .and_then(|before| before.tournament_id),
+            };
         }
     }
 

@@ -378,6 +378,7 @@ pub struct MatchSummary {
     /// Time of the last event.
     pub updated_at: DateTime<Utc>,
     pub duration_seconds: u64,
+    /// Whose bracket it is a game of.
     pub tournament_id: Option<Uuid>,
 }
 
@@ -407,7 +408,8 @@ pub struct MatchAnswer {
     /// allies or axis; none for a draw.
     pub winning_team: Option<String>,
     pub rounds: Vec<Round>,
-    pub tournament: Option<TournamentName>,
+    /// Whose bracket it is a game of.
+    pub tournament: Option<MatchTournament>,
     /// Everybody who took part, most kills first, 4,096 at most.
     pub scoreboard: Vec<ScoreboardRow>,
     /// Whether more took part: those with fewer kills are left out.
@@ -419,6 +421,15 @@ pub struct MatchAnswer {
 pub struct ServerName {
     pub server_id: Uuid,
     pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct MatchTournament {
+    pub tournament_id: Uuid,
+    pub name: String,
+    /// The match of the bracket.
+    #[schema(example = "W1.3")]
+    pub key: String,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -90,32 +90,39 @@ pub(super) fn killstreaks(
     player_ids: Option<Vec<String>>,
     in_match: Option<&OutcomeRow>,
 ) -> Sql {
-    let mut sql = Sql::new(
-        "SELECT who AS player_id, max(best_in_match) AS killstreak FROM (SELECT ",
-    )
-    .text(&canonical("player_id"))
-    .text(
-        " AS who, match_id, toUInt64(arrayMax(arrayCumSumNonNegative(arrayMap(entry -> if(entry.5, 1, -4294967296), arraySort(\
-         groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill))))))) AS best_in_match FROM ",
-    )
-    .text(match (in_match, &player_ids) {
+    let table = match (in_match, &player_ids) {
         (Some(_), _) => COMBAT.daily,
         // It tells days too, and finds a player's by key.
         (None, Some(_)) => COMBAT.overall,
         (None, None) => selection.table(COMBAT),
-    })
-    .text(" WHERE 1")
-    .then(selection.daily_conditions());
+    };
+    let mut conditions = selection.daily_conditions();
     if let Some(player_ids) = player_ids {
-        sql = sql.then(of_players("player_id", &player_ids));
+        conditions = conditions.then(of_players("player_id", &player_ids));
     }
     if let Some(outcome) = in_match {
-        sql = sql
+        conditions = conditions
             .text(" AND match_id = toUUID(?)")
             .bind(outcome.match_id.to_string())
             .then(outcome.on_its_days());
     }
-    sql.text(" GROUP BY who, match_id) GROUP BY who")
+    Sql::new("SELECT who AS player_id, max(best_in_match) AS killstreak FROM (")
+        .then(killstreaks_by_match(table, conditions))
+        .text(") GROUP BY who")
+}
+
+/// `who, match_id, best_in_match` of the rows of `table`, which is one of [`COMBAT`]'s, that meet `conditions`.
+pub(super) fn killstreaks_by_match(table: &str, conditions: Sql) -> Sql {
+    Sql::new("SELECT ")
+        .text(&canonical("player_id"))
+        .text(
+            " AS who, match_id, toUInt64(arrayMax(arrayCumSumNonNegative(arrayMap(entry -> if(entry.5, 1, -4294967296), arraySort(\
+             groupArray((ifNull(level_time, 0), event_at, spool_seq, spool_index, is_kill))))))) AS best_in_match FROM ",
+        )
+        .text(table)
+        .text(" WHERE 1")
+        .then(conditions)
+        .text(" GROUP BY who, match_id")
 }
 
 impl Stats {

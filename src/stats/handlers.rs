@@ -6,6 +6,7 @@ use mohaa_domain::player::PlayerId;
 use mohaa_domain::vocabulary::EventType;
 use mohaa_domain::weapon::WeaponSlug;
 use utoipa::OpenApi;
+use uuid::Uuid;
 
 use super::answers;
 use super::breakdowns::Interval;
@@ -138,6 +139,7 @@ const MATCHES: QueryShape = QueryShape {
         selection::FROM,
         selection::TO,
         selection::PLAYER,
+        selection::TOURNAMENT,
     ],
     paged: true,
 };
@@ -252,6 +254,9 @@ impl MatchQuestion {
             player_id: values
                 .parsed_filter("player", |text| text.parse::<PlayerId>().map_err(|error| error.to_string()))
                 .map(|id| id.as_str().to_owned()),
+            tournament_id: values.parsed_filter("tournament", |text| {
+                Uuid::parse_str(text).map_err(|_| "must be a tournament id (a UUID)".to_owned())
+            }),
             format: values.format(),
             paging: values.paging(),
             selection: Selection::take(&mut values),

@@ -78,6 +78,7 @@ impl Stats {
         let more_players = scores.len() > MOST_PLAYERS;
         scores.truncate(MOST_PLAYERS);
         let servers = self.server_names([outcome.server_id]).await;
+        let tournaments = self.tournaments_of(vec![outcome.span()]).await.unwrap_or_default();
         let names = self.player_names(scores.iter().map(|row| row.player_id.clone()).collect()).await?;
         let scoreboard = scores.into_iter().map(|row| {
             // The name in this match, else the latest one.
@@ -134,7 +135,7 @@ impl Stats {
             axis_score: outcome.axis_score,
             winning_team: word_or_none(outcome.winning_team),
             rounds: rounds.into_iter().map(round).collect(),
-            tournament: None,
+            tournament: tournaments.get(&outcome.match_id).cloned(),
             scoreboard: scoreboard.collect(),
             more_players,
             top_weapons: weapons.into_iter().map(weapon).collect(),

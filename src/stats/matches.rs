@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Stats;
 use super::answers::{MatchList, MatchSummary};
+use super::bracket_games::MatchSpan;
 use super::cache::Holds;
 use super::people::{Person, canonical};
 use super::query::Sql;
@@ -55,6 +56,8 @@ pub struct MatchQuestion {
     pub selection: Selection,
     /// Only matches that this player took part in.
     pub player_id: Option<String>,
+    /// Only games of this tournament's bracket.
+    pub tournament_id: Option<Uuid>,
     pub paging: Paging,
     pub format: Format,
 }
@@ -131,7 +134,16 @@ impl OutcomeRow {
             .bind(self.updated_at.date_naive().to_string())
     }
 
-    pub(super) fn summary(self, server_name: String, player_count: u64) -> MatchSummary {
+    pub(super) fn span(&self) -> MatchSpan {
+        MatchSpan {
+            match_id: self.match_id,
+            server_id: self.server_id,
+            started_at: self.started_at,
+            ended_by: self.is_ended.then_some(self.updated_at),
+        }
+    }
+
+    fn summary(self, server_name: String, player_count: u64, tournament_id: Option<Uuid>) -> MatchSummary {
         MatchSummary {
             match_id: self.match_id,
             source_match_id: word_or_none(self.source_match_id),
@@ -151,7 +163,7 @@ impl OutcomeRow {
             ended_at: self.ended_at,
             updated_at: self.updated_at,
             duration_seconds: self.duration_seconds,
-            tournament_id: None,
+            tournament_id,
         }
     }
 }
@@ -164,7 +176,15 @@ impl Stats {
             Some(player_id) => Some(self.person(player_id).await?),
             None => None,
         };
-        let conditions = match_conditions(question, player);
+        let mut conditions = match_conditions(question, player);
+        if let Some(tournament_id) = question.tournament_id {
+            let games = self.games_of_tournament(tournament_id).await?;
+            if games.is_empty() {
+                return Ok(MatchList { page, limit, total: 0, matches: Vec::new() });
+            }
+            let games: Vec<String> = games.into_iter().map(|(match_id, _)| match_id.to_string()).collect();
+            conditions = conditions.text(" AND match_id IN (SELECT toUUID(arrayJoin(?)))").bind(games);
+        }
         // None of the conditions is about how a match ended.
         let total = Sql::new(
             "SELECT count() AS total FROM (SELECT match_id, server_id, max(match_totals.map_name) AS map_name, \
@@ -216,6 +236,18 @@ impl Stats {
             .text(" GROUP BY match_id, server_id")
     }
 
+    /// Of these matches, by the primary key of `match_totals`.
+    pub(super) async fn outcomes_of(&self, match_ids: &[String]) -> Result<Vec<OutcomeRow>, ApiError> {
+        let of_matches =
+            Sql::new(" AND matches.match_id IN (SELECT toUUID(arrayJoin(?)))").bind(match_ids.to_vec());
+        let sql = Sql::new("SELECT ")
+            .text(COLUMNS)
+            .text(" FROM (")
+            .then(self.outcomes(of_matches))
+            .text(") AS outcomes ORDER BY started_at, match_id");
+        self.rows_that_hold(sql, until_silence).await
+    }
+
     pub(super) async fn outcome(&self, match_id: Uuid) -> Result<Option<OutcomeRow>, ApiError> {
         let conditions = Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string());
         let sql = self.outcome_rows_sql(COLUMNS, conditions);
@@ -227,11 +259,14 @@ impl Stats {
         let (took_part, present) =
             tokio::try_join!(self.players_of_ended(&ended), self.players_present(&live),)?;
         let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
+        let tournaments = self.tournaments_of(rows.iter().map(OutcomeRow::span).collect()).await;
+        let tournaments = tournaments.unwrap_or_default();
         let summary = |row: OutcomeRow| {
             let players = if row.is_ended { &took_part } else { &present };
             let player_count = players.get(&row.match_id).copied().unwrap_or_default();
             let server_name = servers.get(&row.server_id).cloned().unwrap_or_default();
-            row.summary(server_name, player_count)
+            let tournament_id = tournaments.get(&row.match_id).map(|tournament| tournament.tournament_id);
+            row.summary(server_name, player_count, tournament_id)
         };
         Ok(rows.into_iter().map(summary).collect())
     }

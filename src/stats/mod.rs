@@ -10,6 +10,7 @@
 
 mod accuracy;
 pub mod answers;
+mod bracket_games;
 mod breakdowns;
 mod cache;
 mod career;
@@ -35,6 +36,7 @@ mod server;
 mod tallies;
 mod timeline;
 mod totals;
+mod tournament;
 mod weapons;
 
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+pub use bracket_games::MatchSpan;
 pub use breakdowns::Interval;
 pub use cache::AnswerCache;
 pub use handlers::{
@@ -64,6 +67,7 @@ pub use selection::{Bots, Period, Selection, normal_map_name};
 pub use server::Span;
 pub use server::handlers::{ServerStatsApi, ShownServer, shown_server};
 pub use timeline::{Place, TimelineQuestion};
+pub use tournament::{BracketGame, BracketGames, TournamentFigures, TournamentSort};
 pub use weapons::handlers::{WeaponsApi, read_weapon};
 pub use weapons::{WeaponSort, WeaponsQuestion};
 

@@ -14,30 +14,32 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Stats;
-use super::answers::{UserName, WeaponName};
+use super::answers::{MatchTournament, UserName, WeaponName};
+use super::bracket_games::MatchSpan;
 use super::cache::{FlightError, single_flight};
 use super::people::{ANONYMOUS_NAME, ANONYMOUS_PREFIX, canonical, of_players};
 use super::query::Sql;
 use crate::http::ApiError;
 
 /// Longest that an answer waits for names.
-const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 
 /// How long names from PostgreSQL are kept: nothing tells us that one has changed.
 const NAMES_HOLD: Duration = Duration::from_secs(1);
 const MAX_KEPT: u64 = 1_000;
 
-/// Names of servers and users, as PostgreSQL gave them within the last second. Clones are one memory.
+/// Names of servers, users and tournaments, as PostgreSQL gave them within the last second. Clones are one memory.
 #[derive(Clone)]
 pub(super) struct KnownNames {
-    postgres: PgPool,
+    pub(super) postgres: PgPool,
     servers: Cache<Vec<Uuid>, Arc<HashMap<Uuid, String>>>,
     users: Cache<String, Option<UserName>>,
+    pub(super) bracket_games: Cache<Vec<MatchSpan>, Arc<HashMap<Uuid, MatchTournament>>>,
 }
 
 /// Why names are missing from an answer.
 #[derive(Debug, thiserror::Error)]
-enum NamesError {
+pub(super) enum NamesError {
     #[error(transparent)]
     Postgres(#[from] sqlx::Error),
     #[error("PostgreSQL takes too long")]
@@ -50,6 +52,7 @@ impl KnownNames {
             postgres,
             servers: Cache::builder().max_capacity(MAX_KEPT).time_to_live(NAMES_HOLD).build(),
             users: Cache::builder().max_capacity(MAX_KEPT).time_to_live(NAMES_HOLD).build(),
+            bracket_games: Cache::builder().max_capacity(MAX_KEPT).time_to_live(NAMES_HOLD).build(),
         }
     }
 

@@ -15,6 +15,8 @@ use crate::http::ApiError;
 
 /// Longest that ClickHouse may work on one statement.
 const MAX_EXECUTION_SECONDS: &str = "5";
+/// The ids of a tournament's games stand in a statement several times.
+const MAX_QUERY_BYTES: &str = "1048576";
 /// Longest that we wait, so that an unreachable or hanging store is an answer and not a hanging page.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(7);
 const MAX_MEMORY_BYTES: &str = "1000000000";
@@ -146,7 +148,8 @@ async fn ask<T: RowOwned + RowRead>(clickhouse: Client, sql: Sql) -> Result<Vec<
     let mut query = clickhouse
         .query(&sql.text)
         .with_setting("max_execution_time", MAX_EXECUTION_SECONDS)
-        .with_setting("max_memory_usage", MAX_MEMORY_BYTES);
+        .with_setting("max_memory_usage", MAX_MEMORY_BYTES)
+        .with_setting("max_query_size", MAX_QUERY_BYTES);
     for value in sql.values {
         query = match value {
             Value::Text(text) => query.bind(text),

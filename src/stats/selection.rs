@@ -112,6 +112,12 @@ pub(super) const PLAYER: Parameter = Parameter {
     example: "4711",
 };
 
+pub(super) const TOURNAMENT: Parameter = Parameter {
+    name: "tournament",
+    description: "Tournament id (UUID): games of its bracket that reported themselves.",
+    example: "0198c2f4-7a10-7c3e-9d55-2f6a1c0b9e11",
+};
+
 impl Selection {
     /// Takes every filter that `values` still holds; mistakes stay with `values`.
     pub(super) fn take(values: &mut QueryValues) -> Self {

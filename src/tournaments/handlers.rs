@@ -30,7 +30,7 @@ use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
         super::matches::one_match, super::matches::report, super::matches::confirm, super::matches::dispute,
         super::matches::resolve, super::matches::reset, super::matches::schedule, super::matches::start,
         super::matches::veto, super::matches::correct, super::log::audit_log, super::log::export, super::log::import,
-        super::log::events
+        super::log::events, super::statistics::statistics
     ),
     tags((name = "Tournaments", description = "Brackets, entrants and results."))
 )]
@@ -49,8 +49,11 @@ const FORMAT: Parameter = Parameter {
 const LIST: QueryShape = QueryShape { parameters: &[], filters: &[STATUS, FORMAT], paged: true };
 
 /// The query parameters of each path, for the OpenAPI document.
-pub const QUERY_SHAPES: &[(&str, QueryShape)] =
-    &[("/api/v1/tournaments", LIST), ("/api/v1/tournaments/{id}/audit", super::log::AUDIT)];
+pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
+    ("/api/v1/tournaments", LIST),
+    ("/api/v1/tournaments/{id}/audit", super::log::AUDIT),
+    ("/api/v1/tournaments/{id}/statistics", super::statistics::STATISTICS),
+];
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -65,6 +68,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/tournaments/{id}/undo", undo),
         get("/api/v1/tournaments/{id}/bracket", bracket),
         get("/api/v1/tournaments/{id}/standings", table),
+        get("/api/v1/tournaments/{id}/statistics", super::statistics::statistics),
     ]
 }
 

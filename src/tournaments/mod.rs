@@ -13,6 +13,7 @@ mod handlers;
 mod log;
 mod matches;
 mod roles;
+mod statistics;
 mod store;
 mod witness;
 

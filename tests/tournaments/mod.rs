@@ -3,6 +3,7 @@
 mod crash;
 mod evening;
 mod formats;
+mod games;
 mod life;
 mod log;
 mod results;

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use crate::support::{Cup, Service, eventually};
 
 /// Two players, who are linked, in a final on the service's own server.
-struct Duel {
-    service: Service,
-    cup: Cup,
-    token: String,
-    guids: [String; 2],
-    players: Vec<String>,
+pub(super) struct Duel {
+    pub service: Service,
+    pub cup: Cup,
+    pub token: String,
+    pub guids: [String; 2],
+    pub players: Vec<String>,
 }
 
-async fn duel(name: &str, settings: Value) -> Duel {
+pub(super) async fn duel(name: &str, settings: Value) -> Duel {
     let service = Service::start(name).await;
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
     let cup = Cup::draft(&service.client, &organizer, settings).await;
@@ -41,13 +41,13 @@ async fn duel(name: &str, settings: Value) -> Duel {
     Duel { service, cup, token, guids, players }
 }
 
-fn single() -> Value {
+pub(super) fn single() -> Value {
     json!({ "name": "Final", "format": "single_elimination" })
 }
 
 impl Duel {
     /// A game of the two, the first among the Allies or not, with more players or a token if wanted.
-    async fn plays(&self, game: &str, is_first_allied: bool, scores: (u32, u32), more: Value) {
+    pub async fn plays(&self, game: &str, is_first_allied: bool, scores: (u32, u32), more: Value) {
         let (first, second) = if is_first_allied { ("allies", "axis") } else { ("axis", "allies") };
         let kill = |at: f64, killer: usize| {
             let teams = [first, second];
@@ -70,7 +70,7 @@ impl Duel {
         self.service.client.send(events.to_string()).await.assert_batch(202, 3, &[]);
     }
 
-    async fn completes(&self) -> Value {
+    pub async fn completes(&self) -> Value {
         eventually("the server has reported", async || {
             let one = self.cup.one("R1.1").await;
             (one["status"] == "completed").then_some(one)
@@ -78,7 +78,7 @@ impl Duel {
         .await
     }
 
-    async fn has_been_witnessed(&self, games: i64) {
+    pub async fn has_been_witnessed(&self, games: i64) {
         eventually("every game was looked at", async || {
             let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM match_summaries WHERE witnessed")
                 .fetch_one(&self.service.application.postgres)

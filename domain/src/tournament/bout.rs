@@ -304,6 +304,16 @@ impl Bout {
         }
     }
 
+    /// Whether a game that a server reported stands: it is part of what was said or holds, or what holds was decided without
+    /// naming games. One that was taken back, fell or was played anew does not.
+    pub fn has_game(&self, match_id: Uuid) -> bool {
+        let verdicts = self.outcome.iter().chain(&self.reports).map(|report| &report.verdict);
+        let mut named = self.games.iter().chain(verdicts.flat_map(|verdict| &verdict.games));
+        let names_none =
+            || self.outcome.iter().all(|it| it.verdict.games.iter().all(|game| game.match_id.is_none()));
+        named.any(|game| game.match_id == Some(match_id)) || (self.outcome.is_some() && names_none())
+    }
+
     /// Whether anything was done in it that other sides would make void.
     pub fn is_touched(&self) -> bool {
         self.outcome.is_some()

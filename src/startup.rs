@@ -338,6 +338,7 @@ impl Application {
         )?;
         let tournaments = Arc::new(Tournaments::new(
             postgres.clone(),
+            achievements.clone(),
             stats.clone(),
             clock.clone(),
             pipeline.mailbox_metrics.of_kind("tournament"),

@@ -68,6 +68,8 @@ pub struct RecentUnlock {
     /// Of this tier and those below it.
     pub points: i32,
     pub match_id: Option<Uuid>,
+    /// For what is earned in tournaments.
+    pub tournament_id: Option<Uuid>,
     pub unlocked_at: DateTime<Utc>,
 }
 
@@ -93,7 +95,7 @@ pub struct PlayerAchievement {
     pub tiers: usize,
     /// Of all unlocked tiers.
     pub points: i32,
-    /// What is measured, so far; null for what has to happen in one match.
+    /// What is measured, so far; null for what has to happen in one match or tournament.
     pub value: Option<u64>,
     /// Of the next tier; null when all are unlocked.
     pub next_threshold: Option<u64>,
@@ -101,6 +103,8 @@ pub struct PlayerAchievement {
     pub unlocked_at: Option<DateTime<Utc>>,
     /// In which match.
     pub match_id: Option<Uuid>,
+    /// In which tournament, for what is earned in tournaments.
+    pub tournament_id: Option<Uuid>,
 }
 
 impl ListedAchievement {
@@ -163,6 +167,7 @@ impl PlayerAchievement {
             next_threshold: next.map(|one| one.threshold),
             unlocked_at: highest.map(|row| row.unlocked_at),
             match_id: highest.and_then(|row| row.match_id),
+            tournament_id: highest.and_then(|row| row.tournament_id),
         })
     }
 }

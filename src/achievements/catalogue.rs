@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mohaa_domain::achievements::{Catalogue, Definition, Rule, RuleError, Tier};
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 
 /// Operators may change definitions while the service runs.
 const READ_EVERY: Duration = Duration::from_secs(60);
@@ -63,10 +63,15 @@ impl SharedCatalogue {
 
 /// Every definition that can be used; others are named in the log.
 async fn read(postgres: &PgPool) -> sqlx::Result<Catalogue> {
+    read_definitions(&mut *postgres.acquire().await?).await
+}
+
+/// The same within a transaction.
+pub(super) async fn read_definitions(postgres: &mut PgConnection) -> sqlx::Result<Catalogue> {
     let tiers: Vec<(String, i16, i64, i32)> = sqlx::query_as(
         "SELECT achievement, tier, threshold, points FROM achievement_tiers ORDER BY achievement, threshold",
     )
-    .fetch_all(postgres)
+    .fetch_all(&mut *postgres)
     .await?;
     let mut tiers_of: BTreeMap<String, Vec<Tier>> = BTreeMap::new();
     for (achievement, tier, threshold, points) in tiers {

@@ -41,7 +41,7 @@ impl Achievements for AchievementStore {
 
     fn of_match(&self, match_id: Uuid) -> BoxFuture<'_, Option<Vec<Unlocked>>> {
         let rows = sqlx::query_as::<_, UnlockRow>(
-            "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
+            "SELECT player_id, achievement, tier, match_id, tournament_id, unlocked_at FROM player_achievements
              WHERE match_id = $1 ORDER BY unlocked_at, player_id, achievement, tier",
         )
         .bind(match_id)
@@ -118,7 +118,7 @@ impl AchievementStore {
     }
 
     /// What webhooks are told of an unlock.
-    fn announcement_of(&self, row: &UnlockRow) -> Announcement {
+    pub(super) fn announcement_of(&self, row: &UnlockRow) -> Announcement {
         let definitions = self.definitions();
         let definition = definitions.of(&row.achievement);
         Announcement {
@@ -134,6 +134,7 @@ impl AchievementStore {
                 "tiers": definition.map(|definition| definition.tiers.len()),
                 "points": definition.map(|definition| points_of(definition, row.tier)),
                 "match_id": row.match_id,
+                "tournament_id": row.tournament_id,
             }),
         }
     }
@@ -170,7 +171,7 @@ impl AchievementStore {
                      AND had.achievement = earned.achievement AND had.tier = earned.tier)
              ORDER BY person, achievement, tier, unlocked_at, player_id
              ON CONFLICT DO NOTHING
-             RETURNING player_id, achievement, tier, match_id, unlocked_at",
+             RETURNING player_id, achievement, tier, match_id, tournament_id, unlocked_at",
         )
         .bind(&shared_ids)
         .bind(&shared_by)

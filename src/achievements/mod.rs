@@ -1,13 +1,14 @@
 //! Achievements as they are kept: definitions and unlocks in PostgreSQL, totals by way of the statistics.
 //!
-//! What earns one is decided by the actors of live matches ([`mohaa_actors::live`]) with the rules of
-//! [`mohaa_domain::achievements`]. Unlocks keep the id under which they were earned; questions bring a person's ids
+//! What earns one is decided by the actors of live matches ([`mohaa_actors::live`]), and as a tournament is completed
+//! ([`tournaments`]), with the rules of [`mohaa_domain::achievements`]. Unlocks keep the id under which they were earned; questions bring a person's ids
 //! together, so that a link or a merge carries them over and its undoing gives them back.
 
 mod answers;
 mod catalogue;
 mod handlers;
 mod keeper;
+mod tournaments;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ struct UnlockRow {
     achievement: String,
     tier: i16,
     match_id: Option<Uuid>,
+    tournament_id: Option<Uuid>,
     unlocked_at: DateTime<Utc>,
 }
 
@@ -100,7 +102,7 @@ impl AchievementStore {
         // What somebody had already under another id is no news.
         let recent: Vec<UnlockRow> = sqlx::query_as(
             "WITH shared AS (SELECT * FROM unnest($1::text[], $2::text[]) AS shared (id, person))
-             SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements AS one
+             SELECT player_id, achievement, tier, match_id, tournament_id, unlocked_at FROM player_achievements AS one
              WHERE NOT EXISTS (
                  SELECT 1 FROM shared AS mine JOIN shared AS other USING (person)
                  JOIN player_achievements AS before ON before.player_id = other.id
@@ -133,6 +135,7 @@ impl AchievementStore {
                 tiers: definition.tiers.len(),
                 points: points_of(definition, row.tier),
                 match_id: row.match_id,
+                tournament_id: row.tournament_id,
                 unlocked_at: row.unlocked_at,
             })
         });
@@ -161,7 +164,7 @@ impl AchievementStore {
         let player_id = self.players.of(player_id);
         let ids = self.players.all_of(&player_id);
         let unlocks: Vec<UnlockRow> = sqlx::query_as(
-            "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
+            "SELECT player_id, achievement, tier, match_id, tournament_id, unlocked_at FROM player_achievements
              WHERE player_id = ANY($1) ORDER BY unlocked_at",
         )
         .bind(&ids)

@@ -10,13 +10,14 @@ use crate::achievements::{AchievementStore, ListedAchievement};
 use crate::http::ApiError;
 
 /// Categories in the order of lists, and what they are called.
-const CATEGORIES: [(&str, &str); 8] = [
+const CATEGORIES: [(&str, &str); 9] = [
     ("combat", "Combat"),
     ("weapons", "Weapons"),
     ("streaks", "Streaks and multi-kills"),
     ("feats", "Feats of one match"),
     ("service", "Service"),
     ("objectives", "Objectives and supplies"),
+    ("tournaments", "Tournaments"),
     ("curiosities", "Curiosities"),
     ("rueful", "Better not mentioned"),
 ];

@@ -73,6 +73,7 @@ pub struct ExportedAchievement {
     pub achievement: String,
     pub tier: i16,
     pub match_id: Option<Uuid>,
+    pub tournament_id: Option<Uuid>,
     pub unlocked_at: DateTime<Utc>,
 }
 
@@ -114,7 +115,7 @@ pub async fn export(pool: &PgPool, user_id: i32) -> Result<Export, SessionError>
     .fetch_all(pool)
     .await?;
     let achievements = sqlx::query_as(
-        "SELECT player_id, achievement, tier, match_id, unlocked_at FROM player_achievements
+        "SELECT player_id, achievement, tier, match_id, tournament_id, unlocked_at FROM player_achievements
          WHERE player_id = ANY($1) ORDER BY unlocked_at, achievement, tier",
     )
     .bind(&ids)

@@ -330,6 +330,7 @@ impl Tournaments {
         .map_err(|error| ApiError::invalid_field("log", error.to_string()))?;
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
         store::create(&mut transaction, id, owner_id, &draft, None).await.map_err(unavailable)?;
+        store::mark_imported(&mut transaction, id).await.map_err(unavailable)?;
         for (entry, applied) in log.into_iter().zip(&steps) {
             let intent = entry.command.map_or(Intent::Undo, Intent::Apply);
             let commit = Commit {

@@ -37,6 +37,7 @@ use uuid::Uuid;
 pub use handlers::{QUERY_SHAPES, TournamentsApi};
 
 use crate::access::Route;
+use crate::achievements::AchievementStore;
 use crate::auth::Identity;
 use crate::http::ApiError;
 use crate::postgres::watch::Watcher;
@@ -88,12 +89,13 @@ struct Current {
 impl Tournaments {
     pub fn new(
         postgres: PgPool,
+        achievements: AchievementStore,
         stats: Stats,
         clock: Clock,
         metrics: MailboxMetrics,
         directory: Directory,
     ) -> Self {
-        let store = PgTournaments(postgres);
+        let store = PgTournaments { pool: postgres, achievements };
         let desk = TournamentDesk::new(DeskParts {
             store: Arc::new(store.clone()),
             clock: clock.clone(),
@@ -105,11 +107,11 @@ impl Tournaments {
 
     /// Hears of mutations on every node, for those who follow a tournament here.
     pub async fn watch(&self) -> Watcher {
-        self.news.watch(self.store.0.clone()).await
+        self.news.watch(self.store.pool.clone()).await
     }
 
     fn pool(&self) -> &PgPool {
-        &self.store.0
+        &self.store.pool
     }
 
     /// # Errors

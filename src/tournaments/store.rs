@@ -20,13 +20,17 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::announcements::announce_changes;
+use crate::achievements::AchievementStore;
 
 /// What nodes tell each other: `<tournament> <version>`.
 pub const CHANNEL: &str = "tournaments";
 
 /// Tournaments in PostgreSQL.
 #[derive(Clone)]
-pub struct PgTournaments(pub PgPool);
+pub struct PgTournaments {
+    pub pool: PgPool,
+    pub achievements: AchievementStore,
+}
 
 #[derive(FromRow)]
 struct TournamentRow {
@@ -181,7 +185,7 @@ impl From<StoreFailure> for Unavailable {
 impl PgTournaments {
     /// Each of the three by the tournament's key, in one snapshot.
     async fn read_all(&self, id: Uuid) -> Result<Option<Loaded>, StoreFailure> {
-        let mut transaction = self.0.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let row: Option<TournamentRow> = sqlx::query_as(
             "SELECT version, name, description, format, status, max_participants, min_participants, team_size,
                     best_of, seeding, game_mode, map_pool, timelimit, fraglimit, roundlimit, registration_start,
@@ -215,15 +219,41 @@ impl PgTournaments {
         Ok(Some(Loaded { tournament: Arc::new(tournament), version }))
     }
 
+    /// What comes of a mutation besides: achievements, and what webhooks are told, last because it locks them.
+    async fn settle_and_announce(
+        &self,
+        transaction: &mut PgConnection,
+        commit: &Commit<'_>,
+    ) -> sqlx::Result<()> {
+        if !is_settled(commit) {
+            return announce_changes(transaction, commit).await;
+        }
+        let at = time(commit.at).unwrap_or_default();
+        let (id, tournament) = (commit.tournament_id, &commit.applied.tournament);
+        let unlocks = self.achievements.settle_tournament(transaction, id, tournament, at).await?;
+        announce_changes(transaction, commit).await?;
+        self.achievements.announce_unlocks(transaction, &unlocks).await
+    }
+
     async fn write(&self, commit: &Commit<'_>) -> Result<(), CommitError> {
-        let mut transaction = self.0.begin().await.map_err(unavailable)?;
+        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
         let is_written = write_commit(&mut transaction, commit).await.map_err(unavailable)?;
         if !is_written {
             return Err(CommitError::Moved);
         }
-        announce_changes(&mut transaction, commit).await.map_err(unavailable)?;
+        self.settle_and_announce(&mut transaction, commit).await.map_err(unavailable)?;
         transaction.commit().await.map_err(unavailable)
     }
+}
+
+/// Whether a mutation may have changed what is earned in a tournament: it is completed, or it is as if it had not begun.
+fn is_settled(commit: &Commit<'_>) -> bool {
+    let now = commit.applied.tournament.status;
+    let had_begun = commit.applied.changes.iter().any(|change| match change {
+        Change::Frame { before, .. } => before.status.has_begun(),
+        _ => false,
+    });
+    now == Status::Completed || (had_begun && !now.has_begun())
 }
 
 fn unavailable(error: sqlx::Error) -> CommitError {
@@ -463,7 +493,7 @@ impl TournamentStore for PgTournaments {
              ORDER BY version DESC LIMIT 1",
         )
         .bind(tournament_id)
-        .fetch_optional(&self.0);
+        .fetch_optional(&self.pool);
         async move {
             let row = row.await.map_err(StoreFailure::from)?;
             Ok(row.map(|(version, by, changes)| Undoable {
@@ -488,7 +518,7 @@ impl TournamentStore for PgTournaments {
         .bind(tournament_id)
         .bind(Json(by))
         .bind(key)
-        .fetch_optional(&self.0);
+        .fetch_optional(&self.pool);
         async move {
             let row = row.await.map_err(StoreFailure::from)?;
             Ok(row.map(|(version, command, entrant, fallen)| Repeated {
@@ -538,6 +568,12 @@ pub async fn create(
     update_frame(&mut *connection, id, 1, &tournament.frame(), deadline).await?;
     sqlx::query("UPDATE tournaments SET version = 1 WHERE id = $1").bind(id).execute(connection).await?;
     Ok(None)
+}
+
+/// Nothing is earned in it: a document that says who won is no reason to believe it.
+pub async fn mark_imported(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query("UPDATE tournaments SET imported = true WHERE id = $1").bind(id).execute(connection).await?;
+    Ok(())
 }
 
 /// As it is written in SQL, for lists.

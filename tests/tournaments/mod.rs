@@ -1,5 +1,6 @@
 //! Tournaments over HTTP, as organizers, captains and onlookers use them.
 
+mod achievements;
 mod crash;
 mod evening;
 mod formats;

@@ -3,8 +3,10 @@
 //! A definition measures one number about a player, in one match or over all of them, and has a threshold for each of its
 //! tiers. Live state provides the numbers of this match ([`crate::live`]); the sum of the player's other matches comes from
 //! outside, and until it is there nothing that depends on it is earned. The check is pure: equal state and equal
-//! totals earn the same, however often it is repeated. Guests and bots earn nothing.
+//! totals earn the same, however often it is repeated. Guests and bots earn nothing. What is earned in a tournament is a
+//! function of the tournament as it was completed ([`campaign`]).
 
+mod campaign;
 mod rule;
 mod tally;
 
@@ -12,6 +14,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use campaign::{Campaign, Deed, campaigns};
 pub use rule::{By, COUNTED_EVENTS, Condition, Measure, Rule, RuleError, Scope, When};
 pub use tally::{Fights, METRES_PER_UNIT, Tally};
 
@@ -133,20 +136,17 @@ impl Catalogue {
 impl Rule {
     /// The measure of a player, where it is time to take it and everything else holds.
     fn measured(&self, player: &Candidate<'_>) -> Option<u64> {
-        if self.when == When::MatchEnd && !player.match_has_ended {
+        if self.scope == Scope::Tournament || self.when == When::MatchEnd && !player.match_has_ended {
             return None;
         }
-        let holds = |condition: &Condition| {
-            let value = player.in_match(&condition.measure);
-            condition.at_least.is_none_or(|least| value >= least)
-                && condition.at_most.is_none_or(|most| value <= most)
-        };
+        let holds = |condition: &Condition| condition.holds(player.in_match(&condition.measure));
         if !self.require.iter().all(holds) {
             return None;
         }
         let here = player.in_match(&self.measure);
         match self.scope {
             Scope::Match => Some(here),
+            Scope::Tournament => None,
             Scope::Career => player.others.map(|others| others.measure(&self.measure) + here),
         }
     }
@@ -175,6 +175,7 @@ impl Candidate<'_> {
             Measure::Accuracy => self.line.accuracy().unwrap_or_default() as u64,
             Measure::Shots => self.line.shots(),
             Measure::TopOf => self.top_of(),
+            Measure::Tournament(_) => 0,
             adding_up => self.deeds.tally.measure(adding_up),
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::campaign::Deed;
 use crate::vocabulary::EventType;
 use crate::weapon::WeaponClass;
 
@@ -13,7 +14,7 @@ pub struct Rule {
     pub measure: Measure,
     #[serde(default)]
     pub when: When,
-    /// Taken in this match, whatever the scope.
+    /// Taken in this match, or in this tournament, whatever the scope.
     #[serde(default)]
     pub require: Vec<Condition>,
 }
@@ -26,6 +27,8 @@ pub enum Scope {
     Match,
     /// All matches together.
     Career,
+    /// Within one tournament, as it is completed.
+    Tournament,
 }
 
 /// When it is looked at.
@@ -47,6 +50,12 @@ pub struct Condition {
     pub at_least: Option<u64>,
     #[serde(default)]
     pub at_most: Option<u64>,
+}
+
+impl Condition {
+    pub(super) fn holds(&self, value: u64) -> bool {
+        self.at_least.is_none_or(|least| value >= least) && self.at_most.is_none_or(|most| value <= most)
+    }
 }
 
 /// A number about a player. Whatever bots took part in is left out.
@@ -92,6 +101,8 @@ pub enum Measure {
     TopOf,
     /// Kills of whoever killed the player last.
     Revenge,
+    /// Of a tournament, of which the player was or played for an entrant.
+    Tournament(Deed),
 }
 
 /// With what it was done.
@@ -138,6 +149,8 @@ pub enum RuleError {
     NotCounted(EventType),
     #[error("headshots are not told apart by means of death")]
     HeadshotsByMeans,
+    #[error("what is measured in a tournament and what is measured elsewhere don't go together")]
+    OfTournaments,
     #[error("a condition needs at_least or at_most")]
     EmptyCondition,
 }
@@ -157,6 +170,7 @@ impl Measure {
                 | Self::Shots
                 | Self::TopOf
                 | Self::Revenge
+                | Self::Tournament(_)
         )
     }
 
@@ -183,6 +197,9 @@ impl Rule {
         let conditions = self.require.iter().map(|condition| &condition.measure);
         for measure in std::iter::once(&self.measure).chain(conditions) {
             measure.check()?;
+            if matches!(measure, Measure::Tournament(_)) != (self.scope == Scope::Tournament) {
+                return Err(RuleError::OfTournaments);
+            }
             if self.when == When::Event && measure.is_known_at_the_end() {
                 return Err(RuleError::KnownAtTheEnd(measure.clone()));
             }

@@ -136,7 +136,8 @@ impl Tally {
             | Measure::Accuracy
             | Measure::Shots
             | Measure::TopOf
-            | Measure::Revenge => 0,
+            | Measure::Revenge
+            | Measure::Tournament(_) => 0,
         }
     }
 

@@ -15,6 +15,18 @@ async fn with(cup: &Cup, rest: &str, headers: &[(&str, &str)], body: Value) -> R
     cup.client.call("POST", &cup.path(rest), &all, body.to_string()).await
 }
 
+/// A bracket as text, whichever tournament it is of.
+fn without_ids(mut bracket: Value) -> String {
+    for value in ["tournament_id", "version"] {
+        bracket[value] = Value::Null;
+    }
+    let mut text = bracket.to_string();
+    while let Some(at) = text.find("\"id\":\"") {
+        text.replace_range(at..at + 44, "");
+    }
+    text
+}
+
 fn score(score1: u32, score2: u32) -> Value {
     json!({ "score1": score1, "score2": score2 })
 }
@@ -131,16 +143,6 @@ async fn an_exported_tournament_is_the_same_where_it_is_imported() {
     assert_eq!(imported.status, 201, "{}", imported.text);
     let id = imported.json()["id"].as_str().unwrap().to_owned();
     let copy = Cup { client: elsewhere.client.clone(), organizer: other.clone(), id };
-    let without_ids = |mut bracket: Value| {
-        for value in ["tournament_id", "version"] {
-            bracket[value] = Value::Null;
-        }
-        let mut text = bracket.to_string();
-        while let Some(at) = text.find("\"id\":\"") {
-            text.replace_range(at..at + 44, "");
-        }
-        text
-    };
     assert_eq!(without_ids(copy.get("/bracket").await), without_ids(cup.get("/bracket").await));
     assert_eq!(copy.final_places().await, cup.final_places().await);
     assert_eq!(copy.get("").await["version"], cup.get("").await["version"]);
@@ -181,32 +183,50 @@ async fn who_follows_a_tournament_hears_of_every_mutation_once() {
 }
 
 #[actix_web::test]
-async fn reporters_of_two_nodes_at_once_lose_nothing_and_fork_nothing() {
+async fn two_hundred_reporters_of_two_nodes_at_once_lose_nothing_and_fork_nothing() {
     let stores = TestStores::shared().await.database("two_nodes").await;
     let service = Service::start_on(&stores, &[], Surroundings::default()).await;
     let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
     let (_, token) = service.add_user("Organizer", Role::Organizer).await;
     let settings = json!({ "name": "Cup", "format": "round_robin" });
-    let cup = Cup::begun(&service.client, &token, settings, 10).await;
+    let cup = Cup::begun(&service.client, &token, settings, 21).await;
     let elsewhere = Cup { client: other_node.client.clone(), ..cup.clone() };
     let before = cup.get("").await["version"].as_u64().unwrap();
+    let seen = format!("\"{before}\"");
     let matches = cup.matches().await;
-    assert_eq!(matches.len(), 45);
+    assert_eq!(matches.len(), 210);
+    // The last ten change only what they have seen, which one of them finds at most.
+    let condition = [("If-Match", seen.as_str())];
     let reports = matches.iter().enumerate().map(|(number, one)| {
         let node = if number % 2 == 0 { &cup } else { &elsewhere };
-        let key = one["key"].as_str().unwrap();
-        async move { node.reports(key, 2, 1).await["version"].as_u64().unwrap() }
+        let rest = format!("/matches/{}/report", one["key"].as_str().unwrap());
+        let headers: &[(&str, &str)] = if number < 200 { &[] } else { &condition };
+        async move { with(node, &rest, headers, score(2, 1)).await }
     });
-    let mut versions = join_all(reports).await;
+    let answers = join_all(reports).await;
+    assert!(answers[..200].iter().all(|answer| answer.status == 200), "nobody is turned away");
+    let (done, stale): (Vec<&Reply>, Vec<&Reply>) = answers.iter().partition(|answer| answer.status == 200);
+    for answer in &stale {
+        answer.assert_refused(409, "stale");
+        assert!(answer.json()["version"].as_u64().unwrap() > before);
+    }
+    assert!(stale.len() >= 9, "{}", stale.len());
+    let mut versions: Vec<u64> =
+        done.iter().map(|answer| answer.json()["version"].as_u64().unwrap()).collect();
     versions.sort_unstable();
-    let each_once: Vec<u64> = (before + 1..=before + 45).collect();
+    let each_once: Vec<u64> = (before + 1..=before + done.len() as u64).collect();
     assert_eq!(versions, each_once);
-    assert_eq!(cup.status().await, "completed");
+    let completed = cup.matches().await.iter().filter(|one| one["status"] == "completed").count();
+    assert_eq!(completed, done.len());
+    assert_eq!(elsewhere.get("/bracket").await, cup.get("/bracket").await);
     assert_eq!(elsewhere.get("/standings").await, cup.get("/standings").await);
     // The log leads to what is stored.
     let document = service.client.get_as(&token, &cup.path("/export")).await.json();
+    assert_eq!(document["log"].as_array().unwrap().len() as u64, before - 1 + done.len() as u64);
     let copy = other_node.client.call_as(&token, "POST", "/api/v1/tournaments/import", document).await;
     assert_eq!(copy.status, 201, "{}", copy.text);
+    let copy = Cup { id: copy.json()["id"].as_str().unwrap().to_owned(), ..elsewhere };
+    assert_eq!(without_ids(copy.get("/bracket").await), without_ids(cup.get("/bracket").await));
     other_node.stop().await;
     service.stop().await;
 }

@@ -13,6 +13,8 @@ pub enum BenchError {
     NotListening { program: PathBuf, log: PathBuf },
     #[error("{program} did not make a server: {message}", program = .program.display())]
     NoServer { program: PathBuf, message: String },
+    #[error("{program} did not make an organizer: {message}", program = .program.display())]
+    NoOrganizer { program: PathBuf, message: String },
     #[error("process {pid} can't be read: {reason}")]
     Process { pid: u32, reason: String },
     #[error("the service runs no ClickHouse engine")]

@@ -5,6 +5,8 @@
 //! the service's own [`engine`]. The [`report`] compares them round by round: machines are noisy, so only what was
 //! measured within one run is compared, and only medians of the rounds' ratios count.
 //!
+//! [`tournament`] reports results to many tournaments at once.
+//!
 //! [`seed`] fills stores with a year of matches, and [`queries`] asks a service over them: what each answer reads, how
 //! long it takes beside its bare statements, and how pages and JSON come under load. [`hot`] repeats what every event goes
 //! through, to count instructions.
@@ -24,5 +26,6 @@ pub mod run;
 pub mod seed;
 pub mod service;
 pub mod stores;
+pub mod tournament;
 pub mod traffic;
 pub mod yardstick;

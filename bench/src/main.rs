@@ -1,5 +1,5 @@
 //! `mohaa-bench run` measures ingest, `mohaa-bench yardstick` is what it measures against; `live` measures what viewers get;
-//! `seed` makes a year of matches, and `queries` measures questions over it.
+//! `tournament` measures reports of results; `seed` makes a year of matches, and `queries` measures questions over it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ use mohaa_bench::live::{self, LiveOptions};
 use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
 use mohaa_bench::seed::{self, Extent, SeedOptions};
+use mohaa_bench::tournament::{self, TournamentOptions};
 use mohaa_bench::yardstick;
 
 /// A player for so many events, unless it is said how many there are.
@@ -70,6 +71,25 @@ enum Command {
         #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         rate: u32,
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
+        seconds: u16,
+    },
+    /// Report results to many tournaments at once: how long each takes until it is committed and answered
+    Tournament {
+        /// The service's program
+        #[arg(long, default_value = "target/release/mohaa-stats")]
+        service: PathBuf,
+        /// Emptied first and removed afterwards
+        #[arg(long, default_value = "target/bench-data")]
+        data_dir: PathBuf,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench-tournament.json")]
+        json: PathBuf,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        tournaments: u16,
+        /// Reports a second of all tournaments together
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
         seconds: u16,
     },
     /// Fill the stores of a data directory with a year of matches
@@ -158,6 +178,16 @@ fn main() -> ExitCode {
             };
             measure_live(&options, &json)
         }
+        Command::Tournament { service, data_dir, json, tournaments, rate, seconds } => {
+            let options = TournamentOptions {
+                service,
+                data_dir,
+                tournaments: tournaments.into(),
+                rate,
+                length: Duration::from_secs(seconds.into()),
+            };
+            measure_tournaments(&options, &json)
+        }
         Command::Run { service, data_dir, schema, json, connections, rounds, seconds } => {
             std::env::current_exe()
                 .map_err(|source| BenchError::File { path: "/proc/self/exe".into(), source })
@@ -204,6 +234,15 @@ fn measure_queries(options: &QueriesOptions, json: &Path, markdown: &Path) -> Re
 fn measure_live(options: &LiveOptions, json: &Path) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
     let report = runtime.block_on(live::measure(options))?;
+    std::fs::write(json, serde_json::to_string_pretty(&report)?)
+        .map_err(|source| BenchError::File { path: json.to_owned(), source })?;
+    print!("{report}");
+    Ok(())
+}
+
+fn measure_tournaments(options: &TournamentOptions, json: &Path) -> Result<(), BenchError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let report = runtime.block_on(tournament::measure(options))?;
     std::fs::write(json, serde_json::to_string_pretty(&report)?)
         .map_err(|source| BenchError::File { path: json.to_owned(), source })?;
     print!("{report}");

@@ -33,7 +33,8 @@ impl Stores {
     }
 }
 
-fn read_urls(data_dir: &Path) -> Result<StoreUrls, BenchError> {
+/// The addresses that the service on `data_dir` wrote down.
+pub(crate) fn read_urls(data_dir: &Path) -> Result<StoreUrls, BenchError> {
     let path = data_dir.join("stores.env");
     let text =
         std::fs::read_to_string(&path).map_err(|source| BenchError::File { path: path.clone(), source })?;

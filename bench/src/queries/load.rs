@@ -109,7 +109,7 @@ pub async fn run(
 }
 
 /// The value below which this part (0 to 1) of the ascending values lies; 0 without any.
-fn part(ascending: &[f64], part: f64) -> f64 {
+pub(crate) fn part(ascending: &[f64], part: f64) -> f64 {
     let place = (ascending.len() as f64 * part) as usize;
     ascending.get(place).or(ascending.last()).copied().unwrap_or_default()
 }

@@ -12,6 +12,8 @@ mod load;
 mod proxy;
 mod report;
 
+pub(crate) use load::part;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::answers::ParticipantAnswer;
 use super::handlers::{only_organizers, versioned};
-use super::{Tournaments, unavailable};
+use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, delete, get, post, put};
 use crate::auth::Identity;
 use crate::http::query::{Parameter, QueryShape};
@@ -104,21 +104,7 @@ pub async fn register(
     id: Path<Uuid>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let (current, by) = tournaments.seen_by(*id, caller).await?;
-    let body: RegisterBody = optional_body(&body)?;
-    let team_size = current.tournament.settings.team_size;
-    let entry = tournaments.entry(body, caller, by, team_size).await?;
-    let rating = match &entry.player_id {
-        Some(player_id) => {
-            // Seeding by rating can be done by hand; a place can't wait for statistics.
-            let rating = tournaments.stats.rating_of(player_id).await;
-            rating.ok().flatten().map(|rating| rating.low)
-        }
-        None => None,
-    };
-    let Entry { holder, name, player_id } = entry;
-    let done =
-        tournaments.apply(&request, *id, by, Command::Register { holder, name, player_id, rating }).await?;
+    let done = tournaments.take_place(&request, caller, *id, || optional_body(&body)).await?;
     Ok(HttpResponse::Created().json(registered(&done, done.entrant)?))
 }
 
@@ -129,6 +115,84 @@ struct Entry {
 }
 
 impl Tournaments {
+    pub async fn take_place(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        body: impl FnOnce() -> Result<RegisterBody, ApiError>,
+    ) -> Result<Done, ApiError> {
+        let (current, by) = self.seen_by(id, caller).await?;
+        let team_size = current.tournament.settings.team_size;
+        let entry = self.entry(body()?, caller, by, team_size).await?;
+        let rating = match &entry.player_id {
+            Some(player_id) => {
+                // Seeding by rating can be done by hand; a place can't wait for statistics.
+                let rating = self.stats.rating_of(player_id).await;
+                rating.ok().flatten().map(|rating| rating.low)
+            }
+            None => None,
+        };
+        let Entry { holder, name, player_id } = entry;
+        self.apply(terms, id, by, Command::Register { holder, name, player_id, rating }).await
+    }
+
+    /// Gives back the place that is named, else the caller's own.
+    pub async fn give_place_back(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        named: impl FnOnce() -> Result<Option<EntrantId>, ApiError>,
+    ) -> Result<(EntrantId, Done), ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        let entrant = own_or_named(self, id, caller, by, named()?).await?;
+        let done = self.apply(terms, id, by, Command::Withdraw { entrant }).await?;
+        Ok((entrant, done))
+    }
+
+    /// Checks in whoever is named, else the caller.
+    pub async fn check_in(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        named: impl FnOnce() -> Result<Option<EntrantId>, ApiError>,
+    ) -> Result<(EntrantId, Done), ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        let entrant = own_or_named(self, id, caller, by, named()?).await?;
+        let done = self.apply(terms, id, by, Command::CheckIn { entrant }).await?;
+        Ok((entrant, done))
+    }
+
+    /// Seeds by hand, from the first.
+    pub async fn seed_by_hand(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        seeds: impl FnOnce() -> Result<Vec<u32>, ApiError>,
+    ) -> Result<Done, ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let order = seeds()?.into_iter().map(EntrantId).collect();
+        self.apply(terms, id, by, Command::Seed { order }).await
+    }
+
+    pub async fn disqualify(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        entrant: EntrantId,
+        reason: impl FnOnce() -> Result<String, ApiError>,
+    ) -> Result<Done, ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let reason = reason()?;
+        self.apply(terms, id, by, Command::Disqualify { entrant, reason }).await
+    }
+
     async fn entry(
         &self,
         body: RegisterBody,
@@ -251,14 +315,15 @@ pub async fn withdraw(
     tournaments: Data<Tournaments>,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, by) = tournaments.seen_by(*id, caller).await?;
-    let mut values = WITHDRAWAL.read(request.query_string());
-    let named = values
-        .parsed_parameter("participant_id", |text| text.parse().map_err(|_| "is a number".to_owned()))
-        .map(EntrantId);
-    values.finish()?;
-    let entrant = own_or_named(&tournaments, *id, caller, by, named).await?;
-    let done = tournaments.apply(&request, *id, by, Command::Withdraw { entrant }).await?;
+    let named = || {
+        let mut values = WITHDRAWAL.read(request.query_string());
+        let named = values
+            .parsed_parameter("participant_id", |text| text.parse().map_err(|_| "is a number".to_owned()))
+            .map(EntrantId);
+        values.finish()?;
+        Ok(named)
+    };
+    let (entrant, done) = tournaments.give_place_back(&request, caller, *id, named).await?;
     Ok(HttpResponse::Ok().json(registered(&done, Some(entrant))?))
 }
 
@@ -315,10 +380,11 @@ pub async fn check_in(
     id: Path<Uuid>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, by) = tournaments.seen_by(*id, caller).await?;
-    let CheckInBody { participant_id } = optional_body(&body)?;
-    let entrant = own_or_named(&tournaments, *id, caller, by, participant_id.map(EntrantId)).await?;
-    let done = tournaments.apply(&request, *id, by, Command::CheckIn { entrant }).await?;
+    let named = || {
+        let CheckInBody { participant_id } = optional_body(&body)?;
+        Ok(participant_id.map(EntrantId))
+    };
+    let (entrant, done) = tournaments.check_in(&request, caller, *id, named).await?;
     Ok(HttpResponse::Ok().json(registered(&done, Some(entrant))?))
 }
 
@@ -353,7 +419,7 @@ pub async fn participants(
     Ok(versioned(&request, &current, || listed(&current.tournament, current.id, current.version)))
 }
 
-fn listed(tournament: &mohaa_domain::tournament::Tournament, id: Uuid, version: u64) -> ParticipantList {
+pub fn listed(tournament: &mohaa_domain::tournament::Tournament, id: Uuid, version: u64) -> ParticipantList {
     use mohaa_domain::tournament::Place;
     let mut all: Vec<_> = tournament.entrants.values().collect();
     all.sort_by_key(|entrant| {
@@ -402,11 +468,8 @@ pub async fn set_seeds(
     id: Path<Uuid>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, by) = tournaments.seen_by(*id, caller).await?;
-    only_organizers(by)?;
-    let SeedsBody { seeds } = from_json(body)?;
-    let order = seeds.into_iter().map(EntrantId).collect();
-    let done = tournaments.apply(&request, *id, by, Command::Seed { order }).await?;
+    let seeds = || from_json::<SeedsBody>(body).map(|body| body.seeds);
+    let done = tournaments.seed_by_hand(&request, caller, *id, seeds).await?;
     Ok(HttpResponse::Ok().json(listed(&done.tournament, *id, done.version)))
 }
 
@@ -476,10 +539,8 @@ pub async fn disqualify(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, participant) = path.into_inner();
-    let (_, by) = tournaments.seen_by(id, caller).await?;
-    only_organizers(by)?;
-    let ReasonBody { reason } = from_json(body)?;
     let entrant = EntrantId(participant);
-    let done = tournaments.apply(&request, id, by, Command::Disqualify { entrant, reason }).await?;
+    let reason = || from_json::<ReasonBody>(body).map(|body| body.reason);
+    let done = tournaments.disqualify(&request, caller, id, entrant, reason).await?;
     Ok(HttpResponse::Ok().json(registered(&done, Some(entrant))?))
 }

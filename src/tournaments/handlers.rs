@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::answers::{BracketAnswer, StandingsAnswer, TournamentAnswer, View, standings};
 use super::body::{SettingsBody, changed};
 use super::roles::{StaffRole, staff_role};
-use super::{Current, Tournaments, idempotency_key, store, unavailable};
+use super::{Current, Terms, Tournaments, store, unavailable};
 use crate::access::{Anyone, Organizer, Route, SignedIn, get, post, put};
 use crate::audit::{self, Entry};
+use crate::auth::Identity;
 use crate::http::query::{Paging, Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
 
@@ -224,26 +225,7 @@ pub async fn create(
     tournaments: Data<Tournaments>,
     JsonBody(body): JsonBody<SettingsBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let settings = body.into_settings()?;
-    let key = idempotency_key(request.headers())?;
-    let id = Uuid::now_v7();
-    let mut transaction = tournaments.pool().begin().await.map_err(unavailable)?;
-    let before = store::create(&mut transaction, id, caller.user_id, &settings, key.as_deref())
-        .await
-        .map_err(unavailable)?;
-    if before.is_none() {
-        let entry = Entry {
-            by: audit::By::User(caller.user_id),
-            action: "tournament.create",
-            subject_kind: "tournament",
-            subject_id: &id.to_string(),
-            before: None,
-            after: serde_json::to_value(&settings).ok(),
-        };
-        audit::record(&mut transaction, entry).await.map_err(unavailable)?;
-    }
-    transaction.commit().await.map_err(unavailable)?;
-    let current = tournaments.read(before.unwrap_or(id)).await?;
+    let current = tournaments.create(&request, caller, body).await?;
     Ok(HttpResponse::Created().json(TournamentAnswer::from(&current)))
 }
 
@@ -313,11 +295,7 @@ pub async fn update(
     id: Path<Uuid>,
     JsonBody(change): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
-    let (current, by) = tournaments.seen_by(*id, caller).await?;
-    only_organizers(by)?;
-    let settings = changed(&current.tournament.settings, change)?;
-    let command = Command::Update { settings: Box::new(settings) };
-    let done = tournaments.apply(&request, *id, by, command).await?;
+    let (current, done) = tournaments.change_settings(&request, caller, *id, || Ok(change)).await?;
     Ok(HttpResponse::Ok().json(changed_answer(&current, done)))
 }
 
@@ -363,12 +341,8 @@ pub async fn set_status(
     id: Path<Uuid>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
-    let (current, by) = tournaments.seen_by(*id, caller).await?;
-    only_organizers(by)?;
-    let StatusBody { status } = from_json(body)?;
-    // As JSON numbers of any reader take it.
-    let random = rand::rng().next_u64() >> 11;
-    let done = tournaments.apply(&request, *id, by, Command::SetStatus { to: status, random }).await?;
+    let status = || from_json::<StatusBody>(body).map(|body| body.status);
+    let (current, done) = tournaments.move_on(&request, caller, *id, status).await?;
     Ok(HttpResponse::Ok().json(changed_answer(&current, done)))
 }
 
@@ -401,7 +375,136 @@ pub struct StaffList {
     pub staff: Vec<StaffMember>,
 }
 
-async fn staff(tournaments: &Tournaments, current: &Current) -> Result<StaffList, ApiError> {
+impl Tournaments {
+    /// Makes a draft of which the caller is the owner.
+    pub async fn create(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        body: SettingsBody,
+    ) -> Result<Current, ApiError> {
+        let settings = body.into_settings()?;
+        let key = terms.idempotency_key()?;
+        let id = Uuid::now_v7();
+        let mut transaction = self.pool().begin().await.map_err(unavailable)?;
+        let before = store::create(&mut transaction, id, caller.user_id, &settings, key.as_deref())
+            .await
+            .map_err(unavailable)?;
+        if before.is_none() {
+            let entry = Entry {
+                by: audit::By::User(caller.user_id),
+                action: "tournament.create",
+                subject_kind: "tournament",
+                subject_id: &id.to_string(),
+                before: None,
+                after: serde_json::to_value(&settings).ok(),
+            };
+            audit::record(&mut transaction, entry).await.map_err(unavailable)?;
+        }
+        transaction.commit().await.map_err(unavailable)?;
+        self.read(before.unwrap_or(id)).await
+    }
+
+    /// Changes settings: what is absent stays, what is null goes back to its default. Gives the tournament as it was, too.
+    pub async fn change_settings(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        change: impl FnOnce() -> Result<Value, ApiError>,
+    ) -> Result<(Current, Done), ApiError> {
+        let (current, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let settings = changed(&current.tournament.settings, change()?)?;
+        let command = Command::Update { settings: Box::new(settings) };
+        let done = self.apply(terms, id, by, command).await?;
+        Ok((current, done))
+    }
+
+    /// Moves a tournament on.
+    pub async fn move_on(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        status: impl FnOnce() -> Result<Status, ApiError>,
+    ) -> Result<(Current, Done), ApiError> {
+        let (current, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let to = status()?;
+        // As JSON numbers of any reader take it.
+        let random = rand::rng().next_u64() >> 11;
+        let done = self.apply(terms, id, by, Command::SetStatus { to, random }).await?;
+        Ok((current, done))
+    }
+
+    /// Takes the last mutation back.
+    pub async fn undo(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+    ) -> Result<(Current, Done), ApiError> {
+        let (current, by) = self.seen_by(id, caller).await?;
+        let done = self.mutate(terms, id, by, Intent::Undo, false).await?;
+        Ok((current, done))
+    }
+
+    /// Appoints an organizer or a referee, or takes the role away.
+    pub async fn appoint(
+        &self,
+        caller: Identity,
+        id: Uuid,
+        body: impl FnOnce() -> Result<StaffBody, ApiError>,
+    ) -> Result<Current, ApiError> {
+        let (current, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let StaffBody { user_id, role } = body()?;
+        if user_id == current.owner_id {
+            return Err(ApiError::invalid_field("user_id", "is the owner"));
+        }
+        if crate::users::find(self.pool(), user_id).await.map_err(unavailable)?.is_none() {
+            return Err(ApiError::invalid_field("user_id", "no such user"));
+        }
+        let before = staff_role(self.pool(), id, user_id).await?;
+        let mut transaction = self.pool().begin().await.map_err(unavailable)?;
+        let changing = match role {
+            Some(role) => sqlx::query(
+                "INSERT INTO tournament_staff (tournament_id, user_id, role) VALUES ($1, $2, $3)
+                 ON CONFLICT (tournament_id, user_id) DO UPDATE SET role = excluded.role",
+            )
+            .bind(id)
+            .bind(user_id)
+            .bind(match role {
+                StaffWord::Organizer => "organizer",
+                StaffWord::Referee => "referee",
+            }),
+            None => sqlx::query("DELETE FROM tournament_staff WHERE tournament_id = $1 AND user_id = $2")
+                .bind(id)
+                .bind(user_id),
+        };
+        changing.execute(&mut *transaction).await.map_err(unavailable)?;
+        let word = |role: Option<StaffRole>| {
+            role.map(|role| match role {
+                StaffRole::Organizer => "organizer",
+                StaffRole::Referee => "referee",
+            })
+        };
+        let entry = Entry {
+            by: audit::By::User(caller.user_id),
+            action: "tournament.staff",
+            subject_kind: "tournament",
+            subject_id: &id.to_string(),
+            before: Some(serde_json::json!({ "user_id": user_id, "role": word(before) })),
+            after: Some(serde_json::json!({ "user_id": user_id, "role": role })),
+        };
+        audit::record(&mut transaction, entry).await.map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(current)
+    }
+}
+
+pub async fn staff(tournaments: &Tournaments, current: &Current) -> Result<StaffList, ApiError> {
     let rows: Vec<(i32, String, String)> = sqlx::query_as(
         "SELECT user_id, display_name, tournament_staff.role FROM tournament_staff JOIN users ON users.id = user_id
          WHERE tournament_id = $1 ORDER BY tournament_staff.role, user_id",
@@ -465,49 +568,7 @@ pub async fn set_staff(
     id: Path<Uuid>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
-    let (current, by) = tournaments.seen_by(*id, caller).await?;
-    only_organizers(by)?;
-    let StaffBody { user_id, role } = from_json(body)?;
-    if user_id == current.owner_id {
-        return Err(ApiError::invalid_field("user_id", "is the owner"));
-    }
-    if crate::users::find(tournaments.pool(), user_id).await.map_err(unavailable)?.is_none() {
-        return Err(ApiError::invalid_field("user_id", "no such user"));
-    }
-    let before = staff_role(tournaments.pool(), *id, user_id).await?;
-    let mut transaction = tournaments.pool().begin().await.map_err(unavailable)?;
-    let changing = match role {
-        Some(role) => sqlx::query(
-            "INSERT INTO tournament_staff (tournament_id, user_id, role) VALUES ($1, $2, $3)
-             ON CONFLICT (tournament_id, user_id) DO UPDATE SET role = excluded.role",
-        )
-        .bind(*id)
-        .bind(user_id)
-        .bind(match role {
-            StaffWord::Organizer => "organizer",
-            StaffWord::Referee => "referee",
-        }),
-        None => sqlx::query("DELETE FROM tournament_staff WHERE tournament_id = $1 AND user_id = $2")
-            .bind(*id)
-            .bind(user_id),
-    };
-    changing.execute(&mut *transaction).await.map_err(unavailable)?;
-    let word = |role: Option<StaffRole>| {
-        role.map(|role| match role {
-            StaffRole::Organizer => "organizer",
-            StaffRole::Referee => "referee",
-        })
-    };
-    let entry = Entry {
-        by: audit::By::User(caller.user_id),
-        action: "tournament.staff",
-        subject_kind: "tournament",
-        subject_id: &id.to_string(),
-        before: Some(serde_json::json!({ "user_id": user_id, "role": word(before) })),
-        after: Some(serde_json::json!({ "user_id": user_id, "role": role })),
-    };
-    audit::record(&mut transaction, entry).await.map_err(unavailable)?;
-    transaction.commit().await.map_err(unavailable)?;
+    let current = tournaments.appoint(caller, *id, || from_json(body)).await?;
     Ok(HttpResponse::Ok().json(staff(&tournaments, &current).await?))
 }
 
@@ -535,8 +596,7 @@ pub async fn undo(
     tournaments: Data<Tournaments>,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
-    let (current, by) = tournaments.seen_by(*id, caller).await?;
-    let done = tournaments.mutate(&request, *id, by, Intent::Undo, false).await?;
+    let (current, done) = tournaments.undo(&request, caller, *id).await?;
     Ok(HttpResponse::Ok().json(changed_answer(&current, done)))
 }
 

@@ -24,7 +24,8 @@ use super::handlers::only_organizers;
 use super::{Current, Tournaments, store, unavailable};
 use crate::access::{Anyone, Organizer, Route, SignedIn, get};
 use crate::audit::{self, Entry};
-use crate::http::query::QueryShape;
+use crate::auth::Identity;
+use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, ErrorBody, from_json};
 use crate::postgres::watch::{self, WatchError, Watcher};
 
@@ -152,48 +153,58 @@ pub async fn audit_log(
     tournaments: Data<Tournaments>,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, by) = tournaments.seen_by(*id, caller).await?;
-    if !by.is_staff() {
-        return Err(ApiError::forbidden("not_allowed", "only the tournament's staff may do that"));
-    }
-    let mut values = AUDIT.read(request.query_string());
-    let paging = values.paging();
-    values.finish()?;
-    let rows: Vec<LogRow> = sqlx::query_as(
-        "SELECT version, at, user_id, display_name AS user_name, by, command, changes, undoes, fallen
+    let paging = || {
+        let mut values = AUDIT.read(request.query_string());
+        let paging = values.paging();
+        values.finish().map(|()| paging)
+    };
+    Ok(HttpResponse::Ok().json(tournaments.audit(caller, *id, paging).await?))
+}
+
+impl Tournaments {
+    /// A page of the log, for the staff.
+    pub async fn audit(
+        &self,
+        caller: Identity,
+        id: Uuid,
+        paging: impl FnOnce() -> Result<Paging, ApiError>,
+    ) -> Result<AuditList, ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        if !by.is_staff() {
+            return Err(ApiError::forbidden("not_allowed", "only the tournament's staff may do that"));
+        }
+        let paging = paging()?;
+        let rows: Vec<LogRow> = sqlx::query_as(
+            "SELECT version, at, user_id, display_name AS user_name, by, command, changes, undoes, fallen
          FROM tournament_log LEFT JOIN users ON users.id = user_id
          WHERE tournament_id = $1 ORDER BY version DESC LIMIT $2 OFFSET $3",
-    )
-    .bind(*id)
-    .bind(i64::from(paging.limit))
-    .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))
-    .fetch_all(tournaments.pool())
-    .await
-    .map_err(unavailable)?;
-    let total = sqlx::query_scalar("SELECT count(*) FROM tournament_log WHERE tournament_id = $1")
-        .bind(*id)
-        .fetch_one(tournaments.pool())
+        )
+        .bind(id)
+        .bind(i64::from(paging.limit))
+        .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))
+        .fetch_all(self.pool())
         .await
         .map_err(unavailable)?;
-    let entries = rows.into_iter().map(|row| AuditEntry {
-        version: row.version,
-        at: row.at,
-        user_id: row.user_id,
-        action: row.name().to_owned(),
-        user_name: row.user_name,
-        by: row.by.0,
-        key: row.command.as_ref().and_then(|command| command.0.key()).map(|key| key.to_string()),
-        command: row.command.map(|command| command.0),
-        undoes: row.undoes,
-        falls: row.fallen,
-        changes: row.changes.0,
-    });
-    Ok(HttpResponse::Ok().json(AuditList {
-        page: paging.page,
-        limit: paging.limit,
-        total,
-        entries: entries.collect(),
-    }))
+        let total = sqlx::query_scalar("SELECT count(*) FROM tournament_log WHERE tournament_id = $1")
+            .bind(id)
+            .fetch_one(self.pool())
+            .await
+            .map_err(unavailable)?;
+        let entries = rows.into_iter().map(|row| AuditEntry {
+            version: row.version,
+            at: row.at,
+            user_id: row.user_id,
+            action: row.name().to_owned(),
+            user_name: row.user_name,
+            by: row.by.0,
+            key: row.command.as_ref().and_then(|command| command.0.key()).map(|key| key.to_string()),
+            command: row.command.map(|command| command.0),
+            undoes: row.undoes,
+            falls: row.fallen,
+            changes: row.changes.0,
+        });
+        Ok(AuditList { page: paging.page, limit: paging.limit, total, entries: entries.collect() })
+    }
 }
 
 /// A tournament as one document: its settings as they were first, and all that was done to it.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::answers::{BracketAnswer, MatchAnswer, View};
 use super::handlers::{only_organizers, versioned};
-use super::{Tournaments, unavailable};
+use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, get, post};
 use crate::auth::{Identity, random_code};
 use crate::http::query::QueryShape;
@@ -97,7 +97,7 @@ fn forfeit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Forfeit>
 }
 
 impl ResultBody {
-    fn verdict(self) -> Result<Verdict, ApiError> {
+    pub fn verdict(self) -> Result<Verdict, ApiError> {
         let score = |score: Option<u32>, name: &str| match (score, self.forfeit) {
             (Some(score), _) => Ok(score),
             (None, Some(_)) => Ok(0),
@@ -118,14 +118,100 @@ impl Tournaments {
         command: impl FnOnce(Key) -> Result<Command, ApiError>,
     ) -> Result<HttpResponse, ApiError> {
         let (id, key) = path.into_inner();
-        let (_, by) = self.seen_by(id, caller).await?;
-        let key = parsed(&key)?;
-        let done = self.apply(request, id, by, command(key)?).await?;
+        let (key, done) = self.act_on(request, caller, id, &key, command).await?;
         Ok(HttpResponse::Ok().json(changed(id, key, &done)?))
+    }
+
+    /// Does to a match what is asked.
+    pub async fn act_on(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        key: &str,
+        command: impl FnOnce(Key) -> Result<Command, ApiError>,
+    ) -> Result<(Key, Done), ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        let key = parsed(key)?;
+        let done = self.apply(terms, id, by, command(key)?).await?;
+        Ok((key, done))
+    }
+
+    /// Decides a dispute.
+    pub async fn resolve(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        key: &str,
+        body: impl FnOnce() -> Result<ResultBody, ApiError>,
+    ) -> Result<(Key, Done), ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let command = |key| Ok(Command::Resolve { key, verdict: body()?.verdict()? });
+        self.act_on(terms, caller, id, key, command).await
+    }
+
+    /// Corrects a result, or only sees what that would do.
+    pub async fn correct(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        key: &str,
+        body: impl FnOnce() -> Result<ResultBody, ApiError>,
+    ) -> Result<(Key, Done), ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let key = parsed(key)?;
+        let body = body()?;
+        let is_dry_run = body.dry_run;
+        let command = Command::Correct { key, verdict: body.verdict()? };
+        let done = self.mutate(terms, id, by, Intent::Apply(command), is_dry_run).await?;
+        Ok((key, done))
+    }
+
+    /// Says when and where a match is played. Gives the match's token too if it was just given a server.
+    pub async fn plan(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        key: &str,
+        body: impl FnOnce() -> Result<ScheduleBody, ApiError>,
+    ) -> Result<(Key, Done, Option<String>), ApiError> {
+        let (current, by) = self.seen_by(id, caller).await?;
+        if !by.is_staff() {
+            return Err(Refusal::NotAllowed("a referee or an organizer of the tournament").into());
+        }
+        let key = parsed(key)?;
+        let bout = current.tournament.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
+        let mut plan = self.planned(bout.plan.clone(), body()?).await?;
+        let mut match_token = None;
+        if plan.server_id != bout.plan.server_id {
+            match_token = plan.server_id.map(|_| format!("{TOKEN_PREFIX}{}", random_code(TOKEN_BYTES)));
+            plan.token_hash = match_token.as_deref().map(|token| TokenHash::of(token).to_hex());
+        }
+        let done = self.apply(terms, id, by, Command::Plan { key, plan }).await?;
+        Ok((key, done, match_token))
+    }
+
+    /// Pairs the next round of Swiss.
+    pub async fn pair_next_round(
+        &self,
+        terms: &impl Terms,
+        caller: Identity,
+        id: Uuid,
+        body: impl FnOnce() -> Result<NextRoundBody, ApiError>,
+    ) -> Result<Done, ApiError> {
+        let (_, by) = self.seen_by(id, caller).await?;
+        only_organizers(by)?;
+        let NextRoundBody { allow_rematches } = body()?;
+        self.apply(terms, id, by, Command::NextRound { allow_rematches }).await
     }
 }
 
-fn parsed(key: &str) -> Result<Key, ApiError> {
+pub fn parsed(key: &str) -> Result<Key, ApiError> {
     key.parse().map_err(|error: mohaa_domain::tournament::InvalidKey| {
         ApiError::not_found("unknown_match", error.to_string())
     })
@@ -274,10 +360,9 @@ pub async fn resolve(
     path: Path<(Uuid, String)>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, by) = tournaments.seen_by(path.0, caller).await?;
-    only_organizers(by)?;
-    let command = |key| Ok(Command::Resolve { key, verdict: from_json::<ResultBody>(body)?.verdict()? });
-    tournaments.act(&request, caller, path, command).await
+    let (id, key) = path.into_inner();
+    let (key, done) = tournaments.resolve(&request, caller, id, &key, || from_json(body)).await?;
+    Ok(HttpResponse::Ok().json(changed(id, key, &done)?))
 }
 
 /// Open a match again
@@ -359,19 +444,7 @@ pub async fn schedule(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, key) = path.into_inner();
-    let (current, by) = tournaments.seen_by(id, caller).await?;
-    if !by.is_staff() {
-        return Err(Refusal::NotAllowed("a referee or an organizer of the tournament").into());
-    }
-    let key = parsed(&key)?;
-    let bout = current.tournament.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
-    let mut plan = tournaments.planned(bout.plan.clone(), from_json(body)?).await?;
-    let mut match_token = None;
-    if plan.server_id != bout.plan.server_id {
-        match_token = plan.server_id.map(|_| format!("{TOKEN_PREFIX}{}", random_code(TOKEN_BYTES)));
-        plan.token_hash = match_token.as_deref().map(|token| TokenHash::of(token).to_hex());
-    }
-    let done = tournaments.apply(&request, id, by, Command::Plan { key, plan }).await?;
+    let (key, done, match_token) = tournaments.plan(&request, caller, id, &key, || from_json(body)).await?;
     Ok(HttpResponse::Ok().json(ChangedMatch { match_token, ..changed(id, key, &done)? }))
 }
 
@@ -506,13 +579,7 @@ pub async fn correct(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, key) = path.into_inner();
-    let (_, by) = tournaments.seen_by(id, caller).await?;
-    only_organizers(by)?;
-    let key = parsed(&key)?;
-    let body: ResultBody = from_json(body)?;
-    let is_dry_run = body.dry_run;
-    let command = Command::Correct { key, verdict: body.verdict()? };
-    let done = tournaments.mutate(&request, id, by, Intent::Apply(command), is_dry_run).await?;
+    let (key, done) = tournaments.correct(&request, caller, id, &key, || from_json(body)).await?;
     Ok(HttpResponse::Ok().json(changed(id, key, &done)?))
 }
 
@@ -549,9 +616,7 @@ pub async fn next_round(
     id: Path<Uuid>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, by) = tournaments.seen_by(*id, caller).await?;
-    only_organizers(by)?;
-    let NextRoundBody { allow_rematches } = super::entrants::optional_body(&body)?;
-    let done = tournaments.apply(&request, *id, by, Command::NextRound { allow_rematches }).await?;
+    let body = || super::entrants::optional_body(&body);
+    let done = tournaments.pair_next_round(&request, caller, *id, body).await?;
     Ok(HttpResponse::Ok().json(View::new(*id, &done.tournament).bracket(done.version)))
 }

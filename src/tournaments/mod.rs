@@ -77,13 +77,13 @@ pub struct Tournaments {
 }
 
 /// A tournament as it is now.
-struct Current {
-    id: Uuid,
-    version: u64,
-    tournament: Arc<Tournament>,
-    owner_id: i32,
-    owner_name: String,
-    created_at: DateTime<Utc>,
+pub struct Current {
+    pub id: Uuid,
+    pub version: u64,
+    pub tournament: Arc<Tournament>,
+    pub owner_id: i32,
+    pub owner_name: String,
+    pub created_at: DateTime<Utc>,
 }
 
 impl Tournaments {
@@ -116,7 +116,7 @@ impl Tournaments {
 
     /// # Errors
     /// 404 `unknown_tournament`; 503.
-    async fn read(&self, id: Uuid) -> Result<Current, ApiError> {
+    pub async fn read(&self, id: Uuid) -> Result<Current, ApiError> {
         let row: Option<(i64, i32, String, DateTime<Utc>)> = sqlx::query_as(
             "SELECT version, owner_id, display_name, tournaments.created_at
              FROM tournaments JOIN users ON users.id = owner_id WHERE tournaments.id = $1",
@@ -139,21 +139,20 @@ impl Tournaments {
         Ok(Current { id, version, tournament, owner_id, owner_name, created_at })
     }
 
-    /// Does what is wanted, as the caller that the request is from; `dry` only sees what it would do.
+    /// Does what is wanted on the caller's terms; a dry run only sees what it would do.
     async fn mutate(
         &self,
-        request: &HttpRequest,
+        terms: &impl Terms,
         id: Uuid,
         by: By,
         intent: Intent,
         is_dry_run: bool,
     ) -> Result<Done, ApiError> {
-        let headers = request.headers();
         let mutation = Mutation {
             intent,
             by,
-            expected: expected_version(headers)?,
-            idempotency_key: idempotency_key(headers)?,
+            expected: terms.expected_version()?,
+            idempotency_key: terms.idempotency_key()?,
             is_dry_run,
         };
         let done = self.desk.mutate(id, mutation).await?;
@@ -168,18 +167,12 @@ impl Tournaments {
         Ok(done)
     }
 
-    async fn apply(
-        &self,
-        request: &HttpRequest,
-        id: Uuid,
-        by: By,
-        command: Command,
-    ) -> Result<Done, ApiError> {
-        self.mutate(request, id, by, Intent::Apply(command), false).await
+    async fn apply(&self, terms: &impl Terms, id: Uuid, by: By, command: Command) -> Result<Done, ApiError> {
+        self.mutate(terms, id, by, Intent::Apply(command), false).await
     }
 
     /// The tournament and as whom the caller acts on it.
-    async fn seen_by(&self, id: Uuid, caller: Identity) -> Result<(Current, By), ApiError> {
+    pub async fn seen_by(&self, id: Uuid, caller: Identity) -> Result<(Current, By), ApiError> {
         let current = self.read(id).await?;
         let by = roles::by(self.pool(), id, &current.tournament, caller).await?;
         Ok((current, by))
@@ -197,6 +190,32 @@ fn not_now(cause: Unavailable) -> ApiError {
         2,
     )
     .with_source(cause)
+}
+
+/// What a caller asks of a mutation beside the mutation itself.
+pub trait Terms {
+    /// The version that the caller has seen.
+    ///
+    /// # Errors
+    /// 422 for one that is no version.
+    fn expected_version(&self) -> Result<Option<u64>, ApiError>;
+
+    /// The same again is answered as before.
+    ///
+    /// # Errors
+    /// 422 for a key that can't be one.
+    fn idempotency_key(&self) -> Result<Option<String>, ApiError>;
+}
+
+/// A program says it in headers.
+impl Terms for HttpRequest {
+    fn expected_version(&self) -> Result<Option<u64>, ApiError> {
+        expected_version(self.headers())
+    }
+
+    fn idempotency_key(&self) -> Result<Option<String>, ApiError> {
+        idempotency_key(self.headers())
+    }
 }
 
 /// The version that the caller has seen: `If-Match: "3"`.

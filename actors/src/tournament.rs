@@ -33,18 +33,12 @@ pub enum Intent {
 }
 
 impl Intent {
-    /// Whether two are one wish, said twice: what is drawn or looked up anew each time may differ.
+    /// Whether two are one wish, said twice.
     fn is_again(&self, other: &Intent) -> bool {
         match (self, other) {
-            (
-                Intent::Apply(Command::SetStatus { to, .. }),
-                Intent::Apply(Command::SetStatus { to: other_to, .. }),
-            ) => to == other_to,
-            (
-                Intent::Apply(Command::Register { holder, name, .. }),
-                Intent::Apply(Command::Register { holder: other_holder, name: other_name, .. }),
-            ) => holder == other_holder && name == other_name,
-            _ => self == other,
+            (Intent::Apply(command), Intent::Apply(other)) => command.is_again(other),
+            (Intent::Undo, Intent::Undo) => true,
+            _ => false,
         }
     }
 }

@@ -237,6 +237,12 @@ async fn settle(
         event.source_type = RESULT.into();
     }
     let match_id = known.as_ref().map(|known| known.match_id);
+    let is_summed_up = known.as_ref().and_then(|known| known.stored.as_ref());
+    let is_summed_up = is_summed_up.is_some_and(|stored| stored.has_result(&held.event));
+    // Before what it changes is summed up: whoever does that asks whether a bracket waits for it.
+    if match_id.is_some() && !hear(ingest, held, match_id, is_summed_up).await {
+        return Ok(Settled::Later(match_id));
+    }
     if is_new {
         let submission = Submission {
             idempotency: Some((held.key.clone(), held.body_hash)),
@@ -254,20 +260,22 @@ async fn settle(
         }
     }
     // Nobody may follow it any more who would sum it up anew.
+    let is_followed = match_id.is_some_and(|match_id| ingest.pipeline.live.of(match_id).is_some());
     let is_corrected = match match_id {
-        Some(match_id) if ingest.pipeline.live.of(match_id).is_none() => {
-            ingest.summaries.correct(match_id, &held.event).await
-        }
+        Some(match_id) if !is_followed => ingest.summaries.correct(match_id, &held.event).await,
         _ => true,
     };
-    let is_heard = match ingest.witness.hear_result(held.server_id, match_id, &held.event).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(%error, server_id = %held.server_id, "a bracket has not heard of a result yet");
-            false
-        }
-    };
+    let is_heard = is_followed || hear(ingest, held, match_id, is_corrected).await;
     Ok(if is_corrected && is_heard { Settled::Done(match_id) } else { Settled::Later(match_id) })
+}
+
+/// Lets brackets hear of a result; whether that was possible.
+async fn hear(ingest: &Ingest, held: &HeldResult, match_id: Option<Uuid>, is_summed_up: bool) -> bool {
+    let heard = ingest.witness.hear_result(held.server_id, match_id, &held.event, is_summed_up).await;
+    if let Err(error) = &heard {
+        tracing::warn!(%error, server_id = %held.server_id, "a bracket has not heard of a result yet");
+    }
+    heard.is_ok()
 }
 
 /// Whether a refusal is one of this moment.

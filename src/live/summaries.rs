@@ -188,13 +188,17 @@ impl MatchSummaries {
             .collect();
         sqlx::query(
             "INSERT INTO match_summaries (match_id, server_id, source_match_id, map_name, gametype, started_at, ended_at,
-                                          allies_score, axis_score, winning_team, players)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                          allies_score, axis_score, winning_team, players, told_end)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)
              ON CONFLICT (match_id) DO UPDATE SET
                  source_match_id = excluded.source_match_id, map_name = excluded.map_name, gametype = excluded.gametype,
                  started_at = excluded.started_at, ended_at = excluded.ended_at, allies_score = excluded.allies_score,
                  axis_score = excluded.axis_score, winning_team = excluded.winning_team, players = excluded.players,
-                 changed_at = now()
+                 told_end = excluded.told_end, changed_at = now(),
+                 -- Brackets look again once they may hear of it, and at what a result has changed that names one of theirs.
+                 witnessed = match_summaries.witnessed AND (match_summaries.told_end OR NOT excluded.told_end)
+                     AND NOT EXISTS (SELECT 1 FROM tournament_announced_matches AS announced
+                                     WHERE announced.server_id = excluded.server_id AND announced.match_id = excluded.match_id)
              WHERE $12::timestamptz IS NULL OR match_summaries.changed_at <= $12",
         )
         .bind(summary.match_id)
@@ -209,6 +213,7 @@ impl MatchSummaries {
         .bind(summary.winning_team.as_str())
         .bind(Value::Array(players))
         .bind(made_at)
+        .bind(summary.told_end)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -265,7 +270,8 @@ impl MatchSummaries {
         }
         let corrected = sqlx::query(
             "UPDATE match_summaries SET allies_score = coalesce($2, allies_score), axis_score = coalesce($3, axis_score),
-                    winning_team = coalesce($4, winning_team), changed_at = now()
+                    winning_team = coalesce($4, winning_team), told_end = true,
+                    witnessed = witnessed AND told_end, changed_at = now()
              WHERE match_id = $1",
         )
         .bind(match_id)

@@ -1,6 +1,6 @@
 //! A tournament's settings as JSON, in requests and answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use mohaa_domain::tournament::{Format, Mistake, Options, Ordering, Settings, Times};
@@ -142,22 +142,23 @@ impl From<&Settings> for SettingsBody {
     }
 }
 
-/// Settings with what a request changes of them.
+/// Settings with what a request changes of them, and the names of those.
 ///
 /// # Errors
 /// 422 that names every field that can't be.
-pub fn changed(settings: &Settings, change: Value) -> Result<Settings, ApiError> {
+pub fn changed(settings: &Settings, change: Value) -> Result<(Settings, BTreeSet<String>), ApiError> {
     let now = serde_json::to_value(SettingsBody::from(settings)).map_err(ApiError::internal)?;
     let (Value::Object(mut now), Value::Object(change)) = (now, change) else {
         return Err(ApiError::invalid_field("body", "an object"));
     };
+    let fields = change.keys().filter(|name| now.contains_key(*name)).cloned().collect();
     for (name, value) in change {
         match value {
             Value::Null => drop(now.remove(&name)),
             value => drop(now.insert(name, value)),
         }
     }
-    from_json::<SettingsBody>(Value::Object(now))?.into_settings()
+    Ok((from_json::<SettingsBody>(Value::Object(now))?.into_settings()?, fields))
 }
 
 pub fn invalid(mistakes: &[Mistake]) -> ApiError {

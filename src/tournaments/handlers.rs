@@ -4,7 +4,7 @@ use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
-use mohaa_actors::tournament::{Done, Intent};
+use mohaa_actors::tournament::{Done, Failed, Intent};
 use mohaa_domain::tournament::{By, Command, Format, Refusal, Status};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -402,7 +402,11 @@ impl Tournaments {
             audit::record(&mut transaction, entry).await.map_err(unavailable)?;
         }
         transaction.commit().await.map_err(unavailable)?;
-        self.read(before.unwrap_or(id)).await
+        match before {
+            Some((_, false)) => Err(Failed::KeyReused.into()),
+            Some((before, true)) => self.read(before).await,
+            None => self.read(id).await,
+        }
     }
 
     /// Changes settings: what is absent stays, what is null goes back to its default. Gives the tournament as it was, too.
@@ -415,8 +419,8 @@ impl Tournaments {
     ) -> Result<(Current, Done), ApiError> {
         let (current, by) = self.seen_by(id, caller).await?;
         only_organizers(by)?;
-        let settings = changed(&current.tournament.settings, change()?)?;
-        let command = Command::Update { settings: Box::new(settings) };
+        let (settings, fields) = changed(&current.tournament.settings, change()?)?;
+        let command = Command::Update { settings: Box::new(settings), fields: Some(fields) };
         let done = self.apply(terms, id, by, command).await?;
         Ok((current, done))
     }
@@ -453,12 +457,16 @@ impl Tournaments {
     /// Appoints an organizer or a referee, or takes the role away.
     pub async fn appoint(
         &self,
+        terms: &impl Terms,
         caller: Identity,
         id: Uuid,
         body: impl FnOnce() -> Result<StaffBody, ApiError>,
     ) -> Result<Current, ApiError> {
         let (current, by) = self.seen_by(id, caller).await?;
         only_organizers(by)?;
+        if terms.expected_version()?.is_some_and(|expected| expected != current.version) {
+            return Err(Failed::Stale { version: current.version }.into());
+        }
         let StaffBody { user_id, role } = body()?;
         if user_id == current.owner_id {
             return Err(ApiError::invalid_field("user_id", "is the owner"));
@@ -564,11 +572,12 @@ pub async fn list_staff(
 )]
 pub async fn set_staff(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     tournaments: Data<Tournaments>,
     id: Path<Uuid>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, ApiError> {
-    let current = tournaments.appoint(caller, *id, || from_json(body)).await?;
+    let current = tournaments.appoint(&request, caller, *id, || from_json(body)).await?;
     Ok(HttpResponse::Ok().json(staff(&tournaments, &current).await?))
 }
 

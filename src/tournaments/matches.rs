@@ -1,5 +1,7 @@
 //! `/api/v1/tournaments/{id}/matches/{key}/…`: results and what leads to them.
 
+use std::collections::BTreeSet;
+
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -186,13 +188,16 @@ impl Tournaments {
         }
         let key = parsed(key)?;
         let bout = current.tournament.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
-        let mut plan = self.planned(bout.plan.clone(), body()?).await?;
-        let mut match_token = None;
-        if plan.server_id != bout.plan.server_id {
-            match_token = plan.server_id.map(|_| format!("{TOKEN_PREFIX}{}", random_code(TOKEN_BYTES)));
-            plan.token_hash = match_token.as_deref().map(|token| TokenHash::of(token).to_hex());
-        }
-        let done = self.apply(terms, id, by, Command::Plan { key, plan }).await?;
+        let body = body()?;
+        let fields = Some(body.said());
+        let mut plan = self.planned(bout.plan.clone(), body).await?;
+        let token = format!("{TOKEN_PREFIX}{}", random_code(TOKEN_BYTES));
+        let token_hash = TokenHash::of(&token).to_hex();
+        plan.token_hash = plan.server_id.map(|_| token_hash.clone());
+        let done = self.apply(terms, id, by, Command::Plan { key, plan, fields }).await?;
+        // A server that the match had already keeps the token that it has.
+        let kept = done.tournament.bouts.get(&key).and_then(|bout| bout.plan.token_hash.as_ref());
+        let match_token = (kept == Some(&token_hash)).then_some(token);
         Ok((key, done, match_token))
     }
 
@@ -303,7 +308,7 @@ pub async fn confirm(
 
 /// Dispute a result
 ///
-/// One that was reported or that holds; an organizer decides.
+/// One that was reported or that holds; an organizer decides. What a referee or an organizer has decided is final for captains.
 #[utoipa::path(
     post,
     path = "/api/v1/tournaments/{id}/matches/{key}/dispute",
@@ -315,7 +320,7 @@ pub async fn confirm(
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
         (status = 403, description = "Neither a captain of one of the sides nor staff", body = ErrorBody),
         (status = 404, description = "There is no such tournament or match", body = ErrorBody),
-        (status = 409, description = "Nothing was reported, or it is disputed already", body = ErrorBody),
+        (status = 409, description = "Nothing was reported, it is disputed already, or staff has decided it", body = ErrorBody),
         (status = 422, description = "No reason", body = ErrorBody),
         (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),
     ),
@@ -409,6 +414,19 @@ pub struct ScheduleBody {
     #[serde(deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     pub stream_url: Option<Option<String>>,
+}
+
+impl ScheduleBody {
+    /// The names of what is not absent.
+    fn said(&self) -> BTreeSet<String> {
+        let names = [
+            ("scheduled_at", self.scheduled_at.is_some()),
+            ("server_id", self.server_id.is_some()),
+            ("map", self.map.is_some()),
+            ("stream_url", self.stream_url.is_some()),
+        ];
+        names.iter().filter(|(_, is_said)| *is_said).map(|(name, _)| (*name).to_owned()).collect()
+    }
 }
 
 /// Tells null from nothing.

@@ -513,10 +513,12 @@ impl TournamentStore for PgTournaments {
     ) -> BoxFuture<'a, Result<Option<Repeated>, Unavailable>> {
         let row = sqlx::query_as::<_, (i64, Option<Json<Command>>, Option<i32>, Vec<String>)>(
             "SELECT version, command, entrant, fallen FROM tournament_log
-             WHERE tournament_id = $1 AND by = $2 AND idempotency_key = $3",
+             WHERE tournament_id = $1 AND (by = $2 OR user_id = $3) AND idempotency_key = $4 ORDER BY version LIMIT 1",
         )
         .bind(tournament_id)
         .bind(Json(by))
+        // Whoever has registered, or was made a referee, acts as somebody else afterwards.
+        .bind(by.user().and_then(|user| i32::try_from(user).ok()))
         .bind(key)
         .fetch_optional(&self.pool);
         async move {
@@ -534,14 +536,14 @@ impl TournamentStore for PgTournaments {
 
 /// A draft that was just made, with its first settings kept for the log.
 ///
-/// Gives the tournament that was made before under the same key, if there is one.
+/// Gives the tournament that was made before under the same key, if there is one, and whether it was made with these settings.
 pub async fn create(
     connection: &mut PgConnection,
     id: Uuid,
     owner_id: i32,
     settings: &Settings,
     key: Option<&str>,
-) -> sqlx::Result<Option<Uuid>> {
+) -> sqlx::Result<Option<(Uuid, bool)>> {
     let tournament = Tournament::new(settings.clone());
     let inserted = sqlx::query(
         "INSERT INTO tournaments (id, version, name, format, owner_id, draft, draw, creation_key)
@@ -558,11 +560,14 @@ pub async fn create(
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 0 {
-        return sqlx::query_scalar("SELECT id FROM tournaments WHERE owner_id = $1 AND creation_key = $2")
-            .bind(owner_id)
-            .bind(key)
-            .fetch_optional(connection)
-            .await;
+        return sqlx::query_as(
+            "SELECT id, draft = $3 FROM tournaments WHERE owner_id = $1 AND creation_key = $2",
+        )
+        .bind(owner_id)
+        .bind(key)
+        .bind(Json(settings))
+        .fetch_optional(connection)
+        .await;
     }
     let deadline = tournament.next_deadline().and_then(time);
     update_frame(&mut *connection, id, 1, &tournament.frame(), deadline).await?;

@@ -2,7 +2,7 @@
 //!
 //! A server says which bracket match it plays by the match's token in its events, or by a result that names the match
 //! ([`Witness`]). Or it says nothing: then it is the match that the server is assigned to, if exactly the players of that
-//! match have played. When a game is over its summary is looked at once ([`Tournaments::keep_witnessing`]): which bracket
+//! match have played. When a server says that a game is over, its summary is looked at once ([`Tournaments::keep_witnessing`]): which bracket
 //! match it was, which side played in which team, and what came out. Corrections of a game after that don't touch the
 //! bracket.
 
@@ -94,7 +94,8 @@ impl Witness {
     }
 
     /// A result names a bracket match, which its server has to be assigned to or to hold the token of. `match_id` is the game's, if
-    /// it is known. Nothing happens where none is named.
+    /// it is known. `is_summed_up` tells that the game's summary says what the result does, and may be looked at again. Nothing
+    /// happens where none is named.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
@@ -103,6 +104,7 @@ impl Witness {
         server_id: Uuid,
         match_id: Option<Uuid>,
         result: &Event,
+        is_summed_up: bool,
     ) -> sqlx::Result<()> {
         let named: Option<NamedMatch> = serde_json::from_str(&result.extra).ok();
         let NamedMatch { tournament_id, bracket_match, players } =
@@ -132,11 +134,13 @@ impl Witness {
         if heard.rows_affected() == 0 {
             tracing::info!(%server_id, "a result names a bracket match that is not this server's");
         }
-        // Its summary may have been looked at already.
-        sqlx::query("UPDATE match_summaries SET witnessed = false WHERE match_id = $1")
-            .bind(match_id)
-            .execute(&mut *transaction)
-            .await?;
+        if is_summed_up {
+            // It may have been looked at already.
+            sqlx::query("UPDATE match_summaries SET witnessed = false WHERE match_id = $1")
+                .bind(match_id)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await
     }
 }
@@ -152,6 +156,7 @@ struct Played {
     allies_score: i32,
     axis_score: i32,
     winning_team: String,
+    told_end: bool,
     players: Json<Vec<PlayedBy>>,
 }
 
@@ -210,13 +215,19 @@ impl Tournaments {
         witness.write_presented().await?;
         // By `match_summaries_to_witness`.
         let games: Vec<Played> = sqlx::query_as(
-            "SELECT match_id, server_id, map_name, gametype, started_at, allies_score, axis_score, winning_team, players
+            "SELECT match_id, server_id, map_name, gametype, started_at, allies_score, axis_score, winning_team, told_end,
+                    players
              FROM match_summaries WHERE NOT witnessed ORDER BY ended_at LIMIT $1",
         )
         .bind(MOST_AT_ONCE)
         .fetch_all(self.pool())
         .await?;
         for game in games {
+            if !game.told_end {
+                // A map that is loaded anew, or a crash: what was played of it decides nothing.
+                self.note_witnessed(game.match_id).await?;
+                continue;
+            }
             match self.bear_witness(&game, ids).await {
                 Ok(()) => {}
                 Err(WitnessError::Failed(failed @ (Failed::Refused(_) | Failed::Unknown))) => {
@@ -224,11 +235,16 @@ impl Tournaments {
                 }
                 Err(error) => return Err(error),
             }
-            sqlx::query("UPDATE match_summaries SET witnessed = true WHERE match_id = $1")
-                .bind(game.match_id)
-                .execute(self.pool())
-                .await?;
+            self.note_witnessed(game.match_id).await?;
         }
+        Ok(())
+    }
+
+    async fn note_witnessed(&self, match_id: Uuid) -> sqlx::Result<()> {
+        sqlx::query("UPDATE match_summaries SET witnessed = true WHERE match_id = $1")
+            .bind(match_id)
+            .execute(self.pool())
+            .await?;
         Ok(())
     }
 

@@ -29,6 +29,9 @@ pub struct Summary {
     pub allies_score: i32,
     pub axis_score: i32,
     pub winning_team: Team,
+    /// Its server said that it is over, by a match_end or a result; else it was only left.
+    #[serde(default)]
+    pub told_end: bool,
     /// By id.
     pub players: Vec<SummaryPlayer>,
 }
@@ -70,6 +73,7 @@ impl Summary {
             allies_score: board.scores.allies,
             axis_score: board.scores.axis,
             winning_team: board.winning_team,
+            told_end: board.has_ended,
             players: board.players.iter().map(player).collect(),
         }
     }

@@ -58,7 +58,10 @@ impl Tournament {
                 }
                 return Ok(Some(id));
             }
-            Command::Update { settings } => self.update(settings, by)?,
+            Command::Update { settings, fields } => {
+                let settings = self.settings.with(settings, fields.as_ref());
+                self.update(&settings, by)?;
+            }
             Command::SetStatus { to, random } => {
                 only_organizers(by)?;
                 self.set_status(*to, *random, at)?;
@@ -75,7 +78,7 @@ impl Tournament {
             Command::Dispute { key, reason } => self.dispute(*key, reason, by, at)?,
             Command::Resolve { key, verdict } => self.resolve(*key, verdict, by, at)?,
             Command::Reset { key } => self.reset(*key, by)?,
-            Command::Plan { key, plan } => self.plan(*key, plan, by)?,
+            Command::Plan { key, plan, fields } => self.plan(*key, plan, fields.as_ref(), by)?,
             Command::Start { key } => self.start(*key, by, at)?,
             Command::Veto { key, map } => self.veto(*key, map, by)?,
             Command::Correct { key, verdict } => self.correct(*key, verdict, by, at)?,

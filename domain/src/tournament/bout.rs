@@ -1,11 +1,14 @@
 //! One match of a bracket: who plays, what was reported, what holds.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::At;
 use super::entrant::EntrantId;
 use super::key::Key;
+use super::settings::merged;
 
 /// One of the two sides of a match, written 1 and 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -216,6 +219,21 @@ pub struct Plan {
     pub stream_url: Option<String>,
     /// SHA-256, in hex, of the token with which the server says that it plays this match.
     pub token_hash: Option<String>,
+}
+
+impl Plan {
+    /// This one with what is named of `other`, by names in JSON; all of it where nothing is named. A server comes with its token,
+    /// and one that stays keeps the token that it has.
+    #[must_use]
+    pub fn with(&self, other: &Plan, fields: Option<&BTreeSet<String>>) -> Plan {
+        let is_same_server = self.server_id == other.server_id;
+        let names_server = fields.is_some_and(|fields| fields.contains("server_id"));
+        let mut plan = merged(self, other, fields);
+        if names_server {
+            plan.token_hash = if is_same_server { &self.token_hash } else { &other.token_hash }.clone();
+        }
+        plan
+    }
 }
 
 /// What became of a map.

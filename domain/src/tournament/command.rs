@@ -1,5 +1,7 @@
 //! What can be done to a tournament, and why it can't be.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::bout::{Game, Plan, Status as BoutStatus, Verdict};
@@ -15,6 +17,9 @@ use super::state::Status;
 pub enum Command {
     Update {
         settings: Box<Settings>,
+        /// The settings that are meant, by their names in JSON; all where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<BTreeSet<String>>,
     },
     /// By hand. `random` seeds what is drawn if this begins the play.
     SetStatus {
@@ -78,6 +83,9 @@ pub enum Command {
     Plan {
         key: Key,
         plan: Plan,
+        /// What of it is meant, by names in JSON; all where nothing is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<BTreeSet<String>>,
     },
     Start {
         key: Key,
@@ -108,6 +116,31 @@ impl Command {
             | Command::Veto { key, .. }
             | Command::Correct { key, .. } => Some(*key),
             _ => None,
+        }
+    }
+
+    /// Whether two are one wish, said twice: what is drawn or looked up anew each time may differ.
+    pub fn is_again(&self, other: &Command) -> bool {
+        match (self, other) {
+            (Command::SetStatus { to, .. }, Command::SetStatus { to: other_to, .. }) => to == other_to,
+            (
+                Command::Register { holder, name, .. },
+                Command::Register { holder: other_holder, name: other_name, .. },
+            ) => holder == other_holder && name == other_name,
+            (
+                Command::Update { settings, fields },
+                Command::Update { settings: other_settings, fields: other_fields },
+            ) => fields == other_fields && **settings == settings.with(other_settings, fields.as_ref()),
+            (
+                Command::Plan { key, plan, fields },
+                Command::Plan { key: other_key, plan: other_plan, fields: other_fields },
+            ) => {
+                let with_its_token = Plan { token_hash: plan.token_hash.clone(), ..other_plan.clone() };
+                key == other_key
+                    && fields == other_fields
+                    && *plan == plan.with(&with_its_token, fields.as_ref())
+            }
+            _ => self == other,
         }
     }
 
@@ -176,6 +209,8 @@ pub enum Refusal {
     ResetNotDue,
     #[error("match {0} has a result: an organizer can correct it, a captain can dispute it")]
     AlreadyDecided(Key),
+    #[error("match {0} was decided by a referee or an organizer, whose word is final")]
+    Final(Key),
     #[error("match {0} has no result")]
     NotDecided(Key),
     #[error("match {0} is disputed: an organizer decides")]
@@ -224,6 +259,7 @@ impl Refusal {
             Refusal::HasBye(_) => "has_bye",
             Refusal::ResetNotDue => "reset_not_due",
             Refusal::AlreadyDecided(_) => "already_decided",
+            Refusal::Final(_) => "final",
             Refusal::NotDecided(_) => "not_decided",
             Refusal::Disputed(_) => "disputed",
             Refusal::NotDisputed(_) => "not_disputed",

@@ -1,5 +1,7 @@
 //! Matches: rounds, reports, disputes, vetoes, corrections.
 
+use std::collections::BTreeSet;
+
 use super::At;
 use super::apply::{LONGEST_REASON, line, only_organizers, only_staff};
 use super::bout::{
@@ -7,7 +9,7 @@ use super::bout::{
 };
 use super::command::Refusal;
 use super::key::Key;
-use super::settings::{LONGEST_MAP, VetoStep, is_line};
+use super::settings::{LONGEST_MAP, MOMENTS, VetoStep, is_line, is_moment};
 use super::state::{Status, Tournament};
 
 /// Scores of sixteen million fit every format that scores are kept in, and no game has them.
@@ -181,6 +183,9 @@ impl Tournament {
         if bout.dispute.is_some() {
             return Err(Refusal::Disputed(key));
         }
+        if bout.outcome.as_ref().is_some_and(|outcome| outcome.by.is_staff()) && !by.is_staff() {
+            return Err(Refusal::Final(key));
+        }
         if bout.outcome.is_none() && bout.reports.is_empty() {
             return Err(Refusal::NothingReported(key));
         }
@@ -208,8 +213,18 @@ impl Tournament {
         Ok(())
     }
 
-    pub(super) fn plan(&mut self, key: Key, plan: &Plan, by: By) -> Result<(), Refusal> {
+    pub(super) fn plan(
+        &mut self,
+        key: Key,
+        plan: &Plan,
+        fields: Option<&BTreeSet<String>>,
+        by: By,
+    ) -> Result<(), Refusal> {
         only_staff(by)?;
+        let plan = self.bout_mut(key)?.plan.with(plan, fields);
+        if plan.scheduled_at.is_some_and(|at| !is_moment(at)) {
+            return Err(Refusal::invalid("scheduled_at", MOMENTS));
+        }
         let pool = &self.settings.map_pool;
         if let Some(map) = &plan.map {
             if !is_line(map, LONGEST_MAP) {
@@ -226,7 +241,7 @@ impl Tournament {
             ));
         }
         let bout = self.bout_mut(key)?;
-        bout.plan = plan.clone();
+        bout.plan = plan;
         Ok(())
     }
 
@@ -250,12 +265,18 @@ impl Tournament {
         let mut steps = by_hand.unwrap_or_else(|| {
             [VetoStep::Ban1, VetoStep::Ban2].into_iter().cycle().take(most_bans).collect()
         });
-        // An order that was made for shorter matches goes on without the bans that leave too few maps.
-        let mut bans = 0;
-        steps.retain(|step| {
-            let is_ban = matches!(step, VetoStep::Ban1 | VetoStep::Ban2);
-            bans += usize::from(is_ban);
-            !is_ban || bans <= most_bans
+        // An order that was made for other lengths goes on without the bans that leave too few maps, and without the picks that
+        // are more than is played.
+        let (mut bans, mut picks) = (0, 0);
+        steps.retain(|step| match step {
+            VetoStep::Ban1 | VetoStep::Ban2 => {
+                bans += 1;
+                bans <= most_bans
+            }
+            VetoStep::Pick1 | VetoStep::Pick2 => {
+                picks += 1;
+                picks <= best_of
+            }
         });
         let step = *steps.get(bout.vetoes.len()).ok_or(Refusal::NoVeto("all maps are chosen"))?;
         let (side, banned) = match step {
@@ -328,6 +349,14 @@ fn checked(verdict: &Verdict, best_of: u8, draws: bool) -> Result<Verdict, Refus
         if verdict.winner.is_some() && verdict.winner != winner {
             return Err(Refusal::invalid("winner", "who forfeits does not win"));
         }
+        // They count in tables: what was played until somebody left never puts that side ahead.
+        let ahead = leader(one, two);
+        if ahead.is_some() && ahead != winner {
+            return Err(Refusal::invalid("score1", "who forfeits is not ahead"));
+        }
+        if best_of > 1 && one.max(two) > u32::from(best_of).div_ceil(2) {
+            return Err(Refusal::invalid("score1", "more games than win the match"));
+        }
         verdict.winner = winner;
         return Ok(verdict);
     }
@@ -351,6 +380,10 @@ fn checked(verdict: &Verdict, best_of: u8, draws: bool) -> Result<Verdict, Refus
         let [first, second] = games_won(&verdict.games);
         if first > one || second > two {
             return Err(Refusal::invalid("games", "a side won more of them than the score says"));
+        }
+        let before_the_last = verdict.games.split_last().map_or(&[][..], |(_, before)| before);
+        if games_won(before_the_last).contains(&need) {
+            return Err(Refusal::invalid("games", "the match was over before the last of them"));
         }
     } else if verdict.games.iter().any(|game| game.winner().is_some_and(|won| verdict.winner != Some(won))) {
         return Err(Refusal::invalid("games", "the game was won by the other side"));

@@ -1,8 +1,10 @@
 //! What an organizer decides about a tournament.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::At;
 use super::seeding::{GroupSeeding, Ordering};
@@ -186,6 +188,23 @@ pub struct Settings {
     pub options: Options,
 }
 
+/// The named members of `other` in place of those of `one`; all where none is named. What can't be put together stays as it
+/// was.
+pub(super) fn merged<T: Clone + Serialize + DeserializeOwned>(
+    one: &T,
+    other: &T,
+    fields: Option<&BTreeSet<String>>,
+) -> T {
+    let Some(fields) = fields else { return other.clone() };
+    let (Ok(Value::Object(mut members)), Ok(Value::Object(others))) =
+        (serde_json::to_value(one), serde_json::to_value(other))
+    else {
+        return one.clone();
+    };
+    members.extend(others.into_iter().filter(|(name, _)| fields.contains(name)));
+    serde_json::from_value(Value::Object(members)).unwrap_or_else(|_| one.clone())
+}
+
 /// A setting that can't be, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -195,6 +214,12 @@ pub struct Mistake {
 }
 
 impl Settings {
+    /// These with the named ones of `other`, by their names in JSON; all of them where none is named.
+    #[must_use]
+    pub fn with(&self, other: &Settings, fields: Option<&BTreeSet<String>>) -> Settings {
+        merged(self, other, fields)
+    }
+
     /// Everything that is wrong with these settings; none is fine.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
@@ -227,6 +252,11 @@ impl Settings {
             "names of 1 to 128 characters, without control characters",
         );
         must(
+            self.map_pool.iter().collect::<BTreeSet<_>>().len() == self.map_pool.len(),
+            "map_pool",
+            "each map once",
+        );
+        must(
             self.game_mode.as_deref().is_none_or(|mode| is_line(mode, LONGEST_MAP)),
             "game_mode",
             "1 to 128 characters, without control characters",
@@ -238,6 +268,15 @@ impl Settings {
         }
         let Times { registration_start, registration_end, checkin_start, checkin_end, start_time } =
             self.times;
+        for (at, field) in [
+            (registration_start, "registration_start"),
+            (registration_end, "registration_end"),
+            (checkin_start, "checkin_start"),
+            (checkin_end, "checkin_end"),
+            (start_time, "start_time"),
+        ] {
+            must(at.is_none_or(is_moment), field, MOMENTS);
+        }
         must(in_order(registration_start, registration_end), "registration_end", "after registration_start");
         must(in_order(checkin_start, checkin_end), "checkin_end", "after checkin_start");
         must(in_order(registration_end, start_time), "start_time", "not before registration_end");
@@ -307,6 +346,15 @@ pub fn is_best_of(number: u8) -> bool {
 
 pub(super) fn is_line(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.trim().chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// What [`is_moment`] takes, in words.
+pub(super) const MOMENTS: &str = "a time of the years 1970 to 9999";
+
+/// Whether stores and calendars can keep it.
+pub(super) fn is_moment(at: At) -> bool {
+    const END_OF_9999: At = 253_402_300_799_999;
+    (0..=END_OF_9999).contains(&at)
 }
 
 fn in_order(first: Option<At>, second: Option<At>) -> bool {

@@ -135,7 +135,7 @@ fn command(tournament: &Tournament, (kind, one, two, small, sensible): Raw) -> (
         14 if small % 4 == 0 => (Command::Reset { key: any }, ORGANIZER),
         15 => {
             let plan = Plan { map: Some("a".to_owned()), ..Plan::default() };
-            (Command::Plan { key, plan }, ORGANIZER)
+            (Command::Plan { key, plan, fields: None }, ORGANIZER)
         }
         16 => (Command::Start { key }, captain),
         17 => (Command::Veto { key, map: ["a", "b", "c", "d"][usize::from(two) % 4].to_owned() }, captain),
@@ -157,7 +157,7 @@ fn command(tournament: &Tournament, (kind, one, two, small, sensible): Raw) -> (
             let mut settings = tournament.settings.clone();
             settings.max_participants = 2 + u32::from(one % 14);
             settings.name = name;
-            (Command::Update { settings: Box::new(settings) }, ORGANIZER)
+            (Command::Update { settings: Box::new(settings), fields: None }, ORGANIZER)
         }
         25 | 26 => {
             let next = match tournament.status {
@@ -248,7 +248,7 @@ proptest! {
                 3 => Command::Dispute { key, reason: "no".to_owned() },
                 4 => Command::Resolve { key, verdict },
                 5 => Command::Reset { key },
-                6 => Command::Plan { key, plan: Plan::default() },
+                6 => Command::Plan { key, plan: Plan::default(), fields: None },
                 7 => Command::Start { key },
                 8 => Command::Veto { key, map: "a".to_owned() },
                 _ => Command::Correct { key, verdict },

@@ -282,9 +282,9 @@ fn the_waiting_list_moves_up_when_a_place_becomes_free() {
     let two = then(&one, &Command::Disqualify { entrant: EntrantId(2), reason });
     assert_eq!(place(&two, 4), Place::Registered);
     let larger = Settings { max_participants: 3, ..small.clone() };
-    let three = then(&two, &Command::Update { settings: Box::new(larger) });
+    let three = then(&two, &Command::Update { settings: Box::new(larger), fields: None });
     assert_eq!(place(&three, 5), Place::Registered);
-    let refusal = refused(&three, ORGANIZER, 0, &Command::Update { settings: Box::new(small) });
+    let refusal = refused(&three, ORGANIZER, 0, &Command::Update { settings: Box::new(small), fields: None });
     assert_eq!(refusal, Refusal::TooManyEntrants { have: 3, allowed: 2 });
     // Who waits in vain gives up no match.
     let begun = then(&then(&full, &to(Status::RegistrationClosed)), &to(Status::InProgress));
@@ -346,7 +346,7 @@ fn drawn_seeds_are_those_of_the_recorded_number() {
 #[test]
 fn what_the_play_is_built_on_is_fixed_once_it_has_begun() {
     let tournament = begun(settings(Format::SingleElimination), 4);
-    let update = |settings| Command::Update { settings: Box::new(settings) };
+    let update = |settings| Command::Update { settings: Box::new(settings), fields: None };
     let base = || tournament.settings.clone();
     for other in [
         Settings { format: Format::Swiss, ..base() },

@@ -1,8 +1,10 @@
 //! Who may say what came out, and when it holds.
 
+use std::collections::BTreeSet;
+
 use mohaa_domain::tournament::{
     At, BoutStatus, By, Command, EntrantId, Forfeit, Format, Game, Options, Plan, Refusal, Settings, Side,
-    Status, Tournament, Verdict,
+    Status, Times, Tournament, Verdict,
 };
 use uuid::Uuid;
 
@@ -325,13 +327,15 @@ fn a_match_runs_from_its_start_and_keeps_its_plan() {
         stream_url: Some("https://example.org/live".to_owned()),
         token_hash: None,
     };
-    let planned = by(&cup(), REFEREE, 0, &Command::Plan { key: key("R1.1"), plan: plan.clone() });
+    let planned =
+        by(&cup(), REFEREE, 0, &Command::Plan { key: key("R1.1"), plan: plan.clone(), fields: None });
     let running = by(&planned, FIRST, 5, &Command::Start { key: key("R1.1") });
     assert_eq!(bout(&running, "R1.1").status, BoutStatus::Running);
     assert_eq!(by(&running, SECOND, 6, &Command::Start { key: key("R1.1") }), running);
     let reset = then(&running, &Command::Reset { key: key("R1.1") });
     assert_eq!((bout(&reset, "R1.1").status, &bout(&reset, "R1.1").plan), (BoutStatus::Ready, &plan));
-    let captain = refused(&cup(), FIRST, 0, &Command::Plan { key: key("R1.1"), plan: Plan::default() });
+    let captain =
+        refused(&cup(), FIRST, 0, &Command::Plan { key: key("R1.1"), plan: Plan::default(), fields: None });
     assert!(matches!(captain, Refusal::NotAllowed(_)));
     for (map, stream_url) in [
         (Some("a\u{0}".to_owned()), None),
@@ -340,7 +344,7 @@ fn a_match_runs_from_its_start_and_keeps_its_plan() {
         (None, Some(format!("https://{}", "a".repeat(600)))),
     ] {
         let plan = Plan { map, stream_url, ..Plan::default() };
-        let refusal = refused(&cup(), ORGANIZER, 0, &Command::Plan { key: key("R1.1"), plan });
+        let refusal = refused(&cup(), ORGANIZER, 0, &Command::Plan { key: key("R1.1"), plan, fields: None });
         assert!(matches!(refusal, Refusal::Invalid(_)));
     }
 }
@@ -360,5 +364,95 @@ fn rounds_have_the_games_that_were_set_for_them() {
     for wrong in ["R0", "R", "X1", "R+1", "R01", "final1"] {
         let options = Options { best_of_rounds: [(wrong.to_owned(), 3)].into(), ..Options::default() };
         assert!(!Settings { options, ..settings(Format::Swiss) }.mistakes().is_empty(), "{wrong}");
+    }
+}
+
+/// What is named of a command, by names in JSON.
+fn only(names: &[&str]) -> Option<BTreeSet<String>> {
+    Some(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+#[test]
+fn two_changes_of_different_things_both_hold() {
+    let old = settings(Format::SingleElimination);
+    let described = Settings { description: "an evening".to_owned(), ..old.clone() };
+    let played_so = Settings { game_mode: Some("tdm".to_owned()), ..old };
+    let update = |settings: &Settings, names: &[&str]| Command::Update {
+        settings: Box::new(settings.clone()),
+        fields: only(names),
+    };
+    let one = then(&cup(), &update(&described, &["description"]));
+    let both = then(&one, &update(&played_so, &["game_mode"]));
+    assert_eq!(both.settings, Settings { description: described.description.clone(), ..played_so.clone() });
+    assert!(update(&described, &["description"]).is_again(&update(
+        &Settings { description: described.description.clone(), ..played_so.clone() },
+        &["description"]
+    )));
+    assert!(!update(&described, &["description"]).is_again(&update(&played_so, &["description"])));
+
+    let server = |number, token: &str| Plan {
+        server_id: Some(Uuid::from_u128(number)),
+        token_hash: Some(token.to_owned()),
+        ..Plan::default()
+    };
+    let plan = |plan: Plan, names: &[&str]| Command::Plan { key: key("R1.1"), plan, fields: only(names) };
+    let assigned = then(&cup(), &plan(server(5, "first"), &["server_id"]));
+    let timed = then(&assigned, &plan(Plan { scheduled_at: Some(9), ..Plan::default() }, &["scheduled_at"]));
+    assert_eq!(bout(&timed, "R1.1").plan, Plan { scheduled_at: Some(9), ..server(5, "first") });
+    let again = then(&timed, &plan(server(5, "second"), &["server_id"]));
+    assert_eq!(again, timed, "the server that it has keeps its token");
+    let another = then(&timed, &plan(server(6, "third"), &["server_id"]));
+    assert_eq!(bout(&another, "R1.1").plan.token_hash.as_deref(), Some("third"));
+    assert!(plan(server(5, "first"), &["server_id"]).is_again(&plan(server(5, "second"), &["server_id"])));
+    assert!(!plan(server(5, "first"), &["server_id"]).is_again(&plan(server(6, "first"), &["server_id"])));
+}
+
+#[test]
+fn what_staff_has_decided_is_final_for_captains() {
+    let decided = by(&cup(), REFEREE, 0, &report("R1.1", score(2, 0)));
+    assert_eq!(refused(&decided, SECOND, 1, &dispute()), Refusal::Final(key("R1.1")));
+    let flagged = by(&decided, ORGANIZER, 1, &dispute());
+    assert!(bout(&flagged, "R1.1").dispute.is_some(), "staff may ask an organizer to look again");
+}
+
+#[test]
+fn who_forfeits_is_not_ahead() {
+    let with = |forfeited, scores| Verdict { scores, ..forfeit(forfeited) };
+    for (forfeited, scores) in
+        [(Forfeit::One, [100, 0]), (Forfeit::Two, [0, 1]), (Forfeit::Both, [16_000_000, 5])]
+    {
+        let refusal = refused(&cup(), ORGANIZER, 0, &report("R1.1", with(forfeited, scores)));
+        assert!(matches!(refusal, Refusal::Invalid(_)), "{forfeited:?} {scores:?}");
+    }
+    let three = tournament_of_three();
+    let refusal = refused(&three, ORGANIZER, 0, &report("R1.1", with(Forfeit::One, [0, 9])));
+    assert!(matches!(refusal, Refusal::Invalid(_)));
+    assert_eq!(winner(&reported(&three, "R1.1", with(Forfeit::One, [0, 2]))), Some(4));
+    assert_eq!(winner(&reported(&cup(), "R1.1", with(Forfeit::Two, [3, 3]))), Some(1));
+}
+
+#[test]
+fn a_series_has_no_game_after_the_last() {
+    let games = |won: [[u32; 2]; 3]| -> Vec<Game> {
+        won.map(|[score1, score2]| Game { map: None, score1, score2, winner: None, match_id: None }).into()
+    };
+    let over = Verdict { games: games([[1, 0], [1, 0], [0, 1]]), ..score(2, 1) };
+    let refusal = refused(&tournament_of_three(), ORGANIZER, 0, &report("R1.1", over));
+    assert!(matches!(refusal, Refusal::Invalid(_)));
+    let full = Verdict { games: games([[1, 0], [0, 1], [1, 0]]), ..score(2, 1) };
+    assert_eq!(winner(&reported(&tournament_of_three(), "R1.1", full)), Some(1));
+}
+
+#[test]
+fn settings_hold_each_map_once_and_times_that_can_be_kept() {
+    let old = settings(Format::SingleElimination);
+    let twice = Settings { map_pool: vec!["a".to_owned(), "a".to_owned()], ..old.clone() };
+    assert_eq!(twice.mistakes()[0].field, "map_pool");
+    for at in [-6_375_000_000_000_000, 253_402_300_800_000] {
+        let settings = Settings { times: Times { start_time: Some(at), ..old.times }, ..old.clone() };
+        assert_eq!(settings.mistakes()[0].field, "start_time", "{at}");
+        let plan = Plan { scheduled_at: Some(at), ..Plan::default() };
+        let command = Command::Plan { key: key("R1.1"), plan, fields: None };
+        assert!(matches!(refused(&cup(), ORGANIZER, 0, &command), Refusal::Invalid(_)));
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::answers::ParticipantAnswer;
 use super::handlers::{only_organizers, versioned};
+use super::roles::{About, own_entrant};
 use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, delete, get, post, put};
 use crate::auth::Identity;
@@ -61,7 +62,8 @@ pub struct Registered {
 
 fn registered(done: &Done, entrant: Option<EntrantId>) -> Result<Registered, ApiError> {
     let entrant = entrant.and_then(|id| done.tournament.entrants.get(&id));
-    let entrant = entrant.ok_or_else(|| ApiError::internal("a participant is not in its own tournament"))?;
+    let taken_back = || ApiError::conflict("taken_back", "this registration was taken back meanwhile");
+    let entrant = entrant.ok_or_else(taken_back)?;
     Ok(Registered { version: done.version, participant: entrant.into() })
 }
 
@@ -145,8 +147,7 @@ impl Tournaments {
         id: Uuid,
         named: impl FnOnce() -> Result<Option<EntrantId>, ApiError>,
     ) -> Result<(EntrantId, Done), ApiError> {
-        let (_, by) = self.seen_by(id, caller).await?;
-        let entrant = own_or_named(self, id, caller, by, named()?).await?;
+        let (by, entrant) = self.own_or_named(id, caller, named()?).await?;
         let done = self.apply(terms, id, by, Command::Withdraw { entrant }).await?;
         Ok((entrant, done))
     }
@@ -159,8 +160,7 @@ impl Tournaments {
         id: Uuid,
         named: impl FnOnce() -> Result<Option<EntrantId>, ApiError>,
     ) -> Result<(EntrantId, Done), ApiError> {
-        let (_, by) = self.seen_by(id, caller).await?;
-        let entrant = own_or_named(self, id, caller, by, named()?).await?;
+        let (by, entrant) = self.own_or_named(id, caller, named()?).await?;
         let done = self.apply(terms, id, by, Command::CheckIn { entrant }).await?;
         Ok((entrant, done))
     }
@@ -206,7 +206,13 @@ impl Tournaments {
         }
         if let Some(name) = name {
             only_organizers(by)?;
-            let player_id = player_guid.as_deref().map(player_id).transpose()?;
+            let player_id = match player_guid.as_deref().map(player_id).transpose()? {
+                Some(player_id) => {
+                    let owner = self.owner_of(&player_id).await?;
+                    Some(owner.map_or(player_id, |user_id| user_id.to_string()))
+                }
+                None => None,
+            };
             return Ok(Entry { holder: Holder::Nobody, name, player_id });
         }
         if team_size > 1 {
@@ -327,24 +333,27 @@ pub async fn withdraw(
     Ok(HttpResponse::Ok().json(registered(&done, Some(entrant))?))
 }
 
-/// The participant that is meant: the one that is named, else the caller's own, also if the caller is staff.
-async fn own_or_named(
-    tournaments: &Tournaments,
-    id: Uuid,
-    caller: Identity,
-    by: By,
-    named: Option<EntrantId>,
-) -> Result<EntrantId, ApiError> {
-    if let Some(named) = named {
-        return Ok(named);
+impl Tournaments {
+    /// The participant that is meant: the one that is named, else the caller's own, also if the caller is staff. And as whom the
+    /// caller acts on it.
+    async fn own_or_named(
+        &self,
+        id: Uuid,
+        caller: Identity,
+        named: Option<EntrantId>,
+    ) -> Result<(By, EntrantId), ApiError> {
+        let about = named.map_or(About::Tournament, About::Entrant);
+        let (current, by) = self.seen_about(id, caller, about).await?;
+        if let Some(named) = named {
+            return Ok((by, named));
+        }
+        if let By::Captain(_, own) = by {
+            return Ok((by, own));
+        }
+        let own = own_entrant(self.pool(), &current.tournament, caller.user_id, about).await?;
+        let nobody = || ApiError::not_found("unknown_participant", "you have no place in this tournament");
+        Ok((by, own.ok_or_else(nobody)?))
     }
-    if let By::Captain(_, own) = by {
-        return Ok(own);
-    }
-    let current = tournaments.read(id).await?;
-    super::roles::own_entrant(tournaments.pool(), &current.tournament, caller.user_id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("unknown_participant", "you have no place in this tournament"))
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]

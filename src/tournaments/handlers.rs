@@ -494,6 +494,7 @@ impl Tournaments {
         changing.execute(&mut *transaction).await.map_err(unavailable)?;
         let word = |role: Option<StaffRole>| {
             role.map(|role| match role {
+                StaffRole::Owner => "owner",
                 StaffRole::Organizer => "organizer",
                 StaffRole::Referee => "referee",
             })

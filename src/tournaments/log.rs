@@ -1,5 +1,6 @@
 //! `/api/v1/tournaments/{id}/…`: what was done to a tournament: for its staff, as a stream, and as one document.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{Stream, unfold};
 use mohaa_actors::tournament::{Commit, Intent};
-use mohaa_domain::tournament::{By, Change, Command, Holder, Logged, Settings, replay};
+use mohaa_domain::player::PlayerId;
+use mohaa_domain::tournament::{
+    By, Change, Command, Holder, Logged, Replay, ReplayError, Settings, is_moment,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgPool};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -28,11 +32,16 @@ use crate::auth::Identity;
 use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, ErrorBody, from_json};
 use crate::postgres::watch::{self, WatchError, Watcher};
+use crate::users::Role;
 
 pub const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
 
 /// What a document may hold: of a tournament of 1,024 with all results some four megabytes.
 const MOST_IMPORT_BYTES: usize = 16 << 20;
+/// Of 1,024 in best of seven, each game told by its server, some fifteen thousand.
+const MOST_IMPORTED: usize = 20_000;
+/// Mutations worked out before they are written: each holds the whole tournament.
+const IMPORTED_AHEAD: usize = 4;
 const DOCUMENT: &str = "mohaa-stats tournament";
 const DOCUMENT_VERSION: u32 = 1;
 
@@ -318,31 +327,47 @@ pub async fn import(
         return Err(super::body::invalid(&mistakes));
     }
     let id = Uuid::now_v7();
-    tournaments.import(id, caller.user_id, document).await?;
+    tournaments.import(id, caller, document).await?;
     let current = tournaments.read(id).await?;
     Ok(HttpResponse::Created().json(TournamentAnswer::from(&current)))
 }
 
 impl Tournaments {
-    async fn import(&self, id: Uuid, owner_id: i32, document: Document) -> Result<(), ApiError> {
+    async fn import(&self, id: Uuid, caller: Identity, document: Document) -> Result<(), ApiError> {
+        let owner_id = caller.user_id;
         let Document { draft, mut log, .. } = document;
-        self.forget_strangers(&mut log).await?;
-        for (entry, version) in log.iter_mut().zip(2..) {
+        if log.len() > MOST_IMPORTED {
+            return Err(ApiError::invalid_field("log", format!("at most {MOST_IMPORTED} mutations")));
+        }
+        self.forget_strangers(&mut log, caller).await?;
+        for (entry, version) in log.iter().zip(2..) {
             if entry.version != version {
                 return Err(ApiError::invalid_field("log", format!("version {version} is missing")));
             }
+            if !is_moment(entry.at) {
+                return Err(ApiError::invalid_field(
+                    "log",
+                    format!("version {version}: at no time that can be"),
+                ));
+            }
         }
-        let (draft, log, steps) = web::block(move || {
-            let steps = replay(draft.clone(), &log).map(|(_, steps)| steps);
-            steps.map(|steps| (draft, log, steps))
-        })
-        .await
-        .map_err(ApiError::internal)?
-        .map_err(|error| ApiError::invalid_field("log", error.to_string()))?;
+        let _turn = self.importing.acquire().await.map_err(ApiError::internal)?;
+        // Worked out elsewhere while what came before is written, so that neither waits nor much is held.
+        let (steps, mut worked_out) = mpsc::channel(IMPORTED_AHEAD);
+        let mut replay = Replay::new(draft.clone());
+        let working = web::block(move || {
+            for entry in log {
+                let applied = replay.step(&entry)?;
+                if steps.blocking_send((entry, applied)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
         store::create(&mut transaction, id, owner_id, &draft, None).await.map_err(unavailable)?;
         store::mark_imported(&mut transaction, id).await.map_err(unavailable)?;
-        for (entry, applied) in log.into_iter().zip(&steps) {
+        while let Some((entry, applied)) = worked_out.recv().await {
             let intent = entry.command.map_or(Intent::Undo, Intent::Apply);
             let commit = Commit {
                 tournament_id: id,
@@ -351,11 +376,13 @@ impl Tournaments {
                 by: entry.by,
                 intent: &intent,
                 undoes: entry.undoes,
-                applied,
+                applied: &applied,
                 idempotency_key: None,
             };
             store::write_commit(&mut transaction, &commit).await.map_err(unavailable)?;
         }
+        let worked: Result<(), ReplayError> = working.await.map_err(ApiError::internal)?;
+        worked.map_err(|error| ApiError::invalid_field("log", error.to_string()))?;
         let entry = Entry {
             by: audit::By::User(owner_id),
             action: "tournament.import",
@@ -368,35 +395,61 @@ impl Tournaments {
         transaction.commit().await.map_err(unavailable)
     }
 
-    /// Whoever is nobody here can't hold a place: it stays by its name alone. Teams are of one service.
-    async fn forget_strangers(&self, log: &mut [Logged]) -> Result<(), ApiError> {
+    /// A document proves nothing about anybody. All of it is done by who imports it; only an admin's word gives places to users,
+    /// under the names that they have, and everybody else stays by name alone. Teams are of one service.
+    async fn forget_strangers(&self, log: &mut [Logged], caller: Identity) -> Result<(), ApiError> {
         let holders = log.iter().filter_map(|entry| match &entry.command {
             Some(Command::Register { holder: Holder::User(user_id), .. }) => i32::try_from(*user_id).ok(),
             _ => None,
         });
         let named: Vec<i32> = holders.collect();
-        let known: Vec<i32> =
-            sqlx::query_scalar("SELECT id FROM users WHERE id = ANY($1) AND deleted_at IS NULL")
-                .bind(&named)
-                .fetch_all(self.pool())
-                .await
-                .map_err(unavailable)?;
+        let known: Vec<(i32, String)> = sqlx::query_as(
+            "SELECT id, display_name FROM users WHERE id = ANY($1) AND deleted_at IS NULL AND $2",
+        )
+        .bind(&named)
+        .bind(caller.role == Role::Admin)
+        .fetch_all(self.pool())
+        .await
+        .map_err(unavailable)?;
+        let known: HashMap<i64, String> =
+            known.into_iter().map(|(user_id, name)| (i64::from(user_id), name)).collect();
+        let importer = i64::from(caller.user_id);
+        let mut names: HashSet<String> = HashSet::new();
         for entry in log {
+            entry.by = match entry.by {
+                By::Organizer(_) => By::Organizer(importer),
+                By::Referee(_) => By::Referee(importer),
+                By::Captain(_, entrant) => By::Captain(importer, entrant),
+                By::User(_) => By::User(importer),
+                by @ (By::Server(_) | By::Clock) => by,
+            };
             // Tokens are of one service as well.
             if let Some(Command::Plan { plan, .. }) = &mut entry.command {
                 plan.token_hash = None;
             }
-            if let Some(Command::Register { holder, .. }) = &mut entry.command {
-                let is_known = match holder {
-                    Holder::User(user_id) => known.iter().any(|known| i64::from(*known) == *user_id),
-                    Holder::Team(_) => false,
-                    Holder::Nobody => true,
+            if let Some(Command::Register { holder, name, player_id, .. }) = &mut entry.command {
+                let user = match holder {
+                    Holder::User(user_id) => known.get(user_id),
+                    Holder::Team(_) | Holder::Nobody => None,
                 };
-                if !is_known {
-                    *holder = Holder::Nobody;
-                    // Only an organizer enters somebody by name.
-                    entry.by = By::Organizer(entry.by.user().unwrap_or_default());
+                match user {
+                    Some(known) => name.clone_from(known),
+                    None => {
+                        *holder = Holder::Nobody;
+                        // Two users may be called the same; two who are nothing but a name may not.
+                        let called = name.clone();
+                        let mut number = 1;
+                        while !names.insert(name.clone()) {
+                            number += 1;
+                            *name = format!("{called} ({number})");
+                        }
+                    }
                 }
+                if player_id.as_deref().is_some_and(|player_id| player_id.parse::<PlayerId>().is_err()) {
+                    *player_id = None;
+                }
+                // Nobody else enters others.
+                entry.by = By::Organizer(importer);
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::answers::{BracketAnswer, MatchAnswer, View};
 use super::handlers::{only_organizers, versioned};
+use super::roles::About;
 use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, get, post};
 use crate::auth::{Identity, random_code};
@@ -133,8 +134,10 @@ impl Tournaments {
         key: &str,
         command: impl FnOnce(Key) -> Result<Command, ApiError>,
     ) -> Result<(Key, Done), ApiError> {
-        let (_, by) = self.seen_by(id, caller).await?;
         let key = parsed(key)?;
+        let (current, by) = self.seen_about(id, caller, About::Match(key)).await?;
+        // Who may not is told so before it is looked at what was sent.
+        current.tournament.must_have_a_say(key, by)?;
         let done = self.apply(terms, id, by, command(key)?).await?;
         Ok((key, done))
     }

@@ -32,6 +32,7 @@ use mohaa_actors::tournament::{
 use mohaa_domain::tournament::{By, Command, Refusal, Tournament};
 use moka::future::Cache;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub use handlers::{QUERY_SHAPES, TournamentsApi};
@@ -43,6 +44,7 @@ use crate::http::ApiError;
 use crate::postgres::watch::Watcher;
 use crate::{postgres, stats::Stats};
 use log::News;
+use roles::About;
 use store::PgTournaments;
 pub use witness::Witness;
 
@@ -74,6 +76,8 @@ pub struct Tournaments {
     news: News,
     clock: Clock,
     stats: Stats,
+    /// What is read into memory whole, one at a time.
+    importing: Semaphore,
 }
 
 /// A tournament as it is now.
@@ -102,7 +106,15 @@ impl Tournaments {
             metrics,
             directory,
         });
-        Self { desk, store, remembered: Cache::new(MOST_REMEMBERED), news: News::default(), clock, stats }
+        Self {
+            desk,
+            store,
+            remembered: Cache::new(MOST_REMEMBERED),
+            news: News::default(),
+            clock,
+            stats,
+            importing: Semaphore::new(1),
+        }
     }
 
     /// Hears of mutations on every node, for those who follow a tournament here.
@@ -173,8 +185,12 @@ impl Tournaments {
 
     /// The tournament and as whom the caller acts on it.
     pub async fn seen_by(&self, id: Uuid, caller: Identity) -> Result<(Current, By), ApiError> {
+        self.seen_about(id, caller, About::Tournament).await
+    }
+
+    async fn seen_about(&self, id: Uuid, caller: Identity, about: About) -> Result<(Current, By), ApiError> {
         let current = self.read(id).await?;
-        let by = roles::by(self.pool(), id, &current.tournament, caller).await?;
+        let by = roles::by(self.pool(), id, &current.tournament, caller, about).await?;
         Ok((current, by))
     }
 }

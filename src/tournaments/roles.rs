@@ -1,6 +1,6 @@
 //! Who somebody is to a tournament.
 
-use mohaa_domain::tournament::{By, EntrantId, Holder, Tournament};
+use mohaa_domain::tournament::{By, Entrant, EntrantId, Holder, Key, Tournament};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub async fn staff_role(
     user_id: i32,
 ) -> Result<Option<StaffRole>, ApiError> {
     let role: Option<String> = sqlx::query_scalar(
-        "SELECT 'organizer' FROM tournaments WHERE id = $1 AND owner_id = $2
+        "SELECT 'owner' FROM tournaments WHERE id = $1 AND owner_id = $2
          UNION ALL
          SELECT role FROM tournament_staff WHERE tournament_id = $1 AND user_id = $2
          LIMIT 1",
@@ -28,6 +28,7 @@ pub async fn staff_role(
     .await
     .map_err(unavailable)?;
     Ok(match role.as_deref() {
+        Some("owner") => Some(StaffRole::Owner),
         Some("organizer") => Some(StaffRole::Organizer),
         Some("referee") => Some(StaffRole::Referee),
         _ => None,
@@ -36,36 +37,49 @@ pub async fn staff_role(
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaffRole {
+    Owner,
     Organizer,
     Referee,
 }
 
-/// As whom a caller acts. Staff are staff even in matches of their own.
+/// What a caller acts on: who speaks for several participants acts for the one that it is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About {
+    Tournament,
+    Match(Key),
+    Entrant(EntrantId),
+}
+
+/// As whom a caller acts. Staff are staff even in matches of their own; who is no organizer any more owns as anybody else.
 pub async fn by(
     pool: &PgPool,
     tournament_id: Uuid,
     tournament: &Tournament,
     caller: Identity,
+    about: About,
 ) -> Result<By, ApiError> {
     let user = i64::from(caller.user_id);
     if caller.role == Role::Admin {
         return Ok(By::Organizer(user));
     }
     Ok(match staff_role(pool, tournament_id, caller.user_id).await? {
+        Some(StaffRole::Owner) if caller.role == Role::Organizer => By::Organizer(user),
         Some(StaffRole::Organizer) => By::Organizer(user),
         Some(StaffRole::Referee) => By::Referee(user),
-        None => match own_entrant(pool, tournament, caller.user_id).await? {
+        Some(StaffRole::Owner) | None => match own_entrant(pool, tournament, caller.user_id, about).await? {
             Some(entrant) => By::Captain(user, entrant),
             None => By::User(user),
         },
     })
 }
 
-/// The participant that somebody is or speaks for as captain of a team; the last one, if it was entered again.
+/// The participant that somebody is or speaks for as captain of a team. Of several the one that it is about, else the last that
+/// still has a place, else the last.
 pub async fn own_entrant(
     pool: &PgPool,
     tournament: &Tournament,
     user_id: i32,
+    about: About,
 ) -> Result<Option<EntrantId>, ApiError> {
     let has_teams = tournament.entrants.values().any(|entrant| matches!(entrant.holder, Holder::Team(_)));
     let teams = match has_teams {
@@ -77,5 +91,15 @@ pub async fn own_entrant(
         Holder::Team(team_id) => teams.contains(&team_id),
         Holder::Nobody => false,
     };
-    Ok(tournament.entrants.values().rev().find(|entrant| is_own(entrant.holder)).map(|entrant| entrant.id))
+    let own: Vec<&Entrant> =
+        tournament.entrants.values().rev().filter(|entrant| is_own(entrant.holder)).collect();
+    let is_meant = |entrant: &&&Entrant| match about {
+        About::Tournament => false,
+        About::Match(key) => {
+            tournament.bouts.get(&key).is_some_and(|bout| bout.side_of(entrant.id).is_some())
+        }
+        About::Entrant(id) => entrant.id == id,
+    };
+    let found = own.iter().find(is_meant).or_else(|| own.iter().find(|entrant| entrant.has_stayed()));
+    Ok(found.or(own.first()).map(|entrant| entrant.id))
 }

@@ -30,6 +30,8 @@ use crate::teams;
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the same token of a server is written down again: it says how long the server has played that match.
 const ANNOUNCED_EVERY_SECONDS: i64 = 5;
+/// By when every node has written down the tokens that it was sent.
+const TOKENS_WITHIN_SECONDS: f64 = 3.0;
 /// Games looked at in one round.
 const MOST_AT_ONCE: i64 = 50;
 /// Who was there for less, and neither killed nor died, only looked in.
@@ -157,6 +159,8 @@ struct Played {
     axis_score: i32,
     winning_team: String,
     told_end: bool,
+    /// Summed up a moment ago: another node may hold a token that its server sent.
+    is_fresh: bool,
     players: Json<Vec<PlayedBy>>,
 }
 
@@ -191,6 +195,21 @@ enum WitnessError {
     Failed(Failed),
 }
 
+/// What became of a look at a game.
+enum Borne {
+    Done,
+    /// It can't be told yet which match it was.
+    Later,
+}
+
+/// Which bracket match a game was.
+enum Whose {
+    /// With the players that a result named.
+    Match(Uuid, Arc<Tournament>, Bout, Vec<PlayedBy>),
+    Nobodys,
+    NotKnownYet,
+}
+
 /// Canonical ids of those who play for each side.
 type Expected = [BTreeSet<String>; 2];
 
@@ -216,10 +235,11 @@ impl Tournaments {
         // By `match_summaries_to_witness`.
         let games: Vec<Played> = sqlx::query_as(
             "SELECT match_id, server_id, map_name, gametype, started_at, allies_score, axis_score, winning_team, told_end,
-                    players
+                    changed_at > now() - make_interval(secs => $2) AS is_fresh, players
              FROM match_summaries WHERE NOT witnessed ORDER BY ended_at LIMIT $1",
         )
         .bind(MOST_AT_ONCE)
+        .bind(TOKENS_WITHIN_SECONDS)
         .fetch_all(self.pool())
         .await?;
         for game in games {
@@ -229,7 +249,8 @@ impl Tournaments {
                 continue;
             }
             match self.bear_witness(&game, ids).await {
-                Ok(()) => {}
+                Ok(Borne::Later) => continue,
+                Ok(Borne::Done) => {}
                 Err(WitnessError::Failed(failed @ (Failed::Refused(_) | Failed::Unknown))) => {
                     tracing::info!(%failed, match_id = %game.match_id, "a game says nothing to its bracket");
                 }
@@ -248,9 +269,11 @@ impl Tournaments {
         Ok(())
     }
 
-    async fn bear_witness(&self, game: &Played, ids: &CanonicalIds) -> Result<(), WitnessError> {
-        let Some((id, tournament, bout, named)) = self.bracket_match_of(game, ids).await? else {
-            return Ok(());
+    async fn bear_witness(&self, game: &Played, ids: &CanonicalIds) -> Result<Borne, WitnessError> {
+        let (id, tournament, bout, named) = match self.bracket_match_of(game, ids).await? {
+            Whose::Match(id, tournament, bout, named) => (id, tournament, bout, named),
+            Whose::Nobodys => return Ok(Borne::Done),
+            Whose::NotKnownYet => return Ok(Borne::Later),
         };
         let expected = self.expected(&tournament, &bout, ids).await?;
         let played = game.players.0.iter().filter(|player| player.has_played());
@@ -261,7 +284,7 @@ impl Tournaments {
             .collect();
         let Some(told) = verdict(game, &expected, &teams, ids) else {
             tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket does not tell who won");
-            return Ok(());
+            return Ok(Borne::Done);
         };
         let command = Command::ReportGame { key: bout.key, game: told };
         let mutation = Mutation {
@@ -280,16 +303,12 @@ impl Tournaments {
         .bind(bout.key.to_string())
         .execute(self.pool())
         .await?;
-        Ok(())
+        Ok(Borne::Done)
     }
 
     /// The bracket match that a game was: as its server said, or else the one whose players have played, all of them
     /// and nobody else. With the players that a result named.
-    async fn bracket_match_of(
-        &self,
-        game: &Played,
-        ids: &CanonicalIds,
-    ) -> Result<Option<(Uuid, Arc<Tournament>, Bout, Vec<PlayedBy>)>, WitnessError> {
+    async fn bracket_match_of(&self, game: &Played, ids: &CanonicalIds) -> Result<Whose, WitnessError> {
         // By primary key.
         let announced: Option<(Uuid, String, Option<Json<Value>>)> = sqlx::query_as(
             "SELECT tournament_id, key, players FROM tournament_announced_matches
@@ -304,7 +323,13 @@ impl Tournaments {
             let players: Vec<PlayedBy> =
                 players.and_then(|players| serde_json::from_value(players.0).ok()).unwrap_or_default();
             let found = self.bout(id, &key).await?;
-            return Ok(found.map(|(tournament, bout)| (id, tournament, bout, players)));
+            return Ok(match found {
+                Some((tournament, bout)) => Whose::Match(id, tournament, bout, players),
+                None => Whose::Nobodys,
+            });
+        }
+        if game.is_fresh {
+            return Ok(Whose::NotKnownYet);
         }
         // By `tournament_matches_by_server`.
         let assigned: Vec<(Uuid, String)> = sqlx::query_as(
@@ -323,10 +348,10 @@ impl Tournaments {
             let nobody_else = played.iter().all(|player| one.contains(player) || two.contains(player));
             let both_there = !played.is_disjoint(&one) && !played.is_disjoint(&two);
             if nobody_else && both_there {
-                return Ok(Some((id, tournament, bout, Vec::new())));
+                return Ok(Whose::Match(id, tournament, bout, Vec::new()));
             }
         }
-        Ok(None)
+        Ok(Whose::Nobodys)
     }
 
     async fn bout(&self, id: Uuid, key: &str) -> Result<Option<(Arc<Tournament>, Bout)>, WitnessError> {

@@ -31,7 +31,10 @@ impl Tournament {
     pub fn apply(&self, command: &Command, by: By, at: At) -> Result<Applied, Refusal> {
         let mut next = self.clone();
         if by != By::Clock {
-            (next.clock_is_held, next.held_up) = (false, None);
+            next.held_up = None;
+        }
+        if by.is_staff() {
+            next.clock_is_held = false;
         }
         let entrant = next.perform(command, by, at)?;
         let fallen = next.settle();
@@ -39,10 +42,12 @@ impl Tournament {
         Ok(Applied { tournament: next, changes, fallen, entrant })
     }
 
-    /// Takes back the last mutation, which made `changes`. What time brought about stays undone until somebody acts.
+    /// Takes back the last mutation, which made `changes`. What time brought about stays undone until staff acts. Numbers of
+    /// entrants are not given again.
     pub fn undo(&self, changes: &[Change], was_by: By) -> Applied {
         let mut next = self.clone();
         next.revert(changes);
+        next.last_entrant = next.last_entrant.max(self.last_entrant);
         next.clock_is_held |= was_by == By::Clock;
         let changes = self.changes_to(&next);
         Applied { tournament: next, changes, fallen: Vec::new(), entrant: None }
@@ -52,6 +57,12 @@ impl Tournament {
         match command {
             Command::Register { holder, name, player_id, rating } => {
                 let id = self.register(*holder, name, by, at)?;
+                let is_same = |entrant: &&Entrant| {
+                    entrant.id != id && entrant.has_stayed() && entrant.player_id == *player_id
+                };
+                if let Some(same) = self.entrants.values().find(is_same).filter(|_| player_id.is_some()) {
+                    return Err(Refusal::AlreadyEntered(same.id));
+                }
                 if let Some(entrant) = self.entrants.get_mut(&id) {
                     (entrant.player_id, entrant.rating) =
                         (player_id.clone(), rating.filter(|rating| rating.is_finite()).map(millionths));

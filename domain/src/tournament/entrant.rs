@@ -60,6 +60,11 @@ impl Entrant {
         self.place == Place::Registered
     }
 
+    /// Whether the place was not given back before the start.
+    pub fn has_stayed(&self) -> bool {
+        !matches!(self.place, Place::Withdrawn | Place::NoShow)
+    }
+
     /// Whether what it still had to play is forfeited.
     pub fn is_out(&self) -> bool {
         matches!(self.place, Place::DroppedOut | Place::Disqualified)

@@ -1,7 +1,5 @@
 //! The log of a tournament's mutations, and the tournament that comes of it.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::At;
@@ -36,34 +34,41 @@ pub enum ReplayError {
     Nothing(u64),
 }
 
-/// Does everything of a log again, from the draft. Gives the tournament, and what each entry changed.
-pub fn replay(draft: Settings, log: &[Logged]) -> Result<(Tournament, Vec<Applied>), ReplayError> {
-    let mut tournament = Tournament::new(draft);
-    let mut steps = Vec::with_capacity(log.len());
-    // What stands, the last on top.
-    let mut standing: Vec<u64> = Vec::new();
-    let mut changes: BTreeMap<u64, (By, Vec<Change>)> = BTreeMap::new();
-    for entry in log {
+/// Does everything of a log again, from the draft, an entry after the other. Keeps what undos need, and no state but the last.
+pub struct Replay {
+    tournament: Tournament,
+    /// What stands, the last on top.
+    standing: Vec<(u64, By, Vec<Change>)>,
+}
+
+impl Replay {
+    pub fn new(draft: Settings) -> Self {
+        Self { tournament: Tournament::new(draft), standing: Vec::new() }
+    }
+
+    /// Does the next entry again.
+    pub fn step(&mut self, entry: &Logged) -> Result<Applied, ReplayError> {
         let version = entry.version;
         let applied = match (&entry.command, entry.undoes) {
             (Some(command), None) => {
-                standing.push(version);
-                tournament
-                    .apply(command, entry.by, entry.at)
-                    .map_err(|refusal| ReplayError::Refused { version, refusal })?
+                let applied = self.tournament.apply(command, entry.by, entry.at);
+                let applied = applied.map_err(|refusal| ReplayError::Refused { version, refusal })?;
+                self.standing.push((version, entry.by, applied.changes.clone()));
+                applied
             }
             (None, Some(undoes)) => {
-                let last = standing.pop().filter(|last| *last == undoes);
-                let (was_by, undone) = last
-                    .and_then(|last| changes.get(&last))
-                    .ok_or(ReplayError::WrongUndo { version, undoes })?;
-                tournament.undo(undone, *was_by)
+                let last = self.standing.pop().filter(|(last, ..)| *last == undoes);
+                let (_, was_by, undone) = last.ok_or(ReplayError::WrongUndo { version, undoes })?;
+                self.tournament.undo(&undone, was_by)
             }
             _ => return Err(ReplayError::Nothing(version)),
         };
-        changes.insert(version, (entry.by, applied.changes.clone()));
-        tournament = applied.tournament.clone();
-        steps.push(applied);
+        self.tournament = applied.tournament.clone();
+        Ok(applied)
     }
-    Ok((tournament, steps))
+
+    /// As it is after the entries so far.
+    pub fn tournament(&self) -> &Tournament {
+        &self.tournament
+    }
 }

@@ -41,11 +41,11 @@ pub use change::{Change, Frame};
 pub use command::{Command, Refusal};
 pub use entrant::{Entrant, EntrantId, Holder, Place};
 pub use key::{InvalidKey, Key, Section};
-pub use log::{Logged, ReplayError, replay};
+pub use log::{Logged, Replay, ReplayError};
 pub use seeding::{GroupSeeding, Ordering, fallers, groups};
 pub use settings::{
     FirstStage, Format, GrandFinal, Knockout, MOST_ENTRANTS, Mistake, Options, PointsFor, SeedBy, Settings,
-    Times, VetoStep,
+    Times, VetoStep, is_moment,
 };
 pub use standings::{Played, Points, Result as Outcome, Row, TieBreak};
 pub use state::{Draw, Routes, Status, Step, Tournament};

@@ -72,7 +72,7 @@ impl Tournament {
     }
 
     /// Whether somebody has a say in a match: a captain of one of its sides, and staff. Asked before anything else.
-    fn must_have_a_say(&self, key: Key, by: By) -> Result<(), Refusal> {
+    pub fn must_have_a_say(&self, key: Key, by: By) -> Result<(), Refusal> {
         let bout = self.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
         match by {
             By::Captain(_, entrant) if bout.side_of(entrant).is_some() => Ok(()),

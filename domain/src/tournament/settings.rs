@@ -352,7 +352,7 @@ pub(super) fn is_line(text: &str, longest: usize) -> bool {
 pub(super) const MOMENTS: &str = "a time of the years 1970 to 9999";
 
 /// Whether stores and calendars can keep it.
-pub(super) fn is_moment(at: At) -> bool {
+pub fn is_moment(at: At) -> bool {
     const END_OF_9999: At = 253_402_300_799_999;
     (0..=END_OF_9999).contains(&at)
 }

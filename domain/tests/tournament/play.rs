@@ -300,7 +300,12 @@ impl Checked {
             reverted.revert(&serde_json::from_str::<Vec<Change>>(&kept).unwrap());
             assert_eq!(reverted, before, "{command:?} is taken back");
             let undone = after.undo(&applied.changes, by).tournament;
-            let held = Tournament { clock_is_held: before.clock_is_held || by == By::Clock, ..before };
+            let held = Tournament {
+                clock_is_held: before.clock_is_held || by == By::Clock,
+                // No number is given twice.
+                last_entrant: applied.tournament.last_entrant,
+                ..before
+            };
             assert_eq!(undone, held, "{command:?} is undone");
             self.now = after.clone();
             self.log.push((command, by, at));

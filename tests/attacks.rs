@@ -173,9 +173,59 @@ async fn by_tls_browsers_are_told_to_stay_with_it() {
     let service = Service::start_with("tls", &settings, Default::default()).await;
     let page = service.client.get("/login").await;
     assert_eq!(page.header("strict-transport-security"), Some("max-age=31536000; includeSubDomains"));
-    let form = service.client.get("/login/link/none").await;
-    for cookie in form.headers.get_all("set-cookie") {
-        assert!(cookie.to_str().unwrap().contains("; Secure"), "{cookie:?}");
+    let (user_id, _) = service.add_user("Anna", Role::Player).await;
+    let link = mohaa_stats::auth::make_login_link(&service.application.postgres, user_id, "").await.unwrap();
+    let browser = Browser::new(&service.client);
+    browser.get(&link).await;
+    // What a site beside ours, or who answers in our name without TLS, can set is not what ours is called.
+    let csrf = browser.cookie("__Host-mohaa_csrf").expect("it is ours alone");
+    let sent = async |cookie: String| {
+        let headers = [("Cookie", cookie.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+        service.client.call("POST", &link, &headers, format!("csrf={csrf}")).await
+    };
+    assert_eq!(sent(format!("mohaa_csrf={csrf}")).await.status, 403);
+    let signed_in = sent(format!("__Host-mohaa_csrf={csrf}")).await;
+    assert_eq!(signed_in.status, 303, "{}", signed_in.text);
+    let set: Vec<&str> =
+        signed_in.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+    assert!(set.len() >= 2, "{set:?}");
+    for cookie in &set {
+        assert!(cookie.starts_with("__Host-mohaa_") && cookie.contains("; Secure"), "{cookie}");
+        assert!(cookie.contains("; Path=/") && !cookie.contains("Domain"), "{cookie}");
+    }
+    let refresh = set.iter().find_map(|cookie| cookie.strip_prefix("__Host-mohaa_refresh=")).unwrap();
+    let refresh = refresh.split(';').next().unwrap();
+    let me = async |cookie: String| {
+        service.client.get_with("/api/v1/users/me", &[("Cookie", &cookie)]).await.status.as_u16()
+    };
+    assert_eq!(me(format!("mohaa_refresh={refresh}")).await, 401);
+    assert_eq!(me(format!("__Host-mohaa_refresh={refresh}")).await, 200);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn an_error_answer_is_what_its_headers_say_it_is() {
+    let service = Service::start("error_bodies").await;
+    let (_, token) = service.add_user("Anna", Role::Player).await;
+    let bearer = format!("Bearer {token}");
+    let long = "a".repeat(300_000);
+    for (method, path, body, status, begins) in [
+        ("GET", "/players/nobody", "", 404, "<!doctype html>"),
+        ("GET", "/matches/nothing", "", 404, "<!doctype html>"),
+        ("POST", "/api/v1/auth/claim/verify", long.as_str(), 413, "{\"error\""),
+        ("POST", "/account/players/unlink", "x=1", 403, "<!doctype html>"),
+    ] {
+        for encoding in ["gzip", "br", "zstd"] {
+            let headers = [
+                ("Accept-Encoding", encoding),
+                ("Authorization", bearer.as_str()),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+            ];
+            let reply = service.client.call(method, path, &headers, body).await;
+            assert_eq!(reply.status, status, "{path}");
+            assert_eq!(reply.header("content-encoding"), None, "{path}: {}", reply.text);
+            assert!(reply.text.to_lowercase().starts_with(begins), "{path}: {}", reply.text);
+        }
     }
     service.stop().await;
 }

@@ -8,7 +8,8 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    SET_COOKIE,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -95,13 +96,17 @@ fn has_shape(response: &HttpResponse) -> bool {
     content_type(response).starts_with("application/json")
 }
 
+/// Headers that are about a body: those of one that goes go with it. Compression stands behind this and has marked its own.
+const ABOUT_THE_BODY: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
+
 /// Puts another body under the answer's status and headers.
 fn replace_body(response: HttpResponse, make: impl FnOnce(StatusCode) -> HttpResponse) -> HttpResponse {
     let status = response.status();
     let kept: HeaderMap = response.headers().clone();
     let mut replaced = make(status);
     for (name, value) in kept {
-        if name == SET_COOKIE || (name != CONTENT_TYPE && !replaced.headers().contains_key(&name)) {
+        let is_about_the_body = ABOUT_THE_BODY.contains(&name);
+        if name == SET_COOKIE || (!is_about_the_body && !replaced.headers().contains_key(&name)) {
             replaced.headers_mut().append(name, value);
         }
     }

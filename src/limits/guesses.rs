@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,17 +21,24 @@ use crate::http::client_address::client_network;
 
 /// Wrong codes of any kind that one guesser may send within [`PERIOD`].
 const MOST_WRONG: usize = 20;
-/// Of all players of a game server together, however they call themselves.
-const MOST_WRONG_OF_SERVER: usize = 100;
+/// Of many together: all players of a game server, however they call themselves; a site's networks; whoever is beyond
+/// [`MOST_GUESSERS`].
+const MOST_WRONG_OF_MANY: usize = 100;
 pub(super) const PERIOD: Duration = Duration::from_secs(600);
-/// So many guessers are remembered, which bounds the memory; beyond them new ones go uncounted.
+/// So many guessers are remembered, which bounds the memory; new ones beyond them are counted together.
 const MOST_GUESSERS: usize = 50_000;
+/// Looking through all of them for those whose time is over is not worth it more often.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// Whose wrong codes are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Guesser {
     /// Of IPv6 a whole /64.
     Address(IpAddr),
+    /// All networks of a site: whoever is given a /48 of IPv6 has 65,536 of them.
+    Site(Ipv6Addr),
+    /// Whoever comes when too many are remembered already.
+    Crowd,
     /// Who typed a code in the game, by the server's word.
     Player { server_id: Uuid, player_id: String },
     /// Everybody who typed one there.
@@ -39,15 +46,24 @@ pub enum Guesser {
 }
 
 impl Guesser {
-    fn of(request: &HttpRequest) -> Self {
-        Self::Address(client_network(request))
+    /// Under what a request's codes are counted.
+    fn all_of(request: &HttpRequest) -> Vec<Self> {
+        let network = client_network(request);
+        let site = match network {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                Some(Self::Site(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
+            }
+        };
+        std::iter::once(Self::Address(network)).chain(site).collect()
     }
 
     /// Wrong codes that are listened to.
     pub(super) fn most(&self) -> usize {
         match self {
             Self::Address(_) | Self::Player { .. } => MOST_WRONG,
-            Self::Server(_) => MOST_WRONG_OF_SERVER,
+            Self::Site(_) | Self::Crowd | Self::Server(_) => MOST_WRONG_OF_MANY,
         }
     }
 }
@@ -57,6 +73,8 @@ impl fmt::Display for Guesser {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => write!(formatter, "a:{address}"),
+            Self::Site(address) => write!(formatter, "i:{address}"),
+            Self::Crowd => formatter.write_str("c"),
             Self::Player { server_id, player_id } => write!(formatter, "p:{server_id}:{player_id}"),
             Self::Server(server_id) => write!(formatter, "s:{server_id}"),
         }
@@ -73,22 +91,24 @@ pub struct GuessLimits {
 /// after the other.
 pub struct Guess<'a> {
     limits: &'a GuessLimits,
-    guesser: Guesser,
+    guessers: Vec<Guesser>,
 }
 
 impl Guess<'_> {
     pub fn was_wrong(self) {
-        self.limits.count_wrong_of(self.guesser.clone());
+        self.guessers.iter().cloned().for_each(|guesser| self.limits.count_wrong_of(guesser));
     }
 }
 
 impl Drop for Guess<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.limits.state);
-        if let Some(count) = state.looked_at.get_mut(&self.guesser) {
-            *count -= 1;
-            if *count == 0 {
-                state.looked_at.remove(&self.guesser);
+        for guesser in &self.guessers {
+            if let Some(count) = state.looked_at.get_mut(guesser) {
+                *count -= 1;
+                if *count == 0 {
+                    state.looked_at.remove(guesser);
+                }
             }
         }
     }
@@ -102,6 +122,7 @@ struct State {
     waiting: HashMap<Guesser, Instant>,
     /// Wrong codes that the other nodes have not been told of.
     untold: Vec<Guesser>,
+    tidied_at: Option<Instant>,
 }
 
 impl GuessLimits {
@@ -115,16 +136,20 @@ impl GuessLimits {
     /// # Errors
     /// 429 `too_many_guesses`.
     pub fn check(&self, request: &HttpRequest) -> Result<Guess<'_>, ApiError> {
-        let guesser = Guesser::of(request);
+        let mut guessers = Guesser::all_of(request);
         let wait = {
             let mut state = lock(&self.state);
-            let wait = state.wait_of(&guesser);
+            guessers.iter_mut().for_each(|guesser| *guesser = state.counted_as(guesser.clone()));
+            guessers.dedup();
+            let wait = guessers.iter().filter_map(|guesser| state.wait_of(guesser)).max();
             if wait.is_none() {
-                *state.looked_at.entry(guesser.clone()).or_default() += 1;
+                for guesser in &guessers {
+                    *state.looked_at.entry(guesser.clone()).or_default() += 1;
+                }
             }
             wait
         };
-        let Some(wait) = wait else { return Ok(Guess { limits: self, guesser }) };
+        let Some(wait) = wait else { return Ok(Guess { limits: self, guessers }) };
         let message = "too many wrong codes came from your address: wait before you try another";
         let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
         Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", message)
@@ -133,20 +158,17 @@ impl GuessLimits {
 
     /// How long this guesser's codes are not listened to; none where they are.
     pub fn wait_of(&self, guesser: &Guesser) -> Option<Duration> {
-        lock(&self.state).wait_of(guesser)
+        let mut state = lock(&self.state);
+        let guesser = state.counted_as(guesser.clone());
+        state.wait_of(&guesser)
     }
 
     /// This guesser has sent a wrong code.
     pub fn count_wrong_of(&self, guesser: Guesser) {
         let now = Instant::now();
         let mut state = lock(&self.state);
+        let guesser = state.counted_as(guesser);
         let State { wrong, untold, .. } = &mut *state;
-        if wrong.len() >= MOST_GUESSERS {
-            wrong.retain(|_, times| times.back().is_some_and(|at| now.duration_since(*at) < PERIOD));
-        }
-        if wrong.len() >= MOST_GUESSERS && !wrong.contains_key(&guesser) {
-            return;
-        }
         if untold.len() < MOST_GUESSERS {
             untold.push(guesser.clone());
         }
@@ -189,6 +211,20 @@ impl GuessLimits {
 }
 
 impl State {
+    /// Under whom a guesser is counted: the crowd's where no more are remembered.
+    fn counted_as(&mut self, guesser: Guesser) -> Guesser {
+        let is_full = |wrong: &HashMap<_, _>| wrong.len() >= MOST_GUESSERS && !wrong.contains_key(&guesser);
+        if !is_full(&self.wrong) {
+            return guesser;
+        }
+        let now = Instant::now();
+        if self.tidied_at.is_none_or(|at| now.duration_since(at) >= TIDY_EVERY) {
+            self.tidied_at = Some(now);
+            self.wrong.retain(|_, times| times.back().is_some_and(|at| now.duration_since(*at) < PERIOD));
+        }
+        if is_full(&self.wrong) { Guesser::Crowd } else { guesser }
+    }
+
     fn wait_of(&mut self, guesser: &Guesser) -> Option<Duration> {
         let now = Instant::now();
         let elsewhere = self.waiting.get(guesser).map(|until| until.saturating_duration_since(now));
@@ -248,6 +284,37 @@ mod tests {
             guess.into_iter().for_each(Guess::was_wrong);
         }
         assert!(limits.check(&request).is_err());
+    }
+
+    fn wrong_from(limits: &GuessLimits, address: std::net::Ipv6Addr) -> bool {
+        let request = TestRequest::default().peer_addr((address, 1_000).into()).to_http_request();
+        limits.check(&request).map(Guess::was_wrong).is_ok()
+    }
+
+    #[test]
+    fn who_has_many_networks_is_no_better_off_for_long() {
+        let limits = limits();
+        let network = |site: u16, number: u16| Ipv6Addr::new(0x2001, 0xdb8, site, number, 0, 0, 0, 1);
+        let heard = (0..1_000).filter(|number| wrong_from(&limits, network(1, *number))).count();
+        assert_eq!(heard, MOST_WRONG_OF_MANY);
+        assert!(wrong_from(&limits, network(2, 0)));
+    }
+
+    #[test]
+    fn whoever_is_not_remembered_any_more_is_counted_with_the_others() {
+        let limits = limits();
+        for number in 0..MOST_GUESSERS {
+            limits.count_wrong_of(player(&number.to_string()));
+        }
+        let heard = (0..1_000_u32)
+            .filter(|number| {
+                let address = IpAddr::V4((0x0a00_0000 + number).into());
+                let request = TestRequest::default().peer_addr((address, 1_000).into()).to_http_request();
+                limits.check(&request).map(Guess::was_wrong).is_ok()
+            })
+            .count();
+        assert!(heard <= MOST_WRONG_OF_MANY, "{heard}");
+        assert_eq!(limits.wait_of(&player("1")), None, "who is known is counted alone");
     }
 
     #[test]

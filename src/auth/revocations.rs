@@ -38,6 +38,16 @@ struct State {
     users: HashMap<i32, UserAccess>,
 }
 
+impl State {
+    /// Of two that were read side by side the earlier one may come last: what has ended stays ended.
+    fn learn(&mut self, access: UserAccess) {
+        let known = self.users.entry(access.user_id).or_insert(access);
+        if known.generation < access.generation {
+            *known = access;
+        }
+    }
+}
+
 /// A user whose access has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct UserAccess {
@@ -82,7 +92,7 @@ impl Revocations {
         .fetch_optional(pool)
         .await?;
         if let Some(access) = access {
-            self.state().users.insert(user_id, access);
+            self.state().learn(access);
         }
         Ok(())
     }
@@ -151,7 +161,7 @@ impl Revocations {
         state.ended_sessions.retain(|_, until| now < *until);
         state.ended_sessions.extend(ended.into_iter().map(|(id, ended_at)| (id, ended_at + longest_life())));
         // Few users change: they are kept as long as the process lives.
-        state.users.extend(users.into_iter().map(|user| (user.user_id, user)));
+        users.into_iter().for_each(|access| state.learn(access));
         Ok(())
     }
 
@@ -162,4 +172,20 @@ impl Revocations {
 
 fn longest_life() -> TimeDelta {
     TimeDelta::from_std(ACCESS_TOKEN_LIFETIME + MARGIN).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_earlier_and_comes_later_gives_no_access_back() {
+        let revocations = Revocations::default();
+        let access = |generation, banned| UserAccess { user_id: 1, generation, banned };
+        for read in [access(1, false), access(2, true), access(1, false)] {
+            revocations.state().learn(read);
+        }
+        assert_eq!(revocations.of(Uuid::nil(), 1, 1), Some(Revoked::Banned));
+        assert_eq!(revocations.of(Uuid::nil(), 1, 2), None);
+    }
 }

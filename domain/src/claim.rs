@@ -58,7 +58,7 @@ pub fn without_codes(line: &str) -> Option<String> {
         }
     }
     for word in words.iter_mut().filter(|word| !word.contains(HIDDEN)) {
-        if let Some(without) = without_glued_codes(word) {
+        if let Some(without) = without_glued_codes(word).or_else(|| without_runs_with_codes(word)) {
             *word = without;
             is_changed = true;
         }
@@ -112,6 +112,56 @@ fn glued_code(before: Option<char>, rest: &str) -> Option<usize> {
     (ends_there(before) && ends_there(after.chars().next()) && is_code(code)).then_some(code.len())
 }
 
+/// A line of chat that says nothing of claiming or logging in, with words taken out that are a code and nothing else: letters
+/// and figures of the alphabet, both, nine of them. Words of people are not like that; who forgot the command, or misspelt
+/// it, has said a code that is still good.
+pub fn without_bare_codes(line: &str) -> Option<String> {
+    let visible = visible(line);
+    let hide = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_bare = is_code(bare) && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (is_bare && mixes_letters_and_figures(bare.as_bytes())).then(|| word.replace(bare, HIDDEN))
+    };
+    let words: Vec<(&str, Option<String>)> =
+        visible.split_whitespace().map(|word| (word, hide(word))).collect();
+    words.iter().any(|(_, hidden)| hidden.is_some()).then(|| {
+        let words: Vec<&str> = words.iter().map(|(word, hidden)| hidden.as_deref().unwrap_or(word)).collect();
+        words.join(" ")
+    })
+}
+
+/// A word without those of its runs of letters and figures in which a code stands among others, in whatever case. Where it
+/// begins can't be told, so all of the run goes; without a figure it can't be told from a word of people.
+fn without_runs_with_codes(word: &str) -> Option<String> {
+    let is_in_alphabet = |byte: &u8| CODE_ALPHABET.contains(&byte.to_ascii_uppercase());
+    let holds_a_code = |run: &str| {
+        let mut windows = run.as_bytes().windows(CODE_CHARS);
+        windows.any(|window| window.iter().all(is_in_alphabet) && mixes_letters_and_figures(window))
+    };
+    let mut kept = String::new();
+    let mut is_changed = false;
+    let is_part = |c: char| c.is_ascii_alphanumeric();
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c: char| is_part(c) != is_part(first)).unwrap_or(rest.len());
+        let (run, behind) = rest.split_at(end);
+        let is_hidden = is_part(first) && holds_a_code(run);
+        kept.push_str(if is_hidden { HIDDEN } else { run });
+        is_changed |= is_hidden;
+        rest = behind;
+    }
+    is_changed.then_some(kept)
+}
+
+fn mixes_letters_and_figures(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_digit) && text.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Whether a value of this field may be a code, whatever its event is about.
+pub fn names_a_code(field: &str) -> bool {
+    speaks_of_codes(field) || field.eq_ignore_ascii_case("code")
+}
+
 /// Whether this can be one of our codes.
 pub fn is_code(typed: &str) -> bool {
     let code = normal_code(typed);
@@ -144,6 +194,9 @@ mod tests {
             ("!claim codeABCDEFGHQplease", "!claim code[hidden]please"),
             ("login=ABCDEFGHQ;quit", "login=[hidden];quit"),
             ("login (ABCDEFGHQ)/ABCDEFGHR/x", "login ([hidden])/[hidden]/x"),
+            ("login codek7wq2mxht", "login [hidden]"),
+            ("claim XK7WQ2MXHT, thanks", "claim [hidden], thanks"),
+            ("(loginxk7wq2mxhty)", "([hidden])"),
         ] {
             assert_eq!(without_codes(line).as_deref(), Some(kept), "{line}");
         }
@@ -157,6 +210,29 @@ mod tests {
             "claim XABCDEFGHQ",
         ] {
             assert_eq!(without_codes(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_code_alone_is_taken_out_of_a_line_that_says_nothing_of_codes() {
+        for (line, kept) in [
+            ("K7WQ2MXHT", "[hidden]"),
+            ("code ^2k7wq2mxht", "code [hidden]"),
+            ("!clam K7WQ-2MXHT please", "!clam [hidden] please"),
+            ("(K7WQ2MXHT),", "([hidden]),"),
+        ] {
+            assert_eq!(without_bare_codes(line).as_deref(), Some(kept), "{line}");
+        }
+        for line in [
+            "gg everybody",
+            "everywhere",
+            "234567892",
+            "M1 Garand",
+            "server12203",
+            "ABCDEFGHQ",
+            "2.3.4.5.6.7.8.9a",
+        ] {
+            assert_eq!(without_bare_codes(line), None, "{line}");
         }
     }
 }

@@ -332,7 +332,9 @@ impl<'s> EventBuilder<'s> {
                 } else if is_login(&line) {
                     event.message = Text::const_new("login [hidden]");
                     self.values.extra.forget("message");
-                } else if let Some(line) = claim::without_codes(&event.message) {
+                } else if let Some(line) =
+                    claim::without_codes(&event.message).or_else(|| claim::without_bare_codes(&event.message))
+                {
                     event.message = line.into();
                     self.values.extra.forget("message");
                 }
@@ -352,7 +354,8 @@ impl<'s> EventBuilder<'s> {
         }
         event.extra = self.values.extra.to_object();
         let is_typed = matches!(event.event_type, EventType::Chat | EventType::IdentityClaim);
-        if !event.extra.is_empty() && (is_typed || claim::speaks_of_codes(&event.extra)) {
+        let may_hold_codes = || claim::speaks_of_codes(&event.extra) || event.extra.contains("\"code\"");
+        if !event.extra.is_empty() && (is_typed || may_hold_codes()) {
             hide_codes(&mut event.extra, event.event_type == EventType::IdentityClaim);
         }
     }
@@ -578,9 +581,9 @@ fn hide_codes(extra: &mut String, all: bool) {
             serde_json::Value::Array(items) => {
                 items.iter_mut().fold(false, |any, item| hide(item, all) | any)
             }
-            serde_json::Value::Object(members) => {
-                members.values_mut().fold(false, |any, member| hide(member, all) | any)
-            }
+            serde_json::Value::Object(members) => members
+                .iter_mut()
+                .fold(false, |any, (name, member)| hide(member, all || claim::names_a_code(name)) | any),
             _ => false,
         }
     }

@@ -678,7 +678,7 @@ async fn secrets_and_addresses_are_sealed_and_outlive_a_change_of_keys() {
     let (_, token) = service.add_user("Olga", Role::Organizer).await;
     let (_, chief) = service.add_user("Chief", Role::Admin).await;
     let mut body = generic(&receiver.url, &["result"]);
-    body["url"] = json!(format!("{}/hook/s3cret-path-of-olga?key=s3cret-key-of-olga", receiver.url));
+    body["url"] = json!(format!("{}/hook/s3cret-path-of-olga/?key=s3cret-key-of-olga", receiver.url));
     let (path, secret) = webhook(&service, &token, body).await;
     let pool = service.application.postgres.clone();
     tell(&pool, &result_of(None, json!({}))).await;
@@ -701,7 +701,7 @@ async fn secrets_and_addresses_are_sealed_and_outlive_a_change_of_keys() {
         told.extend(rows);
     }
     let told = told.join("\n");
-    assert!(told.contains("webhook.add") && told.contains("/hook/…?…"));
+    assert!(told.contains("webhook.add") && told.contains("/…?…") && !told.contains("/hook/"));
     let in_hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     for hidden in [secret.as_str(), "s3cret-path-of-olga", "s3cret-key-of-olga"] {
         assert!(!told.contains(hidden) && !told.contains(&in_hex(hidden)), "{hidden}");

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answers::{MatchAnswer, TournamentAnswer, View, standings};
-use super::handlers::only_organizers;
+use super::handlers::{only_organizers, told_to_audit};
 use super::{Current, Tournaments, store, unavailable};
 use crate::access::{Anyone, Organizer, Route, SignedIn, get};
 use crate::audit::{self, Entry};
@@ -389,7 +389,7 @@ impl Tournaments {
             subject_kind: "tournament",
             subject_id: &id.to_string(),
             before: None,
-            after: serde_json::to_value(&draft).ok(),
+            after: told_to_audit(&draft),
         };
         audit::record(&mut transaction, entry).await.map_err(unavailable)?;
         transaction.commit().await.map_err(unavailable)

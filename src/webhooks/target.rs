@@ -80,23 +80,34 @@ impl TargetUrl {
         self.0.as_str()
     }
 
-    /// The address without the last part of its path, and without values of its query: Discord's, and those of others who
-    /// know receivers by a secret path, hold what opens them there.
+    /// The address without its path and query: Discord's, and those of others who know receivers by a secret path, hold what
+    /// opens them there, in whichever part. Of Discord's the webhook's number is told, which opens nothing.
     pub fn shown(&self) -> String {
         let mut shown = format!("{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default());
         if let Some(port) = self.0.port() {
             shown.push_str(&format!(":{port}"));
         }
         let path = self.0.path();
-        match path.rsplit_once('/') {
-            Some((before, last)) if !last.is_empty() => shown.push_str(&format!("{before}/{HIDDEN}")),
-            _ => shown.push_str(path),
+        shown.push('/');
+        if let Some(number) = discords_number(path) {
+            shown.push_str(&format!("api/webhooks/{number}/"));
+        }
+        if path != "/" {
+            shown.push_str(HIDDEN);
         }
         if self.0.query().is_some() {
             shown.push_str(&format!("?{HIDDEN}"));
         }
         shown
     }
+}
+
+/// The number in `/api/webhooks/123/token`, which may say a version and what follows.
+fn discords_number(path: &str) -> Option<&str> {
+    let mut parts = path.strip_prefix("/api/")?.split('/').peekable();
+    parts.next_if(|part| part.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok()));
+    parts.next_if_eq(&"webhooks")?;
+    parts.next().filter(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl fmt::Debug for TargetUrl {
@@ -169,7 +180,14 @@ mod tests {
             ("https://discord.com/api/webhooks/123/s3cret", "https://discord.com/api/webhooks/123/…"),
             ("https://example.org:8443/hook?key=s3cret#part", "https://example.org:8443/…?…"),
             ("http://example.org", "http://example.org/"),
-            ("https://example.org/a/b/", "https://example.org/a/b/"),
+            ("https://discord.com/api/webhooks/123/s3cret/", "https://discord.com/api/webhooks/123/…"),
+            (
+                "https://discord.com/api/v10/webhooks/123/s3cret/slack",
+                "https://discord.com/api/webhooks/123/…",
+            ),
+            ("https://discord.com/api/webhooks/s3cret/x", "https://discord.com/…"),
+            ("https://example.org/s3cret/b/", "https://example.org/…"),
+            ("https://hooks.example.org/services/s3cret/s3cret", "https://hooks.example.org/…"),
         ] {
             let target = parse(url).unwrap();
             assert_eq!(target.shown(), shown);

@@ -237,6 +237,7 @@ impl PgTournaments {
 
     async fn write(&self, commit: &Commit<'_>) -> Result<(), CommitError> {
         let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        require_holder(&mut transaction, commit.intent).await?;
         let is_written = write_commit(&mut transaction, commit).await.map_err(unavailable)?;
         if !is_written {
             return Err(CommitError::Moved);
@@ -254,6 +255,25 @@ fn is_settled(commit: &Commit<'_>) -> bool {
         _ => false,
     });
     now == Status::Completed || (had_begun && !now.has_begun())
+}
+
+/// Whoever takes a place keeps their account until that is written down: what takes names out of tournaments comes after it
+/// and finds it.
+async fn require_holder(connection: &mut PgConnection, intent: &Intent) -> Result<(), CommitError> {
+    let Intent::Apply(Command::Register { holder: Holder::User(user_id), .. }) = intent else {
+        return Ok(());
+    };
+    let is_there = sqlx::query("SELECT FROM users WHERE id = $1 AND deleted_at IS NULL FOR SHARE")
+        .bind(i32::try_from(*user_id).unwrap_or(0))
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    match is_there {
+        Some(_) => Ok(()),
+        None => Err(CommitError::Unavailable(Unavailable(
+            "whoever takes the place has no account any more".to_owned(),
+        ))),
+    }
 }
 
 fn unavailable(error: sqlx::Error) -> CommitError {
@@ -487,7 +507,7 @@ impl TournamentStore for PgTournaments {
         // By primary key, from the end.
         let row = sqlx::query_as::<_, (i64, Json<By>, Json<Vec<Change>>)>(
             "SELECT version, by, changes FROM tournament_log AS last
-             WHERE tournament_id = $1 AND undoes IS NULL AND NOT EXISTS (
+             WHERE tournament_id = $1 AND undoes IS NULL AND command ->> 'command' <> 'forget' AND NOT EXISTS (
                  SELECT 1 FROM tournament_log AS undo
                  WHERE undo.tournament_id = $1 AND undo.undoes = last.version)
              ORDER BY version DESC LIMIT 1",

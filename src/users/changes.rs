@@ -1,6 +1,7 @@
 //! What is done to users: roles, bans, deletion. Each is one transaction with its entry in the audit log; a trigger ends
 //! the access tokens that say otherwise.
 
+use mohaa_domain::tournament::NAME_OF_FORGOTTEN;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
@@ -12,7 +13,7 @@ use crate::http::ApiError;
 use crate::{players, postgres, teams, webhooks};
 
 const LONGEST_REASON_CHARS: usize = 500;
-const NAME_OF_DELETED: &str = "deleted user";
+const NAME_OF_DELETED: &str = NAME_OF_FORGOTTEN;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UserChangeError {
@@ -214,3 +215,8 @@ pub async fn delete_account(
     transaction.commit().await?;
     Ok(())
 }
+    sqlx::query("SELECT forget_in_tournaments($1, $2)")
+        .bind(user_id)
+        .bind(NAME_OF_DELETED)
+        .execute(&mut *transaction)
+        .await?;

@@ -230,3 +230,127 @@ async fn two_hundred_reporters_of_two_nodes_at_once_lose_nothing_and_fork_nothin
     other_node.stop().await;
     service.stop().await;
 }
+
+/// Nobody's but this user's.
+const NAME: &str = "Annabella Zwischenzeit";
+
+async fn enters_as(service: &Service, cup: &Cup, name: &str) -> (i32, String) {
+    let (user_id, token) = service.add_user(name, Role::Player).await;
+    service.link_player(user_id, &format!("guid of {name}")).await;
+    let entered = service.client.call_as(&token, "POST", &cup.path("/register"), json!({})).await;
+    assert_eq!(entered.status, 201, "{}", entered.text);
+    (user_id, token)
+}
+
+#[actix_web::test]
+async fn who_leaves_for_good_leaves_no_name_in_a_tournament() {
+    let stores = TestStores::shared().await.database("forgotten").await;
+    let service = Service::start_on(&stores, &[], Surroundings::default()).await;
+    let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
+    let (_, token) = service.add_user("Organizer", Role::Organizer).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination" });
+    let cup = Cup::draft(&service.client, &token, settings).await;
+    let elsewhere = Cup { client: other_node.client.clone(), ..cup.clone() };
+    cup.moves_to("registration_open").await;
+    let (anna_id, anna) = enters_as(&service, &cup, NAME).await;
+    enters_as(&service, &cup, "Paul").await;
+    cup.enters("By name").await;
+    // Both nodes know it now, and one has something to take back.
+    assert_eq!(elsewhere.get("/participants").await["participants"][0]["name"], NAME);
+    let seeds = json!({ "seeds": [2, 1, 3] });
+    assert_eq!(elsewhere.client.call_as(&token, "PUT", &cup.path("/seeds"), seeds).await.status, 200);
+    assert_eq!(service.client.call_as(&anna, "DELETE", "/api/v1/users/me", json!({})).await.status, 204);
+
+    let told = async |cup: &Cup| {
+        let mut told = Vec::new();
+        for rest in ["", "/participants", "/bracket", "/standings", "/audit", "/export"] {
+            told.push(cup.client.get_as(&cup.organizer, &cup.path(rest)).await.text);
+        }
+        told.join("\n")
+    };
+    for node in [&cup, &elsewhere] {
+        let told = told(node).await;
+        assert!(!told.contains(NAME) && told.contains("deleted user"), "{told}");
+    }
+    // Nor does it come back with what a node remembered, or with what is taken back.
+    elsewhere.moves_to("registration_closed").await;
+    elsewhere.moves_to("in_progress").await;
+    for _ in 0..3 {
+        elsewhere.does("/undo", json!({})).await;
+    }
+    assert_eq!(elsewhere.get("").await["status"], "registration_open");
+    for node in [&cup, &elsewhere] {
+        assert!(!told(node).await.contains(NAME));
+    }
+    for table in ["tournament_participants", "tournament_log", "tournaments", "audit_log", "users"] {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {table}::text FROM {table}"));
+        let rows: Vec<String> =
+            sqlx::query_scalar(sql).fetch_all(&service.application.postgres).await.unwrap();
+        assert!(!rows.is_empty() && rows.iter().all(|row| !row.contains(NAME)), "{table}: {rows:?}");
+    }
+    // The log still leads to what is stored, and is changed by nobody else.
+    let document = service.client.get_as(&token, &cup.path("/export")).await.json();
+    let copy = other_node.client.call_as(&token, "POST", "/api/v1/tournaments/import", document).await;
+    assert_eq!(copy.status, 201, "{}", copy.text);
+    let changed = sqlx::query("UPDATE tournament_log SET command = NULL WHERE version = 3")
+        .execute(&service.application.postgres)
+        .await;
+    assert!(changed.unwrap_err().to_string().contains("append-only"));
+    let places: i64 = sqlx::query_scalar("SELECT count(*) FROM tournament_participants WHERE user_id = $1")
+        .bind(anna_id)
+        .fetch_one(&service.application.postgres)
+        .await
+        .unwrap();
+    assert_eq!(places, 2, "the place stays, in the copy too");
+    other_node.stop().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_document_gives_no_place_to_strangers_and_says_of_nobody_what_they_did() {
+    let service = Service::start("forged_documents").await;
+    let (_, token) = service.add_user("Organizer", Role::Organizer).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination" });
+    let cup = Cup::draft(&service.client, &token, settings).await;
+    cup.moves_to("registration_open").await;
+    let (anna_id, anna) = enters_as(&service, &cup, "Anna").await;
+    enters_as(&service, &cup, "Paul").await;
+    let export = service.client.get_as(&anna, "/api/v1/users/me/export").await.json();
+    assert_eq!(
+        (&export["tournaments"][0]["tournament_id"], &export["tournaments"][0]["place"]),
+        (&json!(cup.id), &json!("registered")),
+        "{export}"
+    );
+    assert_eq!(export["tournament_log"][0]["command"]["command"], "register", "{export}");
+
+    let document = service.client.get_as(&token, &cup.path("/export")).await.json();
+    let imported = async |document: &Value| {
+        let made =
+            service.client.call_as(&token, "POST", "/api/v1/tournaments/import", document.clone()).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        let copy = Cup { id, ..cup.clone() };
+        let participants = copy.get("/participants").await["participants"].clone();
+        let path = copy.path("/audit");
+        (participants, service.client.get_as(&token, &path).await.json()["entries"].clone())
+    };
+    // What the log here says is true.
+    let (participants, entries) = imported(&document).await;
+    assert_eq!(participants[0]["user_id"], anna_id);
+    assert_eq!(entries[1]["user_id"], anna_id, "{entries}");
+
+    // What somebody else says of the same people is not: numbers of another service are those of strangers.
+    let mut forged = document.clone();
+    forged["log"][1]["at"] = json!(1);
+    let mut foreign = document.clone();
+    foreign["tournament"]["id"] = json!("01a21d4f-e432-7559-8460-e13645c2f928");
+    for document in [forged, foreign] {
+        let (participants, entries) = imported(&document).await;
+        assert_eq!((&participants[0]["name"], &participants[0]["user_id"]), (&json!("Anna"), &Value::Null));
+        for entry in entries.as_array().unwrap() {
+            assert_eq!(entry["user_id"], Value::Null, "{entry}");
+            assert!(!entry["by"].to_string().contains("10000000"), "{entry}");
+        }
+    }
+    service.stop().await;
+}

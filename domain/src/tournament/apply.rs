@@ -93,6 +93,7 @@ impl Tournament {
             Command::Start { key } => self.start(*key, by, at)?,
             Command::Veto { key, map } => self.veto(*key, map, by)?,
             Command::Correct { key, verdict } => self.correct(*key, verdict, by, at)?,
+            Command::Forget { user } => self.forget(*user, by)?,
         }
         Ok(None)
     }

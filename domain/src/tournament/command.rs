@@ -99,7 +99,15 @@ pub enum Command {
         key: Key,
         verdict: Verdict,
     },
+    /// A user's account is gone, and its name with it: places of theirs are [`NAME_OF_FORGOTTEN`]'s. Nobody asks for it here,
+    /// and nobody takes it back.
+    Forget {
+        user: i64,
+    },
 }
+
+/// What is shown instead of the name of somebody whose account is gone.
+pub const NAME_OF_FORGOTTEN: &str = "deleted user";
 
 impl Command {
     /// The match it is about.
@@ -166,6 +174,7 @@ impl Command {
             Command::Start { .. } => "start",
             Command::Veto { .. } => "veto",
             Command::Correct { .. } => "correct",
+            Command::Forget { .. } => "forget",
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::At;
 use super::apply::{LONGEST_REASON, count, line, only_organizers, own_or_organizers, own_or_staff};
 use super::bout::By;
-use super::command::Refusal;
+use super::command::{NAME_OF_FORGOTTEN, Refusal};
 use super::entrant::{Entrant, EntrantId, Holder, Place};
 use super::state::{Status, Tournament};
 
@@ -65,6 +65,17 @@ impl Tournament {
         };
         self.entrants.insert(id, entrant);
         Ok(id)
+    }
+
+    /// Nobody but the service itself, whose clock knows no reasons, takes names away.
+    pub(super) fn forget(&mut self, user: i64, by: By) -> Result<(), Refusal> {
+        if by != By::Clock {
+            return Err(Refusal::NotAllowed("the service itself"));
+        }
+        for entrant in self.entrants.values_mut().filter(|entrant| entrant.holder == Holder::User(user)) {
+            entrant.name = NAME_OF_FORGOTTEN.to_owned();
+        }
+        Ok(())
     }
 
     fn entrant_mut(&mut self, id: EntrantId) -> Result<&mut Entrant, Refusal> {

@@ -53,7 +53,10 @@ impl Replay {
             (Some(command), None) => {
                 let applied = self.tournament.apply(command, entry.by, entry.at);
                 let applied = applied.map_err(|refusal| ReplayError::Refused { version, refusal })?;
-                self.standing.push((version, entry.by, applied.changes.clone()));
+                // A name that is gone stays gone: an undo takes back what was done before.
+                if !matches!(command, Command::Forget { .. }) {
+                    self.standing.push((version, entry.by, applied.changes.clone()));
+                }
                 applied
             }
             (None, Some(undoes)) => {

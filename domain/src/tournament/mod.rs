@@ -38,7 +38,7 @@ pub use bout::{
     VetoChoice,
 };
 pub use change::{Change, Frame};
-pub use command::{Command, Refusal};
+pub use command::{Command, NAME_OF_FORGOTTEN, Refusal};
 pub use entrant::{Entrant, EntrantId, Holder, Place};
 pub use key::{InvalidKey, Key, Section};
 pub use log::{Logged, Replay, ReplayError};

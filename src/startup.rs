@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::access;
 use crate::achievements::AchievementStore;
-use crate::auth::{self, AccessTokens, Revocations, SessionCookies, Sessions};
+use crate::auth::{self, AccessTokens, Revocations, SessionCookies, Sessions, ShortCodes};
 use crate::clickhouse::history::StoredMatches;
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
@@ -364,6 +364,7 @@ impl Application {
         let revocations_watcher = revocations.watch(postgres.clone()).await;
         let secret = config.jwt_secret.as_ref().ok_or(StartError::MissingSetting { name: "JWT_SECRET" })?;
         let access_tokens = AccessTokens::new(secret, config.jwt_secret_previous.as_ref());
+        let short_codes = ShortCodes::new(secret, config.jwt_secret_previous.as_ref());
         let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
         let limits = Arc::new(Limits::new(&config.rate_limits, secret, &registry)?);
@@ -403,7 +404,12 @@ impl Application {
             actix_web::rt::spawn(servers::release_held(pipeline.clone(), postgres.clone())),
             actix_web::rt::spawn(summaries.clone().keep_paying()),
             actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
-            actix_web::rt::spawn(players::take_claims(claimed, postgres.clone(), guess_limits.clone())),
+            actix_web::rt::spawn(players::take_claims(
+                claimed,
+                postgres.clone(),
+                short_codes.clone(),
+                guess_limits.clone(),
+            )),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
                 clickhouse.clone(),
@@ -471,12 +477,13 @@ impl Application {
             server_tokens: Data::new(server_tokens),
             sessions: Data::new(sessions),
             sign_in: Data::new(SignIn::new(&config, base_url.as_str())?),
-            devices: Data::new(Devices::new(postgres.clone())),
+            devices: Data::new(Devices::new(postgres.clone(), short_codes.clone())),
             base_url: Data::new(base_url),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::from(guess_limits),
             live: Data::new(live.clone()),
             tournaments: Data::from(tournaments),
+            short_codes: Data::new(short_codes),
             limits: Data::from(limits),
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
             registration_policy: Data::new(config.registration_policy),
@@ -589,6 +596,7 @@ struct State {
     devices: Data<Devices>,
     base_url: Data<BaseUrl>,
     guess_limits: Data<GuessLimits>,
+    short_codes: Data<ShortCodes>,
     live: Data<Live>,
     tournaments: Data<Tournaments>,
     limits: Data<Limits>,
@@ -612,6 +620,7 @@ impl State {
             .app_data(self.devices.clone())
             .app_data(self.base_url.clone())
             .app_data(self.guess_limits.clone())
+            .app_data(self.short_codes.clone())
             .app_data(self.live.clone())
             .app_data(self.tournaments.clone())
             .app_data(self.limits.clone())

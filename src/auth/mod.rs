@@ -10,6 +10,7 @@ mod login_link;
 mod revocations;
 mod session;
 mod sessions;
+mod short_codes;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
 pub use browser::{keep_signed_in, sign_browser_in, sign_browser_in_after};
@@ -22,6 +23,8 @@ pub use session::{CODE_COOKIE, NEW_SECRET_COOKIE, REFRESH_COOKIE, SESSION_COOKIE
 pub use sessions::{
     ListedSession, OpenedSession, SESSION_LIFETIME, SessionError, SessionKind, Sessions, end_everything,
 };
+
+pub use short_codes::ShortCodes;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Form, Pages, see, with_cookies};
 use crate::access::{NoFields, SafeForm, SignedIn};
-use crate::auth::{CODE_COOKIE, SessionCookies, Sessions};
+use crate::auth::{CODE_COOKIE, SessionCookies, Sessions, ShortCodes};
 use crate::http::ApiError;
 use crate::players::{self, CODE_LIFETIME, MadeCode, Purpose};
 use crate::sign_in::{self, SignIn};
@@ -81,20 +81,22 @@ pub(super) fn seconds_left(until: DateTime<Utc>) -> i64 {
 pub(super) async fn make_game_token(
     SignedIn(caller): SignedIn,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = players::make_code(&pool, caller, Purpose::GameLogin).await?;
+    let made = players::make_code(&pool, &codes, caller, Purpose::GameLogin).await?;
     show_code(&cookies, caller.user_id, "login", made)
 }
 
 pub(super) async fn make_claim(
     SignedIn(caller): SignedIn,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = players::make_code(&pool, caller, Purpose::Claim).await?;
+    let made = players::make_code(&pool, &codes, caller, Purpose::Claim).await?;
     show_code(&cookies, caller.user_id, "claim", made)
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::codes::{CodeError, Purpose, consume_code};
 use super::links::{LinkError, link};
 use crate::audit::{self, By, Entry};
+use crate::auth::ShortCodes;
 use crate::limits::{GuessLimits, Guesser};
 
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +25,13 @@ pub(super) enum ClaimError {
 /// Links the player to the user of the code; the code is used up only if that is done.
 pub(super) async fn claim(
     pool: &PgPool,
+    codes: &ShortCodes,
     server_id: Uuid,
     code: &str,
     player_id: &str,
 ) -> Result<i32, ClaimError> {
     let mut transaction = pool.begin().await?;
-    let user_id = consume_code(&mut transaction, code, Purpose::Claim).await?;
+    let user_id = consume_code(&mut transaction, codes, code, Purpose::Claim).await?;
     link(&mut transaction, user_id, player_id).await?;
     let entry = Entry {
         by: By::GameServer { of_user: Some(user_id) },
@@ -46,7 +48,12 @@ pub(super) async fn claim(
 }
 
 /// Takes the claims that come with events (`!claim CODE` in chat, `identity_claim`), one after the other.
-pub async fn take_claims(mut claims: mpsc::Receiver<IdentityClaim>, pool: PgPool, guesses: Arc<GuessLimits>) {
+pub async fn take_claims(
+    mut claims: mpsc::Receiver<IdentityClaim>,
+    pool: PgPool,
+    codes: ShortCodes,
+    guesses: Arc<GuessLimits>,
+) {
     while let Some(IdentityClaim { code, server_id, player_id, .. }) = claims.recv().await {
         let guesser = Guesser::Player { server_id, player_id: player_id.to_string() };
         let all_there = Guesser::Server(server_id);
@@ -54,7 +61,7 @@ pub async fn take_claims(mut claims: mpsc::Receiver<IdentityClaim>, pool: PgPool
         if player_id.is_empty() || must_wait {
             continue;
         }
-        match claim(&pool, server_id, code.as_str(), &player_id).await {
+        match claim(&pool, &codes, server_id, code.as_str(), &player_id).await {
             Ok(_) => {}
             // Whoever mistypes sees on their page that nothing was linked.
             Err(ClaimError::Code(CodeError::Unknown)) => {

@@ -1,13 +1,13 @@
 //! Short codes that a signed-in user types in the game: `login CODE`, `!claim CODE`.
 //!
-//! A code is 44 random bits, good once and for ten minutes; guessing is limited where codes are taken. Only its hash is kept.
+//! A code is 44 random bits, good once and for ten minutes; guessing is limited where codes are taken. Of it a keyed hash is kept.
 
 use chrono::{DateTime, Utc};
-use mohaa_domain::claim::{CODE_ALPHABET, CODE_CHARS, normal_code};
+use mohaa_domain::claim::{CODE_ALPHABET, CODE_CHARS};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 
-use crate::auth::{Identity, hash_of_code};
+use crate::auth::{Identity, ShortCodes};
 use crate::users::{CallerError, lock_caller, lock_user};
 
 pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
@@ -52,7 +52,12 @@ pub(crate) fn random_short_code() -> String {
 
 /// A new code for this user, who is locked: an earlier one of the purpose is good for nothing any more, however many are
 /// asked for at once.
-pub async fn make_code(pool: &PgPool, by: Identity, purpose: Purpose) -> Result<MadeCode, CallerError> {
+pub async fn make_code(
+    pool: &PgPool,
+    codes: &ShortCodes,
+    by: Identity,
+    purpose: Purpose,
+) -> Result<MadeCode, CallerError> {
     let user_id = by.user_id;
     let code = random_short_code();
     let mut transaction = pool.begin().await?;
@@ -70,7 +75,7 @@ pub async fn make_code(pool: &PgPool, by: Identity, purpose: Purpose) -> Result<
         "INSERT INTO identity_codes (code_hash, purpose, user_id, expires_at)
          VALUES ($1, $2, $3, now() + make_interval(secs => $4)) RETURNING expires_at",
     )
-    .bind(hash_of_code(&code).as_slice())
+    .bind(codes.kept(&code))
     .bind(purpose.as_str())
     .bind(user_id)
     .bind(CODE_LIFETIME.as_secs_f64())
@@ -84,14 +89,15 @@ pub async fn make_code(pool: &PgPool, by: Identity, purpose: Purpose) -> Result<
 /// second waits for the first, and finds it used. By primary key.
 pub async fn consume_code(
     connection: &mut PgConnection,
+    codes: &ShortCodes,
     code: &str,
     purpose: Purpose,
 ) -> Result<i32, CodeError> {
-    let hash = hash_of_code(&normal_code(code));
+    let shown = codes.shown(code);
     let owner: Option<i32> = sqlx::query_scalar(
-        "SELECT user_id FROM identity_codes WHERE code_hash = $1 AND purpose = $2 AND used_at IS NULL",
+        "SELECT user_id FROM identity_codes WHERE code_hash = ANY($1) AND purpose = $2 AND used_at IS NULL",
     )
-    .bind(hash.as_slice())
+    .bind(&shown)
     .bind(purpose.as_str())
     .fetch_optional(&mut *connection)
     .await?;
@@ -101,10 +107,10 @@ pub async fn consume_code(
     }
     let found: Option<(i32, bool)> = sqlx::query_as(
         "UPDATE identity_codes SET used_at = CASE WHEN expires_at > now() THEN now() END
-         WHERE code_hash = $1 AND purpose = $2 AND used_at IS NULL
+         WHERE code_hash = ANY($1) AND purpose = $2 AND used_at IS NULL
          RETURNING user_id, expires_at > now()",
     )
-    .bind(hash.as_slice())
+    .bind(&shown)
     .bind(purpose.as_str())
     .fetch_optional(connection)
     .await?;
@@ -118,7 +124,7 @@ pub async fn consume_code(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mohaa_domain::claim::is_code;
+    use mohaa_domain::claim::{is_code, normal_code};
 
     #[test]
     fn a_code_has_forty_bits_and_is_read_as_people_type_it() {

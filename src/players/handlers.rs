@@ -19,7 +19,7 @@ use super::links::{LinkError, LinkedPlayer, linked_players, unlink};
 use super::lock_decisions;
 use crate::access::{Anyone, GameServer, Route, SignedIn, delete, get, post};
 use crate::audit::{self, By, Entry};
-use crate::auth::Sessions;
+use crate::auth::{Sessions, ShortCodes};
 use crate::http::query::QueryShape;
 use crate::http::{ApiError, ErrorBody, LooseText, json_or_form};
 use crate::ingest::Ingest;
@@ -78,8 +78,12 @@ impl CodeAnswer {
     ),
     security(("bearer" = []), ("session" = []))
 )]
-pub async fn game_token(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
-    let made = make_code(&pool, caller, Purpose::GameLogin).await?;
+pub async fn game_token(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
+) -> Result<HttpResponse, ApiError> {
+    let made = make_code(&pool, &codes, caller, Purpose::GameLogin).await?;
     let message = format!("type in the game's console: login {}", made.code);
     Ok(CodeAnswer::created(made, message))
 }
@@ -98,8 +102,12 @@ pub async fn game_token(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Resul
     ),
     security(("bearer" = []), ("session" = []))
 )]
-pub async fn init_claim(SignedIn(caller): SignedIn, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
-    let made = make_code(&pool, caller, Purpose::Claim).await?;
+pub async fn init_claim(
+    SignedIn(caller): SignedIn,
+    pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
+) -> Result<HttpResponse, ApiError> {
+    let made = make_code(&pool, &codes, caller, Purpose::Claim).await?;
     let message = format!("say in the game's chat: !claim {}", made.code);
     Ok(CodeAnswer::created(made, message))
 }
@@ -165,6 +173,7 @@ pub async fn verify(
     sessions: Data<Sessions>,
     guesses: Data<GuessLimits>,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let guess = guesses.check(&request)?;
@@ -177,7 +186,7 @@ pub async fn verify(
         true => sessions.identify(token).map(|identity| identity.user_id).ok(),
         false => {
             let mut transaction = pool.begin().await.map_err(users_unavailable)?;
-            match consume_code(&mut transaction, token, Purpose::GameLogin).await {
+            match consume_code(&mut transaction, &codes, token, Purpose::GameLogin).await {
                 Ok(user_id) => {
                     transaction.commit().await.map_err(users_unavailable)?;
                     Some(user_id)
@@ -264,6 +273,7 @@ pub async fn verify_claim(
     ingest: Data<Ingest>,
     guesses: Data<GuessLimits>,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let body: ClaimBody = json_or_form(&body).unwrap_or_default();
@@ -278,8 +288,8 @@ pub async fn verify_claim(
         }
     }
     let player_id = player_of(&ingest, server.server_id, &body).await?;
-    let claimed =
-        claim(&pool, server.server_id, &body.code.0, &player_id).await.map_err(|error| match error {
+    let claimed = claim(&pool, &codes, server.server_id, &body.code.0, &player_id).await.map_err(
+        |error| match error {
             ClaimError::Code(CodeError::Unknown) => {
                 guess.was_wrong();
                 ApiError::not_found("unknown_code", "this code is not known or was used: get a new one")
@@ -293,7 +303,8 @@ pub async fn verify_claim(
             ClaimError::Code(CodeError::Store(cause))
             | ClaimError::Link(LinkError::Store(cause))
             | ClaimError::Store(cause) => users_unavailable(cause),
-        })?;
+        },
+    )?;
     let answer = ClaimAnswer { status: "linked", player_id, user_id: claimed };
     Ok(HttpResponse::Ok().json(answer))
 }

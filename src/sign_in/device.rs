@@ -6,10 +6,11 @@ use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 
 use crate::audit::{self, By, Entry};
-use crate::auth::{Identity, OpenedSession, SessionError, SessionKind, Sessions, hash_of_code, random_code};
+use crate::auth::{
+    Identity, OpenedSession, SessionError, SessionKind, Sessions, ShortCodes, hash_of_code, random_code,
+};
 use crate::players::random_short_code;
 use crate::users::{CallerError, lock_caller, lock_user};
-use mohaa_domain::claim::normal_code;
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// Seconds between two questions of a device.
@@ -23,6 +24,7 @@ const LONGEST_NAME_CHARS: usize = 100;
 #[derive(Clone)]
 pub struct Devices {
     pool: PgPool,
+    codes: ShortCodes,
 }
 
 pub(super) struct Begun {
@@ -59,8 +61,8 @@ struct DeviceRow {
 }
 
 impl Devices {
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn new(pool: PgPool, codes: ShortCodes) -> Self {
+        Self { pool, codes }
     }
 
     pub(super) async fn begin(&self, client_name: &str) -> sqlx::Result<Begun> {
@@ -76,7 +78,7 @@ impl Devices {
              VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))",
         )
         .bind(hash_of_code(&begun.device_code).as_slice())
-        .bind(hash_of_code(&begun.user_code).as_slice())
+        .bind(self.codes.kept(&begun.user_code))
         .bind(name)
         .bind(INTERVAL_SECONDS)
         .bind(LIFETIME.as_secs_f64())
@@ -151,9 +153,9 @@ impl Devices {
     pub async fn asked(&self, user_code: &str) -> sqlx::Result<Option<AskedDevice>> {
         sqlx::query_as(
             "SELECT client_name, expires_at FROM device_codes
-             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now()",
+             WHERE user_code_hash = ANY($1) AND approved IS NULL AND expires_at > now()",
         )
-        .bind(hash_of_code(&normal_code(user_code)).as_slice())
+        .bind(self.codes.shown(user_code))
         .fetch_optional(&self.pool)
         .await
     }
@@ -167,9 +169,9 @@ impl Devices {
         let answered = sqlx::query(
             "UPDATE device_codes SET approved = $3, user_id = $2,
                     authenticated_at = (SELECT authenticated_at FROM sessions WHERE id = $4)
-             WHERE user_code_hash = $1 AND approved IS NULL AND expires_at > now()",
+             WHERE user_code_hash = ANY($1) AND approved IS NULL AND expires_at > now()",
         )
-        .bind(hash_of_code(&normal_code(user_code)).as_slice())
+        .bind(self.codes.shown(user_code))
         .bind(user_id)
         .bind(approved)
         .bind(by.session_id)

@@ -17,6 +17,7 @@ use super::invites::{
 use super::store::TeamDetails;
 use super::{TeamError, teams_unavailable};
 use crate::access::{Route, SignedIn, delete, get, post};
+use crate::auth::ShortCodes;
 use crate::http::query::Paging;
 use crate::http::{ApiError, ErrorBody, JsonBody};
 use crate::limits::GuessLimits;
@@ -136,6 +137,7 @@ pub struct InviteBody {
 pub async fn add_invite(
     SignedIn(caller): SignedIn,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     id: Path<Uuid>,
     JsonBody(body): JsonBody<InviteBody>,
 ) -> Result<HttpResponse, ApiError> {
@@ -154,7 +156,7 @@ pub async fn add_invite(
         return Err(ApiError::invalid_field("uses", format!("must be 1 to {MOST_USES}")));
     }
     let lifetime = Duration::from_secs(u64::from(hours) * 3_600);
-    Ok(HttpResponse::Created().json(invite(&pool, caller, *id, invited, lifetime).await?))
+    Ok(HttpResponse::Created().json(invite(&pool, &codes, caller, *id, invited, lifetime).await?))
 }
 
 /// Take an invitation back
@@ -270,11 +272,12 @@ pub async fn accept_by_code(
     SignedIn(caller): SignedIn,
     request: HttpRequest,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     guesses: Data<GuessLimits>,
     JsonBody(body): JsonBody<InviteCodeBody>,
 ) -> Result<Json<TeamDetails>, ApiError> {
     let guess = guesses.check(&request)?;
-    match accept_code(&pool, caller, &body.code).await {
+    match accept_code(&pool, &codes, caller, &body.code).await {
         Ok(team) => Ok(Json(team)),
         Err(error) => {
             if matches!(error, TeamError::UnknownInvite) {

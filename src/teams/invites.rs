@@ -1,12 +1,11 @@
 //! Invitations into a team: of a user, who accepts or declines, or by a code for whoever has it.
 //!
-//! A code has 44 random bits of an alphabet without look-alikes; only its hash is kept, and guessing is limited where codes
+//! A code has 44 random bits of an alphabet without look-alikes; a keyed hash of it is kept, and guessing is limited where codes
 //! are taken. Invitations expire, are revoked by the captain, and end with the team.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use mohaa_domain::claim::normal_code;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use super::store::{LockedTeam, TeamDetails, find_team, log, require_room_for_a_team};
 use super::{MOST_MEMBERS, MOST_OPEN_INVITES, TeamError};
-use crate::auth::{Identity, hash_of_code};
+use crate::auth::{Identity, ShortCodes};
 use crate::players::random_short_code;
 use crate::users::lock_caller;
 
@@ -114,6 +113,7 @@ pub async fn invites_to(pool: &PgPool, user_id: i32) -> sqlx::Result<Vec<TeamInv
 /// Makes an invitation. A user who is invited again has one that lasts longer; an earlier one ends.
 pub async fn invite(
     pool: &PgPool,
+    codes: &ShortCodes,
     by: Identity,
     team_id: Uuid,
     invited: Invited,
@@ -151,7 +151,7 @@ pub async fn invite(
     .bind(invite_id)
     .bind(team_id)
     .bind(user_id)
-    .bind(code.as_deref().map(|code| hash_of_code(code).to_vec()))
+    .bind(code.as_deref().map(|code| codes.kept(code)))
     .bind(uses)
     .bind(by.user_id)
     .bind(lifetime.as_secs_f64())
@@ -300,15 +300,21 @@ pub async fn decline_invite(
 ///
 /// # Errors
 /// [`TeamError::UnknownInvite`] for a code that nobody has made: a wrong guess.
-pub async fn accept_code(pool: &PgPool, by: Identity, code: &str) -> Result<TeamDetails, TeamError> {
-    let hash = hash_of_code(&normal_code(code));
+pub async fn accept_code(
+    pool: &PgPool,
+    codes: &ShortCodes,
+    by: Identity,
+    code: &str,
+) -> Result<TeamDetails, TeamError> {
+    let shown = codes.shown(code);
     let mut transaction = pool.begin().await?;
     lock_caller(&mut transaction, by).await?;
     // By the unique hash; what else stands there is read once the team is locked.
-    let team_id: Option<Uuid> = sqlx::query_scalar("SELECT team_id FROM team_invites WHERE code_hash = $1")
-        .bind(hash.as_slice())
-        .fetch_optional(&mut *transaction)
-        .await?;
+    let team_id: Option<Uuid> =
+        sqlx::query_scalar("SELECT team_id FROM team_invites WHERE code_hash = ANY($1)")
+            .bind(&shown)
+            .fetch_optional(&mut *transaction)
+            .await?;
     let team_id = team_id.ok_or(TeamError::UnknownInvite)?;
     let team = match LockedTeam::lock(&mut transaction, team_id).await {
         Err(TeamError::Unknown) => return Err(TeamError::InviteOver),
@@ -316,9 +322,9 @@ pub async fn accept_code(pool: &PgPool, by: Identity, code: &str) -> Result<Team
     };
     let invite: Option<AnsweredInvite> = sqlx::query_as(
         "SELECT id, user_id, status = 'open' AND uses_left > 0 AND expires_at > now() AS is_open
-         FROM team_invites WHERE code_hash = $1",
+         FROM team_invites WHERE code_hash = ANY($1)",
     )
-    .bind(hash.as_slice())
+    .bind(&shown)
     .fetch_optional(&mut *transaction)
     .await?;
     let invite = invite.ok_or(TeamError::InviteOver)?;

@@ -109,12 +109,14 @@ async fn renew(request: &ServiceRequest) -> Vec<Cookie<'static>> {
     else {
         return Vec::new();
     };
-    let Some(refresh_token) = request.request().cookie(REFRESH_COOKIE) else { return Vec::new() };
+    let Some(refresh_token) = SessionCookies::value_in(request.request(), REFRESH_COOKIE) else {
+        return Vec::new();
+    };
     let holds = session_token(request.request()).is_some_and(|token| sessions.identify(&token).is_ok());
     if holds || request.headers().contains_key(AUTHORIZATION) || request.path().starts_with("/static/") {
         return Vec::new();
     }
-    match sessions.renew_browser(refresh_token.value()).await {
+    match sessions.renew_browser(&refresh_token).await {
         Ok(opened) => {
             request.extensions_mut().insert(RenewedAccess(opened.access_token.clone()));
             cookies.sign_in(&opened)

@@ -23,10 +23,7 @@ pub struct CsrfToken {
 impl CsrfToken {
     /// The browser's value, so that several open pages stay usable, or a new one.
     pub fn for_page(request: &HttpRequest, cookies: SessionCookies) -> Self {
-        let known = request
-            .cookie(CSRF_COOKIE)
-            .map(|cookie| cookie.value().to_owned())
-            .filter(|value| is_ours(value));
+        let known = SessionCookies::value_in(request, CSRF_COOKIE).filter(|value| is_ours(value));
         match known {
             Some(value) => Self { value, cookie: None },
             None => {
@@ -45,8 +42,8 @@ impl CsrfToken {
                 "this form was sent by another site: load our page",
             ));
         }
-        let cookie = request.cookie(CSRF_COOKIE);
-        let agrees = cookie.is_some_and(|cookie| is_ours(cookie.value()) && cookie.value() == form_value);
+        let known = SessionCookies::value_in(request, CSRF_COOKIE);
+        let agrees = known.is_some_and(|known| is_ours(&known) && known == form_value);
         match agrees {
             true => Ok(()),
             false => Err(ApiError::forbidden(

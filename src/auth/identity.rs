@@ -2,7 +2,9 @@
 //!
 //! The application holds `web::Data<Sessions>`.
 
-use super::{InvalidAccessToken, SESSION_COOKIE, Sessions, browser::RenewedAccess, csrf::is_cross_site};
+use super::{
+    InvalidAccessToken, SESSION_COOKIE, SessionCookies, Sessions, browser::RenewedAccess, csrf::is_cross_site,
+};
 use crate::{http::ApiError, users::Role};
 use actix_web::{HttpMessage, HttpRequest, http::header::AUTHORIZATION, web};
 use uuid::Uuid;
@@ -59,5 +61,8 @@ fn bearer_token(request: &HttpRequest) -> Option<String> {
 }
 
 pub(super) fn session_token(request: &HttpRequest) -> Option<String> {
-    request.cookie(SESSION_COOKIE).map(|cookie| cookie.value().to_owned()).filter(|token| !token.is_empty())
+    // Programs that say they are a browser know it by its plain name.
+    SessionCookies::value_in(request, SESSION_COOKIE)
+        .or_else(|| request.cookie(SESSION_COOKIE).map(|cookie| cookie.value().to_owned()))
+        .filter(|token| !token.is_empty())
 }

@@ -2,7 +2,10 @@
 //! send along with a form.
 
 use super::{ACCESS_TOKEN_LIFETIME, OpenedSession, SESSION_LIFETIME};
+use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::web::Data;
+use std::borrow::Cow;
 
 pub const SESSION_COOKIE: &str = "mohaa_session";
 pub const REFRESH_COOKIE: &str = "mohaa_refresh";
@@ -11,8 +14,12 @@ pub const REFRESH_COOKIE: &str = "mohaa_refresh";
 pub const CODE_COOKIE: &str = "mohaa_code";
 pub const NEW_SECRET_COOKIE: &str = "mohaa_new_secret";
 
-/// Makes cookies as this service's address wants them.
-#[derive(Debug, Clone, Copy)]
+/// By it browsers know that a cookie is ours alone: they take one of such a name from nobody else, neither from a site beside
+/// ours nor from who answers in our name without TLS (RFC 6265bis, 4.1.3).
+const OURS_ALONE: &str = "__Host-";
+
+/// Makes cookies as this service's address wants them, and knows them again.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SessionCookies {
     /// A browser keeps a `Secure` cookie from plain HTTP, where development and the private demo run.
     secure: bool,
@@ -21,6 +28,17 @@ pub struct SessionCookies {
 impl SessionCookies {
     pub fn new(public_url: Option<&str>) -> Self {
         Self { secure: public_url.is_some_and(|url| url.starts_with("https://")) }
+    }
+
+    /// What a cookie of this name is called on the way.
+    fn sent_as(self, name: &'static str) -> Cow<'static, str> {
+        if self.secure { format!("{OURS_ALONE}{name}").into() } else { name.into() }
+    }
+
+    /// The value of a cookie that was made here.
+    pub fn value_in(request: &HttpRequest, name: &'static str) -> Option<String> {
+        let cookies = request.app_data::<Data<Self>>().map(|cookies| ***cookies).unwrap_or_default();
+        request.cookie(&cookies.sent_as(name)).map(|cookie| cookie.value().to_owned())
     }
 
     /// Signs the browser in for as long as the tokens hold.
@@ -46,7 +64,7 @@ impl SessionCookies {
 
     /// A cookie that only we read.
     pub fn cookie(self, name: &'static str, value: String, lifetime: std::time::Duration) -> Cookie<'static> {
-        Cookie::build(name, value)
+        Cookie::build(self.sent_as(name), value)
             .path("/")
             .http_only(true)
             .same_site(SameSite::Lax)
@@ -79,6 +97,9 @@ mod tests {
             ]
         );
         assert_eq!(texts(Some("http://stats.example.org")), plain);
-        assert!(texts(Some("https://stats.example.org")).iter().all(|cookie| cookie.contains("; Secure")));
+        for cookie in texts(Some("https://stats.example.org")) {
+            assert!(cookie.starts_with("__Host-mohaa_") && cookie.contains("; Secure"), "{cookie}");
+            assert!(cookie.contains("; Path=/;") && !cookie.contains("Domain"), "{cookie}");
+        }
     }
 }

@@ -58,8 +58,8 @@ pub(super) async fn page(
 /// The code of this user that the cookie brings, while it holds.
 fn shown_code(request: &HttpRequest, user_id: i32) -> Value {
     let read = || {
-        let cookie = request.cookie(CODE_COOKIE)?;
-        let mut parts = cookie.value().split('.');
+        let value = SessionCookies::value_in(request, CODE_COOKIE)?;
+        let mut parts = value.split('.');
         let (kind, code, expires, owner) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         if owner != user_id.to_string() {
             return None;

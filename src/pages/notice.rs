@@ -70,8 +70,8 @@ fn own_referer(request: &HttpRequest) -> Option<String> {
 
 /// What the page has to say.
 pub(super) fn read(request: &HttpRequest) -> Option<String> {
-    let cookie = request.cookie(NOTICE_COOKIE)?;
-    let text = percent_decode_str(cookie.value()).decode_utf8().ok()?;
+    let value = SessionCookies::value_in(request, NOTICE_COOKIE)?;
+    let text = percent_decode_str(&value).decode_utf8().ok()?;
     (!text.is_empty()).then(|| text.chars().take(LONGEST_NOTICE_CHARS).collect())
 }
 

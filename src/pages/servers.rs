@@ -55,8 +55,8 @@ pub(super) async fn page(
 /// What the cookie brings, as far as it can be something of ours.
 fn new_secret(request: &HttpRequest) -> Value {
     let read = || {
-        let cookie = request.cookie(NEW_SECRET_COOKIE)?;
-        let (kind, secret) = cookie.value().split_once('.')?;
+        let value = SessionCookies::value_in(request, NEW_SECRET_COOKIE)?;
+        let (kind, secret) = value.split_once('.')?;
         let is_known = matches!(kind, "token" | "key");
         let is_sane = secret.len() < 100
             && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));

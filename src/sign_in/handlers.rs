@@ -229,7 +229,8 @@ fn expected_attempt(
     provider: &str,
     parameters: &HashMap<String, String>,
 ) -> Result<Attempt, ApiError> {
-    let attempt = request.cookie(ATTEMPT_COOKIE).and_then(|cookie| sign_in.attempts.read(cookie.value()));
+    let attempt =
+        SessionCookies::value_in(request, ATTEMPT_COOKIE).and_then(|value| sign_in.attempts.read(&value));
     let state = parameters.get("state");
     attempt.filter(|attempt| attempt.provider == provider && Some(&attempt.state) == state).ok_or_else(|| {
         ApiError::bad_request(

@@ -13,6 +13,7 @@ use super::persons::ids_of_person;
 use crate::auth::SessionError;
 use crate::servers::{ListedServer, list_servers};
 use crate::teams::{ExportedMembership, TeamInvite, invites_to, memberships_of};
+use crate::tournaments::{ExportedMutation, ExportedTournament, mutations_of, tournaments_of};
 use crate::users::Role;
 use crate::webhooks::{Webhook, webhooks_of};
 
@@ -37,6 +38,12 @@ pub struct Export {
     pub team_invites: Vec<TeamInvite>,
     /// Webhooks of the user, without what opens them.
     pub webhooks: Vec<Webhook>,
+    /// Tournaments that the user owns, is staff of, or has a place in.
+    pub tournaments: Vec<ExportedTournament>,
+    /// What the user did in tournaments, by their logs.
+    pub tournament_log: Vec<ExportedMutation>,
+    /// Servers of the user's that were removed.
+    pub removed_servers: Vec<ExportedServer>,
     /// Keys that register a server; what they are is not stored.
     pub server_keys: Vec<ExportedKey>,
     /// What the user did and what was done to the account and to its players, by the audit log.
@@ -75,6 +82,14 @@ pub struct ExportedAchievement {
     pub match_id: Option<Uuid>,
     pub tournament_id: Option<Uuid>,
     pub unlocked_at: DateTime<Utc>,
+}
+
+#[derive(Debug, FromRow, Serialize, ToSchema)]
+pub struct ExportedServer {
+    #[sqlx(rename = "id")]
+    pub server_id: Uuid,
+    pub name: String,
+    pub removed_at: DateTime<Utc>,
 }
 
 #[derive(Debug, FromRow, Serialize, ToSchema)]
@@ -127,6 +142,13 @@ pub async fn export(pool: &PgPool, user_id: i32) -> Result<Export, SessionError>
     .bind(user_id)
     .fetch_all(pool)
     .await?;
+    let removed_servers = sqlx::query_as(
+        "SELECT id, name, removed_at FROM servers WHERE created_by = $1 AND removed_at IS NOT NULL
+         ORDER BY removed_at, id",
+    )
+    .bind(user_id)
+    .fetch_all(pool)
+    .await?;
     // By `audit_log_by_user` and `audit_log_by_subject`.
     let audit = sqlx::query_as(
         "SELECT at, action, subject_kind, subject_id, before, after FROM audit_log
@@ -142,6 +164,9 @@ pub async fn export(pool: &PgPool, user_id: i32) -> Result<Export, SessionError>
         teams: memberships_of(pool, user_id).await?,
         team_invites: invites_to(pool, user_id).await?,
         webhooks: webhooks_of(pool, user_id).await?,
+        tournaments: tournaments_of(pool, user_id).await?,
+        tournament_log: mutations_of(pool, user_id).await?,
+        removed_servers,
         server_keys,
         audit,
         user_id,

@@ -1,6 +1,6 @@
 //! `/api/v1/tournaments/{id}/…`: what was done to a tournament: for its staff, as a stream, and as one document.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use crate::auth::Identity;
 use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, ErrorBody, from_json};
 use crate::postgres::watch::{self, WatchError, Watcher};
-use crate::users::Role;
+use crate::users::lock_caller;
 
 pub const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
 
@@ -48,6 +48,8 @@ const DOCUMENT_VERSION: u32 = 1;
 /// Further behind, a viewer is given the whole.
 const MOST_BEHIND: u64 = 256;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// Of a name that needs a number behind it.
+const MOST_OF_A_NAME: usize = 58;
 /// News that a node may be behind before it looks by itself.
 const NEWS_KEPT: usize = 1024;
 
@@ -284,8 +286,9 @@ pub async fn export(
 
 /// Import a tournament
 ///
-/// A document of an export becomes a tournament of the caller's. Everything is done again by the rules; participants
-/// whom nobody here is stay by name.
+/// A document of an export becomes a tournament of the caller's. Everything is done again by the rules. Users hold their places
+/// where the document says what the log here says; otherwise participants stay by their names alone, and nobody is named
+/// as who did what.
 #[utoipa::path(
     post,
     path = "/api/v1/tournaments/import",
@@ -333,13 +336,22 @@ pub async fn import(
 }
 
 impl Tournaments {
-    async fn import(&self, id: Uuid, caller: Identity, document: Document) -> Result<(), ApiError> {
-        let owner_id = caller.user_id;
-        let Document { draft, mut log, .. } = document;
-        if log.len() > MOST_IMPORTED {
+    async fn import(&self, id: Uuid, owner: Identity, document: Document) -> Result<(), ApiError> {
+        let owner_id = owner.user_id;
+        if document.log.len() > MOST_IMPORTED {
             return Err(ApiError::invalid_field("log", format!("at most {MOST_IMPORTED} mutations")));
         }
-        self.forget_strangers(&mut log, caller).await?;
+        let is_own = self.is_own(&document).await?;
+        let Document { draft, mut log, .. } = document;
+        if !is_own {
+            forget_strangers(&mut log);
+        }
+        for entry in &mut log {
+            // A match is given to a server once, with a token of its own.
+            if let Some(Command::Plan { plan, .. }) = &mut entry.command {
+                plan.token_hash = None;
+            }
+        }
         for (entry, version) in log.iter().zip(2..) {
             if entry.version != version {
                 return Err(ApiError::invalid_field("log", format!("version {version} is missing")));
@@ -365,6 +377,7 @@ impl Tournaments {
             Ok(())
         });
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
+        lock_caller(&mut transaction, owner).await?;
         store::create(&mut transaction, id, owner_id, &draft, None).await.map_err(unavailable)?;
         store::mark_imported(&mut transaction, id).await.map_err(unavailable)?;
         while let Some((entry, applied)) = worked_out.recv().await {
@@ -395,64 +408,49 @@ impl Tournaments {
         transaction.commit().await.map_err(unavailable)
     }
 
-    /// A document proves nothing about anybody. All of it is done by who imports it; only an admin's word gives places to users,
-    /// under the names that they have, and everybody else stays by name alone. Teams are of one service.
-    async fn forget_strangers(&self, log: &mut [Logged], caller: Identity) -> Result<(), ApiError> {
-        let holders = log.iter().filter_map(|entry| match &entry.command {
-            Some(Command::Register { holder: Holder::User(user_id), .. }) => i32::try_from(*user_id).ok(),
-            _ => None,
-        });
-        let named: Vec<i32> = holders.collect();
-        let known: Vec<(i32, String)> = sqlx::query_as(
-            "SELECT id, display_name FROM users WHERE id = ANY($1) AND deleted_at IS NULL AND $2",
-        )
-        .bind(&named)
-        .bind(caller.role == Role::Admin)
-        .fetch_all(self.pool())
-        .await
-        .map_err(unavailable)?;
-        let known: HashMap<i64, String> =
-            known.into_iter().map(|(user_id, name)| (i64::from(user_id), name)).collect();
-        let importer = i64::from(caller.user_id);
-        let mut names: HashSet<String> = HashSet::new();
-        for entry in log {
-            entry.by = match entry.by {
-                By::Organizer(_) => By::Organizer(importer),
-                By::Referee(_) => By::Referee(importer),
-                By::Captain(_, entrant) => By::Captain(importer, entrant),
-                By::User(_) => By::User(importer),
-                by @ (By::Server(_) | By::Clock) => by,
-            };
-            // Tokens are of one service as well.
-            if let Some(Command::Plan { plan, .. }) = &mut entry.command {
-                plan.token_hash = None;
-            }
-            if let Some(Command::Register { holder, name, player_id, .. }) = &mut entry.command {
-                let user = match holder {
-                    Holder::User(user_id) => known.get(user_id),
-                    Holder::Team(_) | Holder::Nobody => None,
-                };
-                match user {
-                    Some(known) => name.clone_from(known),
-                    None => {
-                        *holder = Holder::Nobody;
-                        // Two users may be called the same; two who are nothing but a name may not.
-                        let called = name.clone();
-                        let mut number = 1;
-                        while !names.insert(name.clone()) {
-                            number += 1;
-                            *name = format!("{called} ({number})");
-                        }
-                    }
-                }
-                if player_id.as_deref().is_some_and(|player_id| player_id.parse::<PlayerId>().is_err()) {
-                    *player_id = None;
-                }
-                // Nobody else enters others.
-                entry.by = By::Organizer(importer);
-            }
+    /// Whether a document says of a tournament of this service what its own log says.
+    async fn is_own(&self, document: &Document) -> Result<bool, ApiError> {
+        let id = document.tournament["id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+        let Some(id) = id else { return Ok(false) };
+        let draft: Option<Json<Settings>> = sqlx::query_scalar("SELECT draft FROM tournaments WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(unavailable)?;
+        if draft.is_none_or(|draft| draft.0 != document.draft) {
+            return Ok(false);
         }
-        Ok(())
+        let log = rows_after(self.pool(), id, 0, document.log.len() as u64).await?;
+        Ok(log.into_iter().map(LogRow::logged).eq(document.log.iter().cloned()))
+    }
+}
+
+/// Takes users, teams and tokens of another service out of a log: their numbers are those of strangers here. Places stay by
+/// their names alone, and what was done was done by nobody who is known here.
+fn forget_strangers(log: &mut [Logged]) {
+    const NOBODY: i64 = 0;
+    let mut names = BTreeSet::new();
+    for entry in log {
+        entry.by = match entry.by {
+            By::Organizer(_) | By::User(_) => By::Organizer(NOBODY),
+            By::Referee(_) => By::Referee(NOBODY),
+            By::Captain(_, entrant) => By::Captain(NOBODY, entrant),
+            By::Server(_) | By::Clock => entry.by,
+        };
+        if let Some(Command::Register { holder, name, player_id, .. }) = &mut entry.command {
+            if player_id.as_deref().is_some_and(|player_id| player_id.parse::<PlayerId>().is_err()) {
+                *player_id = None;
+            }
+            // Who is told apart by the account there is told apart by the name here.
+            if *holder != Holder::Nobody && names.contains(name.as_str()) {
+                let short: String = name.chars().take(MOST_OF_A_NAME).collect();
+                *name = format!("{short} {}", names.len() + 1);
+            }
+            names.insert(name.clone());
+            *holder = Holder::Nobody;
+            // Only an organizer enters somebody by name.
+            entry.by = By::Organizer(NOBODY);
+        }
     }
 }
 

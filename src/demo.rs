@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use crate::audit::By;
 use crate::auth::make_login_link;
-use crate::servers::{self, NewServer, ServerError};
+use crate::servers::{self, Changer, NewServer, ServerError};
 use crate::users::{self, Role};
 use crate::{postgres, simulate};
 
@@ -57,7 +56,9 @@ async fn server_tokens(postgres: &PgPool) -> Result<Vec<String>, DemoError> {
     let mut tokens = Vec::new();
     for name in SERVERS {
         let token = match known.iter().find(|server| server.name == name) {
-            Some(server) => servers::rotate_server_token(postgres, By::Operator, server.server_id).await?,
+            Some(server) => {
+                servers::rotate_server_token(postgres, Changer::Operator, server.server_id).await?
+            }
             None => {
                 let new = NewServer { name: name.to_owned(), ..Default::default() };
                 servers::add_server(postgres, &new).await?.token

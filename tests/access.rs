@@ -95,7 +95,7 @@ fn table() -> Vec<Case> {
         get("/api/v1/users/me/servers", ORGANIZER, "/api/v1/users/me/servers", 200),
         at(
             "/api/v1/admin/servers/00000000-0000-0000-0000-000000000000/approve",
-            post("/api/v1/admin/servers/{id}/approve", ADMIN, "", 404),
+            post("/api/v1/admin/servers/{id}/approve", ADMIN, "{}", 422),
         ),
         at(
             "/api/v1/admin/servers/00000000-0000-0000-0000-000000000000/owner",

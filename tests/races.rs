@@ -276,3 +276,173 @@ async fn servers_that_register_at_once_are_counted_one_by_one() {
     assert_eq!(statuses, [200, 429, 429]);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn who_loses_a_role_meanwhile_makes_nothing_with_it() {
+    let service = Service::start("demoted_callers").await;
+    let pool = &service.application.postgres;
+    let hook =
+        json!({"kind": "generic", "name": "x", "url": "https://example.org/x", "events": ["achievement"]});
+    for (path, body) in [
+        ("/api/v1/servers", json!({"name": "Omaha"})),
+        ("/api/v1/servers/keys", json!({})),
+        ("/api/v1/webhooks", hook),
+        ("/api/v1/tournaments", json!({"name": "Cup", "format": "swiss"})),
+    ] {
+        let (user_id, token) = service.add_user("Olga", Role::Organizer).await;
+        let mut demoting =
+            holding(pool, &format!("SELECT FROM users WHERE id = {user_id} FOR NO KEY UPDATE")).await;
+        let asking = called(service.client.clone(), token, "POST", path.to_owned(), body);
+        let asking = actix_web::rt::spawn(asking);
+        until_done_or_waiting(pool, &asking, 1).await;
+        sqlx::query("UPDATE users SET role = 'player' WHERE id = $1")
+            .bind(user_id)
+            .execute(&mut *demoting)
+            .await
+            .unwrap();
+        demoting.commit().await.unwrap();
+        asking.await.unwrap().assert_refused(401, "token_revoked");
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_server_that_is_given_away_meanwhile_gives_its_earlier_owner_no_token() {
+    let service = Service::start("given_away").await;
+    let pool = &service.application.postgres;
+    let (_, olga) = service.add_user("Olga", Role::Organizer).await;
+    let (otto_id, _) = service.add_user("Otto", Role::Organizer).await;
+    for (method, rest) in [("POST", "/rotate-token"), ("DELETE", "")] {
+        let made = service.client.call_as(&olga, "POST", "/api/v1/servers", json!({"name": "Omaha"})).await;
+        let server_id = made.json()["server_id"].as_str().unwrap().to_owned();
+        let mut giving =
+            holding(pool, &format!("SELECT FROM servers WHERE id = '{server_id}' FOR UPDATE")).await;
+        let path = format!("/api/v1/servers/{server_id}{rest}");
+        let asking = called(service.client.clone(), olga.clone(), method, path, json!({}));
+        let asking = actix_web::rt::spawn(asking);
+        until_done_or_waiting(pool, &asking, 1).await;
+        sqlx::query("UPDATE servers SET created_by = $1 WHERE id = $2::uuid")
+            .bind(otto_id)
+            .bind(&server_id)
+            .execute(&mut *giving)
+            .await
+            .unwrap();
+        giving.commit().await.unwrap();
+        asking.await.unwrap().assert_refused(403, "not_your_server");
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_key_of_who_is_banned_meanwhile_lets_no_server_in() {
+    let service = Service::start("keys_of_banned").await;
+    let pool = &service.application.postgres;
+    let (olga_id, olga) = service.add_user("Olga", Role::Organizer).await;
+    let key = service.client.call_as(&olga, "POST", "/api/v1/servers/keys", json!({})).await.json();
+    let body =
+        json!({"name": format!("Omaha [key:{}]", key["key"].as_str().unwrap()), "port": 1}).to_string();
+    let mut banning =
+        holding(pool, &format!("SELECT FROM users WHERE id = {olga_id} FOR NO KEY UPDATE")).await;
+    let client = service.client.clone();
+    let registering =
+        actix_web::rt::spawn(async move { client.call("POST", "/api/v1/servers/register", &[], body).await });
+    until_done_or_waiting(pool, &registering, 1).await;
+    sqlx::query("UPDATE users SET banned_at = now() WHERE id = $1")
+        .bind(olga_id)
+        .execute(&mut *banning)
+        .await
+        .unwrap();
+    banning.commit().await.unwrap();
+    registering.await.unwrap().assert_refused(403, "registration_closed");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_sign_in_that_is_taken_away_meanwhile_waits_until_who_comes_by_it_is_in_or_lets_nobody_in() {
+    let providers = Providers::start();
+    let settings = providers.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let service = Service::start_with("unlink_races", &settings, Surroundings::default()).await;
+    let pool = &service.application.postgres;
+    let (user_id, user) = service.add_session("Anna", Role::Player).await;
+    for (provider, subject) in [("discord", "80351110224678912"), ("steam", "76561197960287930")] {
+        sqlx::query(
+            "INSERT INTO sign_ins (provider, subject, user_id, display_name) VALUES ($1, $2, $3, 'Anna')",
+        )
+        .bind(provider)
+        .bind(subject)
+        .bind(user_id)
+        .execute(pool)
+        .await
+        .unwrap();
+    }
+    providers.sign_in("80351110224678912", "Mallory");
+    let browser = Browser::new(&service.client);
+    let callback = browser.at_provider(DISCORD).await;
+    let hold = holding_up_sign_ins(&service).await;
+    let signing_in = actix_web::rt::spawn(async move {
+        let reply = browser.get(&callback).await;
+        (reply, browser)
+    });
+    until_waiting(pool, 1).await;
+    let path = "/api/v1/users/me/sign-ins/discord/80351110224678912".to_owned();
+    let token = user.access_token.clone();
+    let unlinking = actix_web::rt::spawn(called(service.client.clone(), token, "DELETE", path, json!({})));
+    until_done_or_waiting(pool, &unlinking, 2).await;
+    assert!(!unlinking.is_finished(), "who is told that it is gone can end what it has opened");
+    hold.rollback().await.unwrap();
+    let ((signed_in, _), unlinked) = (signing_in.await.unwrap(), unlinking.await.unwrap());
+    assert_eq!((signed_in.status.as_u16(), unlinked.status.as_u16()), (303, 204), "{}", unlinked.text);
+    let listed = service.client.get_as(&user.access_token, "/api/v1/users/me/sessions").await.json();
+    assert_eq!(listed["total"], 2, "{listed}");
+    service.stop().await;
+    providers.stop().await;
+}
+
+#[actix_web::test]
+async fn an_account_is_not_deleted_by_a_session_that_has_ended_meanwhile() {
+    let service = Service::start("ended_deletions").await;
+    let pool = &service.application.postgres;
+    let (user_id, user) = service.add_session("Anna", Role::Player).await;
+    let mut ending =
+        holding(pool, &format!("SELECT FROM users WHERE id = {user_id} FOR NO KEY UPDATE")).await;
+    let own = "/api/v1/users/me".to_owned();
+    let deleting = called(service.client.clone(), user.access_token, "DELETE", own, json!({}));
+    let deleting = actix_web::rt::spawn(deleting);
+    until_waiting(pool, 1).await;
+    sqlx::query("UPDATE sessions SET ended_at = now() WHERE user_id = $1")
+        .bind(user_id)
+        .execute(&mut *ending)
+        .await
+        .unwrap();
+    ending.commit().await.unwrap();
+    deleting.await.unwrap().assert_refused(401, "token_revoked");
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_renewal_and_an_end_of_everything_lock_the_user_first_both() {
+    let service = Service::start("renewal_races").await;
+    let pool = &service.application.postgres;
+    let (user_id, user) = service.add_session("Anna", Role::Player).await;
+    let hold = holding(pool, &format!("SELECT FROM users WHERE id = {user_id} FOR NO KEY UPDATE")).await;
+    let client = service.client.clone();
+    let body = json!({ "refresh_token": user.refresh_token }).to_string();
+    let renewing = actix_web::rt::spawn(async move {
+        let headers = [("Content-Type", "application/json")];
+        client.call("POST", "/api/v1/auth/refresh", &headers, body).await
+    });
+    until_done_or_waiting(pool, &renewing, 1).await;
+    assert!(!renewing.is_finished(), "it holds nothing that comes after the user");
+    let ending = called(service.client.clone(), user.access_token, "POST", EVERYWHERE.to_owned(), json!({}));
+    let ending = actix_web::rt::spawn(ending);
+    until_waiting(pool, 2).await;
+    hold.rollback().await.unwrap();
+    let (renewed, ended) = (renewing.await.unwrap(), ending.await.unwrap());
+    assert_eq!(ended.status, 204, "{}", ended.text);
+    assert!(matches!(renewed.status.as_u16(), 200 | 401), "{}", renewed.text);
+    if renewed.status == 200 {
+        refreshed(&service, &renewed.json()).await.assert_refused(401, "invalid_refresh_token");
+    }
+    service.stop().await;
+}

@@ -8,8 +8,7 @@ use tokio::net::TcpStream;
 
 use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
-use mohaa_stats::audit::By;
-use mohaa_stats::servers::revoke_server_tokens;
+use mohaa_stats::servers::{Changer, revoke_server_tokens};
 use mohaa_stats::startup::Surroundings;
 
 use crate::support::{Service, eventually};
@@ -109,7 +108,7 @@ async fn a_request_without_a_good_token_is_401_whatever_else_is_wrong_with_it() 
 async fn a_revoked_token_is_refused_within_a_second() {
     let service = Service::start("revoked").await;
     service.client.send(JUMP).await.assert_batch(202, 1, &[]);
-    revoke_server_tokens(&service.application.postgres, By::Operator, service.server_id).await.unwrap();
+    revoke_server_tokens(&service.application.postgres, Changer::Operator, service.server_id).await.unwrap();
     let revoked_at = Instant::now();
     let reply = eventually("a revoked token is refused", async || {
         let reply = service.client.send(JUMP).await;

@@ -4,11 +4,10 @@ use crate::database::fresh_database;
 use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::{
-    audit::By,
     config::StoreUrl,
     postgres,
     servers::{
-        Clock, NewServer, ServerError, ServerToken, ServerTokens, TokenError, TokenHash, add_server,
+        Changer, Clock, NewServer, ServerError, ServerToken, ServerTokens, TokenError, TokenHash, add_server,
         list_servers, revoke_server_tokens, rotate_server_token,
     },
 };
@@ -106,19 +105,19 @@ async fn a_revocation_wins_at_once_and_a_rotation_brings_one_new_token() {
     let tokens = ServerTokens::start(database.pool.clone(), None).await;
     assert!(tokens.identify(added.token.expose()).await.is_ok());
 
-    let rotated = rotate_server_token(&database.pool, By::Operator, added.server_id).await.unwrap();
+    let rotated = rotate_server_token(&database.pool, Changer::Operator, added.server_id).await.unwrap();
     becomes(&tokens, &added.token, Err(TokenError::Unknown)).await;
     becomes(&tokens, &rotated, Ok(())).await;
 
-    assert_eq!(revoke_server_tokens(&database.pool, By::Operator, added.server_id).await.unwrap(), 1);
+    assert_eq!(revoke_server_tokens(&database.pool, Changer::Operator, added.server_id).await.unwrap(), 1);
     becomes(&tokens, &rotated, Err(TokenError::Unknown)).await;
-    assert_eq!(revoke_server_tokens(&database.pool, By::Operator, added.server_id).await.unwrap(), 0);
+    assert_eq!(revoke_server_tokens(&database.pool, Changer::Operator, added.server_id).await.unwrap(), 0);
     let nobody = Uuid::nil();
     assert!(
-        matches!(revoke_server_tokens(&database.pool, By::Operator, nobody).await, Err(ServerError::Unknown(id)) if id == nobody)
+        matches!(revoke_server_tokens(&database.pool, Changer::Operator, nobody).await, Err(ServerError::Unknown(id)) if id == nobody)
     );
     assert!(matches!(
-        rotate_server_token(&database.pool, By::Operator, nobody).await,
+        rotate_server_token(&database.pool, Changer::Operator, nobody).await,
         Err(ServerError::Unknown(_))
     ));
 }
@@ -179,7 +178,7 @@ async fn a_revocation_missed_in_an_outage_is_made_up_for() {
     let (pool, proxy) = through_proxy(&database.url).await;
     let tokens = ServerTokens::start(pool, None).await;
     proxy.cut().await;
-    revoke_server_tokens(&database.pool, By::Operator, added.server_id).await.unwrap();
+    revoke_server_tokens(&database.pool, Changer::Operator, added.server_id).await.unwrap();
     assert!(tokens.identify(added.token.expose()).await.is_ok(), "nobody could tell yet");
     proxy.mend().await.unwrap();
     becomes(&tokens, &added.token, Err(TokenError::Unknown)).await;
@@ -196,7 +195,7 @@ async fn a_restart_in_an_outage_still_knows_the_servers() {
     let kept_file = directory.path().join("server_tokens.json");
 
     let tokens = ServerTokens::start(pool.clone(), Some(kept_file.clone())).await;
-    revoke_server_tokens(&database.pool, By::Operator, revoked.server_id).await.unwrap();
+    revoke_server_tokens(&database.pool, Changer::Operator, revoked.server_id).await.unwrap();
     becomes(&tokens, &revoked.token, Err(TokenError::Unknown)).await;
     let revoked_hash = TokenHash::of(revoked.token.expose()).to_hex();
     let kept = async {

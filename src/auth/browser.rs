@@ -9,7 +9,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, web};
 use sqlx::{Postgres, Transaction};
 
 use super::identity::{identify, session_token};
-use super::{OpenedSession, REFRESH_COOKIE, SessionCookies, SessionError, SessionKind, Sessions};
+use super::{REFRESH_COOKIE, SessionCookies, SessionError, SessionKind, Sessions};
 
 /// By what a user knows a browser's session again: `Firefox on Windows`. Good enough for that, and for nothing else.
 fn browser_label(request: &HttpRequest) -> String {
@@ -43,25 +43,12 @@ fn browser_label(request: &HttpRequest) -> String {
 /// The access token that a request got by its refresh cookie, in the request's extensions.
 pub(super) struct RenewedAccess(pub(super) String);
 
-/// Signs a browser in; whoever it was before is signed out there. Gives the cookies to answer with.
+/// Signs a browser in, at the end of the transaction in which it was found out who signs in; whoever it was before is
+/// signed out there. Gives the cookies to answer with.
 ///
 /// # Errors
 /// See [`SessionError`].
 pub async fn sign_browser_in(
-    sessions: &Sessions,
-    cookies: SessionCookies,
-    request: &HttpRequest,
-    user_id: i32,
-) -> Result<Vec<Cookie<'static>>, SessionError> {
-    let opened = sessions.open(user_id, SessionKind::Browser, &browser_label(request)).await?;
-    keep(sessions, cookies, request, &opened).await
-}
-
-/// As [`sign_browser_in`], at the end of the transaction in which it was found out who signs in.
-///
-/// # Errors
-/// See [`SessionError`].
-pub async fn sign_browser_in_after(
     transaction: Transaction<'_, Postgres>,
     sessions: &Sessions,
     cookies: SessionCookies,
@@ -70,19 +57,10 @@ pub async fn sign_browser_in_after(
 ) -> Result<Vec<Cookie<'static>>, SessionError> {
     let label = browser_label(request);
     let opened = sessions.open_after(transaction, user_id, SessionKind::Browser, &label, None).await?;
-    keep(sessions, cookies, request, &opened).await
-}
-
-async fn keep(
-    sessions: &Sessions,
-    cookies: SessionCookies,
-    request: &HttpRequest,
-    opened: &OpenedSession,
-) -> Result<Vec<Cookie<'static>>, SessionError> {
     if let Ok(earlier) = identify(request) {
         sessions.end(earlier.user_id, earlier.session_id).await?;
     }
-    Ok([cookies.sign_in(opened), cookies.forget_shown()].concat())
+    Ok([cookies.sign_in(&opened), cookies.forget_shown()].concat())
 }
 
 /// Middleware: a browser whose access token is gone gets a new one by its refresh token.

@@ -13,7 +13,7 @@ mod sessions;
 mod short_codes;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessTokens, Claims, InvalidAccessToken, Subject};
-pub use browser::{keep_signed_in, sign_browser_in, sign_browser_in_after};
+pub use browser::{keep_signed_in, sign_browser_in};
 pub use csrf::{CSRF_COOKIE, CsrfToken, asked_host, is_cross_site};
 pub use handlers::{AuthApi, TokenPair, routes};
 pub use identity::{Identity, identify};

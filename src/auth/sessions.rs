@@ -204,6 +204,17 @@ impl Sessions {
     ) -> Result<OpenedSession, SessionError> {
         let hash = hash_of_code(refresh_token);
         let mut transaction = self.pool.begin().await?;
+        // The user before the session, as everywhere: a ban, another role or an end of everything comes before this and is
+        // seen, or after it and finds the session as this leaves it.
+        let user_id: i32 = sqlx::query_scalar(
+            "SELECT user_id FROM refresh_tokens AS token JOIN sessions AS session ON session.id = token.session_id
+             WHERE token.token_hash = $1",
+        )
+        .bind(hash.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(SessionError::Invalid)?;
+        lock_user(&mut transaction, user_id).await?.ok_or(SessionError::Invalid)?;
         // Locked: of two who show one token at once, the second sees that it is used.
         let row: TokenRow = sqlx::query_as(
             "SELECT session.id AS session_id, session.user_id, users.role, users.access_generation,
@@ -323,7 +334,8 @@ impl Sessions {
     /// [`SessionError::NotRecent`], or when PostgreSQL fails.
     pub async fn require_recent(&self, session_id: Uuid) -> Result<(), SessionError> {
         let is_recent: Option<bool> = sqlx::query_scalar(
-            "SELECT authenticated_at > now() - make_interval(secs => $2) FROM sessions WHERE id = $1",
+            "SELECT authenticated_at > now() - make_interval(secs => $2) FROM sessions
+             WHERE id = $1 AND ended_at IS NULL",
         )
         .bind(session_id)
         .bind(RECENT.as_secs_f64())

@@ -2,11 +2,11 @@
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
-    audit::By,
+    auth::ShortCodes,
     cli::{ServerCommand, SettingFlags},
     config::Purpose,
     servers::{
-        NewServer, add_server, approve_server, list_servers, make_server_key, revoke_server_tokens,
+        Changer, NewServer, add_server, approve_server, list_servers, make_server_key, revoke_server_tokens,
         set_bot_names,
     },
 };
@@ -34,18 +34,25 @@ pub fn server(command: ServerCommand) -> Result<(), CommandError> {
                 print_json(&json!({ "servers": servers }))
             }
             ServerCommand::Key { settings } => {
-                let made = make_server_key(&open(settings).await?, By::Operator).await;
+                let config = load(settings, Purpose::MAKE_KEYS)?;
+                let not_set = || CommandError::Usage("JWT_SECRET is not set".to_owned());
+                let secret = config.jwt_secret.as_ref().ok_or_else(not_set)?;
+                let codes = ShortCodes::new(secret, config.jwt_secret_previous.as_ref());
+                let pool = open_postgres(&config).await?;
+                let made = make_server_key(&pool, &codes, Changer::Operator).await;
                 let made = made.map_err(CommandError::failed)?;
                 print_json(&json!({ "key": made.key, "expires_at": made.expires_at }))
             }
             ServerCommand::Approve { server_id, settings } => {
                 let pool = open(settings).await?;
-                approve_server(&pool, By::Operator, server_id, None).await.map_err(CommandError::failed)?;
+                approve_server(&pool, Changer::Operator, server_id, None)
+                    .await
+                    .map_err(CommandError::failed)?;
                 print_json(&json!({ "server_id": server_id, "approved": true }))
             }
             ServerCommand::Revoke { server_id, settings } => {
                 let pool = open(settings).await?;
-                let revoked = revoke_server_tokens(&pool, By::Operator, server_id)
+                let revoked = revoke_server_tokens(&pool, Changer::Operator, server_id)
                     .await
                     .map_err(CommandError::failed)?;
                 print_json(&json!({ "server_id": server_id, "revoked_tokens": revoked }))

@@ -100,6 +100,8 @@ impl Purpose {
         Self { stores_file: StoresFile::Required, required: &["POSTGRES_URL"], ..Self::SERVE };
     /// Changes users in PostgreSQL, signs a token and ends.
     pub const CHANGE_USERS: Self = Self { required: &["POSTGRES_URL", "JWT_SECRET"], ..Self::CHANGE_SERVERS };
+    /// Changes servers, and keeps keys as the service knows them.
+    pub const MAKE_KEYS: Self = Self::CHANGE_USERS;
     pub const MIGRATE: Self = Self { required: &["POSTGRES_URL", "CLICKHOUSE_URL"], ..Self::CHANGE_SERVERS };
     /// Reads and changes files beside the spool, and asks no store.
     pub const READ_SPOOL: Self = Self { required: &[], ..Self::SERVE };

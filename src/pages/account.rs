@@ -197,7 +197,7 @@ pub(super) async fn delete(
         return Err(ApiError::invalid_field("confirmation", "type your account's number to delete it"));
     }
     sessions.require_recent(caller.session_id).await?;
-    delete_account(&pool, caller.user_id, form.anonymise_players.is_some()).await?;
+    delete_account(&pool, caller, form.anonymise_players.is_some()).await?;
     sessions.access_changed(caller.user_id).await.map_err(users_unavailable)?;
     with_cookies(see("/"), cookies.sign_out())
 }

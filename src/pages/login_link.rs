@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use super::{Form, Pages, see, with_cookies};
 use crate::access::{Anyone, NoFields, SafeForm};
 use crate::auth::{
-    LoginLinkError, SessionCookies, Sessions, consume_login_link, find_login_link, sign_browser_in_after,
+    LoginLinkError, SessionCookies, Sessions, consume_login_link, find_login_link, sign_browser_in,
 };
 use crate::http::ApiError;
 use crate::postgres;
@@ -44,7 +44,7 @@ pub(super) async fn sign_in(
 ) -> Result<HttpResponse, ApiError> {
     let mut transaction = postgres.begin().await.map_err(|cause| link_error(cause.into()))?;
     let user = consume_login_link(&mut transaction, &code).await.map_err(link_error)?;
-    let cookies = sign_browser_in_after(transaction, &sessions, **cookies, &request, user.user_id).await?;
+    let cookies = sign_browser_in(transaction, &sessions, **cookies, &request, user.user_id).await?;
     with_cookies(see("/"), cookies)
 }
 

@@ -10,13 +10,12 @@ use uuid::Uuid;
 
 use super::{Form, Pages, see, with_cookies};
 use crate::access::{Admin, NoFields, Organizer, SafeForm};
-use crate::audit::By;
-use crate::auth::{Identity, NEW_SECRET_COOKIE, SessionCookies};
+use crate::auth::{Identity, NEW_SECRET_COOKIE, SessionCookies, ShortCodes};
 use crate::http::ApiError;
 use crate::ingest::Ingest;
 use crate::servers::{
-    AdminServer, NewServerBody, approve_server, give_server, list_servers, make_server_key, new_server,
-    remove_server, require_owner, rotate_server_token, servers_unavailable,
+    AdminServer, Changer, NewServerBody, approve_server, give_server, list_servers, make_server_key,
+    new_server, remove_server, rotate_server_token, servers_unavailable,
 };
 use crate::users::Role;
 
@@ -108,10 +107,11 @@ pub(super) async fn add(
 pub(super) async fn make_key(
     Organizer(caller): Organizer,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = make_server_key(&pool, By::User(caller.user_id)).await.map_err(servers_unavailable)?;
+    let made = make_server_key(&pool, &codes, Changer::User(caller)).await?;
     show_secret(&cookies, "key", &made.key)
 }
 
@@ -122,8 +122,7 @@ pub(super) async fn rotate(
     id: Path<Uuid>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    require_owner(&pool, *id, caller.user_id, is_admin(caller)).await?;
-    let token = rotate_server_token(&pool, By::User(caller.user_id), *id).await?;
+    let token = rotate_server_token(&pool, Changer::User(caller), *id).await?;
     show_secret(&cookies, "token", token.expose())
 }
 
@@ -133,8 +132,7 @@ pub(super) async fn remove(
     id: Path<Uuid>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
-    require_owner(&pool, *id, caller.user_id, is_admin(caller)).await?;
-    remove_server(&pool, By::User(caller.user_id), *id).await?;
+    remove_server(&pool, Changer::User(caller), *id).await?;
     Ok(see("/admin/servers"))
 }
 
@@ -150,7 +148,7 @@ pub(super) async fn approve(
     id: Path<Uuid>,
     SafeForm(form): SafeForm<ApprovalForm>,
 ) -> Result<HttpResponse, ApiError> {
-    approve_server(&pool, By::User(admin.user_id), *id, Some(&form.name)).await?;
+    approve_server(&pool, Changer::User(admin), *id, Some(&form.name)).await?;
     Ok(see(&format!("/admin/servers#server-{id}")))
 }
 
@@ -165,6 +163,6 @@ pub(super) async fn give(
     id: Path<Uuid>,
     SafeForm(form): SafeForm<OwnerForm>,
 ) -> Result<HttpResponse, ApiError> {
-    give_server(&pool, By::User(admin.user_id), *id, form.user_id).await?;
+    give_server(&pool, admin, *id, form.user_id).await?;
     Ok(see(&format!("/admin/servers#server-{id}")))
 }

@@ -15,12 +15,11 @@ use uuid::Uuid;
 use super::keys::{make_server_key, split_key};
 use super::registration::{RegisterError, Registration, register};
 use super::store::{
-    AddedServer, ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
-    remove_server, require_owner, rotate_server_token,
+    AddedServer, Changer, ListedServer, NewServer, ServerError, add_server_of, approve_server, give_server,
+    list_servers, remove_server, rotate_server_token,
 };
 use crate::access::{Admin, Anyone, Organizer, Route, delete, get, post};
-use crate::audit::By;
-use crate::auth::Identity;
+use crate::auth::{Identity, ShortCodes};
 use crate::config::RegistrationPolicy;
 use crate::http::client_address::ClientAddress;
 use crate::http::query::{Paging, QueryShape};
@@ -29,7 +28,6 @@ use crate::ingest::Ingest;
 use crate::limits::GuessLimits;
 use crate::live::{ListedLiveMatch, Live};
 use crate::postgres;
-use crate::users::Role;
 
 /// A server is online that was heard of so lately: an empty one sends a heartbeat a minute.
 pub(super) const ONLINE_FOR: TimeDelta = TimeDelta::minutes(3);
@@ -87,6 +85,7 @@ impl From<ServerError> for ApiError {
             ServerError::Unknown(_) => Self::not_found("unknown_server", "there is no such server"),
             ServerError::Renamed => Self::conflict("server_renamed", message),
             ServerError::NotYours => Self::forbidden("not_your_server", message),
+            ServerError::Caller(cause) => cause.into(),
             ServerError::Store(cause) => servers_unavailable(cause),
         }
     }
@@ -199,7 +198,7 @@ pub struct NewServerBody {
 
 impl NewServerBody {
     /// Texts without white space around them; empty ones are none.
-    pub(crate) fn of_user(self, user_id: i32) -> NewServer {
+    pub(crate) fn tidied(self) -> NewServer {
         let tidy =
             |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         NewServer {
@@ -208,7 +207,6 @@ impl NewServerBody {
             port: self.port.filter(|port| *port > 0),
             region: tidy(self.region),
             description: tidy(self.description),
-            created_by: Some(user_id),
             bot_names: Vec::new(),
         }
     }
@@ -252,7 +250,7 @@ pub(crate) async fn new_server(
     caller: Identity,
     body: NewServerBody,
 ) -> Result<ServerTokenAnswer, ApiError> {
-    let added = add_server(pool, &body.of_user(caller.user_id)).await?;
+    let added = add_server_of(pool, Changer::User(caller), &body.tidied()).await?;
     Ok(ServerTokenAnswer { server_id: added.server_id, token: added.token.expose().to_owned() })
 }
 
@@ -278,8 +276,7 @@ pub async fn rotate_token(
     pool: Data<PgPool>,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
-    require_owner(&pool, *id, caller.user_id, caller.role == Role::Admin).await?;
-    let token = rotate_server_token(&pool, By::User(caller.user_id), *id).await?;
+    let token = rotate_server_token(&pool, Changer::User(caller), *id).await?;
     Ok(HttpResponse::Ok().json(ServerTokenAnswer { server_id: *id, token: token.expose().to_owned() }))
 }
 
@@ -305,8 +302,7 @@ pub async fn remove(
     pool: Data<PgPool>,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
-    require_owner(&pool, *id, caller.user_id, caller.role == Role::Admin).await?;
-    remove_server(&pool, By::User(caller.user_id), *id).await?;
+    remove_server(&pool, Changer::User(caller), *id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -335,8 +331,12 @@ pub struct ServerKeyAnswer {
     ),
     security(("bearer" = []), ("session" = []))
 )]
-pub async fn make_key(Organizer(caller): Organizer, pool: Data<PgPool>) -> Result<HttpResponse, ApiError> {
-    let made = make_server_key(&pool, By::User(caller.user_id)).await.map_err(servers_unavailable)?;
+pub async fn make_key(
+    Organizer(caller): Organizer,
+    pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
+) -> Result<HttpResponse, ApiError> {
+    let made = make_server_key(&pool, &codes, Changer::User(caller)).await?;
     let message = format!("put it at the end of the server's name, as: My server [key:{}]", made.key);
     let answer = ServerKeyAnswer { key: made.key, expires_at: made.expires_at, message };
     Ok(HttpResponse::Created().json(answer))
@@ -409,6 +409,7 @@ pub async fn register_server(
     request: HttpRequest,
     client: ClientAddress,
     pool: Data<PgPool>,
+    codes: Data<ShortCodes>,
     policy: Data<RegistrationPolicy>,
     guesses: Data<GuessLimits>,
     body: Bytes,
@@ -420,7 +421,7 @@ pub async fn register_server(
         return Err(registration_closed());
     }
     let registration = body.read(client.0)?;
-    let registered = match register(&pool, **policy, &registration).await {
+    let registered = match register(&pool, &codes, **policy, &registration).await {
         Ok(registered) => registered,
         Err(RegisterError::UnknownKey) => {
             guess.was_wrong();
@@ -550,11 +551,10 @@ async fn listed(
     Ok(Json(AdminServers { page: paging.page, limit: paging.limit, total, servers }))
 }
 
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub struct ApprovalBody {
-    /// What the server was called when it was looked at. Without it, it is approved whatever it is called by now.
-    #[serde(default)]
-    pub name: Option<String>,
+    /// What the server was called when it was looked at: it may call itself otherwise until it is approved.
+    pub name: String,
 }
 
 /// Let a server's events count
@@ -565,14 +565,14 @@ pub struct ApprovalBody {
     path = "/api/v1/admin/servers/{id}/approve",
     tag = "Administration",
     params(("id" = Uuid, Path, description = "the server")),
-    request_body(content = Option<ApprovalBody>),
+    request_body = ApprovalBody,
     responses(
         (status = 204, description = "Approved"),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 409, description = "It calls itself otherwise by now", body = ErrorBody),
-        (status = 422, description = "The body can't be read", body = ErrorBody),
+        (status = 422, description = "The name is missing", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -580,15 +580,9 @@ pub async fn approve(
     Admin(admin): Admin,
     pool: Data<PgPool>,
     id: Path<Uuid>,
-    body: Bytes,
+    JsonBody(body): JsonBody<ApprovalBody>,
 ) -> Result<HttpResponse, ApiError> {
-    let seen = match body.is_empty() {
-        true => ApprovalBody::default(),
-        // A name that can't be read was not meant to be left out.
-        false => serde_json::from_slice::<ApprovalBody>(&body)
-            .map_err(|_| ApiError::invalid_field("name", "a text, in a JSON object"))?,
-    };
-    approve_server(&pool, By::User(admin.user_id), *id, seen.name.as_deref()).await?;
+    approve_server(&pool, Changer::User(admin), *id, Some(&body.name)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -620,6 +614,6 @@ pub async fn give(
     id: Path<Uuid>,
     JsonBody(body): JsonBody<OwnerBody>,
 ) -> Result<HttpResponse, ApiError> {
-    give_server(&pool, By::User(admin.user_id), *id, body.user_id).await?;
+    give_server(&pool, admin, *id, body.user_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,12 +1,14 @@
 //! One-time keys with which a game script registers a server: `XXXX-XXXX` at the end of the name it sends, as
-//! ` [key:XXXX-XXXX]`, because scripts can't send headers. Good once and for 24 hours; only a hash is kept.
+//! ` [key:XXXX-XXXX]`, because scripts can't send headers. Good once and for 24 hours; a keyed hash is kept.
 
 use chrono::{DateTime, Utc};
-use mohaa_domain::claim::{CODE_ALPHABET, normal_code};
+use mohaa_domain::claim::CODE_ALPHABET;
 use sqlx::{PgConnection, PgPool};
 
-use crate::audit::{self, By, Entry};
-use crate::auth::hash_of_code;
+use super::store::Changer;
+use crate::audit::{self, Entry};
+use crate::auth::ShortCodes;
+use crate::users::{CallerError, Role, lock_user};
 
 /// 39 bits, guessed at twenty times in ten minutes from one address.
 const KEY_CHARS: usize = 8;
@@ -18,11 +20,12 @@ pub struct MadeKey {
 }
 
 /// Makes a key. The server that it registers belongs to the user who made it.
-pub async fn make_server_key(pool: &PgPool, by: By) -> sqlx::Result<MadeKey> {
+pub async fn make_server_key(pool: &PgPool, codes: &ShortCodes, by: Changer) -> Result<MadeKey, CallerError> {
     let characters: String = (0..KEY_CHARS)
         .map(|_| char::from(CODE_ALPHABET[rand::random_range(0..CODE_ALPHABET.len())]))
         .collect();
     let mut transaction = pool.begin().await?;
+    by.lock(&mut transaction).await?;
     // By `server_keys_by_expiry`.
     sqlx::query("DELETE FROM server_keys WHERE expires_at < now() - interval '30 days'")
         .execute(&mut *transaction)
@@ -31,12 +34,12 @@ pub async fn make_server_key(pool: &PgPool, by: By) -> sqlx::Result<MadeKey> {
         "INSERT INTO server_keys (key_hash, created_by, expires_at)
          VALUES ($1, $2, now() + interval '24 hours') RETURNING expires_at",
     )
-    .bind(hash_of_code(&characters).as_slice())
-    .bind(by.user_id())
+    .bind(codes.kept(&characters))
+    .bind(by.by().user_id())
     .fetch_one(&mut *transaction)
     .await?;
     let entry = Entry {
-        by,
+        by: by.by(),
         action: "server.make_key",
         subject_kind: "server key",
         subject_id: "",
@@ -63,41 +66,61 @@ pub(super) enum ShownKey {
     },
 }
 
-/// Uses a key up. By primary key.
-pub(super) async fn consume_server_key(connection: &mut PgConnection, key: &str) -> sqlx::Result<ShownKey> {
-    let hash = hash_of_code(&normal_code(key));
-    let good: Option<Option<i32>> = sqlx::query_scalar(
-        "UPDATE server_keys SET used_at = now()
-         WHERE key_hash = $1 AND used_at IS NULL AND expires_at > now()
-           AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = server_keys.created_by
-                           AND (banned_at IS NOT NULL OR deleted_at IS NOT NULL OR role = 'player'))
-         RETURNING created_by",
-    )
-    .bind(hash.as_slice())
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(owner) = good {
-        return Ok(ShownKey::Good { owner });
+/// Uses a key up, of a maker who still may have servers and is locked until the transaction ends: whoever loses the role or is
+/// banned at this moment has the server before that, or not at all. By primary key.
+pub(super) async fn consume_server_key(
+    connection: &mut PgConnection,
+    codes: &ShortCodes,
+    key: &str,
+) -> sqlx::Result<ShownKey> {
+    let shown = codes.shown(key);
+    let made_by: Option<Option<i32>> =
+        sqlx::query_scalar("SELECT created_by FROM server_keys WHERE key_hash = ANY($1)")
+            .bind(&shown)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(owner) = made_by else { return Ok(ShownKey::Unknown) };
+    if let Some(user_id) = owner {
+        match lock_user(&mut *connection, user_id).await? {
+            Some(user) if !user.is_banned && user.role != Role::Player.as_str() => {}
+            _ => return Ok(ShownKey::Spent),
+        }
     }
-    let was_made: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM server_keys WHERE key_hash = $1)")
-        .bind(hash.as_slice())
-        .fetch_one(connection)
-        .await?;
-    Ok(if was_made { ShownKey::Spent } else { ShownKey::Unknown })
+    let used = sqlx::query(
+        "UPDATE server_keys SET used_at = now() WHERE key_hash = ANY($1) AND used_at IS NULL AND expires_at > now()",
+    )
+    .bind(&shown)
+    .execute(connection)
+    .await?;
+    Ok(if used.rows_affected() == 1 { ShownKey::Good { owner } } else { ShownKey::Spent })
 }
 
 /// Notes which server a key has registered.
 pub(super) async fn note_server_of_key(
     connection: &mut PgConnection,
+    codes: &ShortCodes,
     key: &str,
     server_id: uuid::Uuid,
 ) -> sqlx::Result<()> {
-    sqlx::query("UPDATE server_keys SET server_id = $2 WHERE key_hash = $1")
-        .bind(hash_of_code(&normal_code(key)).as_slice())
+    sqlx::query("UPDATE server_keys SET server_id = $2 WHERE key_hash = ANY($1)")
+        .bind(codes.shown(key))
         .bind(server_id)
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// A name without whatever in it looks like a key: one that stands elsewhere than at its end lets nobody in, and may be
+/// good still.
+pub(super) fn without_keys(name: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = name;
+    while let Some((before, behind)) = rest.split_once("[key:") {
+        kept.push_str(before);
+        rest = behind.split_once(']').map_or("", |(_, after)| after);
+    }
+    kept.push_str(rest);
+    kept
 }
 
 /// A sent name without the key at its end, and that key.
@@ -116,6 +139,18 @@ pub(super) fn split_key(name: &str) -> (&str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_stands_elsewhere_is_shown_to_nobody() {
+        for (name, kept) in [
+            ("Omaha [key:ABCD-EFGH] 24/7", "Omaha  24/7"),
+            ("[key:ABCD-EFGH][key:ABCD-EFGJ] Omaha", " Omaha"),
+            ("Omaha [key:ABCD", "Omaha "),
+            ("Omaha [EU] key:", "Omaha [EU] key:"),
+        ] {
+            assert_eq!(without_keys(name), kept);
+        }
+    }
 
     #[test]
     fn a_key_at_the_end_of_a_name_is_cut_off() {

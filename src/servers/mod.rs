@@ -22,7 +22,8 @@ pub(crate) use public::{KnownServer, find_known, named_like};
 pub use registration::{RegisterError, Registration, register};
 pub use release::release_held;
 pub use store::{
-    AddedServer, ListedServer, NewServer, ServerError, add_server, approve_server, give_server, list_servers,
-    remove_server, require_owner, revoke_server_tokens, rotate_server_token, set_bot_names,
+    AddedServer, Changer, ListedServer, NewServer, ServerError, add_server, add_server_of, approve_server,
+    give_server, is_approved, list_servers, remove_server, revoke_server_tokens, rotate_server_token,
+    set_bot_names,
 };
 pub use token::{ServerToken, TokenHash};

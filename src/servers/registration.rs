@@ -11,9 +11,10 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::keys::{ShownKey, consume_server_key, note_server_of_key, split_key};
+use super::keys::{ShownKey, consume_server_key, note_server_of_key, split_key, without_keys};
 use super::store::{AddedServer, LONGEST_NAME_CHARS, add_token};
 use crate::audit::{self, By, Entry};
+use crate::auth::ShortCodes;
 use crate::config::RegistrationPolicy;
 
 /// Servers that may wait for approval at once: each may have events held.
@@ -61,13 +62,14 @@ pub enum RegisterError {
 /// Registers a server, or gives a registered one a further token.
 pub async fn register(
     pool: &PgPool,
+    codes: &ShortCodes,
     policy: RegistrationPolicy,
     registration: &Registration,
 ) -> Result<Registered, RegisterError> {
     let (name, key) = split_key(&registration.name);
     let mut transaction = pool.begin().await?;
     let shown_key = match key {
-        Some(key) => consume_server_key(&mut transaction, key).await?,
+        Some(key) => consume_server_key(&mut transaction, codes, key).await?,
         None => ShownKey::None,
     };
     let (owner, has_key) = match shown_key {
@@ -88,7 +90,7 @@ pub async fn register(
         None => insert(&mut transaction, registration, &name, &admission).await?,
     };
     if let (true, Some(key)) = (has_key, key) {
-        note_server_of_key(&mut transaction, key, server_id).await?;
+        note_server_of_key(&mut transaction, codes, key, server_id).await?;
     }
     let token = add_token(&mut *transaction, server_id).await?;
     revoke_oldest(&mut transaction, server_id).await?;
@@ -115,6 +117,7 @@ struct Admission {
 
 /// A name that can be shown. Scripts send what their server is called and can't be told to call it otherwise.
 fn server_name(sent: &str, registration: &Registration) -> String {
+    let sent = without_keys(sent);
     let name: String = sent.chars().filter(|c| !c.is_control()).take(LONGEST_NAME_CHARS).collect();
     let name = name.trim();
     match (name.is_empty(), &registration.address, registration.port) {

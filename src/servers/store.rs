@@ -6,6 +6,8 @@ use super::{
     token::{ServerToken, TokenHash},
 };
 use crate::audit::{self, By, Entry};
+use crate::auth::Identity;
+use crate::users::{CallerError, LockedUser, Role, lock_caller, lock_users};
 use chrono::{DateTime, Utc};
 use mohaa_domain::tracker::BotName;
 use serde::Serialize;
@@ -46,8 +48,52 @@ pub enum ServerError {
     Renamed,
     #[error("there is no user {0} who may have servers")]
     Owner(i32),
+    #[error(transparent)]
+    Caller(#[from] CallerError),
     #[error("servers can't be read or changed: {0}")]
     Store(#[from] sqlx::Error),
+}
+
+/// Who changes servers.
+#[derive(Clone, Copy, Debug)]
+pub enum Changer {
+    /// At the command line.
+    Operator,
+    /// An admin, or an organizer for servers of their own.
+    User(Identity),
+}
+
+impl Changer {
+    pub(super) fn by(self) -> By {
+        match self {
+            Self::Operator => By::Operator,
+            Self::User(caller) => By::User(caller.user_id),
+        }
+    }
+
+    /// Locks a user and sees that they still are who they were: they come before servers.
+    pub(super) async fn lock(self, connection: &mut PgConnection) -> Result<(), CallerError> {
+        match self {
+            Self::Operator => Ok(()),
+            Self::User(caller) => lock_caller(connection, caller).await,
+        }
+    }
+
+    /// Locks a server for whoever may change it: an owner is asked for while nobody can give it away.
+    async fn lock_server(
+        self,
+        connection: &mut PgConnection,
+        server_id: Uuid,
+    ) -> Result<LockedServer, ServerError> {
+        self.lock(&mut *connection).await?;
+        let server = lock(connection, server_id).await?;
+        match self {
+            Self::User(caller) if caller.role != Role::Admin && server.owner_id != Some(caller.user_id) => {
+                Err(ServerError::NotYours)
+            }
+            _ => Ok(server),
+        }
+    }
 }
 
 /// What is told about a server when it is made.
@@ -58,8 +104,6 @@ pub struct NewServer {
     pub port: Option<u16>,
     pub region: Option<String>,
     pub description: Option<String>,
-    /// The user who made it; none for an operator at the command line.
-    pub created_by: Option<i32>,
     /// Names that mark bots whose guid does not; `*` stands for any text.
     pub bot_names: Vec<String>,
 }
@@ -93,8 +137,13 @@ pub struct ListedServer {
     pub last_seen_at: Option<DateTime<Utc>>,
 }
 
-/// Makes an approved server with one token.
+/// Makes an approved server with one token, at an operator's word.
 pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, ServerError> {
+    add_server_of(pool, Changer::Operator, new).await
+}
+
+/// Makes an approved server with one token; it is the user's who makes it.
+pub async fn add_server_of(pool: &PgPool, by: Changer, new: &NewServer) -> Result<AddedServer, ServerError> {
     let name = new.name.trim();
     if !is_text(name, LONGEST_NAME_CHARS) {
         return Err(ServerError::Name);
@@ -111,6 +160,7 @@ pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, S
     let bot_names = readable_bot_names(&new.bot_names)?;
     let server_id = Uuid::new_v4();
     let mut transaction = pool.begin().await?;
+    by.lock(&mut transaction).await?;
     sqlx::query(
         "INSERT INTO servers (id, name, address, port, region, description, created_by, bot_names, approved_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
@@ -121,13 +171,12 @@ pub async fn add_server(pool: &PgPool, new: &NewServer) -> Result<AddedServer, S
     .bind(new.port.map(i32::from))
     .bind(&new.region)
     .bind(&new.description)
-    .bind(new.created_by)
+    .bind(by.by().user_id())
     .bind(bot_names)
     .execute(&mut *transaction)
     .await?;
     let token = add_token(&mut *transaction, server_id).await?;
-    let by = new.created_by.map_or(By::Operator, By::User);
-    log(&mut transaction, by, "server.add", server_id, None, Some(json!({ "name": name }))).await?;
+    log(&mut transaction, by.by(), "server.add", server_id, None, Some(json!({ "name": name }))).await?;
     transaction.commit().await?;
     Ok(AddedServer { server_id, token })
 }
@@ -153,12 +202,12 @@ async fn log(
 /// called when it was looked at: one that waits may call itself otherwise at any time, and is not approved as that.
 pub async fn approve_server(
     pool: &PgPool,
-    by: By,
+    by: Changer,
     server_id: Uuid,
     seen_name: Option<&str>,
 ) -> Result<(), ServerError> {
     let mut transaction = pool.begin().await?;
-    let before = lock(&mut transaction, server_id).await?;
+    let before = by.lock_server(&mut transaction, server_id).await?;
     if !before.approved && seen_name.is_some_and(|seen| seen != before.name) {
         return Err(ServerError::Renamed);
     }
@@ -167,23 +216,36 @@ pub async fn approve_server(
             .bind(server_id)
             .execute(&mut *transaction)
             .await?;
-        log(&mut transaction, by, "server.approve", server_id, None, None).await?;
+        log(&mut transaction, by.by(), "server.approve", server_id, None, None).await?;
     }
     transaction.commit().await?;
     Ok(())
 }
 
-/// Gives a server to an organizer or admin, who may rotate its token and remove it.
-pub async fn give_server(pool: &PgPool, by: By, server_id: Uuid, owner_id: i32) -> Result<(), ServerError> {
-    let mut transaction = pool.begin().await?;
-    let before = lock(&mut transaction, server_id).await?;
-    let may_have_servers: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND role <> 'player' AND banned_at IS NULL AND deleted_at IS NULL)",
+/// Whether a server's events count; those of one that was removed don't. By primary key.
+pub async fn is_approved(pool: &PgPool, server_id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM servers WHERE id = $1 AND approved_at IS NOT NULL AND removed_at IS NULL)",
     )
-    .bind(owner_id)
-    .fetch_one(&mut *transaction)
-    .await?;
-    if !may_have_servers {
+    .bind(server_id)
+    .fetch_one(pool)
+    .await
+}
+
+/// Gives a server to an organizer or admin, who may rotate its token and remove it.
+pub async fn give_server(
+    pool: &PgPool,
+    admin: Identity,
+    server_id: Uuid,
+    owner_id: i32,
+) -> Result<(), ServerError> {
+    let mut transaction = pool.begin().await?;
+    // Both at once, as locks of users go by id. Who loses the role at this moment gets the server before that, or not.
+    let locked = lock_users(&mut transaction, &[admin.user_id, owner_id]).await?;
+    let before = Changer::User(admin).lock_server(&mut transaction, server_id).await?;
+    let may_have_servers =
+        |user: &LockedUser| user.user_id == owner_id && user.role != Role::Player.as_str() && !user.is_banned;
+    if !locked.iter().any(may_have_servers) {
         return Err(ServerError::Owner(owner_id));
     }
     sqlx::query("UPDATE servers SET created_by = $2 WHERE id = $1")
@@ -192,43 +254,25 @@ pub async fn give_server(pool: &PgPool, by: By, server_id: Uuid, owner_id: i32) 
         .execute(&mut *transaction)
         .await?;
     let (before, after) = (json!({ "owner": before.owner_id }), json!({ "owner": owner_id }));
+    let by = By::User(admin.user_id);
     log(&mut transaction, by, "server.give", server_id, Some(before), Some(after)).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 /// Removes a server and ends its tokens; what is stored of it stays under its name, what is held is thrown away.
-pub async fn remove_server(pool: &PgPool, by: By, server_id: Uuid) -> Result<(), ServerError> {
+pub async fn remove_server(pool: &PgPool, by: Changer, server_id: Uuid) -> Result<(), ServerError> {
     let mut transaction = pool.begin().await?;
-    let before = lock(&mut transaction, server_id).await?;
+    let before = by.lock_server(&mut transaction, server_id).await?;
     revoke_all(&mut transaction, server_id).await?;
     sqlx::query("UPDATE servers SET removed_at = now() WHERE id = $1")
         .bind(server_id)
         .execute(&mut *transaction)
         .await?;
     let before = json!({ "name": before.name });
-    log(&mut transaction, by, "server.remove", server_id, Some(before), None).await?;
+    log(&mut transaction, by.by(), "server.remove", server_id, Some(before), None).await?;
     transaction.commit().await?;
     Ok(())
-}
-
-/// Refuses whoever is neither the server's owner nor an admin.
-pub async fn require_owner(
-    pool: &PgPool,
-    server_id: Uuid,
-    user_id: i32,
-    is_admin: bool,
-) -> Result<(), ServerError> {
-    let owner: Option<Option<i32>> =
-        sqlx::query_scalar("SELECT created_by FROM servers WHERE id = $1 AND removed_at IS NULL")
-            .bind(server_id)
-            .fetch_optional(pool)
-            .await?;
-    match owner.ok_or(ServerError::Unknown(server_id))? {
-        Some(owner) if owner == user_id => Ok(()),
-        _ if is_admin => Ok(()),
-        _ => Err(ServerError::NotYours),
-    }
 }
 
 /// Sets the names that mark bots on a server from its next events on, on every node; returns them as they are compared.
@@ -282,23 +326,27 @@ pub async fn list_servers(pool: &PgPool, owner_id: Option<i32>) -> sqlx::Result<
 }
 
 /// Revokes every token of a server at once on every node, and tells how many there were.
-pub async fn revoke_server_tokens(pool: &PgPool, by: By, server_id: Uuid) -> Result<u64, ServerError> {
+pub async fn revoke_server_tokens(pool: &PgPool, by: Changer, server_id: Uuid) -> Result<u64, ServerError> {
     let mut transaction = pool.begin().await?;
-    lock(&mut transaction, server_id).await?;
+    by.lock_server(&mut transaction, server_id).await?;
     let revoked = revoke_all(&mut transaction, server_id).await?;
     let after = json!({ "revoked_tokens": revoked });
-    log(&mut transaction, by, "server.revoke_tokens", server_id, None, Some(after)).await?;
+    log(&mut transaction, by.by(), "server.revoke_tokens", server_id, None, Some(after)).await?;
     transaction.commit().await?;
     Ok(revoked)
 }
 
 /// Revokes every token of a server and makes a new one.
-pub async fn rotate_server_token(pool: &PgPool, by: By, server_id: Uuid) -> Result<ServerToken, ServerError> {
+pub async fn rotate_server_token(
+    pool: &PgPool,
+    by: Changer,
+    server_id: Uuid,
+) -> Result<ServerToken, ServerError> {
     let mut transaction = pool.begin().await?;
-    lock(&mut transaction, server_id).await?;
+    by.lock_server(&mut transaction, server_id).await?;
     revoke_all(&mut transaction, server_id).await?;
     let token = add_token(&mut *transaction, server_id).await?;
-    log(&mut transaction, by, "server.rotate_token", server_id, None, None).await?;
+    log(&mut transaction, by.by(), "server.rotate_token", server_id, None, None).await?;
     transaction.commit().await?;
     Ok(token)
 }

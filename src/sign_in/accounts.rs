@@ -1,12 +1,12 @@
 //! Which of our users an account of a provider opens.
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::ProvidersAccount;
 use crate::audit::{self, By, Entry};
 use crate::auth::Identity;
-use crate::users::{CallerError, DisplayName, Role, lock_caller};
+use crate::users::{CallerError, DisplayName, Role, lock_caller, lock_user};
 
 const LONGEST_NAME_CHARS: usize = 64;
 
@@ -16,6 +16,8 @@ pub enum SignInError {
     Taken,
     #[error("there is no such sign-in")]
     Unknown,
+    #[error("this sign-in was taken from its account at this moment: sign in again")]
+    Gone,
     #[error("this is the only way into the account: link another one first")]
     Last,
     #[error(transparent)]
@@ -34,49 +36,65 @@ fn display_name(account: &ProvidersAccount) -> String {
     }
 }
 
-/// The user of an account; a new one when it comes for the first time.
-pub(super) async fn user_of(pool: &PgPool, account: &ProvidersAccount) -> Result<i32, SignInError> {
-    let mut transaction = pool.begin().await?;
+/// The user of an account, who is locked until the transaction ends; a new one when it comes for the first time. An account
+/// that is taken from its user at the same moment opens it before that, with a session that is there to be ended, or
+/// not at all.
+pub(super) async fn user_of(
+    connection: &mut PgConnection,
+    account: &ProvidersAccount,
+) -> Result<i32, SignInError> {
     let name = display_name(account);
     // Serialises the first sign-ins of one account: it never opens two.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("{} {}", account.provider, account.subject))
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-    let known: Option<i32> = sqlx::query_scalar(
-        "UPDATE sign_ins SET display_name = $3, last_used_at = now() WHERE provider = $1 AND subject = $2
-         RETURNING user_id",
-    )
-    .bind(account.provider)
-    .bind(&account.subject)
-    .bind(&name)
-    .fetch_optional(&mut *transaction)
-    .await?;
-    let user_id = match known {
-        Some(user_id) => user_id,
-        None => {
-            let user_id: i32 =
-                sqlx::query_scalar("INSERT INTO users (display_name, role) VALUES ($1, $2) RETURNING id")
-                    .bind(&name)
-                    .bind(Role::Player.as_str())
-                    .fetch_one(&mut *transaction)
-                    .await?;
-            sqlx::query(
-                "INSERT INTO sign_ins (provider, subject, user_id, display_name) VALUES ($1, $2, $3, $4)",
+    let known: Option<i32> =
+        sqlx::query_scalar("SELECT user_id FROM sign_ins WHERE provider = $1 AND subject = $2")
+            .bind(account.provider)
+            .bind(&account.subject)
+            .fetch_optional(&mut *connection)
+            .await?;
+    match known {
+        Some(user_id) => {
+            lock_user(&mut *connection, user_id).await?;
+            let still_opens = sqlx::query(
+                "UPDATE sign_ins SET display_name = $3, last_used_at = now()
+                 WHERE provider = $1 AND subject = $2 AND user_id = $4",
             )
             .bind(account.provider)
             .bind(&account.subject)
-            .bind(user_id)
             .bind(&name)
-            .execute(&mut *transaction)
+            .bind(user_id)
+            .execute(connection)
             .await?;
-            let subject = user_id.to_string();
-            let after = json!({ "provider": account.provider });
-            audit::record(&mut transaction, entry(user_id, "user.add", &subject, after)).await?;
-            user_id
+            if still_opens.rows_affected() == 1 { Ok(user_id) } else { Err(SignInError::Gone) }
         }
-    };
-    transaction.commit().await?;
+        None => add_user(connection, account, &name).await,
+    }
+}
+
+async fn add_user(
+    connection: &mut PgConnection,
+    account: &ProvidersAccount,
+    name: &str,
+) -> Result<i32, SignInError> {
+    let user_id: i32 =
+        sqlx::query_scalar("INSERT INTO users (display_name, role) VALUES ($1, $2) RETURNING id")
+            .bind(name)
+            .bind(Role::Player.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+    sqlx::query("INSERT INTO sign_ins (provider, subject, user_id, display_name) VALUES ($1, $2, $3, $4)")
+        .bind(account.provider)
+        .bind(&account.subject)
+        .bind(user_id)
+        .bind(name)
+        .execute(&mut *connection)
+        .await?;
+    let subject = user_id.to_string();
+    let after = json!({ "provider": account.provider });
+    audit::record(connection, entry(user_id, "user.add", &subject, after)).await?;
     Ok(user_id)
 }
 

@@ -284,8 +284,12 @@ impl Arrival {
             vec![self.cookies.cookie(ATTEMPT_COOKIE, String::new(), std::time::Duration::ZERO)];
         match attempt.link_to {
             None => {
-                let user_id = accounts::user_of(&self.pool, &account).await?;
-                cookies.extend(sign_browser_in(&self.sessions, **self.cookies, request, user_id).await?);
+                // Who it opens and that it does are one: what takes the sign-in away comes before both or after both.
+                let mut transaction = self.pool.begin().await.map_err(users_unavailable)?;
+                let user_id = accounts::user_of(&mut transaction, &account).await?;
+                let signed_in =
+                    sign_browser_in(transaction, &self.sessions, **self.cookies, request, user_id);
+                cookies.extend(signed_in.await?);
             }
             // Whoever signed in as somebody else meanwhile would link their account to the earlier one's.
             Some(user_id) => {
@@ -331,6 +335,7 @@ impl From<SignInError> for ApiError {
         match error {
             SignInError::Taken => Self::conflict("sign_in_taken", message),
             SignInError::Unknown => Self::not_found("unknown_sign_in", message),
+            SignInError::Gone => Self::conflict("sign_in_gone", message),
             SignInError::Last => Self::new(StatusCode::CONFLICT, "last_sign_in", message),
             SignInError::Caller(cause) => cause.into(),
             SignInError::Store(cause) => users_unavailable(cause),

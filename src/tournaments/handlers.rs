@@ -21,6 +21,7 @@ use crate::audit::{self, Entry};
 use crate::auth::Identity;
 use crate::http::query::{Paging, Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
+use crate::users::{Role, lock_caller};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -229,8 +230,6 @@ pub async fn create(
     Ok(HttpResponse::Created().json(TournamentAnswer::from(&current)))
 }
 
-/// One tournament
-#[utoipa::path(
 /// Settings without what people call things: nothing is taken out of the audit log, and texts may hold anybody's name.
 pub(super) fn told_to_audit(settings: &Settings) -> Option<Value> {
     let mut told = serde_json::to_value(settings).ok()?;
@@ -240,6 +239,8 @@ pub(super) fn told_to_audit(settings: &Settings) -> Option<Value> {
     Some(told)
 }
 
+/// One tournament
+#[utoipa::path(
     get,
     path = "/api/v1/tournaments/{id}",
     tag = "Tournaments",
@@ -396,6 +397,7 @@ impl Tournaments {
         let key = terms.idempotency_key()?;
         let id = Uuid::now_v7();
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
+        lock_caller(&mut transaction, caller).await?;
         let before = store::create(&mut transaction, id, caller.user_id, &settings, key.as_deref())
             .await
             .map_err(unavailable)?;
@@ -483,8 +485,24 @@ impl Tournaments {
         if crate::users::find(self.pool(), user_id).await.map_err(unavailable)?.is_none() {
             return Err(ApiError::invalid_field("user_id", "no such user"));
         }
-        let before = staff_role(self.pool(), id, user_id).await?;
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
+        lock_caller(&mut transaction, caller).await?;
+        // Of two who take the role from each other one comes first, and the other has none to do it with.
+        sqlx::query("SELECT FROM tournaments WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        let still_may = match staff_role(&mut *transaction, id, caller.user_id).await? {
+            _ if caller.role == Role::Admin => true,
+            Some(StaffRole::Owner) => caller.role == Role::Organizer,
+            Some(StaffRole::Organizer) => true,
+            Some(StaffRole::Referee) | None => false,
+        };
+        if !still_may {
+            return Err(Refusal::NotAllowed("an organizer of the tournament").into());
+        }
+        let before = staff_role(&mut *transaction, id, user_id).await?;
         let changing = match role {
             Some(role) => sqlx::query(
                 "INSERT INTO tournament_staff (tournament_id, user_id, role) VALUES ($1, $2, $3)

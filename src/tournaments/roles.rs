@@ -1,7 +1,7 @@
 //! Who somebody is to a tournament.
 
 use mohaa_domain::tournament::{By, Entrant, EntrantId, Holder, Key, Tournament};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::unavailable;
@@ -12,7 +12,7 @@ use crate::users::Role;
 
 /// Owner and staff. By primary key.
 pub async fn staff_role(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     tournament_id: Uuid,
     user_id: i32,
 ) -> Result<Option<StaffRole>, ApiError> {
@@ -24,7 +24,7 @@ pub async fn staff_role(
     )
     .bind(tournament_id)
     .bind(user_id)
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
     .map_err(unavailable)?;
     Ok(match role.as_deref() {

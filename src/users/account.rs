@@ -222,7 +222,7 @@ pub async fn delete_own_account(
         }
     };
     sessions.require_recent(caller.session_id).await?;
-    delete_account(&pool, caller.user_id, anonymise_players).await?;
+    delete_account(&pool, caller, anonymise_players).await?;
     sessions.access_changed(caller.user_id).await.map_err(users_unavailable)?;
     Ok(signed_out(&cookies))
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use super::Role;
-use super::locks::{LockedUser, lock_user_and_admins};
+use super::locks::{CallerError, LockedUser, lock_user_and_admins, require_open_session};
 use crate::audit::{self, By, Entry};
-use crate::auth::{Sessions, end_everything};
+use crate::auth::{Identity, Sessions, end_everything};
 use crate::http::ApiError;
 use crate::{players, postgres, teams, webhooks};
 
@@ -25,6 +25,8 @@ pub enum UserChangeError {
     LastAdmin,
     #[error("a reason has at most {LONGEST_REASON_CHARS} characters")]
     Reason,
+    #[error(transparent)]
+    Caller(#[from] CallerError),
     #[error("users can't be changed: {0}")]
     Store(#[from] sqlx::Error),
 }
@@ -37,6 +39,7 @@ impl From<UserChangeError> for ApiError {
             UserChangeError::NotAdmin => Self::forbidden("not_allowed", message),
             UserChangeError::LastAdmin => Self::conflict("last_admin", message),
             UserChangeError::Reason => Self::invalid_field("reason", message),
+            UserChangeError::Caller(cause) => cause.into(),
             UserChangeError::Store(cause) => users_unavailable(cause),
         }
     }
@@ -177,11 +180,13 @@ pub async fn sign_out_by_admin(
 /// id stands in tournaments and in the audit log, and so that nobody else gets it.
 pub async fn delete_account(
     pool: &PgPool,
-    user_id: i32,
+    caller: Identity,
     anonymise_players: bool,
 ) -> Result<(), UserChangeError> {
+    let user_id = caller.user_id;
     let mut transaction = pool.begin().await?;
     let change = Change::begin(&mut transaction, user_id, user_id).await?;
+    require_open_session(&mut transaction, caller).await?;
     change.require_another_admin()?;
     players::lock_decisions(&mut transaction).await?;
     // Who is anonymous stays it.
@@ -210,13 +215,13 @@ pub async fn delete_account(
         .bind(NAME_OF_DELETED)
         .execute(&mut *transaction)
         .await?;
-    let after = json!({ "players_anonymised": anonymise_players });
-    log(&mut transaction, user_id, "user.delete", user_id, json!({ "role": change.role }), after).await?;
-    transaction.commit().await?;
-    Ok(())
-}
     sqlx::query("SELECT forget_in_tournaments($1, $2)")
         .bind(user_id)
         .bind(NAME_OF_DELETED)
         .execute(&mut *transaction)
         .await?;
+    let after = json!({ "players_anonymised": anonymise_players });
+    log(&mut transaction, user_id, "user.delete", user_id, json!({ "role": change.role }), after).await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -10,7 +10,7 @@ pub use account::AccountApi;
 pub use changes::{
     UserChangeError, ban, delete_account, set_role, sign_out_by_admin, unban, users_unavailable,
 };
-pub use locks::{CallerError, LockedUser, lock_caller, lock_user};
+pub use locks::{CallerError, LockedUser, lock_caller, lock_user, lock_users};
 pub use me::{Me, me};
 pub use store::{User, add, find, find_player_ids};
 

@@ -461,7 +461,11 @@ impl Application {
                 chunk_timeout: config.ingest_chunk_timeout,
             },
         });
-        background.push(actix_web::rt::spawn(settle_results(ingest.clone(), stats.clone())));
+        background.push(actix_web::rt::spawn(settle_results(
+            ingest.clone(),
+            stats.clone(),
+            postgres.clone(),
+        )));
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone())?),
             assets,
@@ -479,11 +483,11 @@ impl Application {
             sign_in: Data::new(SignIn::new(&config, base_url.as_str())?),
             devices: Data::new(Devices::new(postgres.clone(), short_codes.clone())),
             base_url: Data::new(base_url),
+            short_codes: Data::new(short_codes),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::from(guess_limits),
             live: Data::new(live.clone()),
             tournaments: Data::from(tournaments),
-            short_codes: Data::new(short_codes),
             limits: Data::from(limits),
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
             registration_policy: Data::new(config.registration_policy),
@@ -592,11 +596,11 @@ struct State {
     server_tokens: Data<ServerTokens>,
     sessions: Data<Sessions>,
     session_cookies: Data<SessionCookies>,
+    short_codes: Data<ShortCodes>,
     sign_in: Data<SignIn>,
     devices: Data<Devices>,
     base_url: Data<BaseUrl>,
     guess_limits: Data<GuessLimits>,
-    short_codes: Data<ShortCodes>,
     live: Data<Live>,
     tournaments: Data<Tournaments>,
     limits: Data<Limits>,
@@ -616,11 +620,11 @@ impl State {
             .app_data(self.ops.clone())
             .app_data(self.postgres.clone())
             .app_data(self.session_cookies.clone())
+            .app_data(self.short_codes.clone())
             .app_data(self.sign_in.clone())
             .app_data(self.devices.clone())
             .app_data(self.base_url.clone())
             .app_data(self.guess_limits.clone())
-            .app_data(self.short_codes.clone())
             .app_data(self.live.clone())
             .app_data(self.tournaments.clone())
             .app_data(self.limits.clone())

@@ -325,6 +325,44 @@ async fn results_are_taken_while_clickhouse_is_away() {
     service.stop().await;
 }
 
+#[actix_web::test]
+async fn a_result_of_a_server_that_waits_for_approval_waits_with_it_though_clickhouse_comes_back() {
+    let urls = TestStores::shared().await.database("waiting_results").await;
+    let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
+    let settings = [("CLICKHOUSE_URL", clickhouse_url.as_str()), ("REGISTRATION_POLICY", "approval")];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    eventually("the tables are there", async || {
+        (service.client.get("/api/v1/search?q=nobody").await.status == 200).then_some(())
+    })
+    .await;
+    let registration = json!({"name": "Waiting", "port": 2}).to_string();
+    let waiting = service.client.post("/api/v1/servers/register", &[], registration).await.unwrap().json();
+    proxy.cut().await;
+    store_becomes(&service, "clickhouse", false).await;
+    for (token, id) in [(waiting["token"].as_str().unwrap(), "theirs"), (&service.client.token, "ours")] {
+        let headers = [("X-Server-Token", token)];
+        let body = json!({"match_id": id, "winning_team": "axis", "allies_score": 2, "axis_score": 3});
+        let sent =
+            service.client.post("/api/v1/ingest/match-result", &headers, body.to_string()).await.unwrap();
+        assert_eq!(sent.status, 202, "{}", sent.text);
+    }
+    proxy.mend().await.unwrap();
+    eventually("the other server's is a match", async || {
+        (service.client.get("/api/v1/stats/match/ours").await.status == 200).then_some(())
+    })
+    .await;
+    // Theirs is looked at in the same round, before or after.
+    eventually("it is held", async || {
+        let metrics = service.client.metrics_text().await;
+        metrics.lines().any(|line| line == "mohaa_events_held 1").then_some(())
+    })
+    .await;
+    service.client.settled().await;
+    assert_eq!(service.warehouse.count("SELECT count() FROM raw_events").await, 1);
+    service.client.get("/api/v1/stats/match/theirs").await.assert_refused(404, "unknown_match");
+    service.stop().await;
+}
+
 /// A service that played matches of these names to their ends and is gone, with all that is only in Redis; the ids of the
 /// matches, and the server's token.
 async fn played(urls: &mohaa_embedded::StoreUrls, names: &[&str]) -> (Vec<uuid::Uuid>, String) {

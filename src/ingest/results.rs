@@ -12,6 +12,7 @@ use mohaa_domain::vocabulary::Team;
 use mohaa_domain::wire;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sqlx::PgPool;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::access::GameServer;
 use crate::http::{ApiError, json_or_form};
 use crate::limits::Limits;
 use crate::postgres;
+use crate::servers;
 use crate::stats::{KnownMatch, Stats};
 
 /// How long a result waits for another try.
@@ -168,7 +170,7 @@ enum Settled {
 }
 
 /// Settles whatever could not be settled when it came, for ever.
-pub async fn settle_results(ingest: Data<Ingest>, stats: Stats) {
+pub async fn settle_results(ingest: Data<Ingest>, stats: Stats, postgres: PgPool) {
     loop {
         tokio::time::sleep(SETTLE_EVERY).await;
         for queue in ingest.held_results.queues() {
@@ -176,9 +178,15 @@ pub async fn settle_results(ingest: Data<Ingest>, stats: Stats) {
             let Ok(mut queue) = queue.try_lock_owned() else { continue };
             while let Some(held) = queue.front() {
                 let (server_id, name) = (held.server_id, held.event.source_match_id.clone());
-                // It was approved when it sent this, or what it sends is held anyway.
-                let sender =
-                    Sender { server_id, approved: true, bot_names: None, received_at: held.received_at };
+                // What waits for an admin waits here too, also for who may say whether it does.
+                let approved = match servers::is_approved(&postgres, server_id).await {
+                    Ok(approved) => approved,
+                    Err(error) => {
+                        tracing::info!(%error, %server_id, "a result waits until it is known whether its server is approved");
+                        break;
+                    }
+                };
+                let sender = Sender { server_id, approved, bot_names: None, received_at: held.received_at };
                 match settle_first(&ingest, &stats, &mut queue, sender).await {
                     Ok(Settled::Done(_)) => {}
                     Ok(Settled::Later(_)) => break,
@@ -271,11 +279,18 @@ async fn settle(
 
 /// Lets brackets hear of a result; whether that was possible.
 async fn hear(ingest: &Ingest, held: &HeldResult, match_id: Option<Uuid>, is_summed_up: bool) -> bool {
-    let heard = ingest.witness.hear_result(held.server_id, match_id, &held.event, is_summed_up).await;
-    if let Err(error) = &heard {
-        tracing::warn!(%error, server_id = %held.server_id, "a bracket has not heard of a result yet");
+    match ingest.witness.hear_result(held.server_id, match_id, &held.event, is_summed_up).await {
+        Ok(()) => true,
+        // What PostgreSQL can't keep today it can't keep tomorrow: whatever the server says next would wait for it.
+        Err(error) if postgres::is_about_the_data(&error) => {
+            tracing::warn!(%error, server_id = %held.server_id, "what a result says to a bracket can't be kept");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, server_id = %held.server_id, "a bracket has not heard of a result yet");
+            false
+        }
     }
-    heard.is_ok()
 }
 
 /// Whether a refusal is one of this moment.

@@ -54,6 +54,12 @@ pub fn unanswered(code: &'static str, message: &'static str, cause: sqlx::Error)
     }
 }
 
+/// Whether PostgreSQL refuses what a statement holds (class 22): trying it again changes nothing.
+pub fn is_about_the_data(error: &sqlx::Error) -> bool {
+    let sql_state = error.as_database_error().and_then(|error| error.code());
+    sql_state.is_some_and(|state| state.starts_with("22"))
+}
+
 /// A pool that connects when it is used.
 pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
     let options: PgConnectOptions = url.expose().parse().map_err(PostgresError::Address)?;

@@ -111,6 +111,9 @@ impl Witness {
         let named: Option<NamedMatch> = serde_json::from_str(&result.extra).ok();
         let NamedMatch { tournament_id, bracket_match, players } =
             named.unwrap_or(NamedMatch { tournament_id: None, bracket_match: None, players: None });
+        // What can't be kept can't be said either: it would be said again for ever.
+        let bracket_match = bracket_match.and_then(|key| key.trim_matches(['\0', ' ']).parse::<Key>().ok());
+        let players = players.map(without_nul);
         let token = Some(result.match_token.as_str()).filter(|token| !token.is_empty()).map(TokenHash::of);
         let is_named = tournament_id.is_some() && bracket_match.is_some();
         if !is_named && token.is_none() {
@@ -127,7 +130,7 @@ impl Witness {
         )
         .bind(server_id)
         .bind(tournament_id)
-        .bind(bracket_match)
+        .bind(bracket_match.map(|key| key.to_string()))
         .bind(match_id)
         .bind(players)
         .bind(token.as_ref().map(|token| token.as_bytes().as_slice()))
@@ -144,6 +147,19 @@ impl Witness {
                 .await?;
         }
         transaction.commit().await
+    }
+}
+
+/// A value without the one character that PostgreSQL keeps in no text.
+fn without_nul(value: Value) -> Value {
+    let strip = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
+    match value {
+        Value::String(text) => Value::String(strip(text)),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, member)| (strip(name), without_nul(member))).collect()
+        }
+        other => other,
     }
 }
 

@@ -159,6 +159,35 @@ async fn a_result_that_names_the_match_reports_it_and_one_of_another_server_does
 }
 
 #[actix_web::test]
+async fn a_result_with_a_character_that_cant_be_kept_holds_nothing_up() {
+    let duel = duel("with_nul", single()).await;
+    let sends = async |name: &str, key: &str, end: &str| {
+        let body = json!({
+            "match_id": name, "map_name": "dm/mohdm1", "gametype": "tdm", "winning_team": "axis", "allies_score": 4,
+            "axis_score": 6, "tournament_id": duel.cup.id, "bracket_match": key,
+            "players": [
+                { "player_id": format!("{}{end}", duel.guids[0]), "team": "axis" },
+                { "player_id": format!("{}{end}", duel.guids[1]), "team": "allies", "\0": "\0" },
+            ],
+        });
+        let headers = [("X-Server-Token", duel.service.client.token.as_str())];
+        let sent = duel
+            .service
+            .client
+            .post("/api/v1/ingest/match-result", &headers, body.to_string())
+            .await
+            .unwrap();
+        assert_eq!(sent.status, 202, "{}", sent.text);
+    };
+    sends("of no match", "R1\0.1", "\0").await;
+    // As what is left of a text in C comes.
+    sends("final", "R1.1\0", "\0").await;
+    assert_eq!(scores(&duel.completes().await), (6, 4));
+    duel.has_been_witnessed(2).await;
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
 async fn games_of_a_match_add_up_until_one_side_has_enough() {
     let settings = json!({ "name": "Final", "format": "single_elimination", "best_of": 3 });
     let duel = duel("best_of", settings).await;

@@ -373,3 +373,64 @@ async fn a_captain_enters_the_team_and_speaks_for_it() {
     assert_eq!(cup.final_places().await, [["Rangers"], ["Pioneers"]]);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_change_that_is_sent_again_under_its_key_is_done_once() {
+    let service = Service::start("team_keys").await;
+    let captain = person(&service, "Captain").await;
+    let other = person(&service, "Other").await;
+    let under = async |person: &Person, key: &str, method: &str, path: &str, body: Value| {
+        let bearer = format!("Bearer {}", person.token);
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", key),
+        ];
+        service.client.call(method, path, &headers, body.to_string()).await
+    };
+    let make = json!({ "name": "Once" });
+    // At the same moment, too.
+    let (one, again) = futures_util::join!(
+        under(&captain, "make", "POST", "/api/v1/teams", make.clone()),
+        under(&captain, "make", "POST", "/api/v1/teams", make.clone()),
+    );
+    assert_eq!((one.status.as_u16(), again.status.as_u16()), (201, 201), "{} {}", one.text, again.text);
+    assert_eq!(one.json(), again.json());
+    let team = format!("/api/v1/teams/{}", one.json()["team_id"].as_str().unwrap());
+    under(&captain, "make", "POST", "/api/v1/teams", json!({ "name": "Twice" }))
+        .await
+        .assert_refused(409, "idempotency_key_reused");
+    under(&captain, "make", "PUT", &team, make.clone()).await.assert_refused(409, "idempotency_key_reused");
+    // Somebody else's key is another one, and a refusal is no answer to keep.
+    under(&other, "make", "POST", "/api/v1/teams", make.clone()).await.assert_refused(409, "name_taken");
+    let theirs = under(&other, "make", "POST", "/api/v1/teams", json!({ "name": "Theirs" })).await;
+    assert_eq!(theirs.status, 201, "{}", theirs.text);
+
+    let invites = format!("{team}/invites");
+    let made = under(&captain, "code", "POST", &invites, json!({})).await;
+    let again = under(&captain, "code", "POST", &invites, json!({})).await;
+    assert_eq!(made.json()["invite_id"], again.json()["invite_id"]);
+    assert_eq!((made.json()["code"].is_string(), &again.json()["code"]), (true, &Value::Null));
+    let code = made.json()["code"].clone();
+    let accept = json!({ "code": code });
+    for _ in 0..2 {
+        let joined = under(&other, "join", "POST", "/api/v1/teams/invites/accept", accept.clone()).await;
+        assert_eq!(joined.status, 200, "{}", joined.text);
+    }
+    assert_eq!(members(&service, &team).await.len(), 2);
+    let leave = format!("{team}/members/{}", other.id);
+    for _ in 0..2 {
+        let left = under(&other, "leave", "DELETE", &leave, json!({})).await;
+        assert_eq!(left.status, 204, "{}", left.text);
+    }
+    for _ in 0..2 {
+        let gone = under(&captain, "end", "DELETE", &team, json!({})).await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+    }
+    let kept: String = sqlx::query_scalar("SELECT string_agg(answer::text, ' ') FROM answered_requests")
+        .fetch_one(&service.application.postgres)
+        .await
+        .unwrap();
+    assert!(!kept.contains(code.as_str().unwrap()), "a code is told once");
+    service.stop().await;
+}

@@ -18,12 +18,14 @@ use super::store::{
 };
 use crate::access::{Anyone, Route, SignedIn, delete, get, post, put};
 use crate::http::query::{Parameter, QueryShape};
-use crate::http::{ApiError, ErrorBody, JsonBody};
+use crate::http::{ApiError, ErrorBody, JsonBody, Once};
 
 #[derive(OpenApi)]
 #[openapi(
     paths(teams, add, team, change, remove, members, change_member, remove_member_of_team, my_teams),
-    tags((name = "Teams", description = "Teams, their members and invitations."))
+    tags((name = "Teams", description = "Teams, their members and invitations. A change that carries an `Idempotency-Key` (1 to 256 characters, the user's own) \
+        is done once: sent again within a day it is answered as it was; the key with another request is 409 `idempotency_key_reused`. \
+        Refusals are not kept."))
 )]
 pub struct TeamsApi;
 
@@ -92,7 +94,7 @@ pub async fn my_teams(
 }
 
 /// What a team is called.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 pub struct TeamBody {
     /// 2 to 32 characters beside colour codes; no other team has it, whatever its case and colours.
     #[schema(example = "^1Red ^7Devils")]
@@ -144,11 +146,13 @@ impl TeamBody {
 )]
 pub async fn add(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     JsonBody(body): JsonBody<TeamBody>,
 ) -> Result<HttpResponse, ApiError> {
+    let once = Once::of(&request, &body)?;
     let (name, tag) = body.read()?;
-    Ok(HttpResponse::Created().json(create_team(&pool, caller, &name, tag.as_ref()).await?))
+    Ok(HttpResponse::Created().json(create_team(&pool, caller, &once, &name, tag.as_ref()).await?))
 }
 
 /// A team and everybody in it
@@ -189,12 +193,14 @@ pub async fn team(_: Anyone, pool: Data<PgPool>, id: Path<Uuid>) -> Result<Json<
 )]
 pub async fn change(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     id: Path<Uuid>,
     JsonBody(body): JsonBody<TeamBody>,
 ) -> Result<Json<TeamDetails>, ApiError> {
+    let once = Once::of(&request, &body)?;
     let (name, tag) = body.read()?;
-    Ok(Json(change_team(&pool, caller, *id, &name, tag.as_ref()).await?))
+    Ok(Json(change_team(&pool, caller, &once, *id, &name, tag.as_ref()).await?))
 }
 
 /// Disband a team
@@ -216,10 +222,12 @@ pub async fn change(
 )]
 pub async fn remove(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     id: Path<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
-    delete_team(&pool, caller, *id).await?;
+    let once = Once::of(&request, &())?;
+    delete_team(&pool, caller, &once, *id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -258,7 +266,7 @@ pub async fn members(
     Ok(Json(MemberList { page: paging.page, limit: paging.limit, total, members: paging.cut(members) }))
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub struct MemberBody {
     /// `captain` hands the team over: whoever was the captain becomes a member.
     pub role: TeamRole,
@@ -286,12 +294,14 @@ pub struct MemberBody {
 )]
 pub async fn change_member(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     path: Path<(Uuid, i32)>,
     JsonBody(body): JsonBody<MemberBody>,
 ) -> Result<Json<TeamDetails>, ApiError> {
+    let once = Once::of(&request, &body)?;
     let (team_id, user_id) = path.into_inner();
-    Ok(Json(set_role(&pool, caller, team_id, user_id, body.role).await?))
+    Ok(Json(set_role(&pool, caller, &once, team_id, user_id, body.role).await?))
 }
 
 /// Leave a team, or take somebody out of it
@@ -314,10 +324,12 @@ pub async fn change_member(
 )]
 pub async fn remove_member_of_team(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     path: Path<(Uuid, i32)>,
 ) -> Result<HttpResponse, ApiError> {
+    let once = Once::of(&request, &())?;
     let (team_id, user_id) = path.into_inner();
-    remove_member(&pool, caller, team_id, user_id).await?;
+    remove_member(&pool, caller, &once, team_id, user_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use super::{TeamError, teams_unavailable};
 use crate::access::{Route, SignedIn, delete, get, post};
 use crate::auth::ShortCodes;
 use crate::http::query::Paging;
-use crate::http::{ApiError, ErrorBody, JsonBody};
+use crate::http::{ApiError, ErrorBody, JsonBody, Once};
 use crate::limits::GuessLimits;
 
 #[derive(OpenApi)]
@@ -99,7 +99,7 @@ pub async fn my_invites(
     Ok(page_of(invites_to(&pool, caller.user_id).await.map_err(teams_unavailable)?, paging))
 }
 
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 pub struct InviteBody {
     /// Whom to invite. Without it a code is made, for whoever has it.
     #[serde(default)]
@@ -136,11 +136,13 @@ pub struct InviteBody {
 )]
 pub async fn add_invite(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     codes: Data<ShortCodes>,
     id: Path<Uuid>,
     JsonBody(body): JsonBody<InviteBody>,
 ) -> Result<HttpResponse, ApiError> {
+    let once = Once::of(&request, &body)?;
     let hours = body.hours.unwrap_or(DEFAULT_HOURS);
     if !(1..=MOST_HOURS).contains(&hours) {
         return Err(ApiError::invalid_field("hours", format!("must be 1 to {MOST_HOURS}")));
@@ -156,7 +158,7 @@ pub async fn add_invite(
         return Err(ApiError::invalid_field("uses", format!("must be 1 to {MOST_USES}")));
     }
     let lifetime = Duration::from_secs(u64::from(hours) * 3_600);
-    Ok(HttpResponse::Created().json(invite(&pool, &codes, caller, *id, invited, lifetime).await?))
+    Ok(HttpResponse::Created().json(invite(&pool, &codes, caller, &once, *id, invited, lifetime).await?))
 }
 
 /// Take an invitation back
@@ -179,11 +181,13 @@ pub async fn add_invite(
 )]
 pub async fn revoke(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     path: Path<(Uuid, Uuid)>,
 ) -> Result<HttpResponse, ApiError> {
+    let once = Once::of(&request, &())?;
     let (team_id, invite_id) = path.into_inner();
-    revoke_invite(&pool, caller, team_id, invite_id).await?;
+    revoke_invite(&pool, caller, &once, team_id, invite_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -208,11 +212,13 @@ pub async fn revoke(
 )]
 pub async fn accept(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     path: Path<(Uuid, Uuid)>,
 ) -> Result<Json<TeamDetails>, ApiError> {
+    let once = Once::of(&request, &())?;
     let (team_id, invite_id) = path.into_inner();
-    Ok(Json(accept_invite(&pool, caller, team_id, invite_id).await?))
+    Ok(Json(accept_invite(&pool, caller, &once, team_id, invite_id).await?))
 }
 
 /// Decline an invitation
@@ -235,15 +241,17 @@ pub async fn accept(
 )]
 pub async fn decline(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     path: Path<(Uuid, Uuid)>,
 ) -> Result<HttpResponse, ApiError> {
+    let once = Once::of(&request, &())?;
     let (team_id, invite_id) = path.into_inner();
-    decline_invite(&pool, caller, team_id, invite_id).await?;
+    decline_invite(&pool, caller, &once, team_id, invite_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub struct InviteCodeBody {
     /// In any case, divided anyhow.
     #[schema(example = "K7WQ2MXHT")]
@@ -276,8 +284,9 @@ pub async fn accept_by_code(
     guesses: Data<GuessLimits>,
     JsonBody(body): JsonBody<InviteCodeBody>,
 ) -> Result<Json<TeamDetails>, ApiError> {
+    let once = Once::of(&request, &body)?;
     let guess = guesses.check(&request)?;
-    match accept_code(&pool, &codes, caller, &body.code).await {
+    match accept_code(&pool, &codes, caller, &once, &body.code).await {
         Ok(team) => Ok(Json(team)),
         Err(error) => {
             if matches!(error, TeamError::UnknownInvite) {

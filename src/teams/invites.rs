@@ -6,17 +6,18 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{FromRow, PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::once::{Begun, begin, commit};
 use super::store::{LockedTeam, TeamDetails, find_team, log, require_room_for_a_team};
 use super::{MOST_MEMBERS, MOST_OPEN_INVITES, TeamError};
 use crate::auth::{Identity, ShortCodes};
+use crate::http::Once;
 use crate::players::random_short_code;
-use crate::users::lock_caller;
 
 /// Whom an invitation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,11 @@ pub enum Invited {
 }
 
 /// An invitation that was just made.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct MadeInvite {
     pub invite_id: Uuid,
     pub team_id: Uuid,
-    /// Shown this once; null where a user is invited.
+    /// Shown this once: null where a user is invited, and when the request is sent again under its `Idempotency-Key`.
     #[schema(example = "K7WQ2MXHT")]
     pub code: Option<String>,
     pub expires_at: DateTime<Utc>,
@@ -115,12 +116,15 @@ pub async fn invite(
     pool: &PgPool,
     codes: &ShortCodes,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     invited: Invited,
     lifetime: Duration,
 ) -> Result<MadeInvite, TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let team = LockedTeam::lock(&mut transaction, team_id).await?;
     team.require_captain(by.user_id)?;
     // By `team_invites_by_expiry`.
@@ -159,8 +163,10 @@ pub async fn invite(
     .await?;
     let after = json!({ "invite_id": invite_id, "user_id": user_id, "uses": uses });
     log(&mut transaction, by.user_id, "team.invite", team_id, None, Some(after)).await?;
-    transaction.commit().await?;
-    Ok(MadeInvite { invite_id, team_id, code, expires_at })
+    // A code is kept by nobody, so that it is not told again.
+    let again = MadeInvite { invite_id, team_id, code: None, expires_at };
+    commit(transaction, by, once, &again).await?;
+    Ok(MadeInvite { code, ..again })
 }
 
 /// Whether a user may be invited into a team that is locked; an open invitation of theirs ends.
@@ -207,11 +213,14 @@ async fn make_way_for_another(
 pub async fn revoke_invite(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     invite_id: Uuid,
 ) -> Result<(), TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     LockedTeam::lock(&mut transaction, team_id).await?.require_captain(by.user_id)?;
     let revoked = sqlx::query(
         "UPDATE team_invites SET status = 'revoked' WHERE id = $1 AND team_id = $2 AND status = 'open'",
@@ -225,8 +234,7 @@ pub async fn revoke_invite(
     }
     let after = json!({ "invite_id": invite_id });
     log(&mut transaction, by.user_id, "team.revoke_invite", team_id, None, Some(after)).await?;
-    transaction.commit().await?;
-    Ok(())
+    commit(transaction, by, once, &()).await
 }
 
 #[derive(FromRow)]
@@ -240,16 +248,19 @@ struct AnsweredInvite {
 pub async fn accept_invite(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     invite_id: Uuid,
 ) -> Result<TeamDetails, TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let team = LockedTeam::lock(&mut transaction, team_id).await?;
     let invite = own_invite(&mut transaction, by, team_id, invite_id).await?;
     join(&mut transaction, by, &team, &invite).await?;
     let team = find_team(&mut transaction, team_id).await?;
-    transaction.commit().await?;
+    commit(transaction, by, once, &team).await?;
     Ok(team)
 }
 
@@ -276,11 +287,14 @@ async fn own_invite(
 pub async fn decline_invite(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     invite_id: Uuid,
 ) -> Result<(), TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     LockedTeam::lock(&mut transaction, team_id).await?;
     let invite = own_invite(&mut transaction, by, team_id, invite_id).await?;
     if !invite.is_open {
@@ -292,8 +306,7 @@ pub async fn decline_invite(
         .await?;
     let after = json!({ "invite_id": invite_id });
     log(&mut transaction, by.user_id, "team.decline_invite", team_id, None, Some(after)).await?;
-    transaction.commit().await?;
-    Ok(())
+    commit(transaction, by, once, &()).await
 }
 
 /// Joins the team whose code this is.
@@ -304,11 +317,14 @@ pub async fn accept_code(
     pool: &PgPool,
     codes: &ShortCodes,
     by: Identity,
+    once: &Once,
     code: &str,
 ) -> Result<TeamDetails, TeamError> {
     let shown = codes.shown(code);
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     // By the unique hash; what else stands there is read once the team is locked.
     let team_id: Option<Uuid> =
         sqlx::query_scalar("SELECT team_id FROM team_invites WHERE code_hash = ANY($1)")
@@ -330,7 +346,7 @@ pub async fn accept_code(
     let invite = invite.ok_or(TeamError::InviteOver)?;
     join(&mut transaction, by, &team, &invite).await?;
     let team = find_team(&mut transaction, team_id).await?;
-    transaction.commit().await?;
+    commit(transaction, by, once, &team).await?;
     Ok(team)
 }
 

@@ -7,11 +7,11 @@ use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::once::{Begun, begin, commit};
 use super::store::{LockedTeam, TeamDetails, TeamRole, disband, find_team, log};
 use super::{TeamError, teams_unavailable};
 use crate::auth::Identity;
-use crate::http::ApiError;
-use crate::users::lock_caller;
+use crate::http::{ApiError, Once};
 
 /// A team as a tournament takes it in. Nobody stands in two of the lists.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -79,12 +79,15 @@ pub async fn memberships_of(pool: &PgPool, user_id: i32) -> sqlx::Result<Vec<Exp
 pub(super) async fn set_role(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     user_id: i32,
     role: TeamRole,
 ) -> Result<TeamDetails, TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let team = LockedTeam::lock(&mut transaction, team_id).await?;
     team.require_captain(by.user_id)?;
     let before = team.role_of(&mut transaction, user_id).await?.ok_or(TeamError::UnknownMember)?;
@@ -106,7 +109,7 @@ pub(super) async fn set_role(
         }
     }
     let team = find_team(&mut transaction, team_id).await?;
-    transaction.commit().await?;
+    commit(transaction, by, once, &team).await?;
     Ok(team)
 }
 
@@ -130,11 +133,14 @@ async fn write_role(
 pub(super) async fn remove_member(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     user_id: i32,
 ) -> Result<(), TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let team = LockedTeam::lock(&mut transaction, team_id).await?;
     if user_id != by.user_id {
         team.require_captain(by.user_id)?;
@@ -146,8 +152,7 @@ pub(super) async fn remove_member(
     }
     let action = if user_id == by.user_id { "team.leave" } else { "team.kick" };
     take_out(&mut transaction, by.user_id, action, team_id, user_id).await?;
-    transaction.commit().await?;
-    Ok(())
+    commit(transaction, by, once, &()).await
 }
 
 /// For a team that is locked; says whether the user was in it. By primary key.
@@ -187,6 +192,11 @@ pub async fn leave_all(connection: &mut PgConnection, by: i32, user_id: i32) -> 
             seat_a_captain(connection, by, team_id).await?;
         }
     }
+    // What was answered to them may be about others.
+    sqlx::query("DELETE FROM answered_requests WHERE user_id = $1")
+        .bind(user_id)
+        .execute(&mut *connection)
+        .await?;
     // By `team_invites_by_user`; those that the user made for teams that go on stay the team's.
     sqlx::query("DELETE FROM team_invites WHERE user_id = $1")
         .bind(user_id)

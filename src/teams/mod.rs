@@ -3,12 +3,14 @@
 //! A team has exactly one captain as long as there is a team: captaincy is handed over, passes to the longest member when a
 //! captain's account goes or is banned ([`leave_all`]), and with the last member the team is disbanded. Whoever changes a
 //! team locks their own user first and the team after it (`users/locks.rs`), so that a ban and a change never miss each other.
+//! A change that is sent again under its `Idempotency-Key` is done once ([`once`]).
 
 mod handlers;
 mod invite_handlers;
 mod invites;
 mod members;
 mod name;
+mod once;
 mod store;
 
 pub use handlers::{TeamsApi, routes};
@@ -71,6 +73,8 @@ pub enum TeamError {
     UnknownInvite,
     #[error("this invitation has expired, was revoked or is used up: ask for another")]
     InviteOver,
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
     #[error(transparent)]
     Caller(#[from] CallerError),
     #[error("teams can't be read or changed: {0}")]
@@ -94,6 +98,7 @@ impl From<TeamError> for ApiError {
             TeamError::TooManyInvites => Self::conflict("too_many_invites", message),
             TeamError::UnknownInvite => Self::not_found("unknown_invite", message),
             TeamError::InviteOver => Self::new(StatusCode::GONE, "invite_over", message),
+            TeamError::KeyReused => Self::conflict("idempotency_key_reused", message),
             TeamError::Caller(error) => error.into(),
             TeamError::Store(cause) => teams_unavailable(cause),
         }

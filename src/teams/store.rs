@@ -11,11 +11,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::name::{TeamName, TeamTag, comparison_key};
+use super::once::{Begun, begin, commit};
 use super::{MOST_TEAMS_OF_USER, TeamError};
 use crate::audit::{self, By, Entry};
 use crate::auth::Identity;
+use crate::http::Once;
 use crate::http::query::Paging;
-use crate::users::{Role, lock_caller};
+use crate::users::Role;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -80,7 +82,7 @@ pub struct TeamList {
     pub teams: Vec<ListedTeam>,
 }
 
-#[derive(Debug, FromRow, Serialize, ToSchema)]
+#[derive(Debug, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct TeamMember {
     pub user_id: i32,
     pub display_name: String,
@@ -90,7 +92,7 @@ pub struct TeamMember {
 }
 
 /// A team with everybody in it: the captain, then members, then substitutes, each as they joined.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TeamDetails {
     pub team_id: Uuid,
     pub name: String,
@@ -228,12 +230,15 @@ pub(super) async fn find_team(
 pub async fn create_team(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     name: &TeamName,
     tag: Option<&TeamTag>,
 ) -> Result<TeamDetails, TeamError> {
     let team_id = Uuid::new_v4();
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     require_room_for_a_team(&mut transaction, by.user_id).await?;
     sqlx::query("INSERT INTO teams (id, name, name_key, tag) VALUES ($1, $2, $3, $4)")
         .bind(team_id)
@@ -251,7 +256,7 @@ pub async fn create_team(
     let after = json!({ "captain": by.user_id });
     log(&mut transaction, by.user_id, "team.create", team_id, None, Some(after)).await?;
     let team = find_team(&mut transaction, team_id).await?;
-    transaction.commit().await?;
+    commit(transaction, by, once, &team).await?;
     Ok(team)
 }
 
@@ -276,12 +281,15 @@ fn name_taken(error: sqlx::Error) -> TeamError {
 pub(super) async fn change_team(
     pool: &PgPool,
     by: Identity,
+    once: &Once,
     team_id: Uuid,
     name: &TeamName,
     tag: Option<&TeamTag>,
 ) -> Result<TeamDetails, TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     LockedTeam::lock(&mut transaction, team_id).await?.require_captain(by.user_id)?;
     let before = find_team(&mut transaction, team_id).await?;
     sqlx::query("UPDATE teams SET name = $2, name_key = $3, tag = $4 WHERE id = $1")
@@ -301,21 +309,27 @@ pub(super) async fn change_team(
         let after = json!({ "changed": changed });
         log(&mut transaction, by.user_id, "team.change", team_id, None, Some(after)).await?;
     }
-    transaction.commit().await?;
+    commit(transaction, by, once, &team).await?;
     Ok(team)
 }
 
 /// Disbands a team, by its captain's or an admin's wish.
-pub(super) async fn delete_team(pool: &PgPool, by: Identity, team_id: Uuid) -> Result<(), TeamError> {
-    let mut transaction = pool.begin().await?;
-    lock_caller(&mut transaction, by).await?;
+pub(super) async fn delete_team(
+    pool: &PgPool,
+    by: Identity,
+    once: &Once,
+    team_id: Uuid,
+) -> Result<(), TeamError> {
+    let mut transaction = match begin(pool, by, once).await? {
+        Begun::Anew(transaction) => transaction,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let team = LockedTeam::lock(&mut transaction, team_id).await?;
     if by.role != Role::Admin {
         team.require_captain(by.user_id)?;
     }
     disband(&mut transaction, by.user_id, team_id).await?;
-    transaction.commit().await?;
-    Ok(())
+    commit(transaction, by, once, &()).await
 }
 
 /// For a team that is locked.

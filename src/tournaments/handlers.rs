@@ -34,7 +34,8 @@ use crate::users::{Role, lock_caller};
         super::matches::veto, super::matches::correct, super::log::audit_log, super::log::export, super::log::import,
         super::log::events, super::statistics::statistics
     ),
-    tags((name = "Tournaments", description = "Brackets, entrants and results."))
+    tags((name = "Tournaments", description = "Brackets, entrants and results. Every change may carry an `Idempotency-Key`, under which it happens once, and \
+        `If-Match: \"<version>\"`: 409 `stale` if the tournament is at another version by now."))
 )]
 pub struct TournamentsApi;
 

@@ -41,7 +41,7 @@ pub use handlers::{QUERY_SHAPES, TournamentsApi};
 use crate::access::Route;
 use crate::achievements::AchievementStore;
 use crate::auth::Identity;
-use crate::http::ApiError;
+use crate::http::{ApiError, idempotency_key};
 use crate::postgres::watch::Watcher;
 use crate::{postgres, stats::Stats};
 use log::News;
@@ -52,9 +52,6 @@ pub use witness::Witness;
 
 /// Tournaments whose state is kept in memory for those who read.
 const MOST_REMEMBERED: u64 = 200;
-/// Longer keys are nobody's.
-const MOST_KEY_BYTES: usize = 256;
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 pub fn routes() -> Vec<Route> {
     let mut routes = handlers::routes();
@@ -245,14 +242,6 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     }
     let version = text.strip_prefix("W/").unwrap_or(text).trim_matches('"').parse();
     version.map(Some).map_err(|_| ApiError::invalid_field("If-Match", "the version as \"3\""))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(header) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match header.to_str() {
-        Ok(key) if (1..=MOST_KEY_BYTES).contains(&key.trim().len()) => Ok(Some(key.trim().to_owned())),
-        _ => Err(ApiError::invalid_field(IDEMPOTENCY_KEY, "1 to 256 visible characters")),
-    }
 }
 
 impl From<Failed> for ApiError {

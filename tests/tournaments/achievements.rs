@@ -84,14 +84,13 @@ async fn a_completed_tournament_gives_once_and_a_correction_moves_what_it_gave()
     let given = told(&pool).await;
     assert_eq!(given, 5 + 3 + 1 + 1);
 
-    // On the player's page and in lists like everything else.
-    let path = format!("/api/v1/stats/player/{}/achievements", players[0]);
-    let shown = service.client.get(&path).await.json();
-    let champion =
-        shown["achievements"].as_array().unwrap().iter().find(|one| one["slug"] == "cup-champion").unwrap();
+    // In lists like everything else.
+    let list = service.client.get("/api/v1/achievements").await.json();
+    let recent = list["recent"].as_array().unwrap();
+    let champion = recent.iter().find(|one| one["slug"] == "cup-champion").unwrap();
     assert_eq!(
-        (&champion["tier"], &champion["tournament_id"], &champion["match_id"]),
-        (&json!(1), &json!(cup.id), &Value::Null)
+        (&champion["player_id"], &champion["tournament_id"], &champion["match_id"]),
+        (&json!(players[0]), &json!(cup.id), &Value::Null)
     );
 
     // The other way round: what was told is not told again.

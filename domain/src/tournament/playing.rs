@@ -18,6 +18,18 @@ const GREATEST_SCORE: u32 = 1 << 24;
 const MOST_GAMES: usize = 32;
 const LONGEST_ADDRESS: usize = 500;
 
+/// What the next step of a veto is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VetoTurn {
+    /// Who chooses.
+    pub side: Side,
+    /// The map is taken away; else it is picked.
+    pub banned: bool,
+    /// Maps that are left.
+    pub maps: Vec<String>,
+    is_last: bool,
+}
+
 impl Tournament {
     pub(super) fn next_round(&mut self, allow_rematches: bool, by: By) -> Result<(), Refusal> {
         only_organizers(by)?;
@@ -252,17 +264,19 @@ impl Tournament {
         Ok(())
     }
 
-    pub(super) fn veto(&mut self, key: Key, map: &str, by: By) -> Result<(), Refusal> {
-        self.must_have_a_say(key, by)?;
-        let pool = self.settings.map_pool.clone();
-        let by_hand = self.settings.options.veto.clone();
-        let bout = self.open_bout(key)?;
+    /// Whose turn it is to ban or pick a map of a match that can be played, and of which.
+    ///
+    /// # Errors
+    /// [`Refusal::NoVeto`] where there is none, or none any more.
+    pub fn next_veto(&self, key: Key) -> Result<VetoTurn, Refusal> {
+        let bout = self.bouts.get(&key).ok_or(Refusal::UnknownMatch(key))?;
+        let pool = &self.settings.map_pool;
         let best_of = usize::from(bout.best_of);
         if pool.len() <= best_of {
             return Err(Refusal::NoVeto("the map pool has no more maps than are played"));
         }
         let most_bans = pool.len() - best_of;
-        let mut steps = by_hand.unwrap_or_else(|| {
+        let mut steps = self.settings.options.veto.clone().unwrap_or_else(|| {
             [VetoStep::Ban1, VetoStep::Ban2].into_iter().cycle().take(most_bans).collect()
         });
         // An order that was made for other lengths goes on without the bans that leave too few maps, and without the picks that
@@ -285,20 +299,28 @@ impl Tournament {
             VetoStep::Pick1 => (Side::One, false),
             VetoStep::Pick2 => (Side::Two, false),
         };
+        let is_left = |map: &&String| bout.vetoes.iter().all(|choice| choice.map != **map);
+        let maps = pool.iter().filter(is_left).cloned().collect();
+        Ok(VetoTurn { side, banned, maps, is_last: bout.vetoes.len() + 1 == steps.len() })
+    }
+
+    pub(super) fn veto(&mut self, key: Key, map: &str, by: By) -> Result<(), Refusal> {
+        self.must_have_a_say(key, by)?;
+        self.open_bout(key)?;
+        let VetoTurn { side, banned, maps, is_last } = self.next_veto(key)?;
+        let bout = self.open_bout(key)?;
         if let By::Captain(_, entrant) = by
             && bout.side_of(entrant) != Some(side)
         {
             return Err(Refusal::NotYourTurn);
         }
-        let left = |map: &str| bout.vetoes.iter().all(|choice| choice.map != map);
-        if !pool.iter().any(|other| other == map) || !left(map) {
+        if !maps.iter().any(|other| other == map) {
             return Err(Refusal::invalid("map", "not one of the maps that are left"));
         }
         bout.vetoes.push(VetoChoice { side: Some(side), banned, map: map.to_owned() });
-        if bout.vetoes.len() == steps.len() {
-            let rest: Vec<String> =
-                pool.into_iter().filter(|map| bout.vetoes.iter().all(|choice| choice.map != *map)).collect();
-            bout.vetoes.extend(rest.into_iter().map(|map| VetoChoice { side: None, banned: false, map }));
+        if is_last {
+            let rest = maps.into_iter().filter(|other| other != map);
+            bout.vetoes.extend(rest.map(|map| VetoChoice { side: None, banned: false, map }));
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ impl TieBreak {
         TieBreak::SonnebornBerger,
         TieBreak::Progressive,
     ];
-    const ALL: [TieBreak; 12] = [
+    pub const ALL: [TieBreak; 12] = [
         TieBreak::Points,
         TieBreak::HeadToHead,
         TieBreak::Buchholz,

@@ -77,6 +77,11 @@ impl Live {
         self.list.borrow().list.clone()
     }
 
+    /// Turns true when streams are to end.
+    pub fn ends(&self) -> watch::Receiver<bool> {
+        self.ends.subscribe()
+    }
+
     /// Ends every stream.
     pub fn end(&self) {
         self.ends.send_replace(true);

@@ -53,6 +53,28 @@ pub async fn captain_of(db: impl PgExecutor<'_>, user_id: i32) -> sqlx::Result<V
     .await
 }
 
+/// Who is in which of these teams: captains, then members, then substitutes, each as they joined. By primary key.
+pub async fn members_of(db: impl PgExecutor<'_>, teams: &[Uuid]) -> sqlx::Result<Vec<ListedMember>> {
+    sqlx::query_as(
+        "SELECT team_id, user_id, display_name, team_members.role
+         FROM team_members JOIN users ON users.id = user_id WHERE team_id = ANY($1)
+         ORDER BY team_id, array_position(ARRAY['captain', 'member', 'substitute'], team_members.role), joined_at, user_id",
+    )
+    .bind(teams)
+    .fetch_all(db)
+    .await
+}
+
+/// Somebody in a team.
+#[derive(Debug, FromRow, Serialize)]
+pub struct ListedMember {
+    pub team_id: Uuid,
+    pub user_id: i32,
+    pub display_name: String,
+    #[sqlx(try_from = "String")]
+    pub role: TeamRole,
+}
+
 /// A membership, for its user.
 #[derive(Debug, FromRow, Serialize, ToSchema)]
 pub struct ExportedMembership {

@@ -18,7 +18,9 @@ pub use invite_handlers::TeamInvitesApi;
 pub use invites::{
     MadeInvite, TeamInvite, accept_code, accept_invite, decline_invite, invite, invites_to, revoke_invite,
 };
-pub use members::{ExportedMembership, Roster, captain_of, leave_all, memberships_of, roster};
+pub use members::{
+    ExportedMembership, ListedMember, Roster, captain_of, leave_all, members_of, memberships_of, roster,
+};
 pub use name::{InvalidTeamText, TeamName, TeamTag};
 pub use store::{TeamDetails, TeamMember, TeamRole, create_team};
 

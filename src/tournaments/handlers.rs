@@ -155,7 +155,28 @@ pub async fn list(
     request: HttpRequest,
     tournaments: Data<Tournaments>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut values = LIST.read(request.query_string());
+    let AskedOfList { status, format, paging } = asked_of_list(request.query_string())?;
+    let status = status.as_deref();
+    let statuses = status.as_ref().map_or(ALL_BUT_DRAFTS, std::slice::from_ref);
+    let answer = listed(&tournaments, statuses, format.as_deref(), paging).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(answer))
+}
+
+/// Statuses of what is told to everybody.
+pub const ALL_BUT_DRAFTS: &[&str] =
+    &["registration_open", "registration_closed", "checkin", "in_progress", "completed", "cancelled"];
+
+/// What somebody wants of the list.
+pub struct AskedOfList {
+    pub status: Option<String>,
+    pub format: Option<String>,
+    pub paging: Paging,
+}
+
+/// # Errors
+/// 422 that names every parameter that can't be used.
+pub fn asked_of_list(query_string: &str) -> Result<AskedOfList, ApiError> {
+    let mut values = LIST.read(query_string);
     let word = |what: &'static str, known: bool| match known {
         true => Ok(()),
         false => Err(format!("is no {what}")),
@@ -169,14 +190,13 @@ pub async fn list(
     });
     let paging = values.paging();
     values.finish()?;
-    let answer = listed(&tournaments, status.as_deref(), format.as_deref(), paging).await?;
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(answer))
+    Ok(AskedOfList { status, format, paging })
 }
 
-/// A page of the list. A scan of `tournaments`, which has a row a tournament, or of those of a status.
+/// A page of the list. A scan of `tournaments`, which has a row a tournament.
 pub async fn listed(
     tournaments: &Tournaments,
-    status: Option<&str>,
+    statuses: &[&str],
     format: Option<&str>,
     paging: Paging,
 ) -> Result<TournamentList, ApiError> {
@@ -187,13 +207,13 @@ pub async fn listed(
                 (SELECT count(*) FROM tournament_participants AS participant
                  WHERE participant.tournament_id = tournaments.id AND place = 'registered') AS participants
          FROM tournaments JOIN users ON users.id = owner_id
-         WHERE (status = $1 OR ($1 IS NULL AND status <> 'draft')) AND ($2 IS NULL OR format = $2)
+         WHERE status = ANY($1) AND ($2 IS NULL OR format = $2)
          ORDER BY CASE status WHEN 'in_progress' THEN 0 WHEN 'completed' THEN 2 WHEN 'cancelled' THEN 2 ELSE 1 END,
              CASE WHEN status IN ('completed', 'cancelled') THEN NULL ELSE start_time END,
              tournaments.updated_at DESC, tournaments.id
          LIMIT $3 OFFSET $4",
     )
-    .bind(status)
+    .bind(statuses)
     .bind(format)
     .bind(i64::from(paging.limit))
     .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))

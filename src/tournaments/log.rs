@@ -465,6 +465,10 @@ impl Default for News {
 }
 
 impl News {
+    pub fn subscribe(&self) -> broadcast::Receiver<(Uuid, u64)> {
+        self.0.subscribe()
+    }
+
     /// Hears of every mutation as it is committed.
     pub async fn watch(&self, pool: PgPool) -> Watcher {
         let news = self.clone();

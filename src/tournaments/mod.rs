@@ -30,13 +30,21 @@ use mohaa_actors::supervision::Directory;
 use mohaa_actors::tournament::{
     DeskParts, Done, Failed, Intent, Loaded, Mutation, TournamentDesk, TournamentStore as _, Unavailable,
 };
-use mohaa_domain::tournament::{By, Command, Refusal, Tournament};
+use mohaa_domain::tournament::{By, Command, EntrantId, Refusal, Tournament};
 use moka::future::Cache;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 use uuid::Uuid;
 
-pub use handlers::{QUERY_SHAPES, TournamentsApi};
+pub use answers::{BracketAnswer, MatchAnswer, TournamentAnswer, View, group_letter, standings};
+pub use body::{SettingsBody, changed};
+pub use entrants::{RegisterBody, listed as participants};
+pub use handlers::{
+    ALL_BUT_DRAFTS, QUERY_SHAPES, StaffBody, TournamentList, TournamentsApi, asked_of_list, listed as list,
+    staff,
+};
+pub use log::{AuditEntry, AuditList};
+pub use matches::{NextRoundBody, ResultBody, ScheduleBody, parsed as match_key};
 
 use crate::access::Route;
 use crate::achievements::AchievementStore;
@@ -121,7 +129,37 @@ impl Tournaments {
         self.news.watch(self.store.pool.clone()).await
     }
 
-    fn pool(&self) -> &PgPool {
+    /// Ids and versions of tournaments as they are changed, on whichever node; the nil id stands for any of them.
+    pub fn news(&self) -> broadcast::Receiver<(Uuid, u64)> {
+        self.news.subscribe()
+    }
+
+    /// The participant that a user is or speaks for, also if the user is staff.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn own_entrant(&self, current: &Current, user_id: i32) -> Result<Option<EntrantId>, ApiError> {
+        roles::own_entrant(self.pool(), &current.tournament, user_id, About::Tournament).await
+    }
+
+    /// What servers have said they play of a tournament: server, match of the bracket, game where it was named. A scan of
+    /// `tournament_announced_matches`, which has a row a server.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn announced(&self, id: Uuid) -> Result<Vec<(Uuid, String, Option<Uuid>)>, ApiError> {
+        sqlx::query_as(
+            "SELECT server_id, key, match_id FROM tournament_announced_matches
+             WHERE tournament_id = $1 AND announced_at > now() - interval '1 day'",
+        )
+        .bind(id)
+        .fetch_all(self.pool())
+        .await
+        .map_err(unavailable)
+    }
+
+    /// PostgreSQL.
+    pub fn pool(&self) -> &PgPool {
         &self.store.pool
     }
 

@@ -53,7 +53,7 @@ use crate::live::{Live, LiveNodes, MatchSummaries};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics};
-use crate::pages::{self, Pages};
+use crate::pages::{self, FrameAncestors, Pages};
 use crate::players::{self, CanonicalIds, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
 use crate::ratings::RatingKeeper;
@@ -484,6 +484,7 @@ impl Application {
             devices: Data::new(Devices::new(postgres.clone(), short_codes.clone())),
             base_url: Data::new(base_url),
             short_codes: Data::new(short_codes),
+            frame_ancestors: Data::new(FrameAncestors(config.embed_ancestors.clone())),
             session_cookies: Data::new(SessionCookies::new(config.public_url.as_deref())),
             guess_limits: Data::from(guess_limits),
             live: Data::new(live.clone()),
@@ -600,6 +601,7 @@ struct State {
     sign_in: Data<SignIn>,
     devices: Data<Devices>,
     base_url: Data<BaseUrl>,
+    frame_ancestors: Data<FrameAncestors>,
     guess_limits: Data<GuessLimits>,
     live: Data<Live>,
     tournaments: Data<Tournaments>,
@@ -624,6 +626,7 @@ impl State {
             .app_data(self.sign_in.clone())
             .app_data(self.devices.clone())
             .app_data(self.base_url.clone())
+            .app_data(self.frame_ancestors.clone())
             .app_data(self.guess_limits.clone())
             .app_data(self.live.clone())
             .app_data(self.tournaments.clone())

@@ -426,6 +426,174 @@ fn table() -> Vec<Case> {
         get("/servers/{id}", ANYONE, "/servers/none", 404),
         get("/search", ANYONE, "/search", 200),
         at("/login/link/none", form("/login/link/{code}", ANYONE)),
+        get("/tournaments", ANYONE, "/tournaments", 200),
+        form("/tournaments", ORGANIZER),
+        get("/tournaments/new", ORGANIZER, "/tournaments/new", 200),
+        get("/tournaments/{id}", ANYONE, "/tournaments/00000000-0000-0000-0000-000000000000", 404),
+        get(
+            "/tournaments/{id}/participants",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/participants",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/bracket",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/bracket",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/bracket.svg",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/bracket.svg",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/standings",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/standings",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/schedule",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/schedule",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/stream",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/stream",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/matches/{key}",
+            ANYONE,
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/matches/{key}/correct",
+            PLAYER,
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/correct",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/admin",
+            PLAYER,
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/admin/settings",
+            PLAYER,
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/settings",
+            404,
+        ),
+        get(
+            "/tournaments/{id}/admin/audit",
+            PLAYER,
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/audit",
+            404,
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/register",
+            form("/tournaments/{id}/register", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/withdraw",
+            form("/tournaments/{id}/withdraw", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/checkin",
+            form("/tournaments/{id}/checkin", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/correct",
+            form("/tournaments/{id}/matches/{key}/correct", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/report",
+            form("/tournaments/{id}/matches/{key}/report", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/confirm",
+            form("/tournaments/{id}/matches/{key}/confirm", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/dispute",
+            form("/tournaments/{id}/matches/{key}/dispute", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/resolve",
+            form("/tournaments/{id}/matches/{key}/resolve", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/reset",
+            form("/tournaments/{id}/matches/{key}/reset", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/schedule",
+            form("/tournaments/{id}/matches/{key}/schedule", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/start",
+            form("/tournaments/{id}/matches/{key}/start", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/matches/R1.1/veto",
+            form("/tournaments/{id}/matches/{key}/veto", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/settings",
+            form("/tournaments/{id}/admin/settings", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/status",
+            form("/tournaments/{id}/admin/status", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/enter",
+            form("/tournaments/{id}/admin/enter", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/seeds",
+            form("/tournaments/{id}/admin/seeds", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/disqualify",
+            form("/tournaments/{id}/admin/disqualify", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/staff",
+            form("/tournaments/{id}/admin/staff", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/next-round",
+            form("/tournaments/{id}/admin/next-round", PLAYER),
+        ),
+        at(
+            "/tournaments/00000000-0000-0000-0000-000000000000/admin/undo",
+            form("/tournaments/{id}/admin/undo", PLAYER),
+        ),
+        get(
+            "/embed/tournaments/{id}",
+            ANYONE,
+            "/embed/tournaments/00000000-0000-0000-0000-000000000000",
+            404,
+        ),
+        get(
+            "/embed/tournaments/{id}/overlay",
+            ANYONE,
+            "/embed/tournaments/00000000-0000-0000-0000-000000000000/overlay",
+            404,
+        ),
+        get(
+            "/embed/tournaments/{id}/bracket.svg",
+            ANYONE,
+            "/embed/tournaments/00000000-0000-0000-0000-000000000000/bracket.svg",
+            404,
+        ),
     ]
 }
 

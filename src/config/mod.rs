@@ -35,6 +35,8 @@ pub struct Config {
     port: u16,
     /// Without a trailing slash.
     pub public_url: Option<String>,
+    /// Sources of `frame-ancestors` of what is made for embedding.
+    pub embed_ancestors: String,
     pub ops_listen: Option<SocketAddr>,
     pub data_dir: PathBuf,
     pub postgres_url: Option<StoreUrl>,

@@ -151,6 +151,29 @@ pub fn networks(text: &str) -> Result<Vec<IpNet>, Problem> {
     list(text).map(network).collect()
 }
 
+/// Sources of the policy `frame-ancestors`: everybody, nobody, this site, or origins whose host may begin with `*.`.
+pub fn frame_ancestors(text: &str) -> Result<String, Problem> {
+    match text.trim() {
+        "*" => return Ok("*".to_owned()),
+        "none" => return Ok("'none'".to_owned()),
+        "self" => return Ok("'self'".to_owned()),
+        _ => {}
+    }
+    let is_origin = |word: &&str| {
+        let host = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://"));
+        host.map(|host| host.strip_prefix("*.").unwrap_or(host)).is_some_and(|host| {
+            let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+            !host.is_empty() && host.bytes().all(is_of_host)
+        })
+    };
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    match words.iter().find(|word| !is_origin(word)) {
+        Some(wrong) => Err(format!("has {wrong:?}, which is no origin")),
+        None if words.is_empty() => Err("names nobody: say none".to_owned()),
+        None => Ok(format!("'self' {}", words.join(" "))),
+    }
+}
+
 /// The parts of a list divided by commas, without white space and empty parts.
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())

@@ -136,7 +136,7 @@ const HTTP_ADDRESS: &str = "http:// or https:// with a host and perhaps a port";
 const DURATION: &str = "a duration (500ms, 2s, 10m, 12h, 7d; a bare number counts seconds)";
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [Setting; 39] = [
+pub static SETTINGS: [Setting; 40] = [
     Setting::new("PORT", Preset::Value("8080"), "0 to 65535, 0 for any free port", "TCP port to listen on", |config, text| {
         set(&mut config.port, parse::whole_number(text, 0..=65_535))
     }),
@@ -158,6 +158,13 @@ pub static SETTINGS: [Setting; 39] = [
         HTTP_ADDRESS,
         "Address at which browsers reach the service; cookies are Secure when it is https",
         |config, text| set_some(&mut config.public_url, public_url(text)),
+    ),
+    Setting::new(
+        "EMBED_ANCESTORS",
+        Preset::Value("*"),
+        "*, none, self, or origins divided by blanks (https://example.org https://*.example.net)",
+        "Sites that may show what is made for embedding (/embed/…, bracket.svg) in a frame; all other pages are shown in none",
+        |config, text| set(&mut config.embed_ancestors, parse::frame_ancestors(text)),
     ),
     Setting::new(
         "OPS_LISTEN",

@@ -15,10 +15,18 @@ use super::BaseUrl;
 /// Where the site is reached by TLS, browsers shall never reach it otherwise.
 const ONE_YEAR_OF_TLS: &str = "max-age=31536000; includeSubDomains";
 
+macro_rules! page_policy {
+    () => {
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+         connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'"
+    };
+}
+
 /// Everything a page uses is our own file; nothing inline, nothing from elsewhere, no framing.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-    font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'";
+const PAGE_POLICY: &str = concat!(page_policy!(), "; frame-ancestors 'none'");
+
+/// The same but for framing, which a page that is meant for it has to add.
+pub const PAGE_POLICY_FOR_ALL_FRAMES: &str = page_policy!();
 
 /// An answer that says nothing else about it is one person's, and kept nowhere.
 const FIXED_HEADERS: [(HeaderName, &str); 5] = [
@@ -45,8 +53,11 @@ pub fn add_headers<B>(response: &mut ServiceResponse<B>) {
     if base_url.is_some_and(|base_url| base_url.as_str().starts_with("https://")) {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONE_YEAR_OF_TLS));
     }
+    // Who may frame an answer says its own policy, where it has one.
+    let has_policy = response.headers().contains_key(CONTENT_SECURITY_POLICY);
     for (name, value) in FIXED_HEADERS {
-        if !response.headers().contains_key(&name) {
+        let is_said = response.headers().contains_key(&name) || (has_policy && name == X_FRAME_OPTIONS);
+        if !is_said {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
     }

@@ -26,6 +26,7 @@ mod servers;
 mod sign_in;
 mod story;
 mod text;
+mod tournaments;
 mod view;
 mod weapons;
 
@@ -38,6 +39,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 use tera::{Context, Tera};
+
+pub use tournaments::FrameAncestors;
 
 use crate::access::{Anyone, Route, get, post};
 use crate::auth::{CsrfToken, Identity, SessionCookies};
@@ -211,7 +214,7 @@ fn collect(directory: &'static Dir<'static>, templates: &mut Vec<(String, &'stat
 
 /// Routes of the pages.
 pub fn routes() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         get("/", routes::home),
         get("/leaderboard", routes::leaderboard),
         get("/players/{id}", routes::player),
@@ -269,10 +272,14 @@ pub fn routes() -> Vec<Route> {
         get("/servers", game_servers::list),
         get("/servers/{id}", game_servers::one),
         get("/search", search::page),
+    ];
+    routes.extend(tournaments::routes());
+    routes.extend([
         get("/maps", maps::list),
         // The last of all: whatever begins like a map's path is a map's name to it.
         get("/maps/{map:.+}", maps::one),
-    ]
+    ]);
+    routes
 }
 
 /// Errors of whatever people look at become a page.

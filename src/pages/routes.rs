@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_domain::vocabulary::GameType;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::player_parts::form_line;
@@ -22,6 +22,7 @@ use crate::stats::{
     BoardQuestion, Interval, MatchQuestion, Period, PlayerQuestion, Selection, Statistic, Stats,
     TimelineQuestion,
 };
+use crate::tournaments::Tournaments;
 
 type Page = Result<HttpResponse, ApiError>;
 
@@ -34,7 +35,13 @@ const PLAYER_PAGE_RATINGS: u32 = 100;
 /// A page is worth more than its line.
 const RATINGS_PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages>, live: Data<Live>) -> Page {
+pub(super) async fn home(
+    viewer: Anyone,
+    request: HttpRequest,
+    pages: Data<Pages>,
+    live: Data<Live>,
+    tournaments: Option<Data<Tournaments>>,
+) -> Page {
     let stats = &pages.stats;
     let board = BoardQuestion {
         period: Period::Week,
@@ -47,8 +54,13 @@ pub(super) async fn home(viewer: Anyone, request: HttpRequest, pages: Data<Pages
         stats.leaderboard(&board),
         stats.totals(),
     )?;
+    let tournaments = match tournaments {
+        Some(tournaments) => super::tournaments::of_front_page(&tournaments).await,
+        None => Value::Null,
+    };
     let context = json!({
         "live": view::live_matches(&live.list_now().matches)?,
+        "tournaments": tournaments,
         "recent": view::matches(&recent)?,
         "top_players": view::with_raw_names(&top_players)?,
         "totals": totals.today,

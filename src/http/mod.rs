@@ -13,7 +13,8 @@
 //!     .wrap(from_fn(requests::trace))
 //! ```
 //!
-//! so that an error body is shaped before it is compressed, and the log line and the metrics see what was sent.
+//! so that the log line and the metrics see what was sent. A handler's error is compressed before it is shaped: the body
+//! that takes its place goes out as it is.
 
 pub mod assets;
 mod base_url;

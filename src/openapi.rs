@@ -77,6 +77,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     }
     let areas = [
         stats::QUERY_SHAPES,
+        achievements::QUERY_SHAPES,
         admin::QUERY_SHAPES,
         servers::QUERY_SHAPES,
         players::QUERY_SHAPES,

@@ -7,7 +7,8 @@ use utoipa::OpenApi;
 use super::AchievementStore;
 use super::answers::AchievementList;
 use crate::access::{Anyone, Route, get};
-use crate::http::{ApiError, ErrorBody, caching};
+use crate::http::query::{FORMAT, QueryShape};
+use crate::http::{ApiError, ErrorBody, table};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,6 +16,11 @@ use crate::http::{ApiError, ErrorBody, caching};
     tags((name = "Achievements", description = "What there is to earn, and who has it."))
 )]
 pub struct AchievementsApi;
+
+const LIST: QueryShape = QueryShape { parameters: &[FORMAT], filters: &[], paged: false };
+
+/// Query parameters by path, for the OpenAPI document.
+pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[("/api/v1/achievements", LIST)];
 
 pub fn routes() -> Vec<Route> {
     vec![get("/api/v1/achievements", list)]
@@ -30,6 +36,7 @@ pub fn routes() -> Vec<Route> {
     tag = "Achievements",
     responses(
         (status = 200, description = "The list", body = AchievementList),
+        (status = 422, description = "Parameters that can't be used", body = ErrorBody),
         (status = 503, description = "Achievements can't be read at the moment", body = ErrorBody),
     )
 )]
@@ -38,5 +45,8 @@ pub async fn list(
     request: HttpRequest,
     achievements: Data<AchievementStore>,
 ) -> Result<HttpResponse, ApiError> {
-    caching::json(&request, &achievements.list().await?)
+    let values = LIST.read(request.query_string());
+    let format = values.format();
+    values.finish()?;
+    table::answer(&request, format, &achievements.list().await?, "achievements")
 }

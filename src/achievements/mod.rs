@@ -24,7 +24,7 @@ pub use answers::{
     RecentUnlock,
 };
 pub use catalogue::{CatalogueError, SharedCatalogue};
-pub use handlers::{AchievementsApi, routes};
+pub use handlers::{AchievementsApi, QUERY_SHAPES, routes};
 
 use crate::http::ApiError;
 use crate::players::CanonicalIds;

@@ -8,13 +8,13 @@ use sqlx::PgPool;
 use super::answers::{RatedMatch, RatingHistory};
 use super::history::rated_matches;
 use crate::access::Anyone;
-use crate::http::query::{Paging, QueryShape};
-use crate::http::{ApiError, ErrorBody, caching};
+use crate::http::query::{FORMAT, Paging, QueryShape};
+use crate::http::{ApiError, ErrorBody, table};
 use crate::postgres;
 use crate::stats::Stats;
 
 /// Parameters of [`player_rating`].
-pub const HISTORY: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
+pub const HISTORY: QueryShape = QueryShape { parameters: &[FORMAT], filters: &[], paged: true };
 
 /// How a player's rating came about
 ///
@@ -34,13 +34,14 @@ pub async fn player_rating(
     guid: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let mut values = HISTORY.read(request.query_string());
-    let paging = values.paging();
+    let (format, paging) = (values.format(), values.paging());
     let player_id: Result<PlayerId, _> = guid.parse();
     values.finish()?;
     let player_id =
         player_id.map_err(|_| ApiError::not_found("unknown_player", "this can't be a player's id"))?;
     let canonical_id = stats.require_player(&player_id).await?;
-    caching::json(&request, &RatingHistory::read(&stats, &postgres, canonical_id, paging).await?)
+    let history = RatingHistory::read(&stats, &postgres, canonical_id, paging).await?;
+    table::answer(&request, format, &history, "matches")
 }
 
 impl RatingHistory {

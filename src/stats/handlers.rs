@@ -117,6 +117,7 @@ const INTERVAL: Parameter = Parameter {
     example: "week",
 };
 const PLAYER_FORM: QueryShape = QueryShape { parameters: &[INTERVAL, FORMAT], ..PLAYER_WEAPONS };
+const PLAYER_ACHIEVEMENTS: QueryShape = QueryShape { parameters: &[FORMAT], filters: &[], paged: false };
 const PLAYER_RIVALS: QueryShape = QueryShape {
     parameters: &[FORMAT],
     filters: &[selection::FROM, selection::TO, selection::BOTS],
@@ -173,7 +174,7 @@ pub const QUERY_SHAPES: &[(&str, QueryShape)] = &[
     ("/api/v1/stats/player/{guid}/rivals", PLAYER_RIVALS),
     ("/api/v1/stats/player/{guid}/form", PLAYER_FORM),
     ("/api/v1/stats/compare", COMPARISON),
-    ("/api/v1/stats/player/{guid}/achievements", NOTHING),
+    ("/api/v1/stats/player/{guid}/achievements", PLAYER_ACHIEVEMENTS),
     ("/api/v1/stats/player/{guid}/rating", ratings::HISTORY),
     ("/api/v1/stats/player/{guid}/heatmap/{map}", heatmap_handlers::PLAYER_HEATMAP),
     ("/api/v1/stats/maps/{map}/heatmap", heatmap_handlers::MAP_HEATMAP),
@@ -564,11 +565,11 @@ async fn player_achievements(
     achievements: Data<AchievementStore>,
     guid: Path<String>,
 ) -> Answer {
-    let mut values = NOTHING.read(request.query_string());
+    let mut values = PLAYER_ACHIEVEMENTS.read(request.query_string());
     let question = player_question(&guid, &mut values)?;
     values.finish()?;
     let player_id = stats.require_player(&question.player_id).await?;
-    caching::json(&request, &achievements.of_player(&player_id).await?)
+    table::answer(&request, question.format, &achievements.of_player(&player_id).await?, "achievements")
 }
 
 /// Matches, the latest first

@@ -385,7 +385,7 @@ pub async fn staff(
     SafeForm(fields): SafeForm<Fields>,
 ) -> Result<HttpResponse, ApiError> {
     let body = || from_json(json!({ "user_id": number(&fields, "user_id")?, "role": said(&fields, "role") }));
-    tournaments.appoint(caller, *id, body).await?;
+    tournaments.appoint(&Sent::of(&fields)?, caller, *id, body).await?;
     Ok(back(*id, "staff"))
 }
 

@@ -197,8 +197,10 @@ impl MatchSummaries {
                  told_end = excluded.told_end, changed_at = now(),
                  -- Brackets look again once they may hear of it, and at what a result has changed that names one of theirs.
                  witnessed = match_summaries.witnessed AND (match_summaries.told_end OR NOT excluded.told_end)
-                     AND NOT EXISTS (SELECT 1 FROM tournament_announced_matches AS announced
-                                     WHERE announced.server_id = excluded.server_id AND announced.match_id = excluded.match_id)
+                     AND NOT ((match_summaries.allies_score, match_summaries.axis_score, match_summaries.winning_team)
+                         IS DISTINCT FROM (excluded.allies_score, excluded.axis_score, excluded.winning_team)
+                     AND EXISTS (SELECT 1 FROM tournament_announced_matches AS announced
+                                     WHERE announced.server_id = excluded.server_id AND announced.match_id = excluded.match_id))
              WHERE $12::timestamptz IS NULL OR match_summaries.changed_at <= $12",
         )
         .bind(summary.match_id)

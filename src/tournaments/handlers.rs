@@ -220,7 +220,18 @@ pub async fn listed(
     .fetch_all(tournaments.pool())
     .await
     .map_err(unavailable)?;
-    let total = rows.first().map_or(0, |row| row.total);
+    let total = match rows.first() {
+        Some(row) => row.total,
+        None if paging.page == 1 => 0,
+        None => sqlx::query_scalar(
+            "SELECT count(*) FROM tournaments WHERE status = ANY($1) AND ($2 IS NULL OR format = $2)",
+        )
+        .bind(statuses)
+        .bind(format)
+        .fetch_one(tournaments.pool())
+        .await
+        .map_err(unavailable)?,
+    };
     Ok(TournamentList { page: paging.page, limit: paging.limit, total, tournaments: rows })
 }
 

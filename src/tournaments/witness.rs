@@ -171,6 +171,7 @@ struct Played {
     map_name: String,
     gametype: String,
     started_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
     allies_score: i32,
     axis_score: i32,
     winning_team: String,
@@ -250,7 +251,7 @@ impl Tournaments {
         witness.write_presented().await?;
         // By `match_summaries_to_witness`.
         let games: Vec<Played> = sqlx::query_as(
-            "SELECT match_id, server_id, map_name, gametype, started_at, allies_score, axis_score, winning_team, told_end,
+            "SELECT match_id, server_id, map_name, gametype, started_at, changed_at, allies_score, axis_score, winning_team, told_end,
                     changed_at > now() - make_interval(secs => $2) AS is_fresh, players
              FROM match_summaries WHERE NOT witnessed ORDER BY ended_at LIMIT $1",
         )
@@ -261,7 +262,7 @@ impl Tournaments {
         for game in games {
             if !game.told_end {
                 // A map that is loaded anew, or a crash: what was played of it decides nothing.
-                self.note_witnessed(game.match_id).await?;
+                self.note_witnessed(&game).await?;
                 continue;
             }
             match self.bear_witness(&game, ids).await {
@@ -272,14 +273,16 @@ impl Tournaments {
                 }
                 Err(error) => return Err(error),
             }
-            self.note_witnessed(game.match_id).await?;
+            self.note_witnessed(&game).await?;
         }
         Ok(())
     }
 
-    async fn note_witnessed(&self, match_id: Uuid) -> sqlx::Result<()> {
-        sqlx::query("UPDATE match_summaries SET witnessed = true WHERE match_id = $1")
-            .bind(match_id)
+    /// Unless it has changed since it was read.
+    async fn note_witnessed(&self, game: &Played) -> sqlx::Result<()> {
+        sqlx::query("UPDATE match_summaries SET witnessed = true WHERE match_id = $1 AND changed_at = $2")
+            .bind(game.match_id)
+            .bind(game.changed_at)
             .execute(self.pool())
             .await?;
         Ok(())
@@ -444,6 +447,11 @@ fn verdict(
         };
         if straight > crossed { (scores, winner) } else { ([scores[1], scores[0]], winner.map(Side::other)) }
     };
+    // One side alone has played nobody of the other, whatever came out.
+    let is_there = |side: Side| teams.keys().any(|player| expected[side.index()].contains(player));
+    if !Side::BOTH.into_iter().all(is_there) {
+        return None;
+    }
     // Where the score and the word of the server differ, the score says it.
     let winner = winner.filter(|_| scores[0] == scores[1]);
     let map = Some(game.map_name.clone()).filter(|map| !map.is_empty());

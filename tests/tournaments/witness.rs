@@ -159,6 +159,63 @@ async fn a_result_that_names_the_match_reports_it_and_one_of_another_server_does
 }
 
 #[actix_web::test]
+async fn a_game_that_nobody_said_was_over_decides_nothing() {
+    let duel = duel("aborted", single()).await;
+    let kill = json!([{
+        "type": "player_kill", "match_id": "first try", "timestamp": 5.0, "weapon": "M1 Garand", "map_name": "dm/mohdm6",
+        "gametype": "tdm", "match_token": duel.token,
+        "attacker_name": "B", "attacker_guid": duel.guids[1], "attacker_team": "axis",
+        "victim_name": "A", "victim_guid": duel.guids[0], "victim_team": "allies",
+    }]);
+    duel.service.client.send(kill.to_string()).await.assert_batch(202, 1, &[]);
+    duel.plays("second try", true, (7, 4), json!({ "match_token": duel.token })).await;
+    assert_eq!(scores(&duel.completes().await), (7, 4));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
+async fn with_the_token_both_sides_have_to_be_there() {
+    let duel = duel("alone", single()).await;
+    let kill = json!({
+        "type": "player_kill", "match_id": "alone", "timestamp": 5.0, "weapon": "M1 Garand", "map_name": "dm/mohdm6",
+        "gametype": "tdm", "match_token": duel.token,
+        "attacker_name": "A", "attacker_guid": duel.guids[0], "attacker_team": "allies",
+        "victim_name": "S", "victim_guid": "stranger", "victim_team": "axis",
+    });
+    let end = json!({ "type": "match_end", "match_id": "alone", "timestamp": 60.0, "allies_score": 9, "axis_score": 1 });
+    duel.service.client.send(json!([kill, end]).to_string()).await.assert_batch(202, 2, &[]);
+    duel.has_been_witnessed(1).await;
+    assert_eq!(duel.cup.one("R1.1").await["status"], "ready");
+    duel.plays("together", true, (7, 4), json!({ "match_token": duel.token })).await;
+    assert_eq!(scores(&duel.completes().await), (7, 4));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_result_corrects_what_its_game_came_to_before_a_bracket_hears_of_it() {
+    let duel = duel("corrected", single()).await;
+    let stranger = json!([{
+        "type": "player_kill", "match_id": "final", "timestamp": 5.0, "weapon": "M1 Garand",
+        "attacker_name": "S", "attacker_guid": "stranger", "attacker_team": "allies",
+        "victim_name": "B", "victim_guid": duel.guids[1], "victim_team": "axis",
+    }]);
+    duel.service.client.send(stranger.to_string()).await.assert_batch(202, 1, &[]);
+    duel.plays("final", true, (6, 5), json!({})).await;
+    duel.has_been_witnessed(1).await;
+    assert_eq!(duel.cup.one("R1.1").await["status"], "ready");
+    let result = json!({
+        "match_id": "final", "winning_team": "axis", "allies_score": 6, "axis_score": 7,
+        "tournament_id": duel.cup.id, "bracket_match": "R1.1",
+    });
+    let headers = [("X-Server-Token", duel.service.client.token.as_str())];
+    let path = "/api/v1/ingest/match-result";
+    let sent = duel.service.client.post(path, &headers, result.to_string()).await.unwrap();
+    assert_eq!(sent.status, 202, "{}", sent.text);
+    assert_eq!(scores(&duel.completes().await), (6, 7));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_result_with_a_character_that_cant_be_kept_holds_nothing_up() {
     let duel = duel("with_nul", single()).await;
     let sends = async |name: &str, key: &str, end: &str| {

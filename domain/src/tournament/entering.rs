@@ -6,6 +6,7 @@ use super::bout::By;
 use super::command::{NAME_OF_FORGOTTEN, Refusal};
 use super::entrant::{Entrant, EntrantId, Holder, Place};
 use super::state::{Status, Tournament};
+use crate::name::can_be_seen;
 
 const LONGEST_NAME: usize = 64;
 
@@ -36,6 +37,9 @@ impl Tournament {
             Holder::User(_) | Holder::Team(_) => {}
         }
         let name = line(name, "name", LONGEST_NAME)?;
+        if !can_be_seen(&name) {
+            return Err(Refusal::invalid("name", "something that can be seen"));
+        }
         let again = self.entrants.values().find(|entrant| match entrant.place {
             Place::Withdrawn | Place::NoShow => false,
             _ => match holder {

@@ -373,7 +373,7 @@ fn checked(verdict: &Verdict, best_of: u8, draws: bool) -> Result<Verdict, Refus
         }
         // They count in tables: what was played until somebody left never puts that side ahead.
         let ahead = leader(one, two);
-        if ahead.is_some() && ahead != winner {
+        if (ahead.is_some() && ahead != winner) || (forfeit == Forfeit::Both && one > 0) {
             return Err(Refusal::invalid("score1", "who forfeits is not ahead"));
         }
         if best_of > 1 && one.max(two) > u32::from(best_of).div_ceil(2) {

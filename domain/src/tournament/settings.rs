@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::At;
 use super::seeding::{GroupSeeding, Ordering};
 use super::standings::TieBreak;
+use crate::name::can_be_seen;
 
 /// More entrants than anybody has asked for; it bounds what a tournament may cost.
 pub const MOST_ENTRANTS: u32 = 1024;
@@ -160,9 +161,9 @@ impl Times {
         self.checkin_start.is_some() || self.checkin_end.is_some()
     }
 
-    /// When check-in opens by itself: with only an end it opens as registration ends, and otherwise by hand alone.
+    /// When check-in opens by itself once registration is over: with only an end at once, and without both by hand alone.
     pub fn checkin_opens(&self) -> Option<At> {
-        self.checkin_start.or(self.checkin_end.and(self.registration_end))
+        self.checkin_start.or(self.checkin_end.map(|_| 0))
     }
 }
 
@@ -232,6 +233,7 @@ impl Settings {
         let length = self.name.trim().chars().count();
         must((1..=LONGEST_NAME).contains(&length), "name", "1 to 200 characters");
         must(!self.name.chars().any(char::is_control), "name", "no control characters");
+        must(self.name.trim().is_empty() || can_be_seen(&self.name), "name", "something that can be seen");
         must(
             self.description.chars().count() <= LONGEST_DESCRIPTION && !self.description.contains('\0'),
             "description",

@@ -378,7 +378,14 @@ fn an_undone_step_of_the_clock_waits_for_an_organizer() {
     assert_eq!(clock(&touched, 17).status, Status::RegistrationOpen);
     // Undoing what came after leaves the clock held.
     let applied = undone.apply(&register("another"), ORGANIZER, 16).unwrap();
-    assert_eq!(applied.tournament.undo(&applied.changes, ORGANIZER).tournament, undone);
+    let taken_back = applied.tournament.undo(&applied.changes, ORGANIZER).tournament;
+    assert_eq!(taken_back, Tournament { last_entrant: 4, ..undone.clone() }, "a number is not given again");
+    // Nor does anybody else set it going again.
+    let open = by(&undone, ORGANIZER, 16, &to(Status::RegistrationOpen));
+    let closed = open.apply(&Command::Clock { random: 7 }, By::Clock, 20).unwrap();
+    let reopened = closed.tournament.undo(&closed.changes, By::Clock).tournament;
+    let entered = by(&reopened, By::User(9), 21, &user(9));
+    assert_eq!(clock(&entered, 22).status, Status::RegistrationOpen);
 }
 
 proptest! {

@@ -418,9 +418,12 @@ fn what_staff_has_decided_is_final_for_captains() {
 #[test]
 fn who_forfeits_is_not_ahead() {
     let with = |forfeited, scores| Verdict { scores, ..forfeit(forfeited) };
-    for (forfeited, scores) in
-        [(Forfeit::One, [100, 0]), (Forfeit::Two, [0, 1]), (Forfeit::Both, [16_000_000, 5])]
-    {
+    for (forfeited, scores) in [
+        (Forfeit::One, [100, 0]),
+        (Forfeit::Two, [0, 1]),
+        (Forfeit::Both, [16_000_000, 5]),
+        (Forfeit::Both, [3, 3]),
+    ] {
         let refusal = refused(&cup(), ORGANIZER, 0, &report("R1.1", with(forfeited, scores)));
         assert!(matches!(refusal, Refusal::Invalid(_)), "{forfeited:?} {scores:?}");
     }

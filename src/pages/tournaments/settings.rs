@@ -442,7 +442,7 @@ mod tests {
         for one in [all, json!({ "name": "Small", "format": "swiss" })] {
             let before = settings(one);
             let change = change(&sent(&before), &before).unwrap();
-            let after = changed(&before.clone().into_settings().unwrap(), change).unwrap();
+            let (after, _) = changed(&before.clone().into_settings().unwrap(), change).unwrap();
             assert_eq!(plain(&SettingsBody::from(&after)).unwrap(), plain(&before).unwrap());
         }
     }

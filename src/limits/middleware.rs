@@ -68,12 +68,11 @@ impl Limits {
         }
         let server = LimitedCaller::Server(server_id);
         let events = u32::try_from(events).unwrap_or(u32::MAX);
-        let kinds =
-            [(LimitedCalls::Ingest, 1), (LimitedCalls::Events, events), (LimitedCalls::Quota, events)];
-        for (calls, count) in kinds {
-            note_tightest(request, self.take(calls, server, count))?;
-        }
-        Ok(())
+        note_tightest(request, self.take(LimitedCalls::Ingest, server, 1))?;
+        note_tightest(request, self.take(LimitedCalls::Events, server, events))?;
+        // Events that the quota refuses are not stored, and owe nothing.
+        note_tightest(request, self.take(LimitedCalls::Quota, server, events))
+            .inspect_err(|_| self.give_back(LimitedCalls::Events, server, events))
     }
 }
 

@@ -188,6 +188,17 @@ impl Limits {
         }
     }
 
+    /// What was taken for a call that was refused by another limit after all: it is not paid for where it was larger than the
+    /// bucket, and the other nodes are not told of it. What the bucket held stays taken; it fills up by itself.
+    fn give_back(&self, calls: LimitedCalls, caller: LimitedCaller, count: u32) {
+        let key = (calls, caller);
+        // One that was there before would have let nothing through.
+        lock(&self.debts).remove(&key);
+        if let Some(used) = lock(&self.used).get_mut(&key) {
+            *used = used.saturating_sub(count);
+        }
+    }
+
     fn wait_for_others(&self, key: &Key) -> Option<Duration> {
         let waiting = lock(&self.waiting);
         let left = waiting.get(key)?.saturating_duration_since(Instant::now());
@@ -278,6 +289,17 @@ mod tests {
             limits.take(LimitedCalls::Events, OTHER, 5_000).unwrap().is_err(),
             "it is let through where the bucket is full"
         );
+    }
+
+    #[test]
+    fn events_that_the_quota_refuses_are_not_paid_for() {
+        let limits = limits("events=100/h,quota=10/d");
+        let request = actix_web::test::TestRequest::default().to_http_request();
+        let server = LimitedCaller::Server(Uuid::nil());
+        limits.take(LimitedCalls::Quota, server, 1).unwrap().unwrap();
+        assert!(limits.take_of_server(&request, Uuid::nil(), 5_000).is_err());
+        let refused = limits.take(LimitedCalls::Events, server, 1).unwrap().unwrap_err();
+        assert!(refused.wait < Duration::from_secs(60), "it owes nothing: {refused:?}");
     }
 
     #[test]

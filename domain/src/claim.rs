@@ -157,11 +157,6 @@ fn mixes_letters_and_figures(text: &[u8]) -> bool {
     text.iter().any(u8::is_ascii_digit) && text.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// Whether a value of this field may be a code, whatever its event is about.
-pub fn names_a_code(field: &str) -> bool {
-    speaks_of_codes(field) || field.eq_ignore_ascii_case("code")
-}
-
 /// Whether this can be one of our codes.
 pub fn is_code(typed: &str) -> bool {
     let code = normal_code(typed);

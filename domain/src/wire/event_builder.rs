@@ -354,8 +354,7 @@ impl<'s> EventBuilder<'s> {
         }
         event.extra = self.values.extra.to_object();
         let is_typed = matches!(event.event_type, EventType::Chat | EventType::IdentityClaim);
-        let may_hold_codes = || claim::speaks_of_codes(&event.extra) || event.extra.contains("\"code\"");
-        if !event.extra.is_empty() && (is_typed || may_hold_codes()) {
+        if !event.extra.is_empty() && (is_typed || claim::speaks_of_codes(&event.extra)) {
             hide_codes(&mut event.extra, event.event_type == EventType::IdentityClaim);
         }
     }
@@ -583,7 +582,7 @@ fn hide_codes(extra: &mut String, all: bool) {
             }
             serde_json::Value::Object(members) => members
                 .iter_mut()
-                .fold(false, |any, (name, member)| hide(member, all || claim::names_a_code(name)) | any),
+                .fold(false, |any, (name, member)| hide(member, all || claim::speaks_of_codes(name)) | any),
             _ => false,
         }
     }

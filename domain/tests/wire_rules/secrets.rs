@@ -111,10 +111,8 @@ fn codes_are_never_kept_of_what_people_typed() {
         let event = only(&json!({"type": "chat", "message": said}).to_string());
         assert_eq!(event.message, kept);
     }
-    let event = only(
-        r#"{"type":"typed","claim":"K7WQ2MXHT","n":{"code":"k7wq-2mxht","line":"K7WQ2MXHT"},"login":["K7WQ2MXHT"]}"#,
-    );
-    let kept =
-        json!({"claim": "[hidden]", "n": {"code": "[hidden]", "line": "K7WQ2MXHT"}, "login": ["[hidden]"]});
+    let event =
+        only(r#"{"type":"typed","claim":"K7WQ2MXHT","n":{"line":"K7WQ2MXHT"},"login":["k7wq-2mxht"]}"#);
+    let kept = json!({"claim": "[hidden]", "n": {"line": "K7WQ2MXHT"}, "login": ["[hidden]"]});
     assert_eq!(extra(&event), kept);
 }

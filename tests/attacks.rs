@@ -206,6 +206,10 @@ async fn by_tls_browsers_are_told_to_stay_with_it() {
 #[actix_web::test]
 async fn an_error_answer_is_what_its_headers_say_it_is() {
     let service = Service::start("error_bodies").await;
+    eventually("the tables are there", async || {
+        (service.client.get("/api/v1/search?q=nobody").await.status == 200).then_some(())
+    })
+    .await;
     let (_, token) = service.add_user("Anna", Role::Player).await;
     let bearer = format!("Bearer {token}");
     let long = "a".repeat(300_000);

@@ -358,43 +358,42 @@ async fn a_key_of_who_is_banned_meanwhile_lets_no_server_in() {
 }
 
 #[actix_web::test]
-async fn a_sign_in_that_is_taken_away_meanwhile_waits_until_who_comes_by_it_is_in_or_lets_nobody_in() {
+async fn a_sign_in_that_is_taken_away_meanwhile_lets_nobody_in() {
     let providers = Providers::start();
     let settings = providers.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let service = Service::start_with("unlink_races", &settings, Surroundings::default()).await;
     let pool = &service.application.postgres;
     let (user_id, user) = service.add_session("Anna", Role::Player).await;
-    for (provider, subject) in [("discord", "80351110224678912"), ("steam", "76561197960287930")] {
-        sqlx::query(
-            "INSERT INTO sign_ins (provider, subject, user_id, display_name) VALUES ($1, $2, $3, 'Anna')",
-        )
-        .bind(provider)
-        .bind(subject)
-        .bind(user_id)
-        .execute(pool)
-        .await
-        .unwrap();
-    }
+    sqlx::query(
+        "INSERT INTO sign_ins (provider, subject, user_id, display_name)
+         VALUES ('discord', '80351110224678912', $1, 'Anna')",
+    )
+    .bind(user_id)
+    .execute(pool)
+    .await
+    .unwrap();
     providers.sign_in("80351110224678912", "Mallory");
     let browser = Browser::new(&service.client);
     let callback = browser.at_provider(DISCORD).await;
-    let hold = holding_up_sign_ins(&service).await;
+    // As somebody does who takes it away.
+    let mut unlinking =
+        holding(pool, &format!("SELECT FROM users WHERE id = {user_id} FOR NO KEY UPDATE")).await;
     let signing_in = actix_web::rt::spawn(async move {
         let reply = browser.get(&callback).await;
         (reply, browser)
     });
     until_waiting(pool, 1).await;
-    let path = "/api/v1/users/me/sign-ins/discord/80351110224678912".to_owned();
-    let token = user.access_token.clone();
-    let unlinking = actix_web::rt::spawn(called(service.client.clone(), token, "DELETE", path, json!({})));
-    until_done_or_waiting(pool, &unlinking, 2).await;
-    assert!(!unlinking.is_finished(), "who is told that it is gone can end what it has opened");
-    hold.rollback().await.unwrap();
-    let ((signed_in, _), unlinked) = (signing_in.await.unwrap(), unlinking.await.unwrap());
-    assert_eq!((signed_in.status.as_u16(), unlinked.status.as_u16()), (303, 204), "{}", unlinked.text);
+    sqlx::query("DELETE FROM sign_ins WHERE user_id = $1")
+        .bind(user_id)
+        .execute(&mut *unlinking)
+        .await
+        .unwrap();
+    unlinking.commit().await.unwrap();
+    let (refused, browser) = signing_in.await.unwrap();
+    assert_eq!((refused.status.as_u16(), browser.cookie("mohaa_session")), (409, None), "{}", refused.text);
     let listed = service.client.get_as(&user.access_token, "/api/v1/users/me/sessions").await.json();
-    assert_eq!(listed["total"], 2, "{listed}");
+    assert_eq!(listed["total"], 1, "{listed}");
     service.stop().await;
     providers.stop().await;
 }

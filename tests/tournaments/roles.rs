@@ -30,6 +30,7 @@ const TABLE: &[(&str, &str, May)] = &[
     ("POST", "/undo", Organizers),
     ("GET", "/bracket", Anybody),
     ("GET", "/standings", Anybody),
+    ("GET", "/statistics", Anybody),
     ("GET", "/participants", Anybody),
     ("PUT", "/participants", Organizers),
     ("PUT", "/seeds", Organizers),

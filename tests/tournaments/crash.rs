@@ -11,20 +11,27 @@ use mohaa_faults::process::ServiceProcess;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::support::{Cup, Service, ServiceClient};
 
 const TOURNAMENTS: usize = 100;
 const REPORTERS: usize = 20;
-const KILLS: u64 = 8;
+const KILLS: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is reported of a match: the same whenever it is reported.
 fn scores(number: usize) -> (u32, u32) {
     (number as u32 % 7, 7)
 }
 
-/// Reports until the process is gone. Gives what was acknowledged.
-async fn report(url: &str, organizer: &str, open: &[(usize, String, String)]) -> Vec<(String, String)> {
+/// Reports until the process is gone; `count` follows how many were acknowledged. Gives what was.
+async fn report(
+    url: &str,
+    organizer: &str,
+    open: &[(usize, String, String)],
+    count: &watch::Sender<usize>,
+) -> Vec<(String, String)> {
     let client = ServiceClient::new(url.to_owned(), String::new());
     let bearer = format!("Bearer {organizer}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
@@ -37,7 +44,10 @@ async fn report(url: &str, organizer: &str, open: &[(usize, String, String)]) ->
             let answer = client.post(&path, headers, body).await.ok()?;
             // What is decided already was committed by a request whose answer was lost.
             assert!(matches!(answer.status.as_u16(), 200 | 409 | 503), "{}", answer.text);
-            (answer.status == 200).then(|| (id.clone(), key.clone()))
+            (answer.status == 200).then(|| {
+                count.send_modify(|count| *count += 1);
+                (id.clone(), key.clone())
+            })
         }
     });
     stream::iter(reports)
@@ -77,10 +87,12 @@ async fn every_acknowledged_result_of_a_hundred_tournaments_survives_a_kill_and_
         let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
         let process = ServiceProcess::start(program, directory.path(), &stores, &[]).await.unwrap();
         let url = process.url.clone();
-        // Somewhere in the middle of it, each time elsewhere.
-        let after = Duration::from_millis(40 + 97 * (kill * kill % 7));
-        let (done, ()) = tokio::join!(report(&url, &organizer, &open), async {
-            tokio::time::sleep(after).await;
+        // In the middle of it, each time elsewhere: while others are on their way.
+        let enough = 3 + 9 * (kill * kill % 7);
+        let (count, mut counted) = watch::channel(0);
+        let (done, ()) = tokio::join!(report(&url, &organizer, &open, &count), async {
+            let has_enough = counted.wait_for(|count| *count >= enough);
+            tokio::time::timeout(PATIENCE, has_enough).await.expect("results are acknowledged").unwrap();
             process.kill().await.unwrap();
         });
         open.retain(|(_, id, key)| !done.contains(&(id.clone(), key.clone())));

@@ -4,7 +4,7 @@
 //! something back and give it to others. What is earned is kept for each tournament, so that who loses it in one still has it
 //! from another. While a tournament is played, for the first time or again, nothing is given or taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use mohaa_domain::achievements::campaigns;
@@ -52,7 +52,7 @@ impl AchievementStore {
                     .bind(id)
                     .execute(&mut *connection)
                     .await?;
-                Vec::new()
+                BTreeSet::new()
             }
         };
         let players: Vec<&str> = earned.iter().map(|(player, ..)| player.as_str()).collect();
@@ -157,17 +157,17 @@ async fn take_back(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Player, achievement, tier.
+/// Player, achievement, tier: once, also where somebody played for several entrants.
 fn earned(
     catalogue: &mohaa_domain::achievements::Catalogue,
     tournament: &Tournament,
     lineup: &Lineup,
-) -> Vec<(String, String, i16)> {
+) -> BTreeSet<(String, String, i16)> {
     let mut players_of: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
     for (participant, player_id) in lineup {
         players_of.entry(u32::try_from(*participant).unwrap_or(0)).or_default().push(player_id);
     }
-    let mut all = Vec::new();
+    let mut all = BTreeSet::new();
     for (entrant, campaign) in campaigns(tournament) {
         let Some(players) = players_of.get(&entrant.0) else { continue };
         for (definition, tier) in catalogue.earned_in_tournament(&campaign) {

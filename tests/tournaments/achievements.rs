@@ -163,3 +163,40 @@ async fn what_is_taken_back_in_one_tournament_is_still_had_from_another() {
     assert_eq!(after, before);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn who_plays_for_two_teams_of_a_tournament_earns_for_both_once() {
+    let service = Service::start("cup_teams").await;
+    let pool = service.application.postgres.clone();
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let people = four_people(&service, "cup_teams").await;
+    let settings = json!({ "name": "Teams", "format": "round_robin", "team_size": 2 });
+    let cup = Cup::draft(&service.client, &organizer, settings).await;
+    cup.moves_to("registration_open").await;
+    let as_user = async |token: &str, path: &str, body: Value| {
+        let answer = service.client.call_as(token, "POST", path, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+        answer.json()
+    };
+    // Everybody has a team, and the first is in all of them.
+    for (number, (_, captain)) in people.iter().enumerate() {
+        let team = as_user(captain, "/api/v1/teams", json!({ "name": format!("Team {number}") })).await;
+        let id = team["team_id"].as_str().unwrap().to_owned();
+        let other = if number == 0 { &people[1] } else { &people[0] };
+        let code = as_user(captain, &format!("/api/v1/teams/{id}/invites"), json!({})).await["code"].clone();
+        as_user(&other.1, "/api/v1/teams/invites/accept", json!({ "code": code })).await;
+        as_user(captain, &cup.path("/register"), json!({ "team_id": id })).await;
+    }
+    cup.moves_to("registration_closed").await;
+    cup.moves_to("in_progress").await;
+    assert_eq!(cup.plays(favourite).await, 6);
+    let of_all = unlocked(&pool, &people[0].0.to_string()).await;
+    assert!(
+        ["cup-champion.1", "cup-runner-up.1"].iter().all(|one| of_all.iter().any(|it| it == one)),
+        "{of_all:?}"
+    );
+    let written: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM tournament_players").fetch_one(&pool).await.unwrap();
+    assert_eq!(written, 8);
+    service.stop().await;
+}

@@ -77,8 +77,9 @@ impl Stats {
         )?;
         let more_players = scores.len() > MOST_PLAYERS;
         scores.truncate(MOST_PLAYERS);
-        let servers = self.server_names([outcome.server_id]).await;
-        let tournaments = self.tournaments_of(vec![outcome.span()]).await.unwrap_or_default();
+        let (servers, tournaments) =
+            tokio::join!(self.server_names([outcome.server_id]), self.tournaments_of(vec![outcome.span()]),);
+        let tournaments = tournaments.unwrap_or_default();
         let names = self.player_names(scores.iter().map(|row| row.player_id.clone()).collect()).await?;
         let scoreboard = scores.into_iter().map(|row| {
             // The name in this match, else the latest one.

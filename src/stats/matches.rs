@@ -258,8 +258,10 @@ impl Stats {
         let (live, ended): (Vec<&OutcomeRow>, Vec<&OutcomeRow>) = rows.iter().partition(|row| !row.is_ended);
         let (took_part, present) =
             tokio::try_join!(self.players_of_ended(&ended), self.players_present(&live),)?;
-        let servers = self.server_names(rows.iter().map(|row| row.server_id)).await;
-        let tournaments = self.tournaments_of(rows.iter().map(OutcomeRow::span).collect()).await;
+        let (servers, tournaments) = tokio::join!(
+            self.server_names(rows.iter().map(|row| row.server_id)),
+            self.tournaments_of(rows.iter().map(OutcomeRow::span).collect()),
+        );
         let tournaments = tournaments.unwrap_or_default();
         let summary = |row: OutcomeRow| {
             let players = if row.is_ended { &took_part } else { &present };

@@ -10,7 +10,7 @@ use actix_web::web::{self, Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{Stream, unfold};
-use mohaa_actors::tournament::{Commit, Intent};
+use mohaa_actors::tournament::{Commit, Failed, Intent};
 use mohaa_domain::player::PlayerId;
 use mohaa_domain::tournament::{
     By, Change, Command, Holder, Logged, Replay, ReplayError, Settings, is_moment,
@@ -30,7 +30,7 @@ use crate::access::{Anyone, Organizer, Route, SignedIn, get};
 use crate::audit::{self, Entry};
 use crate::auth::Identity;
 use crate::http::query::{Paging, QueryShape};
-use crate::http::{ApiError, ErrorBody, from_json};
+use crate::http::{ApiError, ErrorBody, from_json, idempotency_key};
 use crate::postgres::watch::{self, WatchError, Watcher};
 use crate::users::lock_caller;
 
@@ -307,6 +307,7 @@ pub async fn export(
 )]
 pub async fn import(
     Organizer(caller): Organizer,
+    request: HttpRequest,
     tournaments: Data<Tournaments>,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -329,14 +330,21 @@ pub async fn import(
     if !mistakes.is_empty() {
         return Err(super::body::invalid(&mistakes));
     }
-    let id = Uuid::now_v7();
-    tournaments.import(id, caller, document).await?;
+    let key = idempotency_key(request.headers())?;
+    let id = tournaments.import(caller, document, key.as_deref()).await?;
     let current = tournaments.read(id).await?;
     Ok(HttpResponse::Created().json(TournamentAnswer::from(&current)))
 }
 
 impl Tournaments {
-    async fn import(&self, id: Uuid, owner: Identity, document: Document) -> Result<(), ApiError> {
+    /// Gives the tournament that it became, now or before under the same key.
+    async fn import(
+        &self,
+        owner: Identity,
+        document: Document,
+        key: Option<&str>,
+    ) -> Result<Uuid, ApiError> {
+        let id = Uuid::now_v7();
         let owner_id = owner.user_id;
         if document.log.len() > MOST_IMPORTED {
             return Err(ApiError::invalid_field("log", format!("at most {MOST_IMPORTED} mutations")));
@@ -378,7 +386,11 @@ impl Tournaments {
         });
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
         lock_caller(&mut transaction, owner).await?;
-        store::create(&mut transaction, id, owner_id, &draft, None).await.map_err(unavailable)?;
+        match store::create(&mut transaction, id, owner_id, &draft, key).await.map_err(unavailable)? {
+            Some((_, false)) => return Err(Failed::KeyReused.into()),
+            Some((before, true)) => return Ok(before),
+            None => {}
+        }
         store::mark_imported(&mut transaction, id).await.map_err(unavailable)?;
         while let Some((entry, applied)) = worked_out.recv().await {
             let intent = entry.command.map_or(Intent::Undo, Intent::Apply);
@@ -405,7 +417,8 @@ impl Tournaments {
             after: told_to_audit(&draft),
         };
         audit::record(&mut transaction, entry).await.map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(id)
     }
 
     /// Whether a document says of a tournament of this service what its own log says.

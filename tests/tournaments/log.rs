@@ -189,6 +189,19 @@ async fn an_exported_tournament_is_the_same_where_it_is_imported() {
     assert_eq!(copy.final_places().await, cup.final_places().await);
     assert_eq!(copy.get("").await["version"], cup.get("").await["version"]);
     copy.does("/undo", json!({})).await;
+    let bearer = format!("Bearer {other}");
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "copy"),
+    ];
+    let under_a_key = async || {
+        let body = document.to_string();
+        elsewhere.client.call("POST", "/api/v1/tournaments/import", &headers, body).await.json()["id"].clone()
+    };
+    let first = under_a_key().await;
+    assert!(first.is_string(), "{first}");
+    assert_eq!(under_a_key().await, first);
 
     let mut forged = document.clone();
     forged["log"].as_array_mut().unwrap().remove(3);

@@ -34,7 +34,7 @@ pub struct TournamentStatistics {
 
 /// Statistics of a tournament
 ///
-/// Players and records of the games that servers reported to the bracket, by the numbers of boards. A game counts while its match
+/// Players and records of the games that servers reported to the bracket, by the numbers of boards, without a minimum for ratios. A game counts while its match
 /// stands by it: one that was taken back, reset or fell does not. Guests count, bots don't.
 #[utoipa::path(
     get,

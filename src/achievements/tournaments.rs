@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::catalogue::read_definitions;
 use super::{AchievementStore, UnlockRow};
-use crate::webhooks::announce;
+use crate::webhooks::announce_all;
 
 /// Whom somebody plays for, and what they are called.
 type Lineup = Vec<(i32, String)>;
@@ -117,9 +117,8 @@ impl AchievementStore {
         connection: &mut PgConnection,
         unlocks: &NewUnlocks,
     ) -> sqlx::Result<()> {
-        for row in &unlocks.0 {
-            announce(connection, &self.announcement_of(row)).await?;
-        }
+        let all: Vec<_> = unlocks.0.iter().map(|row| self.announcement_of(row)).collect();
+        announce_all(connection, &all).await?;
         Ok(())
     }
 }

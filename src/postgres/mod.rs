@@ -21,6 +21,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const MOST_CONNECTIONS: u32 = 10;
 /// A request that finds no connection for so long is better told so.
 const LONGEST_WAIT_FOR_A_CONNECTION: Duration = Duration::from_secs(3);
+/// A connection that answered so lately is used without asking it first whether it is still there: that would be as many questions
+/// again. Its failure is answered as any other.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// A statement that runs longer is cancelled by the server.
 const STATEMENT_TIMEOUT: &str = "10s";
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -67,6 +70,15 @@ pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
     Ok(PgPoolOptions::new()
         .max_connections(MOST_CONNECTIONS)
         .acquire_timeout(LONGEST_WAIT_FOR_A_CONNECTION)
+        .test_before_acquire(false)
+        .before_acquire(|connection, last| {
+            Box::pin(async move {
+                if last.idle_for >= TRUSTED_FOR {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }
 

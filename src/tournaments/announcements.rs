@@ -9,15 +9,15 @@ use sqlx::PgConnection;
 
 use super::answers::ForfeitBody;
 use super::store::time;
-use crate::webhooks::{Announcement, WebhookEvent, announce};
+use crate::webhooks::{Announcement, WebhookEvent, announce_all};
 
 /// Writes into the outbox whatever a mutation brought about.
 pub async fn announce_changes(connection: &mut PgConnection, commit: &Commit<'_>) -> sqlx::Result<()> {
-    for (event, data) in news(commit) {
-        let at = time(commit.at).unwrap_or_default();
-        let announcement = Announcement { event, tournament_id: Some(commit.tournament_id), at, data };
-        announce(connection, &announcement).await?;
-    }
+    let at = time(commit.at).unwrap_or_default();
+    let announcement =
+        |(event, data)| Announcement { event, tournament_id: Some(commit.tournament_id), at, data };
+    let all: Vec<Announcement> = news(commit).into_iter().map(announcement).collect();
+    announce_all(connection, &all).await?;
     Ok(())
 }
 

@@ -54,7 +54,7 @@ use crate::postgres::watch::Watcher;
 use crate::{postgres, stats::Stats};
 use log::News;
 pub use own::{ExportedMutation, ExportedTournament, mutations_of, tournaments_of};
-use roles::About;
+use roles::{About, StaffRole};
 use store::PgTournaments;
 pub use witness::Witness;
 
@@ -85,6 +85,17 @@ pub struct Tournaments {
     stats: Stats,
     /// What is read into memory whole, one at a time.
     importing: Semaphore,
+}
+
+/// What of a tournament is always asked.
+#[derive(sqlx::FromRow)]
+struct Head {
+    version: i64,
+    owner_id: i32,
+    owner_name: String,
+    created_at: DateTime<Utc>,
+    /// Of whoever asks.
+    staff_role: Option<String>,
 }
 
 /// A tournament as it is now.
@@ -166,15 +177,29 @@ impl Tournaments {
     /// # Errors
     /// 404 `unknown_tournament`; 503.
     pub async fn read(&self, id: Uuid) -> Result<Current, ApiError> {
-        let row: Option<(i64, i32, String, DateTime<Utc>)> = sqlx::query_as(
-            "SELECT version, owner_id, display_name, tournaments.created_at
+        Ok(self.read_with_role(id, None).await?.0)
+    }
+
+    /// The tournament, and whether a user is of its staff: one question, as every mutation asks it. By primary keys.
+    async fn read_with_role(
+        &self,
+        id: Uuid,
+        user_id: Option<i32>,
+    ) -> Result<(Current, Option<StaffRole>), ApiError> {
+        let head: Option<Head> = sqlx::query_as(
+            "SELECT version, owner_id, display_name AS owner_name, tournaments.created_at,
+                    CASE WHEN owner_id = $2 THEN 'owner' ELSE (
+                        SELECT staff.role FROM tournament_staff AS staff
+                        WHERE staff.tournament_id = $1 AND staff.user_id = $2) END AS staff_role
              FROM tournaments JOIN users ON users.id = owner_id WHERE tournaments.id = $1",
         )
         .bind(id)
+        .bind(user_id)
         .fetch_optional(self.pool())
         .await
         .map_err(unavailable)?;
-        let Some((version, owner_id, owner_name, created_at)) = row else { return Err(unknown()) };
+        let Some(head) = head else { return Err(unknown()) };
+        let Head { version, owner_id, owner_name, created_at, staff_role } = head;
         let stored = u64::try_from(version).unwrap_or(0);
         let loaded = match self.remembered.get(&id).await.filter(|known| known.version >= stored) {
             Some(loaded) => loaded,
@@ -185,7 +210,8 @@ impl Tournaments {
             }
         };
         let Loaded { tournament, version } = loaded;
-        Ok(Current { id, version, tournament, owner_id, owner_name, created_at })
+        let current = Current { id, version, tournament, owner_id, owner_name, created_at };
+        Ok((current, staff_role.as_deref().and_then(StaffRole::from_word)))
     }
 
     /// Does what is wanted on the caller's terms; a dry run only sees what it would do.
@@ -226,8 +252,8 @@ impl Tournaments {
     }
 
     async fn seen_about(&self, id: Uuid, caller: Identity, about: About) -> Result<(Current, By), ApiError> {
-        let current = self.read(id).await?;
-        let by = roles::by(self.pool(), id, &current.tournament, caller, about).await?;
+        let (current, role) = self.read_with_role(id, Some(caller.user_id)).await?;
+        let by = roles::by(self.pool(), &current.tournament, caller, role, about).await?;
         Ok((current, by))
     }
 }

@@ -27,12 +27,7 @@ pub async fn staff_role(
     .fetch_optional(db)
     .await
     .map_err(unavailable)?;
-    Ok(match role.as_deref() {
-        Some("owner") => Some(StaffRole::Owner),
-        Some("organizer") => Some(StaffRole::Organizer),
-        Some("referee") => Some(StaffRole::Referee),
-        _ => None,
-    })
+    Ok(role.as_deref().and_then(StaffRole::from_word))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +35,18 @@ pub enum StaffRole {
     Owner,
     Organizer,
     Referee,
+}
+
+impl StaffRole {
+    /// As it stands in the database.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "owner" => Some(StaffRole::Owner),
+            "organizer" => Some(StaffRole::Organizer),
+            "referee" => Some(StaffRole::Referee),
+            _ => None,
+        }
+    }
 }
 
 /// What a caller acts on: who speaks for several participants acts for the one that it is about.
@@ -50,19 +57,20 @@ pub enum About {
     Entrant(EntrantId),
 }
 
-/// As whom a caller acts. Staff are staff even in matches of their own; who is no organizer any more owns as anybody else.
+/// As whom a caller acts, who is of the staff or not. Staff are staff even in matches of their own; who is no organizer any more
+/// owns as anybody else.
 pub async fn by(
     pool: &PgPool,
-    tournament_id: Uuid,
     tournament: &Tournament,
     caller: Identity,
+    role: Option<StaffRole>,
     about: About,
 ) -> Result<By, ApiError> {
     let user = i64::from(caller.user_id);
     if caller.role == Role::Admin {
         return Ok(By::Organizer(user));
     }
-    Ok(match staff_role(pool, tournament_id, caller.user_id).await? {
+    Ok(match role {
         Some(StaffRole::Owner) if caller.role == Role::Organizer => By::Organizer(user),
         Some(StaffRole::Organizer) => By::Organizer(user),
         Some(StaffRole::Referee) => By::Referee(user),

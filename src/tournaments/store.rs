@@ -285,89 +285,107 @@ fn unavailable(error: sqlx::Error) -> CommitError {
 }
 
 /// Writes a mutation; false if the version is another one by now.
+///
+/// What every mutation writes is one statement ([`WRITE`]): reports of results, which are most, need no other.
 pub async fn write_commit(connection: &mut PgConnection, commit: &Commit<'_>) -> sqlx::Result<bool> {
-    let Commit { tournament_id: id, from_version, applied, .. } = commit;
-    let from = i64::try_from(*from_version).unwrap_or(i64::MAX);
-    let next = &applied.tournament;
-    let deadline = next.next_deadline().and_then(time);
-    let frame = applied.changes.iter().find_map(|change| match change {
-        Change::Frame { after, .. } => Some(&**after),
-        _ => None,
-    });
-    let is_ours = match frame {
-        Some(frame) => update_frame(connection, *id, from, frame, deadline).await?,
-        None => {
-            sqlx::query(
-                "UPDATE tournaments SET version = version + 1, updated_at = now(), next_deadline = $3
-                 WHERE id = $1 AND version = $2",
-            )
-            .bind(id)
-            .bind(from)
-            .bind(deadline)
-            .execute(&mut *connection)
-            .await?
-            .rows_affected()
-                == 1
-        }
-    };
-    if !is_ours {
+    let Commit { tournament_id: id, applied, .. } = commit;
+    if !write_changes(connection, commit).await? {
         return Ok(false);
     }
-    write_entrants(connection, *id, &applied.changes).await?;
-    write_bouts(connection, *id, &applied.changes).await?;
+    for change in &applied.changes {
+        match change {
+            Change::Frame { after, .. } => update_frame(connection, *id, after).await?,
+            Change::Entrant { id: entrant_id, after, .. } => {
+                write_entrant(connection, *id, *entrant_id, after.as_deref()).await?;
+            }
+            Change::Match { .. } => {}
+        }
+    }
+    delete_bouts(connection, *id, &applied.changes).await?;
+    Ok(true)
+}
+
+/// The version, under the condition that it is still the one that the mutation was made from; and only then the matches that it
+/// changed, all at once (a start makes two thousand of them), the row of the log, and word of it, which is told when the
+/// transaction ends and only if it is kept. One statement, because each waits for its answer while others wait for the row.
+const WRITE: &str = "
+    WITH moved AS (
+        UPDATE tournaments SET version = version + 1, updated_at = now(), next_deadline = $3
+        WHERE id = $1 AND version = $2 RETURNING version
+    ), bouts AS (
+        INSERT INTO tournament_matches
+            (id, tournament_id, key, status, server_id, scheduled_at, state, match_token_hash)
+        SELECT new.id, $1, new.key, new.status, servers.id, new.scheduled_at, new.state, decode(new.token, 'hex')
+        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[], $9::jsonb[], $10::text[])
+            AS new (id, key, status, server_id, scheduled_at, state, token)
+        LEFT JOIN servers ON servers.id = new.server_id
+        WHERE EXISTS (SELECT FROM moved)
+        ON CONFLICT (tournament_id, key) DO UPDATE SET status = excluded.status, server_id = excluded.server_id,
+            scheduled_at = excluded.scheduled_at, state = excluded.state,
+            match_token_hash = excluded.match_token_hash
+    ), logged AS (
+        INSERT INTO tournament_log
+            (tournament_id, version, at, user_id, by, command, changes, undoes, fallen, entrant, idempotency_key)
+        SELECT $1, moved.version, $11, (SELECT id FROM users WHERE id = $12), $13, $14, $15, $16, $17, $18, $19
+        FROM moved RETURNING version
+    )
+    SELECT pg_notify($20, $1::text || ' ' || version) FROM logged";
+
+async fn write_changes(connection: &mut PgConnection, commit: &Commit<'_>) -> sqlx::Result<bool> {
+    let Commit { tournament_id: id, from_version, applied, .. } = commit;
+    let from = i64::try_from(*from_version).unwrap_or(i64::MAX);
+    let mut written: BTreeMap<String, &Bout> = BTreeMap::new();
+    for change in &applied.changes {
+        if let Change::Match { key, after: Some(bout), .. } = change {
+            written.insert(key.to_string(), bout);
+        }
+    }
+    let keys: Vec<&str> = written.keys().map(String::as_str).collect();
+    let bouts = || written.values();
     let (command, by) = match commit.intent {
         Intent::Apply(command) => (Some(Json(command)), commit.by),
         Intent::Undo => (None, commit.by),
     };
-    sqlx::query(
-        "INSERT INTO tournament_log
-             (tournament_id, version, at, user_id, by, command, changes, undoes, fallen, entrant, idempotency_key)
-         VALUES ($1, $2, $3, (SELECT id FROM users WHERE id = $4), $5, $6, $7, $8, $9, $10, $11)",
-    )
-    .bind(id)
-    .bind(from + 1)
-    .bind(time(commit.at).unwrap_or_default())
-    .bind(by.user().and_then(|user| i32::try_from(user).ok()))
-    .bind(Json(by))
-    .bind(command)
-    .bind(Json(&applied.changes))
-    .bind(commit.undoes.and_then(|version| i64::try_from(version).ok()))
-    .bind(applied.fallen.iter().map(ToString::to_string).collect::<Vec<_>>())
-    .bind(applied.entrant.map(|entrant| signed(entrant.0)))
-    .bind(commit.idempotency_key)
-    .execute(&mut *connection)
-    .await?;
-    // Told when the transaction ends, and only if it is kept.
-    sqlx::query("SELECT pg_notify($1, $2)")
+    let told = sqlx::query(WRITE)
+        .bind(id)
+        .bind(from)
+        .bind(applied.tournament.next_deadline().and_then(time))
+        .bind(keys.iter().map(|key| match_id(*id, key)).collect::<Vec<_>>())
+        .bind(&keys)
+        .bind(bouts().map(|bout| word(&bout.status)).collect::<Vec<_>>())
+        .bind(bouts().map(|bout| bout.plan.server_id).collect::<Vec<_>>())
+        .bind(bouts().map(|bout| bout.plan.scheduled_at.and_then(time)).collect::<Vec<_>>())
+        .bind(bouts().map(|bout| Json(*bout)).collect::<Vec<_>>())
+        .bind(bouts().map(|bout| bout.plan.token_hash.clone()).collect::<Vec<_>>())
+        .bind(time(commit.at).unwrap_or_default())
+        .bind(by.user().and_then(|user| i32::try_from(user).ok()))
+        .bind(Json(by))
+        .bind(command)
+        .bind(Json(&applied.changes))
+        .bind(commit.undoes.and_then(|version| i64::try_from(version).ok()))
+        .bind(applied.fallen.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .bind(applied.entrant.map(|entrant| signed(entrant.0)))
+        .bind(commit.idempotency_key)
         .bind(CHANNEL)
-        .bind(format!("{id} {}", from + 1))
-        .execute(&mut *connection)
+        .fetch_optional(connection)
         .await?;
-    Ok(true)
+    Ok(told.is_some())
 }
 
-async fn update_frame(
-    connection: &mut PgConnection,
-    id: Uuid,
-    from: i64,
-    frame: &Frame,
-    deadline: Option<DateTime<Utc>>,
-) -> sqlx::Result<bool> {
+async fn update_frame(connection: &mut PgConnection, id: Uuid, frame: &Frame) -> sqlx::Result<()> {
     let Frame { settings, status, last_entrant, draw, checkin_is_over, clock_is_held, held_up } = frame;
     let times = &settings.times;
     let moment = |at: Option<i64>| at.and_then(time);
-    let updated = sqlx::query(
-        "UPDATE tournaments SET version = version + 1, updated_at = now(), next_deadline = $3, name = $4,
-             description = $5, format = $6, status = $7, max_participants = $8, min_participants = $9,
-             team_size = $10, best_of = $11, seeding = $12, game_mode = $13, map_pool = $14, timelimit = $15,
-             fraglimit = $16, roundlimit = $17, registration_start = $18, registration_end = $19,
-             checkin_start = $20, checkin_end = $21, start_time = $22, options = $23, last_entrant = $24, draw = $25,
-             checkin_is_over = $26, clock_is_held = $27, held_up = $28
-         WHERE id = $1 AND version = $2",
+    sqlx::query(
+        "UPDATE tournaments SET name = $2,
+             description = $3, format = $4, status = $5, max_participants = $6, min_participants = $7,
+             team_size = $8, best_of = $9, seeding = $10, game_mode = $11, map_pool = $12, timelimit = $13,
+             fraglimit = $14, roundlimit = $15, registration_start = $16, registration_end = $17,
+             checkin_start = $18, checkin_end = $19, start_time = $20, options = $21, last_entrant = $22, draw = $23,
+             checkin_is_over = $24, clock_is_held = $25, held_up = $26
+         WHERE id = $1",
     )
     .bind(id)
-    .bind(from)
-    .bind(deadline)
     .bind(&settings.name)
     .bind(&settings.description)
     .bind(word(&settings.format))
@@ -395,26 +413,29 @@ async fn update_frame(
     .bind(held_up)
     .execute(connection)
     .await?;
-    Ok(updated.rows_affected() == 1)
+    Ok(())
 }
 
-async fn write_entrants(connection: &mut PgConnection, id: Uuid, changes: &[Change]) -> sqlx::Result<()> {
-    for change in changes {
-        let Change::Entrant { id: entrant_id, after, .. } = change else { continue };
-        let Some(entrant) = after else {
-            sqlx::query("DELETE FROM tournament_participants WHERE tournament_id = $1 AND id = $2")
-                .bind(id)
-                .bind(signed(entrant_id.0))
-                .execute(&mut *connection)
-                .await?;
-            continue;
-        };
-        let (user_id, team_id) = match entrant.holder {
-            Holder::User(user_id) => (i32::try_from(user_id).ok(), None),
-            Holder::Team(team_id) => (None, Some(team_id)),
-            Holder::Nobody => (None, None),
-        };
-        sqlx::query(
+async fn write_entrant(
+    connection: &mut PgConnection,
+    id: Uuid,
+    entrant_id: EntrantId,
+    after: Option<&Entrant>,
+) -> sqlx::Result<()> {
+    let Some(entrant) = after else {
+        sqlx::query("DELETE FROM tournament_participants WHERE tournament_id = $1 AND id = $2")
+            .bind(id)
+            .bind(signed(entrant_id.0))
+            .execute(connection)
+            .await?;
+        return Ok(());
+    };
+    let (user_id, team_id) = match entrant.holder {
+        Holder::User(user_id) => (i32::try_from(user_id).ok(), None),
+        Holder::Team(team_id) => (None, Some(team_id)),
+        Holder::Nobody => (None, None),
+    };
+    sqlx::query(
             "INSERT INTO tournament_participants
                  (tournament_id, id, user_id, team_id, name, player_id, place, left_at, reason, checked_in, rating,
                   seed, registered_at)
@@ -436,9 +457,8 @@ async fn write_entrants(connection: &mut PgConnection, id: Uuid, changes: &[Chan
         .bind(entrant.rating)
         .bind(entrant.seed.map(signed))
         .bind(entrant.registered_at)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    }
     Ok(())
 }
 
@@ -447,50 +467,23 @@ pub fn match_id(tournament_id: Uuid, key: &str) -> Uuid {
     Uuid::new_v5(&tournament_id, key.as_bytes())
 }
 
-/// All in one statement: a start makes two thousand of them.
-async fn write_bouts(connection: &mut PgConnection, id: Uuid, changes: &[Change]) -> sqlx::Result<()> {
-    let mut gone = Vec::new();
-    let mut written: BTreeMap<String, &Bout> = BTreeMap::new();
-    for change in changes {
-        match change {
-            Change::Match { key, after: None, .. } => gone.push(key.to_string()),
-            Change::Match { key, after: Some(bout), .. } => drop(written.insert(key.to_string(), bout)),
-            _ => {}
-        }
-    }
-    if !gone.is_empty() {
-        sqlx::query("DELETE FROM tournament_matches WHERE tournament_id = $1 AND key = ANY($2)")
-            .bind(id)
-            .bind(&gone)
-            .execute(&mut *connection)
-            .await?;
-    }
-    if written.is_empty() {
+/// Those that an undo takes away. By `UNIQUE (tournament_id, key)`.
+async fn delete_bouts(connection: &mut PgConnection, id: Uuid, changes: &[Change]) -> sqlx::Result<()> {
+    let gone: Vec<String> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Match { key, after: None, .. } => Some(key.to_string()),
+            _ => None,
+        })
+        .collect();
+    if gone.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&str> = written.keys().map(String::as_str).collect();
-    let bouts = || written.values();
-    sqlx::query(
-        "INSERT INTO tournament_matches
-             (id, tournament_id, key, status, server_id, scheduled_at, state, match_token_hash)
-         SELECT new.id, $1, new.key, new.status, servers.id, new.scheduled_at, new.state, decode(new.token, 'hex')
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::jsonb[], $8::text[])
-             AS new (id, key, status, server_id, scheduled_at, state, token)
-         LEFT JOIN servers ON servers.id = new.server_id
-         ON CONFLICT (tournament_id, key) DO UPDATE SET status = excluded.status, server_id = excluded.server_id,
-             scheduled_at = excluded.scheduled_at, state = excluded.state,
-             match_token_hash = excluded.match_token_hash",
-    )
-    .bind(id)
-    .bind(keys.iter().map(|key| match_id(id, key)).collect::<Vec<_>>())
-    .bind(&keys)
-    .bind(bouts().map(|bout| word(&bout.status)).collect::<Vec<_>>())
-    .bind(bouts().map(|bout| bout.plan.server_id).collect::<Vec<_>>())
-    .bind(bouts().map(|bout| bout.plan.scheduled_at.and_then(time)).collect::<Vec<_>>())
-    .bind(bouts().map(|bout| Json(*bout)).collect::<Vec<_>>())
-    .bind(bouts().map(|bout| bout.plan.token_hash.clone()).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
+    sqlx::query("DELETE FROM tournament_matches WHERE tournament_id = $1 AND key = ANY($2)")
+        .bind(id)
+        .bind(&gone)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -590,8 +583,12 @@ pub async fn create(
         .await;
     }
     let deadline = tournament.next_deadline().and_then(time);
-    update_frame(&mut *connection, id, 1, &tournament.frame(), deadline).await?;
-    sqlx::query("UPDATE tournaments SET version = 1 WHERE id = $1").bind(id).execute(connection).await?;
+    sqlx::query("UPDATE tournaments SET next_deadline = $2 WHERE id = $1")
+        .bind(id)
+        .bind(deadline)
+        .execute(&mut *connection)
+        .await?;
+    update_frame(connection, id, &tournament.frame()).await?;
     Ok(None)
 }
 

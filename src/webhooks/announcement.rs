@@ -73,23 +73,37 @@ pub struct Announcement {
 /// last, after everything that is locked is locked (`users/locks.rs`): the rows of those webhooks stay until the transaction
 /// ends.
 pub async fn announce(connection: &mut PgConnection, announcement: &Announcement) -> sqlx::Result<u64> {
+    announce_all(connection, std::slice::from_ref(announcement)).await
+}
+
+/// The same of several things, in the order in which they happened: one statement.
+pub async fn announce_all(
+    connection: &mut PgConnection,
+    announcements: &[Announcement],
+) -> sqlx::Result<u64> {
+    if announcements.is_empty() {
+        return Ok(0);
+    }
     let written = sqlx::query(
         "INSERT INTO webhook_deliveries (id, webhook_id, event, tournament_id, at, data)
-         SELECT gen_random_uuid(), webhooks.id, $1, $2, $3, $4
-         FROM webhooks JOIN users ON users.id = webhooks.owner_id
-         LEFT JOIN tournaments ON tournaments.id = $2
-         WHERE $1 = ANY(webhooks.events) AND webhooks.disabled_at IS NULL
-           AND users.role IN ('organizer', 'admin') AND users.banned_at IS NULL AND users.deleted_at IS NULL
-           AND (webhooks.tournament_id IS NULL OR webhooks.tournament_id = $2)
-           AND ($2 IS NULL OR users.role = 'admin' OR tournaments.owner_id = users.id OR EXISTS (
+         SELECT gen_random_uuid(), webhooks.id, news.event, news.tournament_id, news.at, news.data
+         FROM unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::jsonb[]) WITH ORDINALITY
+             AS news (event, tournament_id, at, data, place)
+         JOIN webhooks ON news.event = ANY(webhooks.events) AND webhooks.disabled_at IS NULL
+         JOIN users ON users.id = webhooks.owner_id
+         LEFT JOIN tournaments ON tournaments.id = news.tournament_id
+         WHERE users.role IN ('organizer', 'admin') AND users.banned_at IS NULL AND users.deleted_at IS NULL
+           AND (webhooks.tournament_id IS NULL OR webhooks.tournament_id = news.tournament_id)
+           AND (news.tournament_id IS NULL OR users.role = 'admin' OR tournaments.owner_id = users.id OR EXISTS (
                SELECT FROM tournament_staff AS staff
-               WHERE staff.tournament_id = $2 AND staff.user_id = users.id AND staff.role = 'organizer'))
-         ORDER BY webhooks.id FOR KEY SHARE OF webhooks",
+               WHERE staff.tournament_id = news.tournament_id AND staff.user_id = users.id
+                   AND staff.role = 'organizer'))
+         ORDER BY webhooks.id, news.place FOR KEY SHARE OF webhooks",
     )
-    .bind(announcement.event.as_str())
-    .bind(announcement.tournament_id)
-    .bind(announcement.at)
-    .bind(&announcement.data)
+    .bind(announcements.iter().map(|one| one.event.as_str()).collect::<Vec<_>>())
+    .bind(announcements.iter().map(|one| one.tournament_id).collect::<Vec<_>>())
+    .bind(announcements.iter().map(|one| one.at).collect::<Vec<_>>())
+    .bind(announcements.iter().map(|one| &one.data).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(written.rows_affected())

@@ -17,7 +17,7 @@ mod store;
 mod target;
 
 pub use addresses::AllowedNetworks;
-pub use announcement::{Announcement, WebhookEvent, announce};
+pub use announcement::{Announcement, WebhookEvent, announce, announce_all};
 pub use handlers::{QUERY_SHAPES, WebhookSettings, WebhooksApi, routes};
 pub use outbox::{OutboxError, WebhookOutbox, WebhookSending};
 pub use sealing::{Sealer, SigningSecret, signature_of};

@@ -45,6 +45,7 @@ mod sign_in;
 mod stats;
 mod support;
 mod teams;
+mod tournament_pages;
 mod tournaments;
 mod users;
 mod weapons;

@@ -282,6 +282,26 @@ fn a_public_address_is_an_origin() {
 }
 
 #[test]
+fn frames_are_for_everybody_for_nobody_or_for_sites_that_are_named() {
+    let read = |text: &str| {
+        let given = Given::what_a_service_needs().environment("EMBED_ANCESTORS", text);
+        given.load(Purpose::SERVE).unwrap().config.embed_ancestors
+    };
+    assert_eq!(Given::what_a_service_needs().load(Purpose::SERVE).unwrap().config.embed_ancestors, "*");
+    assert_eq!(read("none"), "'none'");
+    assert_eq!(
+        read("https://example.org  https://*.example.net:8443"),
+        "'self' https://example.org https://*.example.net:8443"
+    );
+    for wrong in
+        ["example.org", "https://example.org/path", "https://a; script-src *", "https://", "* https://a"]
+    {
+        let given = Given::what_a_service_needs().environment("EMBED_ANCESTORS", wrong);
+        assert_eq!(given.mistakes(Purpose::SERVE)[0].name, "EMBED_ANCESTORS", "{wrong}");
+    }
+}
+
+#[test]
 fn every_setting_can_be_found_by_one_name_in_each_place() {
     let names: HashSet<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
     assert_eq!(names.len(), SETTINGS.len());

@@ -328,7 +328,7 @@ fn shown(field: &Field, value: &Value) -> Value {
     let options: Vec<Value> =
         options.into_iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();
     json!({
-        "name": field.name, "id": field.name.replace('.', "-").replace('_', "-"), "label": field.label, "help": field.help,
+        "name": field.name, "id": field.name.replace(['.', '_'], "-"), "label": field.label, "help": field.help,
         "control": control, "value": text, "options": options, "is_needed": field.name == "name",
     })
 }

@@ -1,0 +1,372 @@
+//! Tournaments by their pages: a whole cup in real browsers, and one by plain forms.
+
+use mohaa_stats::auth::make_login_link;
+use mohaa_stats::users::{self, Role};
+use serde_json::json;
+
+use crate::support::{Browser, Chromium, Cup, DESKTOP, PHONE, Reply, Service, eventually};
+
+/// A name that would be markup, if names were.
+const HOSTILE: &str = "^1<script>alert(1)</script>\"&";
+
+async fn link_of(service: &Service, name: &str, role: Role) -> (i32, String) {
+    let pool = &service.application.postgres;
+    let user = users::add(pool, &name.parse().unwrap(), role).await.unwrap();
+    (user.user_id, make_login_link(pool, user.user_id, "").await.unwrap())
+}
+
+/// Somebody who is signed in, without scripts.
+async fn signed_in(service: &Service, name: &str, role: Role) -> Browser {
+    let (user_id, link) = link_of(service, name, role).await;
+    service.link_player(user_id, &format!("guid-{user_id}")).await;
+    let browser = Browser::new(&service.client);
+    assert_eq!(browser.get(&link).await.status, 200);
+    assert_eq!(browser.post(&link, &[]).await.status, 303);
+    browser
+}
+
+/// A form that does what it says, and leads to a page.
+async fn does(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> String {
+    let reply = browser.post(path, fields).await;
+    assert_eq!(reply.status, 303, "{path}: {}", reply.text);
+    let location = reply.header("location").unwrap().to_owned();
+    location.split('#').next().unwrap().to_owned()
+}
+
+async fn sees(browser: &Browser, path: &str) -> String {
+    let page = browser.get(path).await;
+    assert_eq!(page.status, 200, "{path}: {}", page.text);
+    page.text
+}
+
+/// Waits until the service says so over its API.
+async fn is_so(service: &Service, path: &str, field: &str, value: serde_json::Value) {
+    eventually(&format!("{field} of {path} is {value}"), async || {
+        (service.client.get(path).await.json()[field] == value).then_some(())
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
+    let service = Service::start("cup_by_pages").await;
+    let (_, link) = link_of(&service, "Chief", Role::Organizer).await;
+    let organizer = Chromium::open(&service.client.url, "cup-organizer", DESKTOP).await;
+    organizer.go(&link).await;
+    organizer.click("Sign in").await;
+    organizer.arrives_at("/").await;
+    organizer.go("/tournaments").await;
+    organizer.comes_to_say("No tournament stands here").await;
+    organizer.click("New tournament").await;
+    organizer.arrives_at("/tournaments/new").await;
+    organizer.assert_fits().await;
+    organizer.picture("1-new").await;
+    organizer.type_into("#name", "Winter Cup").await;
+    organizer.click("Make the tournament").await;
+    organizer.comes_to_say("Nothing was done yet").await;
+    let admin = organizer.path().await;
+    let cup = admin.strip_suffix("/admin").unwrap().to_owned();
+    let api = format!("/api/v1{cup}");
+    organizer.click("Open registration").await;
+    organizer.comes_to_say("Close registration").await;
+
+    let spectator = Chromium::open(&service.client.url, "cup-spectator", PHONE).await;
+    spectator.go(&cup).await;
+    spectator.comes_to_say("Registration open").await;
+    spectator.run("window.loadedOnce = true").await;
+    let mut players = Vec::new();
+    for name in ["Anna", "Bert", "Cleo", "Dora"] {
+        let player = signed_in(&service, name, Role::Player).await;
+        assert!(sees(&player, &cup).await.contains("Take part"));
+        assert_eq!(does(&player, &format!("{cup}/register"), &[]).await, cup);
+        players.push(player);
+    }
+    spectator.comes_to_say("4 of 64 players").await;
+    organizer.comes_to_say("Dora").await;
+    organizer.click("Close registration").await;
+    organizer.comes_to_say("Open check-in").await;
+    organizer.click("Open check-in").await;
+    is_so(&service, &api, "status", json!("checkin")).await;
+    for player in &players {
+        assert!(sees(player, &cup).await.contains("Check in"));
+        does(player, &format!("{cup}/checkin"), &[]).await;
+    }
+    organizer.go(&admin).await;
+    organizer.assert_fits().await;
+    organizer.picture("2-check-in").await;
+    spectator.go(&format!("{cup}/bracket")).await;
+    spectator.comes_to_say("The bracket is not drawn yet").await;
+    spectator.run("window.loadedOnce = true").await;
+    organizer.click("Start").await;
+    spectator.comes_to_say("Semi-finals").await;
+    spectator.comes_to_say("Dora").await;
+    spectator.assert_fits().await;
+    spectator.picture("3-bracket").await;
+
+    // Anna against Dora: both captains agree.
+    let [anna, bert, cleo, dora] = &players[..] else { panic!("there are four") };
+    let one = |key: &str, act: &str| format!("{cup}/matches/{key}{act}");
+    assert!(sees(anna, &cup).await.contains("Your next match"));
+    does(anna, &one("R1.1", "/report"), &[("score1", "10"), ("score2", "4")]).await;
+    assert!(!sees(anna, &one("R1.1", "")).await.contains("Confirm this result"));
+    assert!(sees(dora, &one("R1.1", "")).await.contains("Confirm this result"));
+    spectator.comes_to_say("Reported").await;
+    does(dora, &one("R1.1", "/confirm"), &[]).await;
+    // Bert and Cleo don't.
+    does(bert, &one("R1.2", "/report"), &[("score1", "10"), ("score2", "8")]).await;
+    does(cleo, &one("R1.2", "/report"), &[("score1", "3"), ("score2", "10")]).await;
+    spectator.comes_to_say("Disputed").await;
+    organizer.go(&admin).await;
+    organizer.comes_to_say("Disputes").await;
+    organizer.go(&one("R1.2", "")).await;
+    organizer.comes_to_say("the reports differ").await;
+    let page = organizer.text().await;
+    assert!(page.contains("10–8") && page.contains("3–10"), "{page}");
+    organizer.assert_fits().await;
+    organizer.picture("4-dispute").await;
+    organizer.click("This one holds").await;
+    is_so(&service, &format!("{api}/matches/R2.1"), "status", json!("ready")).await;
+
+    // The referee's word on the final.
+    organizer.go(&one("R2.1", "")).await;
+    organizer.type_into("#report-score1", "10").await;
+    organizer.type_into("#report-score2", "2").await;
+    organizer.click("Report").await;
+    is_so(&service, &api, "status", json!("completed")).await;
+    eventually("the result is announced", async || {
+        let said = spectator.run("return document.querySelector('[data-said-by]').textContent").await;
+        (said == "R2.1: Anna 10, Bert 2").then_some(())
+    })
+    .await;
+    assert_eq!(spectator.run("return window.loadedOnce").await, true, "nothing was loaded again");
+    spectator.assert_fits().await;
+    spectator.picture("5-over").await;
+    organizer.go(&cup).await;
+    assert!(organizer.text_of(".place-1").await.contains("Anna"));
+    organizer.picture("6-champion").await;
+
+    // Dora had won after all: the final falls, and is brought back by one undo.
+    organizer.go(&one("R1.1", "/correct")).await;
+    organizer.type_into("#correct-score1", "4").await;
+    organizer.type_into("#correct-score2", "10").await;
+    organizer.click("See what follows").await;
+    organizer.comes_to_say("1 later match falls").await;
+    organizer.comes_to_say("The tournament is under way again").await;
+    organizer.picture("7-preview").await;
+    assert_eq!(service.client.get(&api).await.json()["status"], "completed", "a preview changes nothing");
+    organizer.click("Correct it").await;
+    is_so(&service, &api, "status", json!("in_progress")).await;
+    spectator.comes_to_say("Under way").await;
+    organizer.go(&admin).await;
+    organizer.comes_to_say("fell: R2.1").await;
+    organizer.click("Take the last change back").await;
+    is_so(&service, &api, "status", json!("completed")).await;
+    spectator.go(&cup).await;
+    assert!(spectator.text_of(".place-1").await.contains("Anna"));
+    spectator.assert_fits().await;
+    spectator.close().await;
+    organizer.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
+    let service = Service::start("seeds_by_pages").await;
+    let (_, link) = link_of(&service, "Chief", Role::Admin).await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let cup =
+        Cup::draft(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"})).await;
+    for name in ["First", "Second", "Third"] {
+        cup.enters(name).await;
+    }
+    let browser = Chromium::open(&service.client.url, "seeds", DESKTOP).await;
+    browser.go(&link).await;
+    browser.click("Sign in").await;
+    browser.arrives_at("/").await;
+    browser.go(&format!("/tournaments/{}/admin", cup.id)).await;
+    browser.run("document.querySelector('[aria-label=\"Move Third up\"]').click()").await;
+    browser.run("document.querySelector('[aria-label=\"Move Third up\"]').click()").await;
+    browser.picture("moved").await;
+    browser.click("Save the seeds").await;
+    eventually("the seeds are kept", async || {
+        let all = cup.get("/participants").await;
+        let names: Vec<_> = all["participants"].as_array()?.iter().map(|one| one["name"].clone()).collect();
+        (names == ["Third", "First", "Second"]).then_some(())
+    })
+    .await;
+    browser.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_live_match_is_seen_inside_its_bracket() {
+    let service = Service::start("cup_live").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let cup =
+        Cup::begun(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"}), 4)
+            .await;
+    let (server_id, token) = service.add_server("Stalingrad").await;
+    cup.does("/matches/R1.1/schedule", json!({"server_id": server_id})).await;
+    let browser = Chromium::open(&service.client.url, "cup-live", PHONE).await;
+    browser.go(&format!("/tournaments/{}/bracket", cup.id)).await;
+    browser.comes_to_say("Semi-finals").await;
+    browser.run("window.loadedOnce = true").await;
+    let server = service.client.with_token(&token);
+    let score = |at: f64, allies: i32| {
+        json!({
+            "type": "heartbeat", "match_id": "game", "timestamp": at, "allies_score": allies, "axis_score": 3, "player_count": 2,
+        })
+    };
+    let start = json!({
+        "type": "match_start", "match_id": "game", "timestamp": 1.0, "map_name": "dm/mohdm1", "gametype": 2,
+    });
+    server.send(json!([start, score(5.0, 5)]).to_string()).await.assert_batch(202, 2, &[]);
+    browser.comes_to_say("5–3").await;
+    browser.picture("1-live").await;
+    server.send(json!([score(9.0, 7)]).to_string()).await.assert_batch(202, 1, &[]);
+    browser.comes_to_say("7–3").await;
+    assert_eq!(browser.run("return window.loadedOnce").await, true, "nothing was loaded again");
+    browser.assert_fits().await;
+    browser.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_cup_is_run_by_plain_forms() {
+    let service = Service::start("cup_by_forms").await;
+    let organizer = signed_in(&service, "Chief", Role::Organizer).await;
+    let mistaken = organizer.post("/tournaments", &[("name", ""), ("description", "Kept")]).await;
+    assert_eq!(mistaken.status, 422, "{}", mistaken.text);
+    assert!(mistaken.text.contains("name: 1 to 200 characters") && mistaken.text.contains("Kept"));
+    let settings = [
+        ("name", HOSTILE),
+        ("format", "single_elimination"),
+        ("best_of", "3"),
+        ("map_pool", "dm/mohdm1\r\ndm/mohdm2\r\nobj/obj_team2\r\nobj/obj_team1"),
+        ("options.third_place", "yes"),
+    ];
+    let admin = does(&organizer, "/tournaments", &settings).await;
+    let cup = admin.strip_suffix("/admin").unwrap().to_owned();
+    let changed = [("description", "Be on time."), ("options.best_of_rounds", "final 5")];
+    assert_eq!(does(&organizer, &format!("{admin}/settings"), &changed).await, admin);
+    let api = service.client.get(&format!("/api/v1{cup}")).await.json();
+    assert_eq!(
+        (&api["best_of"], &api["options"]["third_place"]),
+        (&json!(3), &json!(true)),
+        "what was not sent stays"
+    );
+    assert_eq!(api["options"]["best_of_rounds"], json!({"final": 5}));
+    for name in ["Two", HOSTILE, "Three", "Four"] {
+        does(&organizer, &format!("{admin}/enter"), &[("name", name)]).await;
+    }
+    let twice = [("seed_1", "1"), ("seed_2", "1")];
+    let refused = organizer.post(&format!("{admin}/seeds"), &twice).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    does(&organizer, &format!("{admin}/seeds"), &[("seed_2", "1"), ("seed_1", "2")]).await;
+    does(&organizer, &format!("{admin}/status"), &[("status", "registration_open")]).await;
+    let stranger = signed_in(&service, "Stranger", Role::Player).await;
+    does(&stranger, &format!("{cup}/register"), &[]).await;
+    does(&stranger, &format!("{cup}/withdraw"), &[]).await;
+    let not_allowed = stranger.post(&format!("{admin}/status"), &[("status", "cancelled")]).await;
+    assert_eq!(not_allowed.status, 403);
+    assert_eq!(stranger.get(&admin).await.status, 403);
+    let as_staff = [("user_id", "7"), ("role", "referee")];
+    assert_eq!(organizer.post(&format!("{admin}/staff"), &as_staff).await.status, 422);
+    does(&organizer, &format!("{admin}/status"), &[("status", "registration_closed")]).await;
+    does(&organizer, &format!("{admin}/status"), &[("status", "in_progress")]).await;
+
+    let one = |key: &str, act: &str| format!("{cup}/matches/{key}{act}");
+    does(&organizer, &one("R1.1", "/veto"), &[("map", "dm/mohdm1")]).await;
+    does(&organizer, &one("R1.1", "/start"), &[]).await;
+    let planned = [
+        ("scheduled_at", "2030-01-02T20:00"),
+        ("map", "dm/mohdm2"),
+        ("stream_url", "https://example.org/live"),
+    ];
+    does(&organizer, &one("R1.1", "/schedule"), &planned).await;
+    let page = sees(&organizer, &one("R1.1", "")).await;
+    assert!(page.contains("2030-01-02 20:00") && page.contains("https://example.org/live"), "{page}");
+    let games = [
+        ("game1_map", "dm/mohdm2"),
+        ("game1_score1", "10"),
+        ("game1_score2", "4"),
+        ("game2_map", "obj/obj_team2"),
+        ("game2_score1", "10"),
+        ("game2_score2", "9"),
+    ];
+    does(&organizer, &one("R1.1", "/report"), &games).await;
+    let told = service.client.get(&format!("/api/v1{}", one("R1.1", ""))).await.json();
+    assert_eq!((&told["slots"][0]["score"], &told["games"][1]["score2"]), (&json!(2), &json!(9)));
+    does(&organizer, &one("R1.2", "/report"), &[("forfeit", "2")]).await;
+    let page = sees(&organizer, &one("R1.1", "/correct?score1=1&score2=2")).await;
+    assert!(page.contains("No later match falls"), "{page}");
+    does(&organizer, &one("R2.1", "/report"), &[("score1", "3"), ("score2", "1")]).await;
+    does(&organizer, &one("R2.1", "/dispute"), &[("reason", "Was it?")]).await;
+    assert!(sees(&organizer, &one("R2.1", "")).await.contains("Was it?"));
+    does(&organizer, &one("R2.1", "/resolve"), &[("score1", "3"), ("score2", "0")]).await;
+    let page = sees(&organizer, &one("R1.1", "/correct?score1=1&score2=2&winner=&forfeit=")).await;
+    assert!(page.contains("1 later match falls"), "{page}");
+    let stale = [("version", "1"), ("score1", "1"), ("score2", "2")];
+    assert_eq!(
+        organizer.post(&one("R1.1", "/correct"), &stale).await.status,
+        409,
+        "something has changed since"
+    );
+    does(&organizer, &one("R1.1", "/correct"), &[("score1", "1"), ("score2", "2")]).await;
+    does(&organizer, &format!("{admin}/undo"), &[]).await;
+    does(&organizer, &one("C1", "/report"), &[("score1", "2"), ("score2", "0")]).await;
+    assert!(sees(&organizer, &cup).await.contains("Final places"));
+    does(&organizer, &one("C1", "/reset"), &[]).await;
+    does(&organizer, &format!("{admin}/disqualify"), &[("participant_id", "3"), ("reason", "Cheated")]).await;
+    assert!(sees(&organizer, &format!("{cup}/participants")).await.contains("Cheated"));
+
+    // Everybody's pages: whole, named, and text remains text. The front page needs tables that come one after the other.
+    eventually("statistics can be read", async || {
+        (service.client.get("/api/v1/stats/totals").await.status == 200).then_some(())
+    })
+    .await;
+    let rest = [
+        "",
+        "/bracket",
+        "/standings",
+        "/schedule",
+        "/participants",
+        "/matches/R1.1",
+        "/matches/R2.1",
+        "/admin",
+        "/admin/settings",
+        "/admin/audit",
+    ];
+    let mut pages = vec![
+        "/tournaments".to_owned(),
+        "/".to_owned(),
+        format!("/embed{cup}"),
+        format!("/embed{cup}/overlay"),
+    ];
+    pages.extend(rest.map(|rest| format!("{cup}{rest}")));
+    for path in &pages {
+        let page = sees(&organizer, path).await;
+        assert!(!page.contains("<script>alert"), "{path}");
+        assert_eq!(page.matches("<h1").count(), 1, "{path} has one heading of the first rank");
+        assert!(page.contains("<title>") && !page.contains("<title> ·"), "{path}");
+        assert!(!page.contains(" style=") && !page.contains("<style"), "{path}");
+        assert!(page.len() < 60 * 1024, "{path} has {} bytes", page.len());
+    }
+    assert_framed(&organizer.get(&format!("{cup}/bracket")).await, false);
+    assert_framed(&organizer.get(&format!("/embed{cup}")).await, true);
+    let picture = organizer.get(&format!("{cup}/bracket.svg")).await;
+    assert_framed(&picture, true);
+    assert_eq!(picture.header("content-type"), Some("image/svg+xml"));
+    assert!(
+        picture.text.contains("&lt;script&gt;alert(1)") && !picture.text.contains("<script"),
+        "{}",
+        picture.text
+    );
+    service.stop().await;
+}
+
+fn assert_framed(reply: &Reply, may_be: bool) {
+    let policy = reply.header("content-security-policy").unwrap();
+    assert_eq!(policy.contains("frame-ancestors *"), may_be, "{policy}");
+    assert_eq!(reply.header("x-frame-options").is_none(), may_be);
+}

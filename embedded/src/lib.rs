@@ -21,6 +21,8 @@ mod spawn;
 mod supervise;
 pub mod testing;
 
+pub use found::cache as setup_cache;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;

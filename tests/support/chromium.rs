@@ -19,6 +19,16 @@ pub struct Screen(pub u32, pub u32);
 pub const PHONE: Screen = Screen(390, 844);
 pub const DESKTOP: Screen = Screen(1280, 900);
 
+/// What its owner set their devices to.
+#[derive(Clone, Copy, Debug)]
+pub enum Theme {
+    Light,
+    Dark,
+}
+
+/// What WCAG 2.2 AA asks for, as far as a program can see it, and what good pages do besides.
+const RULES: &str = r#"["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]"#;
+
 /// Narrower ones are a phone's, which a window is not.
 const NARROWEST_WINDOW: u32 = 500;
 
@@ -33,7 +43,16 @@ pub struct Chromium {
 
 impl Chromium {
     /// Opens a browser for the service at `origin`; `name` is that of its pictures.
-    pub async fn open(origin: &str, name: &'static str, Screen(width, height): Screen) -> Self {
+    pub async fn open(origin: &str, name: &'static str, screen: Screen) -> Self {
+        Self::open_in(origin, name, screen, Theme::Light).await
+    }
+
+    pub async fn open_in(
+        origin: &str,
+        name: &'static str,
+        Screen(width, height): Screen,
+        theme: Theme,
+    ) -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -63,6 +82,11 @@ impl Chromium {
         ];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(format!("--window-size={width},{height}"));
+        let scheme = match theme {
+            Theme::Dark => 0,
+            Theme::Light => 1,
+        };
+        arguments.push(format!("--blink-settings=preferredColorScheme={scheme}"));
         let mut options = json!({ "args": arguments });
         if width < NARROWEST_WINDOW {
             options["mobileEmulation"] = json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true } });
@@ -170,8 +194,29 @@ impl Chromium {
         assert_eq!(self.run(fits).await, true, "{} is wider than the window", self.path().await);
     }
 
+    /// What axe-core finds in the page, each with the elements that it is about.
+    pub async fn barriers(&self) -> Vec<String> {
+        let script = format!(
+            "{}; const done = arguments[arguments.length - 1];
+             axe.run(document, {{ runOnly: {{ type: 'tag', values: {RULES} }}, resultTypes: ['violations'] }}).then(
+                 found => done(found.violations.map(it => `${{it.id}}: ${{it.help}}: ` +
+                     it.nodes.map(node => `${{node.target.join(' ')}} (${{node.failureSummary}})`).join(', '))),
+                 error => done([`axe did not run: ${{error}}`]));",
+            axe()
+        );
+        let found = self.client.execute_async(&script, Vec::new()).await.unwrap();
+        found.as_array().unwrap().iter().map(|barrier| barrier.as_str().unwrap().to_owned()).collect()
+    }
+
     pub async fn close(mut self) {
         self.client.close().await.unwrap();
         self.driver.kill().await.unwrap();
     }
+}
+
+/// The text of axe-core, from where `ops/setup.sh tests` puts it.
+fn axe() -> String {
+    let path = mohaa_embedded::setup_cache().join("axe-core-4.14.1/axe.min.js");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; ops/setup.sh tests gets it", path.display()))
 }

@@ -14,7 +14,7 @@ pub mod statistics;
 mod warehouse;
 
 pub use browser::Browser;
-pub use chromium::{Chromium, DESKTOP, PHONE};
+pub use chromium::{Chromium, DESKTOP, PHONE, Theme};
 pub use client::{Reply, ServiceClient};
 pub use cups::{Cup, favourite};
 pub use events::{EventStream, StreamEvent};

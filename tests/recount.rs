@@ -3,54 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use mohaa_stats::simulate::{DialectChoice, SimulateOptions, run};
 use serde_json::Value;
 
-use crate::support::Service;
+use crate::support::Season;
 
 /// As boards and profiles count: without what a bot took part in.
 const PEOPLE: &str = "NOT player_bot AND NOT target_bot";
 /// Order of events within a match.
 const IN_ORDER: &str = "ifNull(level_time, 0), event_at, spool_seq, spool_index";
-
-struct Season {
-    service: Service,
-    players: Vec<String>,
-}
-
-impl Season {
-    async fn play(name: &str) -> Self {
-        let service = Service::start(name).await;
-        let (_, second) = service.add_server("Stalingrad").await;
-        let options = SimulateOptions {
-            dialect: DialectChoice::Mixed,
-            matches: 2,
-            guests: Some(20),
-            seed: 6,
-            match_length: 150..=240,
-            ..SimulateOptions::new(&service.client.url, vec![service.client.token.clone(), second])
-        };
-        let report = run(options, |_| {}).await.unwrap();
-        assert_eq!(report.complaints, Vec::<String>::new());
-        service.client.settled().await;
-        let players: Vec<String> = report.players.iter().map(|player| player.player_id.clone()).collect();
-        assert!(players.len() > 10, "{players:?}");
-        Self { service, players }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let answer = self.service.client.get(path).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-        answer.json()
-    }
-
-    /// `value` by `id`.
-    async fn counted(&self, sql: &str) -> BTreeMap<String, f64> {
-        let rows = self.service.warehouse.rows(sql).await;
-        let entry = |row: &Value| (row["id"].as_str().unwrap().to_owned(), row["value"].as_f64().unwrap());
-        rows.iter().map(entry).collect()
-    }
-}
 
 fn of_actors(what: &str, condition: &str) -> String {
     format!(

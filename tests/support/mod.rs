@@ -9,6 +9,7 @@ mod events;
 pub mod locks;
 mod metrics;
 mod providers;
+mod season;
 mod service;
 pub mod statistics;
 mod warehouse;
@@ -21,6 +22,7 @@ pub use events::{EventStream, StreamEvent};
 pub use metrics::Metrics;
 pub use mohaa_faults::process::JWT_SECRET;
 pub use providers::Providers;
+pub use season::Season;
 pub use service::Service;
 pub use warehouse::Warehouse;
 

@@ -173,6 +173,13 @@ impl Known {
             "player/{guid}" => vec![plain(""), month],
             "player/{guid}/form" => vec![plain(""), plain("interval=day")],
             "player/{guid}/matches" => vec![plain(""), plain("page=3"), filter("map", &self.map)],
+            "maps/{map}/heatmap" => vec![
+                plain(""),
+                plain("cell_size=32"),
+                filter("weapon", &self.weapon),
+                filter("server", &self.server),
+                month,
+            ],
             "match/{matchId}/timeline" => vec![plain("limit=1000")],
             "compare" => vec![("two players".to_owned(), format!("players={},{}", self.top, self.second))],
             _ => vec![plain("")],

@@ -1,10 +1,15 @@
 //! The API's contract as OpenAPI 3.1, put together from the handlers' own types.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Header, Info, RefOr, Required, Response};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{Content, Header, Info, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
 use crate::auth::SESSION_COOKIE;
 use crate::http::query::{FORMAT, Parameter, QueryShape};
@@ -72,7 +77,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         for operation in
             [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
         {
-            document_common_answers(path, operation);
+            document_not_modified(path, operation);
         }
     }
     let areas = [
@@ -93,14 +98,115 @@ pub fn document() -> utoipa::openapi::OpenApi {
             document_query(operation, shape);
         }
     }
+    for (path, item) in &mut document.paths.paths {
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+        {
+            document_common_refusals(path, operation);
+        }
+    }
+    require_what_answers_always_have(&mut document);
     document
 }
 
-/// What every answer of a kind has, and no handler decides.
-fn document_common_answers(path: &str, operation: &mut Operation) {
-    if path.starts_with("/api/v1/stats/") {
+/// Members that an answer leaves out at times. Every other one is there, and null where nothing is known.
+const AT_TIMES: [(&str, &str); 9] = [
+    ("ChangedMatch", "match_token"),
+    ("CheckResult", "problem"),
+    ("ErrorBody", "fields"),
+    ("Leaderboard", "map_name"),
+    ("Leaderboard", "weapon"),
+    ("Leaderboard", "week"),
+    ("LiveState", "achievements"),
+    ("LiveState", "chat"),
+    ("LiveState", "kills"),
+];
+
+/// Types say of an optional member only that it may be null. In an answer it never is missing; in a body that somebody sends
+/// it may be.
+fn require_what_answers_always_have(document: &mut utoipa::openapi::OpenApi) {
+    let sent = schemas_of_bodies(document);
+    let Some(components) = &mut document.components else { return };
+    for (name, schema) in &mut components.schemas {
+        if let RefOr::T(schema) = schema
+            && !sent.contains(name)
+        {
+            require_all(name, schema);
+        }
+    }
+}
+
+fn require_all(name: &str, schema: &mut Schema) {
+    match schema {
+        Schema::Object(object) => {
+            let always = |member: &String| !AT_TIMES.contains(&(name, member.as_str()));
+            object.required = object.properties.keys().filter(|member| always(member)).cloned().collect();
+        }
+        Schema::AllOf(parts) => {
+            for part in &mut parts.items {
+                if let RefOr::T(part) = part {
+                    require_all(name, part);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Names of the schemas of which bodies that are sent consist.
+fn schemas_of_bodies(document: &utoipa::openapi::OpenApi) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let bodies = document.paths.paths.values().flat_map(|item| {
+        [&item.get, &item.post, &item.put, &item.delete]
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it.request_body.as_ref())
+    });
+    let mut unread: Vec<Value> = bodies.filter_map(|body| serde_json::to_value(body).ok()).collect();
+    let schemas = document.components.as_ref().map(|components| &components.schemas);
+    while let Some(value) = unread.pop() {
+        let mut names = Vec::new();
+        references(&value, &mut names);
+        for name in names {
+            if let Some(schema) = schemas.and_then(|schemas| schemas.get(&name))
+                && found.insert(name)
+            {
+                unread.extend(serde_json::to_value(schema).ok());
+            }
+        }
+    }
+    found
+}
+
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            let reference = members.get("$ref").and_then(Value::as_str);
+            found.extend(reference.and_then(|it| it.rsplit('/').next()).map(str::to_owned));
+            members.values().for_each(|member| references(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+fn document_not_modified(path: &str, operation: &mut Operation) {
+    let is_tagged =
+        path.starts_with("/api/v1/stats/") || matches!(path, "/api/v1/achievements" | "/api/v1/search");
+    if is_tagged {
         let unchanged = Response::new("The caller's `If-None-Match` is still the answer's ETag");
         operation.responses.responses.entry("304".to_owned()).or_insert(unchanged.into());
+    }
+}
+
+/// What no handler decides, and each may answer all the same.
+fn document_common_refusals(path: &str, operation: &mut Operation) {
+    if path.starts_with("/api/v1/") {
+        for (status, why) in common_refusals(operation) {
+            let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+            let refusal = ResponseBuilder::new().description(why).content("application/json", body).build();
+            operation.responses.responses.entry(status.to_owned()).or_insert(refusal.into());
+        }
     }
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
@@ -112,6 +218,40 @@ fn document_common_answers(path: &str, operation: &mut Operation) {
         }
     }
 }
+
+fn common_refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
+    let mut refusals = vec![
+        ("429", "Too many requests from this user, server or address"),
+        ("503", "A store that it needs can't be asked at the moment"),
+    ];
+    let is_for_users =
+        operation.security.iter().flatten().any(|it| *it == SecurityRequirement::new("session", NO_SCOPES));
+    if is_for_users {
+        refusals.push(("401", "Not signed in, or the token is expired or revoked"));
+        refusals.push(("403", "Banned, not allowed to, or asked by a page of another origin"));
+    }
+    let takes_json = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key("application/json"),
+        _ => false,
+    };
+    if takes_json {
+        refusals.push(("413", "The body is too large"));
+        refusals.push(("415", "The body is no JSON by its Content-Type"));
+        refusals.push(("422", "The body can't be used"));
+    }
+    let takes_a_query = operation
+        .parameters
+        .iter()
+        .flatten()
+        .any(|it| matches!(it, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query));
+    if takes_a_query {
+        refusals.push(("422", "Parameters that can't be used"));
+    }
+    refusals
+}
+
+/// Roles are no scopes of a token.
+const NO_SCOPES: [&str; 0] = [];
 
 /// Lists what a shape takes; the handler refuses everything else.
 fn document_query(operation: &mut Operation, shape: &QueryShape) {

@@ -10,6 +10,7 @@ mod bots;
 mod browser;
 mod caching;
 mod commands;
+mod contract;
 mod database;
 mod days;
 mod derived;

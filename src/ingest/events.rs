@@ -19,6 +19,16 @@ use crate::limits::Limits;
 /// At most so many errors are named in an answer.
 const NAMED_ERRORS: usize = 20;
 
+/// Of what nothing could be read.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NothingReadBody {
+    /// There were events, each of which was rejected.
+    Rejected(IngestAnswerBody),
+    /// The body itself is damaged or cut short.
+    Unreadable(crate::http::ErrorBody),
+}
+
 /// Answer to a batch of events.
 #[derive(Serialize, ToSchema)]
 pub struct IngestAnswerBody {
@@ -61,7 +71,7 @@ pub struct EventError {
     responses(
         (status = 202, description = "accepted", body = IngestAnswerBody,
             headers(("Idempotent-Replayed" = String, description = "`true` where it repeats an earlier answer"))),
-        (status = 400, description = "no event could be read", body = IngestAnswerBody),
+        (status = 400, description = "no event could be read, or not even the body", body = NothingReadBody),
         (status = 401, description = "token missing, unknown or revoked", body = crate::http::ErrorBody),
         (status = 408, description = "the body paused for too long", body = crate::http::ErrorBody),
         (status = 413, description = "too many bytes or events", body = crate::http::ErrorBody),

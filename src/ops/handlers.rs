@@ -79,7 +79,10 @@ pub async fn ready(_: Anyone, ops: Data<Ops>) -> HttpResponse {
     get,
     path = "/metrics",
     tag = "Operations",
-    responses((status = 200, description = "every metric", body = String, content_type = "text/plain"))
+    responses(
+        (status = 200, description = "every metric", body = String, content_type = "text/plain"),
+        (status = 404, description = "they are told on an address of the operators' own", body = crate::http::ErrorBody),
+    )
 )]
 pub async fn metrics(_: Anyone, ops: Data<Ops>) -> Result<HttpResponse, ApiError> {
     let text = ops.metrics.render(&ops.pipeline, &ops.health).map_err(ApiError::internal)?;

@@ -4,7 +4,7 @@ use mohaa_stats::simulate::courier;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{Metrics, eventually};
+use super::{Metrics, contract, eventually};
 
 /// Talks to one service in the name of one game server.
 #[derive(Clone)]
@@ -160,9 +160,16 @@ fn with_headers(mut request: reqwest::RequestBuilder, headers: &[(&str, &str)]) 
     request
 }
 
+/// Sends it, reads the answer to its end, and holds it against the contract.
 async fn answered(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
-    let response = request.send().await?;
+    let (client, request) = request.build_split();
+    let request = request?;
+    let (method, url) = (request.method().clone(), request.url().clone());
+    let response = client.execute(request).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
-    Ok(Reply { status, headers, text })
+    let reply = Reply { status, headers, text };
+    let content_type = reply.header("content-type").unwrap_or_default();
+    contract::assert_kept(method.as_str(), url.path(), status.as_u16(), content_type, &reply.text);
+    Ok(reply)
 }

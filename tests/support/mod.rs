@@ -4,6 +4,7 @@
 mod browser;
 mod chromium;
 mod client;
+pub mod contract;
 mod cups;
 mod events;
 pub mod locks;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::IF_NONE_MATCH;
+use actix_web::http::header::{CONTENT_TYPE, IF_NONE_MATCH};
 use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_actors::live::LiveFeeds;
 use mohaa_domain::event::{Event, Millis, Stamp};
@@ -28,6 +28,8 @@ use prometheus::Registry;
 use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
+
+use super::contract;
 
 /// A Sunday, the last day of ISO week 47.
 pub const NOW: &str = "2026-11-22T12:00:00Z";
@@ -179,6 +181,8 @@ impl StatsUnderTest {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = test::read_body(response).await.to_vec();
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
+        contract::assert_kept("GET", path, status.as_u16(), content_type, &text);
         Answer { status, headers, text, bytes }
     }
 }

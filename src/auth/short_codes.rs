@@ -68,7 +68,7 @@ mod tests {
     fn a_code_is_known_again_however_it_is_typed_and_by_its_key_alone() {
         let codes = ShortCodes::new(&secret("a"), None);
         let kept = codes.kept("K7WQ2MXHT");
-        assert_eq!(codes.shown(" k7wq-2mxht"), [kept.clone()]);
+        assert_eq!(codes.shown(" k7wq-2mxht"), std::slice::from_ref(&kept));
         assert_ne!(ShortCodes::new(&secret("b"), None).kept("K7WQ2MXHT"), kept);
         assert_ne!(hash_of_code("K7WQ2MXHT").to_vec(), kept);
         assert_eq!(kept.len(), 32);

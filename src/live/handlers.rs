@@ -134,7 +134,7 @@ impl Live {
         let mut named: Vec<Found> = own.into_values().map(|(.., feed)| Found::Here(feed)).collect();
         for followed in self.nodes.followed_elsewhere() {
             if Some(followed.match_id) == match_id || followed.source_match_id.as_deref() == Some(id) {
-                named.push(Found::Elsewhere(followed));
+                named.push(Found::Elsewhere(Box::new(followed)));
             }
         }
         if named.len() > 1 {
@@ -165,7 +165,7 @@ impl Live {
 /// A live match, and where it is followed.
 enum Found {
     Here(Arc<LiveFeed>),
-    Elsewhere(ListedLiveMatch),
+    Elsewhere(Box<ListedLiveMatch>),
 }
 
 impl Found {

@@ -404,6 +404,7 @@ const LONGEST_ADDRESS_CHARS: usize = 253;
         (status = 503, description = "Servers can't be registered at the moment", body = ErrorBody),
     )
 )]
+#[allow(clippy::too_many_arguments, reason = "each is asked of actix-web by its type")]
 pub async fn register_server(
     _: Anyone,
     request: HttpRequest,

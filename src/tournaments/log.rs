@@ -338,12 +338,7 @@ pub async fn import(
 
 impl Tournaments {
     /// Gives the tournament that it became, now or before under the same key.
-    async fn import(
-        &self,
-        owner: Identity,
-        document: Document,
-        key: Option<&str>,
-    ) -> Result<Uuid, ApiError> {
+    async fn import(&self, owner: Identity, document: Document, key: Option<&str>) -> Result<Uuid, ApiError> {
         let id = Uuid::now_v7();
         let owner_id = owner.user_id;
         if document.log.len() > MOST_IMPORTED {

@@ -222,7 +222,7 @@ enum Borne {
 /// Which bracket match a game was.
 enum Whose {
     /// With the players that a result named.
-    Match(Uuid, Arc<Tournament>, Bout, Vec<PlayedBy>),
+    Match(Box<(Uuid, Arc<Tournament>, Bout, Vec<PlayedBy>)>),
     Nobodys,
     NotKnownYet,
 }
@@ -290,7 +290,7 @@ impl Tournaments {
 
     async fn bear_witness(&self, game: &Played, ids: &CanonicalIds) -> Result<Borne, WitnessError> {
         let (id, tournament, bout, named) = match self.bracket_match_of(game, ids).await? {
-            Whose::Match(id, tournament, bout, named) => (id, tournament, bout, named),
+            Whose::Match(found) => *found,
             Whose::Nobodys => return Ok(Borne::Done),
             Whose::NotKnownYet => return Ok(Borne::Later),
         };
@@ -343,7 +343,7 @@ impl Tournaments {
                 players.and_then(|players| serde_json::from_value(players.0).ok()).unwrap_or_default();
             let found = self.bout(id, &key).await?;
             return Ok(match found {
-                Some((tournament, bout)) => Whose::Match(id, tournament, bout, players),
+                Some((tournament, bout)) => Whose::Match(Box::new((id, tournament, bout, players))),
                 None => Whose::Nobodys,
             });
         }
@@ -367,7 +367,7 @@ impl Tournaments {
             let nobody_else = played.iter().all(|player| one.contains(player) || two.contains(player));
             let both_there = !played.is_disjoint(&one) && !played.is_disjoint(&two);
             if nobody_else && both_there {
-                return Ok(Whose::Match(id, tournament, bout, Vec::new()));
+                return Ok(Whose::Match(Box::new((id, tournament, bout, Vec::new()))));
             }
         }
         Ok(Whose::Nobodys)

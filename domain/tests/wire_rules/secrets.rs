@@ -108,7 +108,7 @@ fn codes_are_never_kept_of_what_people_typed() {
     let event = only(r#"{"type":"identity_claim","code":"claim K7WQ2MXHT","typed":"K7WQ-2MXHT"}"#);
     assert_eq!((event.claim_code.as_str(), extra(&event)), ("K7WQ2MXHT", json!({"typed": "[hidden]"})));
     for (said, kept) in [("!clam K7WQ2MXHT", "!clam [hidden]"), ("login codek7wq2mxht", "login [hidden]")] {
-        let event = only(&json!({"type": "chat", "message": said}).to_string());
+        let event = only(json!({"type": "chat", "message": said}).to_string());
         assert_eq!(event.message, kept);
     }
     let event =

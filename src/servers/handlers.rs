@@ -21,7 +21,7 @@ use super::store::{
 use crate::access::{Admin, Anyone, Organizer, Route, delete, get, post};
 use crate::auth::{Identity, ShortCodes};
 use crate::config::RegistrationPolicy;
-use crate::http::client_address::ClientAddress;
+use crate::http::client_address::client_address;
 use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, LooseText, json_or_form};
 use crate::ingest::Ingest;
@@ -408,7 +408,6 @@ const LONGEST_ADDRESS_CHARS: usize = 253;
 pub async fn register_server(
     _: Anyone,
     request: HttpRequest,
-    client: ClientAddress,
     pool: Data<PgPool>,
     codes: Data<ShortCodes>,
     policy: Data<RegistrationPolicy>,
@@ -421,7 +420,7 @@ pub async fn register_server(
     if **policy == RegistrationPolicy::Closed && !body.has_key() {
         return Err(registration_closed());
     }
-    let registration = body.read(client.0)?;
+    let registration = body.read(client_address(&request))?;
     let registered = match register(&pool, &codes, **policy, &registration).await {
         Ok(registered) => registered,
         Err(RegisterError::UnknownKey) => {

@@ -1,16 +1,12 @@
 //! The address that a request comes from: the connection's, or what a trusted proxy says it is.
 
 use std::borrow::Cow;
-use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use actix_web::dev::Payload;
+use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
 use ipnet::IpNet;
-
-use super::ApiError;
 
 const X_FORWARDED_FOR: &str = "X-Forwarded-For";
 
@@ -69,19 +65,6 @@ pub fn client_network(request: &HttpRequest) -> IpAddr {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
-    }
-}
-
-/// [`client_address`] as an argument of a handler.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientAddress(pub IpAddr);
-
-impl FromRequest for ClientAddress {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(client_address(request))))
     }
 }
 

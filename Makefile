@@ -33,7 +33,7 @@ lint: ## Formatting, clippy, shell syntax
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@for script in ops/*.sh ops/docker/*.sh bench/run bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
+	@for script in ops/*.sh ops/docker/*.sh bench/run bench/instructions bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
 
 .PHONY: bench
 bench: setup ## Build for release and measure the ingest path

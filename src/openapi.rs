@@ -110,10 +110,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// Members that an answer leaves out at times. Every other one is there, and null where nothing is known.
-const AT_TIMES: [(&str, &str); 9] = [
+const AT_TIMES: [(&str, &str); 11] = [
     ("ChangedMatch", "match_token"),
     ("CheckResult", "problem"),
     ("ErrorBody", "fields"),
+    ("ErrorBody", "participant_id"),
+    ("ErrorBody", "version"),
     ("Leaderboard", "map_name"),
     ("Leaderboard", "weapon"),
     ("Leaderboard", "week"),
@@ -208,8 +210,14 @@ fn document_common_refusals(path: &str, operation: &mut Operation) {
             operation.responses.responses.entry(status.to_owned()).or_insert(refusal.into());
         }
     }
+    let is_where_people_sign_in =
+        path.starts_with("/api/v1/auth/discord") || path.starts_with("/api/v1/auth/steam");
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
+        if is_where_people_sign_in && status.starts_with(['4', '5']) {
+            let page = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).build();
+            response.content.insert("text/html".to_owned(), Content::new(Some(page)).into());
+        }
         if matches!(status.as_str(), "429" | "503") {
             let mut seconds =
                 Header::new(ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)).build());
@@ -230,12 +238,14 @@ fn common_refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
         refusals.push(("401", "Not signed in, or the token is expired or revoked"));
         refusals.push(("403", "Banned, not allowed to, or asked by a page of another origin"));
     }
+    if operation.request_body.is_some() {
+        refusals.push(("413", "The body is too large"));
+    }
     let takes_json = match &operation.request_body {
         Some(RefOr::T(body)) => body.content.contains_key("application/json"),
         _ => false,
     };
     if takes_json {
-        refusals.push(("413", "The body is too large"));
         refusals.push(("415", "The body is no JSON by its Content-Type"));
         refusals.push(("422", "The body can't be used"));
     }

@@ -77,6 +77,8 @@ impl Asked {
             ("page", _) => &["2"],
             ("limit", _) => &["1", "100"],
             ("kind", _) => &["victims", "deaths"],
+            // Nothing of the season was played for one.
+            ("tournament", _) => &["00000000-0000-0000-0000-000000000001"],
             ("cell_size", _) => &["32", "256"],
             ("team", _) => &["allies", "axis"],
             ("bots", _) => &["with", "only"],

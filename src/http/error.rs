@@ -1,5 +1,6 @@
 //! The one error that HTTP handlers answer with, and the one place that gives it a status and a body.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,7 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An answer other than success: `{"error","code"}`, with `fields` where parameters are to blame.
 ///
@@ -24,20 +26,49 @@ pub struct ApiError {
 }
 
 /// Body of every error answer.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub struct ErrorBody {
     /// A sentence that a person can act on.
     pub error: String,
     /// Stable slug for programs.
-    #[schema(example = "unknown_player")]
     pub code: String,
     /// For 422: what is wrong with each parameter or field.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(required = false)]
     pub fields: BTreeMap<String, String>,
     #[serde(flatten)]
-    #[schema(ignore)]
     details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Body of every error answer.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what an error's body may hold")]
+struct DescribedError {
+    /// A sentence that a person can act on.
+    error: String,
+    /// Stable slug for programs.
+    #[schema(example = "unknown_player")]
+    code: String,
+    /// For 422: what is wrong with each parameter or field.
+    #[schema(required = false)]
+    fields: BTreeMap<String, String>,
+    /// For `stale`: the version that the tournament is at.
+    #[schema(required = false)]
+    version: u64,
+    /// For `already_registered`: the place that there is.
+    #[schema(required = false)]
+    participant_id: u32,
+}
+
+impl PartialSchema for ErrorBody {
+    fn schema() -> RefOr<Schema> {
+        DescribedError::schema()
+    }
+}
+
+impl ToSchema for ErrorBody {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ErrorBody")
+    }
 }
 
 impl ApiError {

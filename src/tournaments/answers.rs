@@ -145,6 +145,8 @@ pub struct DisputeAnswer {
 }
 
 #[derive(Serialize, ToSchema)]
+// The statistics have a match of their own.
+#[schema(as = BracketMatch)]
 pub struct MatchAnswer {
     pub id: Uuid,
     #[schema(example = "W1.3")]

@@ -113,8 +113,8 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     pub user_id: Option<i32>,
     pub user_name: Option<String>,
-    /// organizer, referee, captain, user, server or clock, with whom.
-    #[schema(value_type = Object)]
+    /// `{"organizer": user}`, `{"referee": user}`, `{"captain": [user, participant]}`, `{"user": user}`, `{"server": id}` or `"clock"`.
+    #[schema(value_type = serde_json::Value)]
     pub by: By,
     #[schema(example = "report")]
     pub action: String,

@@ -21,6 +21,8 @@ pub struct Service {
     pub warehouse: Warehouse,
     pub server_id: Uuid,
     data_dir: tempfile::TempDir,
+    /// Nobody else looks into its databases.
+    is_alone: bool,
 }
 
 impl Service {
@@ -30,7 +32,7 @@ impl Service {
 
     pub async fn start_with(name_hint: &str, settings: &[(&str, &str)], surroundings: Surroundings) -> Self {
         let urls = TestStores::shared().await.database(name_hint).await;
-        Self::start_on(&urls, settings, surroundings).await
+        Self { is_alone: true, ..Self::start_on(&urls, settings, surroundings).await }
     }
 
     /// A store's address among the settings wins over that of `urls`, where the test itself looks.
@@ -45,6 +47,7 @@ impl Service {
             server_id,
             application,
             data_dir,
+            is_alone: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Service {
             server_id: Uuid::nil(),
             application,
             data_dir,
+            is_alone: false,
         }
     }
 
@@ -108,6 +112,9 @@ impl Service {
     pub async fn stop(self) {
         let ledger = self.application.pipeline.ledger.clone();
         self.application.stop(Duration::from_secs(30)).await;
+        if self.is_alone {
+            self.warehouse.drop_tables().await;
+        }
         let balance = ledger.balance();
         assert_eq!((balance.missing(), balance.in_flight, balance.unaccounted), (0, 0, 0), "{balance:?}");
     }

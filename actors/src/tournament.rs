@@ -164,8 +164,9 @@ pub struct Mutation {
 
 type Reply = oneshot::Sender<Result<Done, Failed>>;
 
-/// Nodes that change one tournament at the same moment take turns; so often one of them is not always the slower one.
-const MOST_TRIES: usize = 20;
+/// Nodes that change one tournament at the same moment race, and who has lost reads it anew first, so that whoever is ahead stays
+/// ahead while more waits there: as many as fit a mailbox a few times over are waited for.
+const MOST_TRIES: usize = 200;
 /// Mutations that wait for one tournament.
 const MAILBOX_MUTATIONS: u64 = 512;
 const MAILBOX_BYTES: u64 = 64 << 20;

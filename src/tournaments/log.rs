@@ -299,6 +299,7 @@ pub async fn export(
         (status = 400, description = "The body is not JSON", body = ErrorBody),
         (status = 401, description = "Nobody is signed in", body = ErrorBody),
         (status = 403, description = "The signed-in user is no organizer", body = ErrorBody),
+        (status = 409, description = "The idempotency key was used for something else", body = ErrorBody),
         (status = 413, description = "The document has more than 16 MiB", body = ErrorBody),
         (status = 422, description = "No document of a tournament, or its log can't have happened", body = ErrorBody),
         (status = 503, description = "Tournaments can't be changed at the moment", body = ErrorBody),

@@ -101,15 +101,20 @@ async fn reports_that_differ_are_a_dispute_that_an_organizer_decides() {
     let decided = cup.does("/matches/R1.1/resolve", score(7, 10)).await;
     assert_eq!((&decided["status"], &decided["flags"]), (&json!("completed"), &json!([])));
     assert_eq!(cup.one("R2.1").await["slots"][0]["name"], "P4");
-    // What holds can be disputed as well.
+    // The organizer's word is final; what captains agreed on can be disputed while it holds.
+    says(&cup, &players[0], "/matches/R1.1/dispute", json!({ "reason": "wrong map" }))
+        .await
+        .assert_refused(409, "final");
+    says(&cup, &players[1], "/matches/R1.2/report", score(3, 1)).await;
+    says(&cup, &players[2], "/matches/R1.2/confirm", json!({})).await;
     let again =
-        says(&cup, &players[0], "/matches/R1.1/dispute", json!({ "reason": "wrong map" })).await.json();
+        says(&cup, &players[2], "/matches/R1.2/dispute", json!({ "reason": "wrong map" })).await.json();
     assert_eq!((&again["status"], &again["dispute"]["reason"]), (&json!("completed"), &json!("wrong map")));
-    says(&cup, &players[1], "/matches/R1.1/dispute", json!({ "reason": "x" }))
+    says(&cup, &players[0], "/matches/R1.2/dispute", json!({ "reason": "x" }))
         .await
         .assert_refused(403, "not_allowed");
-    cup.does("/matches/R1.1/resolve", score(10, 7)).await;
-    assert_eq!(cup.one("R2.1").await["slots"][0]["name"], "P1");
+    cup.does("/matches/R1.2/resolve", score(1, 3)).await;
+    assert_eq!(cup.one("R2.1").await["slots"][1]["name"], "P3");
     service.stop().await;
 }
 

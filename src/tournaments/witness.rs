@@ -302,6 +302,10 @@ impl Tournaments {
             .map(|player| (ids.of(&player.player_id), Team::parse(&player.team).unwrap_or_default()))
             .collect();
         let Some(told) = verdict(game, &expected, &teams, ids) else {
+            if game.is_fresh {
+                // Who has linked a player just now is heard of by every node a moment later.
+                return Ok(Borne::Later);
+            }
             tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket does not tell who won");
             return Ok(Borne::Done);
         };

@@ -196,7 +196,6 @@ async fn boards_under_each_filter_are_those_of_a_recount() {
 }
 
 #[actix_web::test]
-#[ignore = "once a board over all days said 24 where rows put in behind the service's back were 21: not understood yet"]
 async fn periods_begin_and_end_at_midnight_utc_to_the_millisecond() {
     let season = Season::play_as("period_edges", DialectChoice::G3, 1).await;
     // The first moment of each period, the last one before, and the same for the days after.

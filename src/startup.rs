@@ -350,6 +350,7 @@ impl Application {
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
             clickhouse.clone(),
+            postgres.clone(),
             &pipeline,
             touched_days.clone(),
             config.raw_events_ttl_days,

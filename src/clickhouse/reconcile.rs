@@ -4,17 +4,24 @@
 //! views, or the other way round. A recount runs the view's own SELECT over one day of `raw_events` into a table
 //! beside the target, and a day that differs is exchanged as a whole (REPLACE PARTITION). Then the sums of all days are
 //! recounted from the days and exchanged likewise. The writers wait meanwhile; the spool takes what arrives.
+//!
+//! An insert reaches `raw_events` and its views one after the other. One that runs during a recount would be in one of
+//! them only, and the exchange would lose it or count it twice. So a part is compared again until no insert ran while it
+//! was, wherever inserts come from; and so that this is soon, the writers of other nodes stand aside: who compares holds
+//! a lock in PostgreSQL, which everybody looks at.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clickhouse::{Client, Row};
 use mohaa_actors::clock::Clock;
 use mohaa_actors::pipeline::Pipeline;
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use serde::Deserialize;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::RwLock;
+use uuid::Uuid;
 
 use super::schema::{ROLLUPS, Rollup, Span};
 use super::touched_days::TouchedDays;
@@ -30,14 +37,34 @@ const STATEMENT_PATIENCE: Duration = Duration::from_secs(STATEMENT_SECONDS + 30)
 /// A recount of everything may have more groups than memory has room for; beyond, they go to disk.
 const MOST_GROUPING_BYTES: &str = "1000000000";
 const QUESTION_PATIENCE: Duration = Duration::from_secs(10);
+/// Other nodes see within [`WATCH_INTERVAL`] that they are to stand aside, and end the inserts that they have begun.
+const PATIENCE_FOR_QUIET: Duration = Duration::from_secs(60);
+const LOOK_FOR_QUIET: Duration = Duration::from_millis(500);
+/// How long the writers stand aside for another node at most. It may have died in a way that keeps its lock.
+const LONGEST_STANDING_ASIDE: Duration = Duration::from_secs(600);
+/// Of the advisory lock that is held by who compares.
+const LOCK: (i32, i32) = (18, 1);
 /// Start times are computed from two clocks of one second's resolution.
 const SAME_START_SECONDS: i64 = 3;
 
 type Result<T> = std::result::Result<T, clickhouse::error::Error>;
 
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    #[error(transparent)]
+    Store(#[from] clickhouse::error::Error),
+    #[error("another node compares")]
+    AnotherNode,
+    #[error("events are being stored while {0} is recounted")]
+    Disturbed(&'static str),
+}
+
 pub struct Reconciler {
     client: Client,
+    postgres: PgPool,
     gate: Arc<RwLock<()>>,
+    /// Ends the names of the tables for recounts, so that no other process takes them for its own.
+    recount_suffix: String,
     touched_days: Arc<TouchedDays>,
     /// Days that `raw_events` keeps, 0 without a limit.
     raw_events_ttl_days: u32,
@@ -47,6 +74,7 @@ pub struct Reconciler {
     data_version: DataVersion,
     unverified_days: IntGauge,
     mended_days: IntCounterVec,
+    ended_comparisons: IntCounter,
 }
 
 /// How far the comparisons have come. Until they are up to date, the list of touched days must be kept: a service that
@@ -84,8 +112,10 @@ struct Fingerprint {
 impl Reconciler {
     /// # Errors
     /// When `registry` already holds a metric of the same name.
+    #[expect(clippy::too_many_arguments, reason = "built once, at start")]
     pub fn new(
         client: Client,
+        postgres: PgPool,
         pipeline: &Pipeline,
         touched_days: Arc<TouchedDays>,
         raw_events_ttl_days: u32,
@@ -109,6 +139,11 @@ impl Reconciler {
             &["rollup"],
         )?;
         registry.register(Box::new(mended_days.clone()))?;
+        let ended_comparisons = IntCounter::new(
+            "mohaa_rollup_comparisons_total",
+            "Comparisons of roll-ups with their base tables that came to their end.",
+        )?;
+        registry.register(Box::new(ended_comparisons.clone()))?;
         for rollup in ROLLUPS {
             differing_days.with_label_values(&[rollup.table]).set(0);
             mended_days.with_label_values(&[rollup.table]);
@@ -116,7 +151,9 @@ impl Reconciler {
         let client = client.with_setting("max_execution_time", STATEMENT_SECONDS.to_string());
         Ok(Self {
             client,
+            postgres,
             gate: pipeline.gate.clone(),
+            recount_suffix: format!("_recount_{}", Uuid::new_v4().simple()),
             touched_days,
             raw_events_ttl_days,
             clock,
@@ -128,6 +165,7 @@ impl Reconciler {
             data_version,
             unverified_days,
             mended_days,
+            ended_comparisons,
         })
     }
 
@@ -148,16 +186,21 @@ impl Reconciler {
                 })
             };
             match self.store_started_at().await {
-                Ok(started_at) if is_reconciled(started_at) => self.unverified_days.set(0),
+                Ok(started_at) if is_reconciled(started_at) => {
+                    self.unverified_days.set(0);
+                    self.stand_aside().await;
+                }
                 Ok(started_at) => {
                     self.mark_unverified();
                     match self.reconcile().await {
                         Ok(()) => {
+                            self.ended_comparisons.inc();
                             reconciled = Some((started_at, doubtful_inserts));
                             *self.comparisons.compared.lock().unwrap_or_else(PoisonError::into_inner) =
                                 Some(doubtful_inserts);
                             self.unverified_days.set(0);
                         }
+                        Err(CompareError::AnotherNode) => self.stand_aside().await,
                         Err(error) => tracing::warn!(%error, "roll-ups can't be compared yet"),
                     }
                 }
@@ -202,51 +245,140 @@ impl Reconciler {
     /// Compares every touched day and mends what differs. Writers wait until it returns.
     ///
     /// # Errors
-    /// When ClickHouse can't be reached; what was not compared is still in the list.
-    pub async fn reconcile(&self) -> Result<()> {
+    /// When ClickHouse can't be reached, another node compares, or events are stored all the time; what was not
+    /// compared is still in the list.
+    pub async fn reconcile(&self) -> std::result::Result<(), CompareError> {
         let days = self.days_to_compare();
         if days.is_empty() {
             return Ok(());
         }
+        let others_stand_aside = match self.take_turn().await {
+            Ok(Some(turn)) => Some(turn),
+            Ok(None) => return Err(CompareError::AnotherNode),
+            Err(error) => {
+                tracing::debug!(%error, "nobody can be asked to stand aside while roll-ups are compared");
+                None
+            }
+        };
         let _writers_wait = self.gate.write().await;
+        if others_stand_aside.is_some() {
+            self.drop_recounts_of_the_dead().await?;
+        }
         for rollup in ROLLUPS {
             let parts: Vec<Part> = match rollup.span {
                 Span::Day(expression) => days.iter().map(|&day| Part::Day { expression, day }).collect(),
                 Span::AllDays => vec![Part::Everything],
             };
-            let mut differing = Vec::new();
             for part in parts {
-                if self.recount(*rollup, part).await? {
-                    differing.push(part);
-                    self.differing_days.with_label_values(&[rollup.table]).set(differing.len() as i64);
-                }
+                self.compare_in_quiet(*rollup, part).await?;
             }
-            for &part in &differing {
-                self.replace(*rollup, part).await?;
-                self.mended_days.with_label_values(&[rollup.table]).inc();
-            }
-            self.drop_recount(*rollup).await?;
+            self.execute(&format!("DROP TABLE IF EXISTS {}", self.recount_table(*rollup))).await?;
             self.differing_days.with_label_values(&[rollup.table]).set(0);
         }
         tracing::info!(days = days.len(), "roll-ups agree with their base table");
         Ok(())
     }
 
-    fn recount_table(rollup: Rollup) -> String {
-        format!("{}_recount", rollup.table)
+    /// The lock, until the transaction is dropped; none while another node has it.
+    async fn take_turn(&self) -> sqlx::Result<Option<Transaction<'static, Postgres>>> {
+        let mut turn = self.postgres.begin().await?;
+        let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
+            .bind(LOCK.0)
+            .bind(LOCK.1)
+            .fetch_one(&mut *turn)
+            .await?;
+        Ok(is_ours.then_some(turn))
     }
 
-    /// Recounts a part beside the target; says whether they differ.
-    async fn recount(&self, rollup: Rollup, part: Part) -> Result<bool> {
-        let recount = Self::recount_table(rollup);
+    async fn another_node_compares(&self) -> bool {
+        let asked = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND classid::bigint = $1 AND objid::bigint = $2 AND objsubid = 2)",
+        )
+        .bind(i64::from(LOCK.0))
+        .bind(i64::from(LOCK.1))
+        .fetch_one(&self.postgres);
+        asked.await.unwrap_or(false)
+    }
+
+    /// Holds this node's writers back while another one compares.
+    async fn stand_aside(&self) {
+        if !self.another_node_compares().await {
+            return;
+        }
+        let _writers_wait = self.gate.write().await;
+        let since = Instant::now();
+        while self.another_node_compares().await {
+            if since.elapsed() > LONGEST_STANDING_ASIDE {
+                tracing::warn!("another node has compared roll-ups for long; events are stored again meanwhile");
+                return;
+            }
+            tokio::time::sleep(LOOK_FOR_QUIET).await;
+        }
+    }
+
+    /// Compares a part until nothing was stored meanwhile, and mends it if it differs.
+    async fn compare_in_quiet(&self, rollup: Rollup, part: Part) -> std::result::Result<(), CompareError> {
+        let since = Instant::now();
+        while !self.compare(rollup, part).await? {
+            if since.elapsed() > PATIENCE_FOR_QUIET {
+                return Err(CompareError::Disturbed(rollup.table));
+            }
+            tokio::time::sleep(LOOK_FOR_QUIET).await;
+        }
+        Ok(())
+    }
+
+    /// Says whether the part agrees now for certain. Otherwise events were being stored, and it must be compared again.
+    async fn compare(&self, rollup: Rollup, part: Part) -> Result<bool> {
+        let before = self.settled_rows().await?;
+        if before.is_none() {
+            return Ok(false);
+        }
+        let expected = self.recount(rollup, part).await?;
+        if expected == self.fingerprint(rollup.table, rollup, part).await? {
+            return Ok(true);
+        }
+        if self.settled_rows().await? != before {
+            return Ok(false);
+        }
+        self.differing_days.with_label_values(&[rollup.table]).set(1);
+        self.replace(rollup, part).await?;
+        self.mended_days.with_label_values(&[rollup.table]).inc();
+        Ok(self.settled_rows().await? == before
+            && expected == self.fingerprint(rollup.table, rollup, part).await?)
+    }
+
+    /// The rows of `raw_events`, if no insert into it runs. When the answer is the same before and after, none ran
+    /// between: one that had begun before would have been seen running, and one that ended would have added rows.
+    async fn settled_rows(&self) -> Result<Option<u64>> {
+        let ask_for_inserts = || {
+            self.client
+                .query(
+                    "SELECT count() FROM system.processes WHERE current_database = currentDatabase() \
+                     AND query_kind = 'Insert' AND positionCaseInsensitive(query, 'raw_events') > 0",
+                )
+                .fetch_one::<u64>()
+        };
+        let running_before = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
+        let ask_for_rows = self.client.query("SELECT count() FROM raw_events").fetch_one::<u64>();
+        let rows = within(QUESTION_PATIENCE, ask_for_rows).await?;
+        let running_after = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
+        Ok((running_before == 0 && running_after == 0).then_some(rows))
+    }
+
+    fn recount_table(&self, rollup: Rollup) -> String {
+        format!("{}{}", rollup.table, self.recount_suffix)
+    }
+
+    /// Recounts a part beside the target.
+    async fn recount(&self, rollup: Rollup, part: Part) -> Result<Fingerprint> {
+        let recount = self.recount_table(rollup);
         let target = rollup.table;
         self.execute(&format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}")).await?;
         let partition = self.partition_of(part).await?;
         self.execute(&format!("ALTER TABLE {recount} DROP PARTITION {partition}")).await?;
-        let before = match part {
-            Part::Day { .. } => None,
-            Part::Everything => Some(self.fingerprint(target, rollup, part).await?),
-        };
         let select = self.view_select(rollup, part).await?;
         let insert = self
             .client
@@ -254,18 +386,7 @@ impl Reconciler {
             .with_setting("insert_deduplicate", "0")
             .with_setting("max_bytes_before_external_group_by", MOST_GROUPING_BYTES);
         within(STATEMENT_PATIENCE, insert.execute()).await?;
-        let expected = self.fingerprint(&recount, rollup, part).await?;
-        let found = self.fingerprint(target, rollup, part).await?;
-        if expected == found {
-            return Ok(false);
-        }
-        // Other nodes' writers don't wait for us, and a recount of everything takes longer than one of a day.
-        if before.is_some_and(|before| before != found) {
-            let message = format!("another node stores into {target} while it is recounted");
-            return Err(clickhouse::error::Error::Custom(message));
-        }
-        tracing::warn!(target, partition, ?expected, ?found, "a roll-up differs from its base table");
-        Ok(true)
+        self.fingerprint(&recount, rollup, part).await
     }
 
     /// As statements name it.
@@ -315,24 +436,36 @@ impl Reconciler {
             Part::Everything => String::new(),
         };
         let added_up = if rollup.adds_up { "FINAL" } else { "" };
-        let ask = self.client.query_raw(&format!(
-            "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} {condition}"
-        ));
+        let ask = self
+            .client
+            .query_raw(&format!(
+                "SELECT count() AS rows, sum(cityHash64(tuple({columns}))) AS hash FROM {table} {added_up} {condition}"
+            ))
+            // A match over midnight has the same key on two days, which are compared one by one.
+            .with_setting("do_not_merge_across_partitions_select_final", "1");
         within(STATEMENT_PATIENCE, ask.fetch_one()).await
     }
 
     async fn replace(&self, rollup: Rollup, part: Part) -> Result<()> {
-        let recount = Self::recount_table(rollup);
+        let recount = self.recount_table(rollup);
         let partition = self.partition_of(part).await?;
         let target = rollup.table;
         self.execute(&format!("ALTER TABLE {target} REPLACE PARTITION {partition} FROM {recount}")).await?;
         self.data_version.changed();
-        tracing::info!(target, partition, "a part of a roll-up was recounted and replaced");
+        tracing::warn!(target, partition, "a part of a roll-up differed from its base table and was replaced");
         Ok(())
     }
 
-    async fn drop_recount(&self, rollup: Rollup) -> Result<()> {
-        self.execute(&format!("DROP TABLE IF EXISTS {}", Self::recount_table(rollup))).await
+    /// Drops what processes have left that were killed while they compared.
+    async fn drop_recounts_of_the_dead(&self) -> Result<()> {
+        let ask_for_tables = self.client.query(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND match(name, '_recount_[0-9a-f]{32}$')",
+        );
+        let tables: Vec<String> = within(QUESTION_PATIENCE, ask_for_tables.fetch_all()).await?;
+        for table in tables {
+            self.execute(&format!("DROP TABLE IF EXISTS {table}")).await?;
+        }
+        Ok(())
     }
 }
 

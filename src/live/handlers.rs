@@ -133,7 +133,11 @@ impl Live {
         }
         let mut named: Vec<Found> = own.into_values().map(|(.., feed)| Found::Here(feed)).collect();
         for followed in self.nodes.followed_elsewhere() {
-            if Some(followed.match_id) == match_id || followed.source_match_id.as_deref() == Some(id) {
+            // While a match goes from node to node, both may follow it for a moment.
+            let is_here = named.iter().any(|found| found.ids().0 == followed.match_id);
+            let is_named =
+                Some(followed.match_id) == match_id || followed.source_match_id.as_deref() == Some(id);
+            if is_named && !is_here {
                 named.push(Found::Elsewhere(Box::new(followed)));
             }
         }

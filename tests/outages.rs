@@ -508,7 +508,8 @@ async fn matches_that_end_while_postgres_is_away_are_summed_up_by_a_later_proces
     }
     eventually("those that are over are let go", async || {
         let followed = service.client.metrics().await.series(r#"mohaa_actor_instances{actor="match"}"#);
-        (followed <= 16.0).then_some(())
+        // The first, which PostgreSQL may still have been asked about, may owe achievements until it is back.
+        (followed <= 17.0).then_some(())
     })
     .await;
     service.stop().await;

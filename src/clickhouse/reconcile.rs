@@ -311,7 +311,9 @@ impl Reconciler {
         let since = Instant::now();
         while self.another_node_compares().await {
             if since.elapsed() > LONGEST_STANDING_ASIDE {
-                tracing::warn!("another node has compared roll-ups for long; events are stored again meanwhile");
+                tracing::warn!(
+                    "another node has compared roll-ups for long; events are stored again meanwhile"
+                );
                 return;
             }
             tokio::time::sleep(LOOK_FOR_QUIET).await;
@@ -452,7 +454,11 @@ impl Reconciler {
         let target = rollup.table;
         self.execute(&format!("ALTER TABLE {target} REPLACE PARTITION {partition} FROM {recount}")).await?;
         self.data_version.changed();
-        tracing::warn!(target, partition, "a part of a roll-up differed from its base table and was replaced");
+        tracing::warn!(
+            target,
+            partition,
+            "a part of a roll-up differed from its base table and was replaced"
+        );
         Ok(())
     }
 

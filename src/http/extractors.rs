@@ -74,6 +74,16 @@ pub fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     })
 }
 
+/// Of a field that stays where it is absent, and may be null: tells the one from the other.
+///
+/// # Errors
+/// When what stands there is neither null nor a `T`.
+pub fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// Where a text stands that no store takes.
 fn text_with_nul(value: &Value) -> Option<String> {
     let under = |name: String, value: &Value| {

@@ -33,5 +33,5 @@ pub mod table;
 
 pub use base_url::BaseUrl;
 pub use error::{ApiError, ErrorBody};
-pub use extractors::{JsonBody, LooseText, configure_extractors, from_json, json_or_form};
+pub use extractors::{JsonBody, LooseText, configure_extractors, from_json, json_or_form, said};
 pub use idempotency::{Once, idempotency_key};

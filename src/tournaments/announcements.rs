@@ -61,14 +61,18 @@ fn news(commit: &Commit<'_>) -> Vec<(WebhookEvent, Value)> {
             }
         }
     }
-    // After the match that ended it.
-    let has_completed = commit.applied.changes.iter().any(|change| match change {
-        Change::Frame { before, after } => {
-            before.status != Status::Completed && after.status == Status::Completed
+    // After the match that ended it, and after one that was corrected since.
+    let has_changed_in_the_end = commit.applied.changes.iter().any(|change| match change {
+        Change::Frame { before, after } => before.status != after.status,
+        Change::Match { before, after, .. } => {
+            let verdict = |bout: &Option<Box<Bout>>| {
+                bout.as_ref().and_then(|bout| bout.outcome.as_ref()).map(|outcome| outcome.verdict.clone())
+            };
+            verdict(before) != verdict(after)
         }
-        _ => false,
+        Change::Entrant { .. } => false,
     });
-    if has_completed {
+    if now.status == Status::Completed && has_changed_in_the_end {
         let places = now.final_places();
         let names = |tier: &Vec<EntrantId>| tier.iter().map(|id| name(now, *id)).collect::<Vec<_>>();
         let best: Vec<Vec<Value>> = places.iter().take(8).map(names).collect();

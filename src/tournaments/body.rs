@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use mohaa_domain::tournament::{Format, Mistake, Options, Ordering, Settings, Times};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::store::time;
@@ -148,17 +148,26 @@ impl From<&Settings> for SettingsBody {
 /// 422 that names every field that can't be.
 pub fn changed(settings: &Settings, change: Value) -> Result<(Settings, BTreeSet<String>), ApiError> {
     let now = serde_json::to_value(SettingsBody::from(settings)).map_err(ApiError::internal)?;
-    let (Value::Object(mut now), Value::Object(change)) = (now, change) else {
+    let (Value::Object(now), Value::Object(change)) = (now, change) else {
         return Err(ApiError::invalid_field("body", "an object"));
     };
     let fields = change.keys().filter(|name| now.contains_key(*name)).cloned().collect();
+    let merged = Value::Object(merged(now, change));
+    Ok((from_json::<SettingsBody>(merged)?.into_settings()?, fields))
+}
+
+/// Settings with a change of them: what is absent stays, what is null is taken away, options one by one.
+pub fn merged(mut now: Map<String, Value>, change: Map<String, Value>) -> Map<String, Value> {
     for (name, value) in change {
-        match value {
-            Value::Null => drop(now.remove(&name)),
-            value => drop(now.insert(name, value)),
+        match (name.as_str(), now.remove(&name), value) {
+            (_, _, Value::Null) => {}
+            ("options", Some(Value::Object(options)), Value::Object(change)) => {
+                now.insert(name, Value::Object(merged(options, change)));
+            }
+            (_, _, value) => drop(now.insert(name, value)),
         }
     }
-    Ok((from_json::<SettingsBody>(Value::Object(now))?.into_settings()?, fields))
+    now
 }
 
 pub fn invalid(mistakes: &[Mistake]) -> ApiError {

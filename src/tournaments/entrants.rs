@@ -242,6 +242,9 @@ impl Tournaments {
         };
         let unknown = || ApiError::invalid_field("player_guid", "belongs to nobody any more");
         let user = users::find(self.pool(), user_id).await.map_err(unavailable)?.ok_or_else(unknown)?;
+        if users::is_banned(self.pool(), user_id).await.map_err(unavailable)? {
+            return Err(ApiError::conflict("banned", "whoever plays as this player is banned"));
+        }
         let linked = users::find_player_ids(self.pool(), user_id).await.map_err(unavailable)?;
         if linked.is_empty() && !by.is_organizer() {
             return Err(ApiError::conflict(

@@ -21,7 +21,7 @@ use crate::audit::{self, Entry};
 use crate::auth::Identity;
 use crate::http::query::{Paging, Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
-use crate::users::{Role, lock_caller};
+use crate::users::{self, Role, lock_caller};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -515,8 +515,11 @@ impl Tournaments {
         if user_id == current.owner_id {
             return Err(ApiError::invalid_field("user_id", "is the owner"));
         }
-        if crate::users::find(self.pool(), user_id).await.map_err(unavailable)?.is_none() {
+        if users::find(self.pool(), user_id).await.map_err(unavailable)?.is_none() {
             return Err(ApiError::invalid_field("user_id", "no such user"));
+        }
+        if role.is_some() && users::is_banned(self.pool(), user_id).await.map_err(unavailable)? {
+            return Err(ApiError::invalid_field("user_id", "is banned"));
         }
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
         lock_caller(&mut transaction, caller).await?;

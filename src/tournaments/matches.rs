@@ -20,7 +20,7 @@ use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, get, post};
 use crate::auth::{Identity, random_code};
 use crate::http::query::QueryShape;
-use crate::http::{ApiError, ErrorBody, JsonBody, from_json};
+use crate::http::{ApiError, ErrorBody, JsonBody, from_json, said};
 use crate::servers::TokenHash;
 
 /// Tells a match's token from a server's.
@@ -51,7 +51,7 @@ pub struct ChangedMatch {
     /// Matches that are open again.
     pub falls: Vec<String>,
     /// Of a match that was just given a server: with it the server says, in any event or in its result, that it plays this
-    /// match. Shown this once.
+    /// match. Shown this once: neither asking nor the same call under its `Idempotency-Key` shows it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub match_token: Option<String>,
     #[serde(flatten)]
@@ -430,13 +430,6 @@ impl ScheduleBody {
         ];
         names.iter().filter(|(_, is_said)| *is_said).map(|(name, _)| (*name).to_owned()).collect()
     }
-}
-
-/// Tells null from nothing.
-fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Say when and where a match is played

@@ -309,6 +309,10 @@ impl Tournaments {
             tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket does not tell who won");
             return Ok(Borne::Done);
         };
+        if self.has_been_told(id, &bout, game).await? {
+            tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket was sent twice");
+            return Ok(Borne::Done);
+        }
         let command = Command::ReportGame { key: bout.key, game: told };
         let mutation = Mutation {
             intent: Intent::Apply(command),
@@ -327,6 +331,24 @@ impl Tournaments {
         .execute(self.pool())
         .await?;
         Ok(Borne::Done)
+    }
+
+    /// Whether a game is one of the bracket match that was sent before: under the same name, with the same score, and
+    /// everybody did the same. Scripts can't say that they send a batch again. By `tournament_games_by_tournament`.
+    async fn has_been_told(&self, id: Uuid, bout: &Bout, game: &Played) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (
+                 SELECT FROM tournament_games AS told JOIN match_summaries AS earlier USING (match_id)
+                 JOIN match_summaries AS this ON this.match_id = $3 AND this.match_id <> earlier.match_id
+                 WHERE told.tournament_id = $1 AND told.key = $2 AND this.source_match_id <> ''
+                 AND (earlier.server_id, earlier.source_match_id, earlier.players, earlier.allies_score, earlier.axis_score)
+                     = (this.server_id, this.source_match_id, this.players, this.allies_score, this.axis_score))",
+        )
+        .bind(id)
+        .bind(bout.key.to_string())
+        .bind(game.match_id)
+        .fetch_one(self.pool())
+        .await
     }
 
     /// The bracket match that a game was: as its server said, or else the one whose players have played, all of them

@@ -12,7 +12,7 @@ pub use changes::{
 };
 pub use locks::{CallerError, LockedUser, lock_caller, lock_user, lock_users};
 pub use me::{Me, me};
-pub use store::{User, add, find, find_player_ids};
+pub use store::{User, add, find, find_player_ids, is_banned};
 
 use crate::access::Route;
 use mohaa_domain::name::can_be_seen;

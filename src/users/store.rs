@@ -48,6 +48,14 @@ pub async fn find(pool: &PgPool, user_id: i32) -> sqlx::Result<Option<User>> {
     .await
 }
 
+/// Whether a user may do nothing at the moment. By primary key.
+pub async fn is_banned(pool: &PgPool, user_id: i32) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM users WHERE id = $1 AND banned_at IS NOT NULL)")
+        .bind(user_id)
+        .fetch_one(pool)
+        .await
+}
+
 /// The player ids linked to a user, oldest link first: the first is the canonical one. By `user_identities_by_user`.
 pub async fn find_player_ids(pool: &PgPool, user_id: i32) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(

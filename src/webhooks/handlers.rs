@@ -20,7 +20,7 @@ use super::store::{self, NewWebhook, Webhook, WebhookChange, WebhookKind, Webhoo
 use super::target::TargetUrl;
 use crate::access::{Organizer, Route, delete, get, post, put};
 use crate::http::query::{Parameter, QueryShape};
-use crate::http::{ApiError, ErrorBody, JsonBody};
+use crate::http::{ApiError, ErrorBody, JsonBody, said};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -208,17 +208,18 @@ pub async fn webhook(
     Ok(Json(store::find(&mut connection, caller, *id).await?))
 }
 
-#[derive(Deserialize, ToSchema)]
+/// What is absent stays as it is.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct WebhookBody {
-    pub name: String,
-    /// Stays where it is absent.
-    #[serde(default)]
+    pub name: Option<String>,
     pub url: Option<String>,
-    pub events: Vec<WebhookEvent>,
-    #[serde(default)]
-    pub tournament_id: Option<Uuid>,
-    /// `true` also enables one that was disabled because nothing came through. Stays where it is absent.
-    #[serde(default)]
+    pub events: Option<Vec<WebhookEvent>>,
+    /// Null: of all tournaments.
+    #[serde(deserialize_with = "said")]
+    #[schema(value_type = Option<Uuid>)]
+    pub tournament_id: Option<Option<Uuid>>,
+    /// `true` also enables one that was disabled because nothing came through.
     pub enabled: Option<bool>,
 }
 
@@ -246,8 +247,10 @@ pub async fn change(
     id: Path<Uuid>,
     JsonBody(body): JsonBody<WebhookBody>,
 ) -> Result<Json<Webhook>, ApiError> {
-    let name = read_name(&body.name)?;
-    require_events(&body.events)?;
+    let name = body.name.as_deref().map(read_name).transpose()?;
+    if let Some(events) = &body.events {
+        require_events(events)?;
+    }
     let url = match &body.url {
         Some(url) => Some(read_url(url, &settings.networks).await?),
         None => None,

@@ -98,14 +98,12 @@ pub(super) struct NewWebhook {
     pub tournament_id: Option<Uuid>,
 }
 
-/// What a webhook is to be from now on.
+/// What is to be otherwise of a webhook.
 pub(super) struct WebhookChange {
-    pub name: String,
-    /// Stays where it is absent.
+    pub name: Option<String>,
     pub url: Option<TargetUrl>,
-    pub events: Vec<WebhookEvent>,
-    pub tournament_id: Option<Uuid>,
-    /// Stays where it is absent.
+    pub events: Option<Vec<WebhookEvent>>,
+    pub tournament_id: Option<Option<Uuid>>,
     pub enabled: Option<bool>,
 }
 
@@ -279,15 +277,20 @@ pub(super) async fn change(
     let mut transaction = pool.begin().await?;
     lock_caller(&mut transaction, by).await?;
     let before = lock(&mut transaction, by, webhook_id).await?;
-    require_tournament(&mut transaction, before.owner_id, change.tournament_id).await?;
-    let events = words(&change.events);
-    sqlx::query("UPDATE webhooks SET name = $2, events = $3, tournament_id = $4 WHERE id = $1")
-        .bind(webhook_id)
-        .bind(&change.name)
-        .bind(&events)
-        .bind(change.tournament_id)
-        .execute(&mut *transaction)
-        .await?;
+    if let Some(tournament_id) = change.tournament_id {
+        require_tournament(&mut transaction, before.owner_id, tournament_id).await?;
+    }
+    sqlx::query(
+        "UPDATE webhooks SET name = coalesce($2, name), events = coalesce($3, events),
+                tournament_id = CASE WHEN $4 THEN $5 ELSE tournament_id END WHERE id = $1",
+    )
+    .bind(webhook_id)
+    .bind(&change.name)
+    .bind(change.events.as_deref().map(words))
+    .bind(change.tournament_id.is_some())
+    .bind(change.tournament_id.flatten())
+    .execute(&mut *transaction)
+    .await?;
     if let Some(url) = &change.url {
         let sealed = sealer.seal(webhook_id, SealedPart::Url, url.expose()).ok_or(WebhookError::Sealing)?;
         sqlx::query("UPDATE webhooks SET url_sealed = $2, shown_url = $3 WHERE id = $1")

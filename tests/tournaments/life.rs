@@ -39,6 +39,28 @@ async fn what_is_wrong_with_settings_is_told_field_by_field() {
 }
 
 #[actix_web::test]
+async fn who_is_banned_is_not_appointed_and_not_entered() {
+    let service = Service::start("banned_staff").await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (_, owner) = service.add_user("Owner", Role::Organizer).await;
+    let (banned_id, _) = service.add_user("Banned", Role::Player).await;
+    service.link_player(banned_id, "banned").await;
+    let cup =
+        Cup::draft(&service.client, &owner, json!({ "name": "Cup", "format": "single_elimination" })).await;
+    cup.moves_to("registration_open").await;
+    let ban = format!("/api/v1/admin/users/{banned_id}/ban");
+    let banned = service.client.call_as(&admin, "POST", &ban, json!({})).await;
+    assert_eq!(banned.status, 204, "{}", banned.text);
+    let appoint = json!({ "user_id": banned_id, "role": "referee" });
+    let refused = service.client.call_as(&owner, "PUT", &cup.path("/staff"), appoint).await;
+    refused.assert_refused(422, "validation_failed");
+    let enter = json!({ "player_guid": "banned" });
+    let refused = service.client.call_as(&owner, "POST", &cup.path("/register"), enter).await;
+    refused.assert_refused(409, "banned");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_tournament_has_the_defaults_and_takes_changes_until_it_has_begun() {
     let service = Service::start("defaults").await;
     let (owner_id, token) = service.add_user("Organizer", Role::Organizer).await;
@@ -65,6 +87,10 @@ async fn a_tournament_has_the_defaults_and_takes_changes_until_it_has_begun() {
     assert_eq!(changed["start_time"], "2030-05-01T18:00:00Z");
     let changed = put(json!({ "start_time": null })).await.json();
     assert_eq!((&changed["start_time"], &changed["max_participants"]), (&Value::Null, &json!(8)));
+    put(json!({ "options": { "third_place": true } })).await;
+    let changed = put(json!({ "options": { "auto_accept_minutes": 5 } })).await.json();
+    let options = &changed["options"];
+    assert_eq!((&options["third_place"], &options["auto_accept_minutes"]), (&json!(true), &json!(5)));
 
     cup.moves_to("registration_open").await;
     cup.enters("One").await;

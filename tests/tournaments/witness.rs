@@ -265,6 +265,19 @@ async fn games_of_a_match_add_up_until_one_side_has_enough() {
 }
 
 #[actix_web::test]
+async fn a_game_that_is_sent_again_counts_once() {
+    let settings = json!({ "name": "Final", "format": "single_elimination", "best_of": 3 });
+    let duel = duel("sent_again", settings).await;
+    for games in 1..=2 {
+        duel.plays("one", true, (9, 2), json!({ "match_token": duel.token })).await;
+        duel.has_been_witnessed(games).await;
+    }
+    let one = duel.cup.one("R1.1").await;
+    assert_eq!((&one["status"], one["games"].as_array().unwrap().len()), (&json!("running"), 1));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_server_that_says_otherwise_than_a_captain_makes_a_dispute() {
     let duel = duel("differ", single()).await;
     let claim = json!({ "score1": 5, "score2": 7 });

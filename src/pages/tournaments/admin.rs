@@ -179,6 +179,7 @@ pub async fn audit_log(
         "list": { "page": paging.page, "limit": paging.limit, "total": log.total },
         "pages": view::page_links(request.path(), request.query_string(), paging, total),
         "entries": entries(log)?,
+        "is_still": true,
     });
     seen.show(&pages, &request, "tournaments/audit.html", Some("Log"), context).await
 }
@@ -290,7 +291,7 @@ pub async fn change(
     let seen = as_organizer(&tournaments, caller, *id).await?;
     let now = SettingsBody::from(&seen.current.tournament.settings);
     let changed = async {
-        let change = || fields_of::change(&fields, &now);
+        let change = || fields_of::change(&fields);
         tournaments.change_settings(&Sent::of(&fields)?, caller, *id, change).await
     };
     match changed.await {

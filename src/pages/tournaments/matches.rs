@@ -383,8 +383,7 @@ pub async fn preview(
         return Err(Refusal::NotAllowed("an organizer of the tournament").into());
     }
     let bout = looked.bout()?;
-    let mut context =
-        json!({ "match": looked.shown(&Default::default())?, "asked": fields, "preview": null });
+    let mut context = json!({ "match": looked.shown(&Default::default())?, "asked": fields, "preview": null, "is_still": true });
     // Nothing was typed yet: the page is a form.
     if !fields.is_empty() {
         let body = || {

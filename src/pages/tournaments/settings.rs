@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::forms::{Fields, said};
 use super::shown::{FORMATS, format_word, plain};
 use crate::http::{ApiError, from_json};
-use crate::tournaments::SettingsBody;
+use crate::tournaments::{SettingsBody, merged};
 
 /// How a setting is typed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,13 +282,10 @@ pub fn as_typed(fields: &Fields, settings: &SettingsBody) -> Result<Value, ApiEr
 /// # Errors
 /// 422 that names a field that can't be read.
 pub fn whole(fields: &Fields, blank: &SettingsBody) -> Result<SettingsBody, ApiError> {
-    let (Value::Object(mut whole), Value::Object(typed)) = (plain(blank)?, change(fields, blank)?) else {
+    let (Value::Object(whole), Value::Object(typed)) = (plain(blank)?, change(fields)?) else {
         return Err(ApiError::internal("settings are no object"));
     };
-    whole.extend(typed);
-    // Nothing is the default of each.
-    whole.retain(|_, value| !value.is_null());
-    from_json(Value::Object(whole))
+    from_json(Value::Object(merged(whole, typed)))
 }
 
 fn shown(field: &Field, value: &Value) -> Value {
@@ -337,24 +334,21 @@ fn shown(field: &Field, value: &Value) -> Value {
 ///
 /// # Errors
 /// 422 that names a field that can't be read.
-pub fn change(fields: &Fields, now: &SettingsBody) -> Result<Value, ApiError> {
-    let now = plain(now)?;
-    let mut change = Map::new();
-    let mut options = now["options"].as_object().cloned().unwrap_or_default();
+pub fn change(fields: &Fields) -> Result<Value, ApiError> {
+    let (mut change, mut options) = (Map::new(), Map::new());
     for field in PARTS.iter().flat_map(|part| part.fields) {
         if !fields.contains_key(field.name) {
             continue;
         }
         let value = read(field, fields)?;
         match field.name.split_once('.') {
-            Some((_, name)) => match value {
-                Value::Null => drop(options.remove(name)),
-                value => drop(options.insert(name.to_owned(), value)),
-            },
+            Some((_, name)) => drop(options.insert(name.to_owned(), value)),
             None => drop(change.insert(field.name.to_owned(), value)),
         }
     }
-    change.insert("options".to_owned(), Value::Object(options));
+    if !options.is_empty() {
+        change.insert("options".to_owned(), Value::Object(options));
+    }
     Ok(Value::Object(change))
 }
 
@@ -441,7 +435,7 @@ mod tests {
         });
         for one in [all, json!({ "name": "Small", "format": "swiss" })] {
             let before = settings(one);
-            let change = change(&sent(&before), &before).unwrap();
+            let change = change(&sent(&before)).unwrap();
             let (after, _) = changed(&before.clone().into_settings().unwrap(), change).unwrap();
             assert_eq!(plain(&SettingsBody::from(&after)).unwrap(), plain(&before).unwrap());
         }
@@ -457,7 +451,7 @@ mod tests {
                     let before = settings(json!({ "name": "Cup", "format": "swiss" }));
                     let mut fields = sent(&before);
                     fields.insert(field.name.to_owned(), value.clone());
-                    let change = change(&fields, &before).unwrap();
+                    let change = change(&fields).unwrap();
                     changed(&before.into_settings().unwrap(), change)
                         .unwrap_or_else(|error| panic!("{}={value}: {error:?}", field.name));
                 }

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answers::ParticipantAnswer;
-use super::handlers::{only_organizers, versioned};
+use super::handlers::versioned;
+use super::organizing::only_organizers;
 use super::roles::{About, own_entrant};
 use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, delete, get, post, put};

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answers::{MatchAnswer, TournamentAnswer, View, standings};
-use super::handlers::{only_organizers, told_to_audit};
+use super::organizing::{only_organizers, told_to_audit};
 use super::{Current, Tournaments, store, unavailable};
 use crate::access::{Anyone, Organizer, Route, SignedIn, get};
 use crate::audit::{self, Entry};

@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answers::{BracketAnswer, MatchAnswer, View};
-use super::handlers::{only_organizers, versioned};
+use super::handlers::versioned;
+use super::organizing::only_organizers;
 use super::roles::About;
 use super::{Terms, Tournaments, unavailable};
 use crate::access::{Anyone, Route, SignedIn, get, post};

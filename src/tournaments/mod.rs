@@ -12,6 +12,7 @@ mod entrants;
 mod handlers;
 mod log;
 mod matches;
+mod organizing;
 mod own;
 mod roles;
 mod statistics;
@@ -41,10 +42,10 @@ pub use body::{SettingsBody, changed, merged};
 pub use entrants::{RegisterBody, listed as participants};
 pub use handlers::{
     ALL_BUT_DRAFTS, QUERY_SHAPES, StaffBody, TournamentList, TournamentsApi, asked_of_list, listed as list,
-    staff,
 };
 pub use log::{AuditEntry, AuditList};
 pub use matches::{NextRoundBody, ResultBody, ScheduleBody, parsed as match_key};
+pub use organizing::staff;
 
 use crate::access::Route;
 use crate::achievements::AchievementStore;

@@ -46,4 +46,9 @@ vendor public-sans @fontsource-variable/public-sans@5.3.0 \
     AVfkmAt50BMXWpOO21FAntiJFKGX6xTc2dSL8dxtDteONe9IuRXJWGbs0EbG955vAMCq23ENeuopuW87cGWDSQ== \
     files/public-sans-latin-wght-normal.woff2
 
+# Forms without loading a page anew, parts of pages, streams.
+vendor htmx htmx.org@4.0.1 \
+    oF7JgXhDW9UXCy/k1ZYFUQgzu/rm19ORWPSPNL91vPluB2PB9+MV55tyQdH/w7o2EAbTYUG5SDW1R60mdkdqGg== \
+    dist/htmx.min.js dist/ext/hx-sse.min.js
+
 find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS

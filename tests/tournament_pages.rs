@@ -83,10 +83,17 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     }
     spectator.comes_to_say("4 of 64 players").await;
     organizer.comes_to_say("Dora").await;
+    organizer.run("window.loadedOnce = true").await;
     organizer.click("Close registration").await;
     organizer.comes_to_say("Open check-in").await;
     organizer.click("Open check-in").await;
     is_so(&service, &api, "status", json!("checkin")).await;
+    assert_eq!(
+        organizer.run("return window.loadedOnce").await,
+        true,
+        "forms are sent without loading the page"
+    );
+    assert_eq!(organizer.path().await, admin, "the address of a form is nobody's to come back to");
     for player in &players {
         assert!(sees(player, &cup).await.contains("Check in"));
         does(player, &format!("{cup}/checkin"), &[]).await;
@@ -166,6 +173,32 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     spectator.assert_fits().await;
     spectator.close().await;
     organizer.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn htmx_gets_what_differs_and_everybody_else_whole_pages() {
+    let service = Service::start("parts_of_pages").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let cup =
+        Cup::draft(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"})).await;
+    let path = format!("/tournaments/{}", cup.id);
+    let ask =
+        async |headers: &[(&str, &str)]| service.client.call("GET", &path, headers, String::new()).await;
+    let whole = ask(&[]).await;
+    assert!(whole.text.starts_with("<!doctype html>") && whole.text.trim_end().ends_with("</html>"));
+    let part = ask(&[("HX-Request", "true"), ("HX-Request-Type", "partial")]).await;
+    assert!(part.text.starts_with("<title>Cup · mohaa-stats</title>"), "{}", part.text);
+    assert!(!part.text.contains("<html") && !part.text.contains("<nav class=\"site-nav\""), "{}", part.text);
+    let content = |text: &str| text.split_once("<div id=\"tournament\"").unwrap().1.len();
+    assert!(content(&whole.text) >= content(&part.text));
+    for (reply, what) in [(&whole, "whole"), (&part, "part")] {
+        let vary: Vec<&str> =
+            reply.headers.get_all("vary").iter().filter_map(|value| value.to_str().ok()).collect();
+        assert!(vary.join(", ").contains("HX-Request-Type"), "{what}: {vary:?}");
+    }
+    let full = ask(&[("HX-Request", "true"), ("HX-Request-Type", "full")]).await;
+    assert!(full.text.starts_with("<!doctype html>"), "a page that is to be selected from is whole");
     service.stop().await;
 }
 

@@ -31,7 +31,7 @@ mod view;
 mod weapons;
 
 use actix_web::cookie::Cookie;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, VARY};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use include_dir::{Dir, include_dir};
@@ -58,6 +58,11 @@ static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 /// Pages differ by who looks at them and change by the second: a browser asks each time, and gets 304 if it can.
 const PAGE_LIFETIME: &str = "private, no-cache";
 
+/// By which htmx says whether it takes a whole page or a part of one.
+const PART_HEADER: &str = "HX-Request-Type";
+/// A page and its part have one address, and no cache may take one for the other.
+const VARY_BY_PART: (HeaderName, &str) = (VARY, "HX-Request, HX-Request-Type");
+
 #[derive(Debug, thiserror::Error)]
 #[error("the page templates can't be used")]
 pub struct PagesError(#[from] tera::Error);
@@ -78,6 +83,8 @@ struct PageHead {
     path: String,
     request_id: String,
     user: Option<Viewer>,
+    /// Only what differs from page to page is wanted: htmx puts it into the page that is there.
+    is_part: bool,
 }
 
 #[derive(Serialize)]
@@ -125,7 +132,11 @@ impl Pages {
     ) -> Result<HttpResponse, ApiError> {
         let head = PageHead { user: viewer_of(request, viewer).await, ..PageHead::of(request, title) };
         let body = self.render(template, &head, context)?;
-        Ok(caching::conditional(request, body.into_bytes(), "text/html; charset=utf-8", PAGE_LIFETIME))
+        let content_type = "text/html; charset=utf-8";
+        let mut page = caching::conditional(request, body.into_bytes(), content_type, PAGE_LIFETIME);
+        let (name, value) = VARY_BY_PART;
+        page.headers_mut().append(name, HeaderValue::from_static(value));
+        Ok(page)
     }
 }
 
@@ -155,7 +166,10 @@ impl Pages {
             PageHead { user: viewer_of(request, Anyone(viewer)).await, ..PageHead::of(request, title) };
         let body = self.render(template, &head, &context)?;
         let mut response = HttpResponse::Ok();
-        response.insert_header((CACHE_CONTROL, "no-store")).content_type("text/html; charset=utf-8");
+        response
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .append_header(VARY_BY_PART)
+            .content_type("text/html; charset=utf-8");
         for cookie in csrf.cookie.into_iter().chain(notice_was_read) {
             response.cookie(cookie);
         }
@@ -188,6 +202,7 @@ impl PageHead {
             path: request.path().to_owned(),
             request_id: RequestId::of(request),
             user: None,
+            is_part: request.headers().get(PART_HEADER).is_some_and(|value| value == "partial"),
         }
     }
 }
@@ -296,7 +311,8 @@ fn error_page(request: &HttpRequest, error: &ApiError) -> Option<HttpResponse> {
     let head = PageHead::of(request, view["title"].as_str().unwrap_or_default());
     match pages.render("error.html", &head, &view) {
         Ok(page) => {
-            Some(HttpResponse::build(error.status()).content_type("text/html; charset=utf-8").body(page))
+            let mut answer = HttpResponse::build(error.status());
+            Some(answer.append_header(VARY_BY_PART).content_type("text/html; charset=utf-8").body(page))
         }
         Err(failure) => {
             tracing::error!(cause = ?failure.cause(), "the error page can't be rendered");

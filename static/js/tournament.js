@@ -1,80 +1,92 @@
-// Keeps a tournament's page up to date. A stream says that something was changed; then the page is asked for again, and what differs
-// is put into place: what is looked at, typed into or focused stays. Live scores come with the stream. Where streams don't come
-// through, the page is asked for now and then.
+// Keeps a tournament's page up to date and sends its forms without loading it anew. htmx does both: it follows the stream, sends what
+// is boosted, and morphs what differs into place. Here is what it can't know: when the page is asked for again, what stays while
+// somebody is at it, and live scores, which come with the stream. Without scripts forms are sent as ever.
 const ASK_EVERY_MS = 10000;
 // Many look at once when a match ends: they need not ask at once.
 const SPREAD_MS = 400;
-const isTyped = (element) => element.matches("input, select, textarea");
 
-// Makes `now` what `next` is, with as few changes as it takes.
-function morph(now, next) {
-  if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName || now.id !== next.id) return now.replaceWith(next.cloneNode(true));
-  if (now.nodeType !== Node.ELEMENT_NODE) {
-    if (now.nodeValue !== next.nodeValue) now.nodeValue = next.nodeValue;
-    return;
-  }
-  // What somebody is at stays theirs until they send it.
-  if ((isTyped(now) && now.type !== "hidden") || now.dataset.changed) return;
-  for (const { name } of [...now.attributes]) {
-    if (!next.hasAttribute(name) && name !== "open") now.removeAttribute(name);
-  }
-  for (const { name, value } of [...next.attributes]) {
-    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
-  }
-  const [old, fresh] = [[...now.childNodes], [...next.childNodes]];
-  fresh.forEach((node, at) => (at < old.length ? morph(old[at], node) : now.append(node.cloneNode(true))));
-  old.slice(fresh.length).forEach((node) => node.remove());
-}
+const content = document.getElementById("content");
+const page = () => document.getElementById("tournament");
+const shown = () => Number(page()?.dataset.version);
+const said = () => page()?.dataset.said;
+let known = shown();
+let isAsking = false;
+let lastSaid = said();
 
-function follow(root) {
-  const part = () => root.querySelector("[data-follow]");
-  let shown = Number(part().dataset.now);
-  let known = shown;
-  let isAsking = false;
+const isStream = (ctx) => ctx.request.action.endsWith("/stream");
+// What is typed or moved stays until it is sent.
+const isSomebodys = (node) => node.matches("input:not([type=hidden]), select, textarea, [data-changed]");
 
-  async function refresh() {
-    if (isAsking) return;
-    isAsking = true;
-    await new Promise((done) => setTimeout(done, Math.random() * SPREAD_MS));
-    const asked = known;
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+htmx.registerExtension("tournament", {
+  htmx_before_morph_node: (node) => !(isAsking && isSomebodys(node)),
+  htmx_before_morph_attr: (node, { attrName }) => !(isAsking && attrName === "open"),
+});
+
+async function refresh() {
+  if (isAsking) return;
+  await new Promise((done) => setTimeout(done, Math.random() * SPREAD_MS));
+  if (isAsking || !page()) return;
+  isAsking = true;
+  const asked = known;
+  try {
+    await htmx.ajax("GET", location.pathname + location.search, { source: content, target: "#content", swap: "innerMorph" });
+  } finally {
     isAsking = false;
-    if (!answer?.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const next = page.querySelector("[data-follow]");
-    if (!next) return;
-    const said = next.dataset.said;
-    if (said && said !== part().dataset.said) root.querySelector("[data-said-by]").textContent = said;
-    const focused = document.activeElement?.id;
-    morph(part(), next);
-    if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    shown = Number(part().dataset.now);
-    root.dispatchEvent(new CustomEvent("followed", { bubbles: true }));
-    if (known > Math.max(shown, asked)) refresh();
   }
-
-  function score(scores) {
-    const keys = new Set([...root.querySelectorAll("[data-live-of]")].map((chip) => chip.dataset.liveOf));
-    // A match that became live, or is so no more, looks otherwise.
-    const isOther = Object.keys(scores).some((key) => !keys.has(key)) || [...keys].some((key) => !scores[key]);
-    if (isOther) return refresh();
-    for (const [key, live] of Object.entries(scores)) {
-      const put = (selector, text) => root.querySelectorAll(`[${selector}="${key}"]`).forEach((node) => (node.lastChild.nodeValue = text));
-      put("data-live-of", `${live.allies_score}–${live.axis_score}`);
-      put("data-live-allies", live.allies_score);
-      put("data-live-axis", live.axis_score);
-    }
-  }
-
-  const ask = () => setInterval(refresh, ASK_EVERY_MS);
-  if (!("EventSource" in window)) return ask();
-  const source = new EventSource(root.dataset.tournament);
-  source.addEventListener("changed", (event) => {
-    known = Number(event.data);
-    if (known !== shown) refresh();
-  });
-  source.addEventListener("scores", (event) => score(JSON.parse(event.data)));
-  source.addEventListener("error", () => source.readyState === EventSource.CLOSED && ask());
+  if (known > Math.max(shown(), asked)) refresh();
 }
 
-document.querySelectorAll("[data-tournament]").forEach(follow);
+function score(scores) {
+  const keys = new Set([...content.querySelectorAll("[data-live-of]")].map((chip) => chip.dataset.liveOf));
+  // A match that became live, or is so no more, looks otherwise.
+  const isOther = Object.keys(scores).some((key) => !keys.has(key)) || [...keys].some((key) => !scores[key]);
+  if (isOther) return refresh();
+  for (const [key, live] of Object.entries(scores)) {
+    const put = (selector, text) => content.querySelectorAll(`[${selector}="${key}"]`).forEach((node) => (node.lastChild.nodeValue = text));
+    put("data-live-of", `${live.allies_score}–${live.axis_score}`);
+    put("data-live-allies", live.allies_score);
+    put("data-live-axis", live.axis_score);
+  }
+}
+
+let asking = 0;
+// Where streams don't come through.
+const askNowAndThen = () => (asking ||= setInterval(refresh, ASK_EVERY_MS));
+
+content.addEventListener("changed", ({ detail }) => {
+  known = Number(detail.data);
+  if (known !== shown()) refresh();
+});
+content.addEventListener("scores", ({ detail }) => score(JSON.parse(detail.data)));
+
+content.addEventListener("htmx:before:response", (event) => {
+  const { ctx } = event.detail;
+  const { raw, status } = ctx.response;
+  if (isStream(ctx)) {
+    if (raw.headers.get("Content-Type")?.startsWith("text/event-stream")) return;
+    askNowAndThen();
+    event.preventDefault();
+  } else if (ctx.sourceElement === content) {
+    // The next look may find it again.
+    if (status !== 200) event.preventDefault();
+  } else if (raw.redirected && !new URL(raw.url).pathname.startsWith("/tournaments/")) {
+    location.assign(raw.url);
+    event.preventDefault();
+  }
+});
+content.addEventListener("htmx:error", ({ detail }) => detail.ctx && isStream(detail.ctx) && askNowAndThen());
+content.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement instanceof HTMLFormElement && ctx.response.status < 400) ctx.sourceElement.reset();
+});
+document.addEventListener("htmx:before:history:update", (event) => {
+  const { history, response } = event.detail;
+  // An answer to a form that leads nowhere has no address to come back to.
+  if (!response.raw.redirected || history.path === location.pathname + location.search) event.preventDefault();
+});
+content.addEventListener("htmx:after:swap", () => {
+  known = Math.max(known, shown());
+  const announcer = content.querySelector("[data-said-by]");
+  if (announcer && said() !== lastSaid) announcer.textContent = said();
+  lastSaid = said();
+  content.dispatchEvent(new CustomEvent("followed", { bubbles: true }));
+});

@@ -47,6 +47,14 @@ bench-queries: setup ## Measure questions over 1 and 10 million events; a quarte
 bench-big: setup ## The same over 10 and 100 million events; an hour, and 15 GB
 	@bench/queries 10000000 100000000
 
+.PHONY: screenshots
+screenshots: setup ## Pictures of every page, phone and desktop, light and dark, in data/screenshots
+	@ops/web.sh screenshots
+
+.PHONY: web-audit
+web-audit: setup ## Lighthouse on the main pages of a demo
+	@ops/web.sh audit
+
 .PHONY: faults
 faults: setup ## Build for release, break everything that can break, and judge; half an hour
 	@bench/faults/run

@@ -55,13 +55,13 @@ export async function world(base, token) {
     return matches.length > 1 && matches;
   });
   const past = await eventually("a match is over", async () => {
-    const { matches } = await call("GET", "/api/v1/stats/matches?filter[status]=ended").catch(() => call("GET", "/api/v1/stats/matches"));
-    return matches.find((match) => match.ended_at) ?? matches[0];
+    const { matches } = await call("GET", "/api/v1/stats/matches?limit=100");
+    return matches.find((match) => match.ended_at);
   });
   const player = await eventually("somebody leads", async () => (await call("GET", "/api/v1/stats/leaderboard")).players?.[0]);
   const map = (await call("GET", "/api/v1/stats/maps")).maps[0];
   const weapon = (await call("GET", "/api/v1/stats/weapons")).weapons[0];
-  const server = (await call("GET", "/api/v1/stats/servers")).servers[0];
+  const server = (await call("GET", "/api/v1/servers")).servers[0];
   const id = await cup(call);
   const tournament = `/tournaments/${id}`;
   const player_page = `/players/${encodeURIComponent(player.player_id)}`;

@@ -201,6 +201,13 @@ async fn by_tls_browsers_are_told_to_stay_with_it() {
     };
     assert_eq!(me(format!("mohaa_refresh={refresh}")).await, 401);
     assert_eq!(me(format!("__Host-mohaa_refresh={refresh}")).await, 200);
+    // By its plain name a program sends a token; to a browser such a cookie was given by somebody else.
+    let (_, token) = service.add_user("Max", Role::Player).await;
+    let planted = format!("mohaa_session={token}");
+    assert_eq!(me(planted.clone()).await, 200);
+    let as_a_browser = [("Cookie", planted.as_str()), ("Sec-Fetch-Site", "same-origin")];
+    assert_eq!(service.client.get_with("/api/v1/users/me", &as_a_browser).await.status, 401);
+    assert_eq!(me(format!("{planted}; __Host-mohaa_csrf={csrf}")).await, 401);
     service.stop().await;
 }
 

@@ -61,8 +61,13 @@ fn bearer_token(request: &HttpRequest) -> Option<String> {
 }
 
 pub(super) fn session_token(request: &HttpRequest) -> Option<String> {
-    // Programs that say they are a browser know it by its plain name.
-    SessionCookies::value_in(request, SESSION_COOKIE)
-        .or_else(|| request.cookie(SESSION_COOKIE).map(|cookie| cookie.value().to_owned()))
-        .filter(|token| !token.is_empty())
+    // Programs that say they are a browser know it by its plain name. A browser has that one only from a site beside ours.
+    let of_a_program = || {
+        let is_a_browser =
+            ["Sec-Fetch-Site", "Sec-Fetch-Mode"].iter().any(|name| request.headers().contains_key(*name));
+        let is_ours = SessionCookies::are_in(request);
+        let cookie = request.cookie(SESSION_COOKIE).filter(|_| !is_a_browser && !is_ours);
+        cookie.map(|cookie| cookie.value().to_owned())
+    };
+    SessionCookies::value_in(request, SESSION_COOKIE).or_else(of_a_program).filter(|token| !token.is_empty())
 }

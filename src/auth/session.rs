@@ -41,6 +41,12 @@ impl SessionCookies {
         request.cookie(&cookies.sent_as(name)).map(|cookie| cookie.value().to_owned())
     }
 
+    /// Whether any cookie is there that only we can have made.
+    pub fn are_in(request: &HttpRequest) -> bool {
+        let cookies = request.cookies();
+        cookies.is_ok_and(|cookies| cookies.iter().any(|cookie| cookie.name().starts_with(OURS_ALONE)))
+    }
+
     /// Signs the browser in for as long as the tokens hold.
     pub fn sign_in(self, opened: &OpenedSession) -> Vec<Cookie<'static>> {
         let access = self.cookie(SESSION_COOKIE, opened.access_token.clone(), ACCESS_TOKEN_LIFETIME);

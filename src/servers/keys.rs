@@ -12,6 +12,8 @@ use crate::users::{CallerError, Role, lock_user};
 
 /// 39 bits, guessed at twenty times in ten minutes from one address.
 const KEY_CHARS: usize = 8;
+/// In any case.
+const KEY_BEGINS: &str = "[key:";
 
 /// A new key in the clear: shown once, never stored or logged.
 pub struct MadeKey {
@@ -115,20 +117,29 @@ pub(super) async fn note_server_of_key(
 pub(super) fn without_keys(name: &str) -> String {
     let mut kept = String::new();
     let mut rest = name;
-    while let Some((before, behind)) = rest.split_once("[key:") {
-        kept.push_str(before);
-        rest = behind.split_once(']').map_or("", |(_, after)| after);
+    while let Some(at) = key_in(rest).first() {
+        kept.push_str(&rest[..*at]);
+        rest = rest[*at..].split_once(']').map_or("", |(_, after)| after);
     }
     kept.push_str(rest);
     kept
+}
+
+/// Where keys begin in a name, in whatever case that is written.
+fn key_in(name: &str) -> Vec<usize> {
+    let begins = |at: &usize| {
+        name.get(*at..*at + KEY_BEGINS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(KEY_BEGINS))
+    };
+    name.match_indices('[').map(|(at, _)| at).filter(begins).collect()
 }
 
 /// A sent name without the key at its end, and that key.
 pub(super) fn split_key(name: &str) -> (&str, Option<&str>) {
     let name = name.trim();
     let split = || {
-        let (before, key) = name.strip_suffix(']')?.rsplit_once("[key:")?;
-        Some((before.trim_end(), key.trim()))
+        let name = name.strip_suffix(']')?;
+        let at = *key_in(name).last()?;
+        Some((name[..at].trim_end(), name[at + KEY_BEGINS.len()..].trim()))
     };
     match split() {
         Some((before, key)) => (before, Some(key)),
@@ -146,6 +157,7 @@ mod tests {
             ("Omaha [key:ABCD-EFGH] 24/7", "Omaha  24/7"),
             ("[key:ABCD-EFGH][key:ABCD-EFGJ] Omaha", " Omaha"),
             ("Omaha [key:ABCD", "Omaha "),
+            ("Omaha [KEY:ABCD-EFGH]", "Omaha "),
             ("Omaha [EU] key:", "Omaha [EU] key:"),
         ] {
             assert_eq!(without_keys(name), kept);

@@ -151,9 +151,19 @@ pub fn changed(settings: &Settings, change: Value) -> Result<(Settings, BTreeSet
     let (Value::Object(now), Value::Object(change)) = (now, change) else {
         return Err(ApiError::invalid_field("body", "an object"));
     };
-    let fields = change.keys().filter(|name| now.contains_key(*name)).cloned().collect();
+    let fields = change.iter().filter(|(name, _)| now.contains_key(*name)).flat_map(names).collect();
     let merged = Value::Object(merged(now, change));
     Ok((from_json::<SettingsBody>(merged)?.into_settings()?, fields))
+}
+
+/// What a member of a change is about: options one by one.
+fn names((name, value): (&String, &Value)) -> Vec<String> {
+    match (name.as_str(), value) {
+        ("options", Value::Object(options)) => {
+            options.keys().map(|option| format!("options.{option}")).collect()
+        }
+        _ => vec![name.clone()],
+    }
 }
 
 /// Settings with a change of them: what is absent stays, what is null is taken away, options one by one.

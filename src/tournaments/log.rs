@@ -444,7 +444,8 @@ fn forget_strangers(log: &mut [Logged]) {
             By::Organizer(_) | By::User(_) => By::Organizer(NOBODY),
             By::Referee(_) => By::Referee(NOBODY),
             By::Captain(_, entrant) => By::Captain(NOBODY, entrant),
-            By::Server(_) | By::Clock => entry.by,
+            By::Server(_) => By::Server(Uuid::nil()),
+            By::Clock => entry.by,
         };
         if let Some(Command::Register { holder, name, player_id, .. }) = &mut entry.command {
             if player_id.as_deref().is_some_and(|player_id| player_id.parse::<PlayerId>().is_err()) {

@@ -30,6 +30,8 @@ use crate::teams;
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the same token of a server is written down again: it says how long the server has played that match.
 const ANNOUNCED_EVERY_SECONDS: i64 = 5;
+/// By when a match is summed up with a result that was sent for it.
+const RESULTS_WITHIN_SECONDS: f64 = 15.0;
 /// By when every node has written down the tokens that it was sent.
 const TOKENS_WITHIN_SECONDS: f64 = 3.0;
 /// Games looked at in one round.
@@ -121,12 +123,14 @@ impl Witness {
         }
         let mut transaction = self.pool.begin().await?;
         let heard = sqlx::query(
-            "INSERT INTO tournament_announced_matches (server_id, tournament_id, key, match_id, players)
-             SELECT $1, tournament_id, key, $4, $5 FROM tournament_matches
-             WHERE match_token_hash = $6 OR (tournament_id = $2 AND key = $3 AND server_id = $1)
+            "INSERT INTO tournament_announced_matches (server_id, tournament_id, key, match_id, players, announced_at)
+             SELECT $1, tournament_id, key, $4, $5,
+                 CASE WHEN $7 THEN coalesce((SELECT changed_at FROM match_summaries WHERE match_id = $4), now())
+                      ELSE now() END
+             FROM tournament_matches WHERE match_token_hash = $6 OR (tournament_id = $2 AND key = $3 AND server_id = $1)
              ORDER BY match_token_hash = $6 DESC NULLS LAST LIMIT 1
              ON CONFLICT (server_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
-                 announced_at = now(), match_id = excluded.match_id, players = excluded.players",
+                 announced_at = excluded.announced_at, match_id = excluded.match_id, players = excluded.players",
         )
         .bind(server_id)
         .bind(tournament_id)
@@ -134,6 +138,7 @@ impl Witness {
         .bind(match_id)
         .bind(players)
         .bind(token.as_ref().map(|token| token.as_bytes().as_slice()))
+        .bind(is_summed_up)
         .execute(&mut *transaction)
         .await?;
         if heard.rows_affected() == 0 {
@@ -355,16 +360,24 @@ impl Tournaments {
     /// and nobody else. With the players that a result named.
     async fn bracket_match_of(&self, game: &Played, ids: &CanonicalIds) -> Result<Whose, WitnessError> {
         // By primary key.
-        let announced: Option<(Uuid, String, Option<Json<Value>>)> = sqlx::query_as(
-            "SELECT tournament_id, key, players FROM tournament_announced_matches
+        let announced: Option<(Uuid, String, Option<Json<Value>>, bool)> = sqlx::query_as(
+            "SELECT tournament_id, key, players, match_id IS NOT NULL AND announced_at > $4
+                 AND announced_at > now() - make_interval(secs => $5) AS is_awaited
+             FROM tournament_announced_matches
              WHERE server_id = $1 AND (match_id = $2 OR (match_id IS NULL AND announced_at >= $3))",
         )
         .bind(game.server_id)
         .bind(game.match_id)
         .bind(game.started_at)
+        .bind(game.changed_at)
+        .bind(RESULTS_WITHIN_SECONDS)
         .fetch_optional(self.pool())
         .await?;
-        if let Some((id, key, players)) = announced {
+        if let Some((id, key, players, is_awaited)) = announced {
+            if is_awaited {
+                // The summary is from before the result, which is on its way to it.
+                return Ok(Whose::NotKnownYet);
+            }
             let players: Vec<PlayedBy> =
                 players.and_then(|players| serde_json::from_value(players.0).ok()).unwrap_or_default();
             let found = self.bout(id, &key).await?;

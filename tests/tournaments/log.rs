@@ -119,7 +119,31 @@ async fn changes_of_different_settings_at_once_both_hold() {
         assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
         let now = cup.get("").await;
         assert_eq!((&now["description"], &now["game_mode"]), (&json!(described), &json!(mode)));
+        let (rounds, minutes) = (3 + number % 5, 7 + number);
+        let (one, other) = tokio::join!(
+            put(json!({ "options": { "swiss_rounds": rounds } })),
+            put(json!({ "options": { "auto_accept_minutes": minutes } }))
+        );
+        assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
+        let options = cup.get("").await["options"].clone();
+        assert_eq!(
+            (&options["swiss_rounds"], &options["auto_accept_minutes"]),
+            (&json!(rounds), &json!(minutes))
+        );
     }
+    let put = async |body: Value, key: &str| {
+        let bearer = format!("Bearer {organizer}");
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", key),
+        ];
+        service.client.call("PUT", &cup.path(""), &headers, body.to_string()).await.status
+    };
+    let rounds = json!({ "options": { "swiss_rounds": 9 } });
+    assert_eq!(put(rounds.clone(), "rounds").await, 200);
+    assert_eq!(put(json!({ "options": { "auto_accept_minutes": 99 } }), "minutes").await, 200);
+    assert_eq!(put(rounds, "rounds").await, 200, "what came between is about something else");
     service.stop().await;
 }
 

@@ -216,6 +216,30 @@ async fn a_result_corrects_what_its_game_came_to_before_a_bracket_hears_of_it() 
 }
 
 #[actix_web::test]
+async fn a_result_that_names_the_match_is_heard_and_not_what_was_summed_up_before_it() {
+    let duel = duel("summed_up_before", single()).await;
+    duel.plays("final", true, (6, 5), json!({})).await;
+    eventually("the game is summed up", async || {
+        let ended: i64 = sqlx::query_scalar("SELECT count(*) FROM match_summaries WHERE told_end")
+            .fetch_one(&duel.service.application.postgres)
+            .await
+            .unwrap();
+        (ended == 1).then_some(())
+    })
+    .await;
+    let result = json!({
+        "match_id": "final", "winning_team": "axis", "allies_score": 5, "axis_score": 6,
+        "tournament_id": duel.cup.id, "bracket_match": "R1.1",
+    });
+    let headers = [("X-Server-Token", duel.service.client.token.as_str())];
+    let path = "/api/v1/ingest/match-result";
+    let sent = duel.service.client.post(path, &headers, result.to_string()).await.unwrap();
+    assert_eq!(sent.status, 202, "{}", sent.text);
+    assert_eq!(scores(&duel.completes().await), (5, 6));
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_result_with_a_character_that_cant_be_kept_holds_nothing_up() {
     let duel = duel("with_nul", single()).await;
     let sends = async |name: &str, key: &str, end: &str| {

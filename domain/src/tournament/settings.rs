@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::At;
 use super::seeding::{GroupSeeding, Ordering};
@@ -202,8 +202,24 @@ pub(super) fn merged<T: Clone + Serialize + DeserializeOwned>(
     else {
         return one.clone();
     };
-    members.extend(others.into_iter().filter(|(name, _)| fields.contains(name)));
+    for name in fields {
+        match name.split_once('.') {
+            None => put(&mut members, name, others.get(name)),
+            Some((outer, inner)) => {
+                if let Some(Value::Object(own)) = members.get_mut(outer) {
+                    put(own, inner, others.get(outer).and_then(|other| other.get(inner)));
+                }
+            }
+        }
+    }
     serde_json::from_value(Value::Object(members)).unwrap_or_else(|_| one.clone())
+}
+
+fn put(members: &mut Map<String, Value>, name: &str, value: Option<&Value>) {
+    match value {
+        Some(value) => drop(members.insert(name.to_owned(), value.clone())),
+        None => drop(members.remove(name)),
+    }
 }
 
 /// A setting that can't be, and why.
@@ -283,6 +299,7 @@ impl Settings {
         must(in_order(checkin_start, checkin_end), "checkin_end", "after checkin_start");
         must(in_order(registration_end, start_time), "start_time", "not before registration_end");
         must(in_order(checkin_end, start_time), "start_time", "not before checkin_end");
+        must(in_order(checkin_start, start_time), "start_time", "not before checkin_start");
         must(in_order(registration_start, start_time), "start_time", "after registration_start");
         must(in_order(registration_end, checkin_end), "checkin_end", "after registration_end");
         must(

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::extra::{self, Extra};
+use super::extra::Extra;
 use super::field::{self, Decimal, Field, Integer, Part, Role};
 use super::json::{Scanner, Value};
 use super::players::Blocks;
 use super::time::{self, Timestamp};
 use super::values::{Values, parse_member_id, secret, spelling, without_nul};
-use super::{BodyToken, RejectReason, number};
+use super::{BodyToken, RejectReason, hidden, number};
 use crate::claim;
 use crate::event::{Event, Player, SecretText, Text};
 use crate::vocabulary::{self, EventType, GameType, Team};
@@ -348,7 +348,7 @@ impl<'s> EventBuilder<'s> {
                 }
             }
         }
-        if let Some(message) = without_addresses(&event.message) {
+        if let Some(message) = hidden::without_secrets(&event.message) {
             event.message = message.into();
             self.values.extra.forget("message");
         }
@@ -545,23 +545,6 @@ fn assign_text(slot: &mut Text, value: Option<Cow<'_, str>>, repeated: bool) {
 /// What scripts say as long as they know no id: it stands for every match and so names none.
 fn names_no_match(id: &str) -> bool {
     matches!(id, "no_match" | "match_sess_0.000_0.000")
-}
-
-/// A text in which addresses of hosts are taken out; none where there are none.
-fn without_addresses(text: &str) -> Option<String> {
-    // What an address has at least.
-    if !text.contains('.') && !text.contains(':') {
-        return None;
-    }
-    let hide = |word: &str| {
-        let bare = word.trim_matches(|c: char| !c.is_ascii_hexdigit() && !matches!(c, ':' | '[' | ']'));
-        extra::is_address(bare).then(|| word.replace(bare, claim::HIDDEN))
-    };
-    let words: Vec<(&str, Option<String>)> = text.split(' ').map(|word| (word, hide(word))).collect();
-    words.iter().any(|(_, hidden)| hidden.is_some()).then(|| {
-        let words: Vec<&str> = words.iter().map(|(word, hidden)| hidden.as_deref().unwrap_or(word)).collect();
-        words.join(" ")
-    })
 }
 
 /// Takes codes out of what is kept beside an event that may hold what people typed. `all`: whatever may be one.

@@ -1,10 +1,10 @@
 //! The JSON object of [`Event::extra`](crate::event::Event::extra): fields that have no place of their own.
 //!
-//! Addresses, tokens and passwords are dropped here, at whatever depth they stand.
+//! Addresses, tokens and passwords are dropped here, at whatever depth they stand, and taken out of texts (`hidden`).
 
-use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use super::hidden::{is_address, without_secrets};
 use super::json::{Scanner, Value};
 use super::number;
 
@@ -37,7 +37,7 @@ impl Extra {
 
     /// Adds a field; false if its value is too deep to keep. Secrets are passed over.
     pub(super) fn push(&mut self, key: &str, value: &Value<'_>) -> bool {
-        if is_secret(key) || matches!(value, Value::Text(text) if is_address(text)) {
+        if is_never_kept(key, value) {
             return true;
         }
         let start = self.json.len();
@@ -112,6 +112,11 @@ impl Extra {
     }
 }
 
+/// Whether a field is what may never be stored, by its name or as a whole. Of other texts only what they hold of it goes.
+fn is_never_kept(key: &str, value: &Value<'_>) -> bool {
+    is_secret(key) || matches!(value, Value::Text(text) if is_address(text)) || without_secrets(key).is_some()
+}
+
 /// Whether a field of this name may never be stored, however it is spelled: it is, or ends in, a word for an address or for
 /// something that opens a door.
 pub(super) fn is_secret(key: &str) -> bool {
@@ -175,22 +180,14 @@ pub(super) fn is_secret(key: &str) -> bool {
         || WHOLE.contains(&&*lower)
 }
 
-/// Whether a text is the address of a host, with or without a port.
-pub(super) fn is_address(text: &str) -> bool {
-    let text = text.trim();
-    // No shorter one can be meant, and no longer one written.
-    if !(7..=47).contains(&text.len()) || !text.bytes().any(|byte| matches!(byte, b'.' | b':')) {
-        return false;
-    }
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok()
-}
-
 struct TooDeep;
 
 fn write_value(value: &Value<'_>, depth: usize, out: &mut String) -> Result<(), TooDeep> {
     match value {
-        Value::Text(text) => write_text(text, out),
+        Value::Text(text) => match without_secrets(text) {
+            Some(shown) => write_text(&shown, out),
+            None => write_text(text, out),
+        },
         Value::Number(text) if number::is_json_number(text) => out.push_str(text),
         Value::Number(text) | Value::Word(text) => write_text(text, out),
         Value::Bool(true) => out.push_str("true"),
@@ -217,7 +214,7 @@ fn write_nested(text: &str, depth: usize, out: &mut String) -> Result<(), TooDee
     let (scanned, closing) = if text.starts_with('{') {
         out.push('{');
         let scanned = scanner.members(|key, value| {
-            if result.is_err() || is_secret(key) || matches!(&value, Value::Text(text) if is_address(text)) {
+            if result.is_err() || is_never_kept(key, &value) {
                 return;
             }
             separate(out);

@@ -15,6 +15,7 @@ mod event_builder;
 mod extra;
 mod field;
 mod form;
+mod hidden;
 mod json;
 mod number;
 mod object;

@@ -1,5 +1,6 @@
 //! Tokens that speak, and what is never kept.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::{decode, extra, only};
@@ -98,6 +99,49 @@ fn addresses_are_never_kept_whatever_they_are_called() {
     let event =
         only(r#"{"type":"chat","message":"connected from 203.0.113.18:12203, at 12:30 by [2001:db8::1]"}"#);
     assert_eq!(event.message, "connected from [hidden], at 12:30 by [hidden]");
+}
+
+#[test]
+fn addresses_tokens_and_passwords_are_taken_out_of_texts_whatever_stands_around_them() {
+    for (said, kept) in [
+        ("my ip:77.88.98.1", "my ip:[hidden]"),
+        ("server=77.88.98.3", "server=[hidden]"),
+        ("server:77.88.98.4:12203", "server:[hidden]"),
+        ("add:77.88.98.18, connect77.88.99.39", "add:[hidden], connect[hidden]"),
+        ("^277.88.98.14 is ^377.88.98.15:12203", "^2[hidden] is ^3[hidden]"),
+        ("^177.88.99.41^7", "^1[hidden]^7"),
+        ("77.88.98.6,77.88.98.7 and 77.88.98.12-77.88.98.13", "[hidden],[hidden] and [hidden]-[hidden]"),
+        ("join 77.88.98.5/12203, http://77.88.99.44/", "join [hidden]/12203, http://[hidden]/"),
+        ("/connect\u{a0}77.88.98.9.", "/connect\u{a0}[hidden]."),
+        ("to:2001:db8::1 or [2001:db8::2]:12203.", "to:[hidden] or [hidden]."),
+        ("add:2001:db8:1:2:3:4:5:6, 2001:db8::beef:7.", "[hidden], [hidden]."),
+        ("mine is mohaa_s_CHotCvHTSdDwUG_DB3h-hrP!", "mine is [hidden]!"),
+        ("Omaha [KEY:RD6R-6PNN]", "Omaha [hidden]"),
+        ("/rcon hunter6secret status", "/rcon [hidden] status"),
+        ("version 1.12.0.1234 at 12:30:59", "version 1.12.0.1234 at 12:30:59"),
+        ("std::vec a::b 1.2.3 ...", "std::vec a::b 1.2.3 ..."),
+    ] {
+        let event = only(json!({"type": "chat", "message": said}).to_string());
+        assert_eq!(event.message, kept);
+        let event = only(json!({"type": "other", "note": said, "n": [{"deep": said}]}).to_string());
+        assert_eq!(extra(&event), json!({"note": kept, "n": [{"deep": kept}]}), "{said}");
+    }
+    let event = only(r#"{"type":"other","77.88.99.22":"a","n":{"at 77.88.99.22":1,"kept":2}}"#);
+    assert_eq!(extra(&event), json!({"n": {"kept": 2}}));
+}
+
+proptest! {
+    #[test]
+    fn no_address_is_kept_whatever_stands_around_it(
+        address: std::net::IpAddr, before in "\\PC{0,12}", between in "[ !,;/()=|é…-]", behind in "[ !,;/()=|é…-]\\PC{0,12}",
+    ) {
+        let address = address.to_string();
+        prop_assume!(address.len() >= 7);
+        let said = format!("{before}{between}{address}{behind}");
+        let event = only(json!({"type": "chat", "message": &said, "typed": &said}).to_string());
+        prop_assert!(!event.message.contains(&address), "{said:?} is {:?}", event.message);
+        prop_assert!(!event.extra.contains(&address), "{said:?} is {:?}", event.extra);
+    }
 }
 
 #[test]

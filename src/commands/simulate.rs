@@ -20,6 +20,11 @@ pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
     if let (Some(tournament_id), Some(data_dir)) = (arguments.tournament, &arguments.data_dir) {
         return block_on(simulate_cup(&arguments, tournament_id, data_dir));
     }
+    // Which clap does not ask for beside a `--token`.
+    if arguments.tournament.is_some() {
+        let message = "--tournament needs --data-dir, and no --token: it makes the players and servers of the tournament";
+        return Err(CommandError::Usage(message.to_owned()));
+    }
     block_on(async {
         let tokens = match &arguments.data_dir {
             Some(data_dir) => {

@@ -4,6 +4,8 @@
 const ASK_EVERY_MS = 10000;
 // Many look at once when a match ends: they need not ask at once.
 const SPREAD_MS = 400;
+// A match that has just become live may not be on the page yet.
+const LOOK_AGAIN_MS = 2000;
 
 const content = document.getElementById("content");
 const page = () => document.getElementById("tournament");
@@ -12,6 +14,7 @@ const said = () => page()?.dataset.said;
 let known = shown();
 let isAsking = false;
 let lastSaid = said();
+let latest = {};
 
 const isStream = (ctx) => ctx.request.action.endsWith("/stream");
 // What is typed or moved stays until it is sent.
@@ -36,11 +39,17 @@ async function refresh() {
   if (known > Math.max(shown(), asked)) refresh();
 }
 
-function score(scores) {
+function score(scores, isAgain = false) {
+  latest = scores;
+  // A page without matches shows no scores.
+  if (!content.querySelector(".bout, .versus")) return;
   const keys = new Set([...content.querySelectorAll("[data-live-of]")].map((chip) => chip.dataset.liveOf));
   // A match that became live, or is so no more, looks otherwise.
   const isOther = Object.keys(scores).some((key) => !keys.has(key)) || [...keys].some((key) => !scores[key]);
-  if (isOther) return refresh();
+  if (isOther) {
+    const lookAgain = () => isAgain || latest !== scores || score(scores, true);
+    return refresh().then(() => setTimeout(lookAgain, LOOK_AGAIN_MS));
+  }
   for (const [key, live] of Object.entries(scores)) {
     const put = (selector, text) => content.querySelectorAll(`[${selector}="${key}"]`).forEach((node) => (node.lastChild.nodeValue = text));
     put("data-live-of", `${live.allies_score}–${live.axis_score}`);

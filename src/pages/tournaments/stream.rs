@@ -159,10 +159,7 @@ impl Follower {
 
     /// Until there may be something to tell; false where nothing will come any more.
     async fn wait(&mut self) -> bool {
-        let has_live_matches = !self.live.list_now().matches.is_empty();
-        let look_again = if has_live_matches { SCORES_EVERY } else { HEARTBEAT_EVERY };
-        let timer = tokio::time::sleep(look_again);
-        tokio::pin!(timer);
+        let heartbeat_at = Instant::now() + HEARTBEAT_EVERY;
         loop {
             tokio::select! {
                 heard = self.news.recv() => match heard {
@@ -172,7 +169,13 @@ impl Follower {
                     Err(broadcast::error::RecvError::Closed) => return false,
                 },
                 _ = self.ends.wait_for(|ends| *ends) => return false,
-                () = &mut timer => return true,
+                () = tokio::time::sleep(SCORES_EVERY) => {
+                    let are_scores_shown = self.scores.as_ref().is_some_and(|scores| !scores.is_empty());
+                    let may_be_other = are_scores_shown || !self.live.list_now().matches.is_empty();
+                    if may_be_other || Instant::now() >= heartbeat_at {
+                        return true;
+                    }
+                }
             }
         }
     }

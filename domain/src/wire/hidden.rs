@@ -1,4 +1,6 @@
 //! What is taken out of texts that people typed or scripts wrote: addresses of hosts, tokens of this service, passwords of consoles.
+//!
+//! Every text of an event comes through here, however long and however made: each search reads it once.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
@@ -7,6 +9,8 @@ use crate::claim::HIDDEN;
 
 /// No shorter address of six can be told from what people write with colons.
 const SHORTEST_V6: usize = 7;
+/// Of six, with four numbers at its end and a port.
+const LONGEST_V6: usize = 51;
 const LONGEST_PORT: usize = 5;
 /// What tokens of servers and matches begin with.
 const TOKENS: [&str; 2] = ["mohaa_s_", "mohaa_m_"];
@@ -15,17 +19,25 @@ const KEY: &str = "[key:";
 /// The text without what nobody may read; none where there is nothing of it.
 pub(super) fn without_secrets(text: &str) -> Option<String> {
     let mut found = Vec::new();
-    let (dots, colons) = text.bytes().fold((0, 0), |(dots, colons), byte| {
-        (dots + u32::from(byte == b'.'), colons + u32::from(byte == b':'))
-    });
+    let (mut dots, mut colons, mut underscores, mut has_bracket) = (0_usize, 0_usize, 0_usize, false);
+    for byte in text.bytes() {
+        dots += usize::from(byte == b'.');
+        colons += usize::from(byte == b':');
+        underscores += usize::from(byte == b'_');
+        has_bracket |= byte == b'[';
+    }
     if dots >= 3 {
         v4_addresses(text, &mut found);
     }
     if colons >= 2 {
         v6_addresses(text, &mut found);
     }
-    tokens(text, &mut found);
-    keys(text, &mut found);
+    if underscores >= 2 {
+        tokens(text, &mut found);
+    }
+    if has_bracket {
+        keys(text, &mut found);
+    }
     console_password(text, &mut found);
     if found.is_empty() {
         return None;
@@ -109,8 +121,12 @@ fn v6_addresses(text: &str, found: &mut Vec<Range<usize>>) {
 fn v6_in(run: &str, follows_a_word: bool) -> Option<Range<usize>> {
     let end = run.trim_end_matches('.').len();
     let mut start = 0;
-    // The end of a word is no beginning of an address, unless so much follows that it can be nothing else.
-    if follows_a_word && run.matches(':').count() < 3 {
+    if end > LONGEST_V6 {
+        // No more of it can be one.
+        start = end - LONGEST_V6;
+        start += run[start..end].find(':')?;
+    } else if follows_a_word && run.matches(':').count() < 3 {
+        // The end of a word is no beginning of an address, unless so much follows that it can be nothing else.
         start = run.find(':')?;
     }
     loop {
@@ -138,19 +154,22 @@ fn v6_in(run: &str, follows_a_word: bool) -> Option<Range<usize>> {
 
 fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
     for prefix in TOKENS {
-        for (start, _) in text.match_indices(prefix) {
-            let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-            let length = text[start..].find(|c| !is_part(c)).unwrap_or(text.len() - start);
-            found.push(start..start + length);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let mut end = 0;
+        while let Some(start) = text[end..].find(prefix).map(|start| end + start) {
+            end = text[start..].find(|c| !is_part(c)).map_or(text.len(), |length| start + length);
+            found.push(start..end);
         }
     }
 }
 
 /// One-time keys, as servers have them in their names while they register.
 fn keys(text: &str, found: &mut Vec<Range<usize>>) {
-    for (start, _) in text.match_indices('[') {
+    let mut end = 0;
+    while let Some(start) = text[end..].find('[').map(|start| end + start) {
+        end = start + 1;
         if text.get(start..start + KEY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(KEY)) {
-            let end = text[start..].find(']').map_or(text.len(), |length| start + length + 1);
+            end = text[start..].find(']').map_or(text.len(), |length| start + length + 1);
             found.push(start..end);
         }
     }

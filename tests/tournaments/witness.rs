@@ -70,6 +70,14 @@ impl Duel {
         self.service.client.send(events.to_string()).await.assert_batch(202, 3, &[]);
     }
 
+    /// What the server says came out.
+    pub async fn tells_result(&self, result: &Value) {
+        let headers = [("X-Server-Token", self.service.client.token.as_str())];
+        let path = "/api/v1/ingest/match-result";
+        let told = self.service.client.post(path, &headers, result.to_string()).await.unwrap();
+        assert_eq!(told.status, 202, "{}", told.text);
+    }
+
     pub async fn completes(&self) -> Value {
         eventually("the server has reported", async || {
             let one = self.cup.one("R1.1").await;
@@ -207,10 +215,7 @@ async fn a_result_corrects_what_its_game_came_to_before_a_bracket_hears_of_it() 
         "match_id": "final", "winning_team": "axis", "allies_score": 6, "axis_score": 7,
         "tournament_id": duel.cup.id, "bracket_match": "R1.1",
     });
-    let headers = [("X-Server-Token", duel.service.client.token.as_str())];
-    let path = "/api/v1/ingest/match-result";
-    let sent = duel.service.client.post(path, &headers, result.to_string()).await.unwrap();
-    assert_eq!(sent.status, 202, "{}", sent.text);
+    duel.tells_result(&result).await;
     assert_eq!(scores(&duel.completes().await), (6, 7));
     duel.service.stop().await;
 }
@@ -231,10 +236,7 @@ async fn a_result_that_names_the_match_is_heard_and_not_what_was_summed_up_befor
         "match_id": "final", "winning_team": "axis", "allies_score": 5, "axis_score": 6,
         "tournament_id": duel.cup.id, "bracket_match": "R1.1",
     });
-    let headers = [("X-Server-Token", duel.service.client.token.as_str())];
-    let path = "/api/v1/ingest/match-result";
-    let sent = duel.service.client.post(path, &headers, result.to_string()).await.unwrap();
-    assert_eq!(sent.status, 202, "{}", sent.text);
+    duel.tells_result(&result).await;
     assert_eq!(scores(&duel.completes().await), (5, 6));
     duel.service.stop().await;
 }

@@ -1,6 +1,15 @@
 //! Tournaments by their pages: a whole cup in real browsers, and one by plain forms.
 
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use futures_util::stream::unfold;
 use mohaa_stats::auth::make_login_link;
+use mohaa_stats::simulate::courier;
 use mohaa_stats::users::{self, Role};
 use serde_json::json;
 
@@ -262,6 +271,57 @@ async fn a_live_match_is_seen_inside_its_bracket() {
     browser.assert_fits().await;
     browser.close().await;
     service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_page_follows_its_stream_however_late_its_scripts_come() {
+    let service = Service::start("late_scripts").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let cup =
+        Cup::begun(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"}), 2)
+            .await;
+    let slow = SlowScripts::before(&service.client.url);
+    let browser = Chromium::open(&slow.url, "late-scripts", PHONE).await;
+    browser.go(&format!("/tournaments/{}", cup.id)).await;
+    cup.reports("R1.1", 2, 0).await;
+    browser.comes_to_say("Final places").await;
+    browser.close().await;
+    slow.server.stop(false).await;
+    service.stop().await;
+}
+
+/// A line to a service on which scripts of others take their time.
+struct SlowScripts {
+    url: String,
+    server: ServerHandle,
+}
+
+impl SlowScripts {
+    fn before(origin: &str) -> Self {
+        let origin = Data::new(origin.to_owned());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let application = move || App::new().app_data(origin.clone()).default_service(web::to(pass_on));
+        let server =
+            HttpServer::new(application).workers(1).disable_signals().listen(listener).unwrap().run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Self { url, server: handle }
+    }
+}
+
+async fn pass_on(origin: Data<String>, request: HttpRequest) -> HttpResponse {
+    if request.path().contains("hx-") {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let mut asked = courier::client().unwrap().get(format!("{}{}", **origin, request.uri()));
+    for (name, value) in request.headers().iter().filter(|(name, _)| name.as_str().starts_with("hx-")) {
+        asked = asked.header(name.as_str(), value.as_bytes());
+    }
+    let answer = asked.send().await.unwrap();
+    let mut passed = HttpResponse::build(StatusCode::from_u16(answer.status().as_u16()).unwrap());
+    passed.insert_header(("Content-Type", answer.headers()["content-type"].as_bytes()));
+    passed.streaming(unfold(answer, async |mut answer| Some((answer.chunk().await.transpose()?, answer))))
 }
 
 #[actix_web::test]

@@ -53,22 +53,7 @@ impl Chromium {
         Screen(width, height): Screen,
         theme: Theme,
     ) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver is there: ops/setup.sh gets it");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next_line().await.unwrap().expect("chromedriver says where it listens");
-            if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        // Or it stops at a full pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let (driver, port) = eventually("chromedriver listens", start_driver).await;
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -212,6 +197,27 @@ impl Chromium {
         self.client.close().await.unwrap();
         self.driver.kill().await.unwrap();
     }
+}
+
+/// A driver and its port. None where it stopped at once: it takes any free port of IPv4, which may be taken in IPv6.
+async fn start_driver() -> Option<(Child, String)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("chromedriver is there: ops/setup.sh gets it");
+    let mut lines = BufReader::new(driver.stdout.take()?).lines();
+    while let Some(line) = lines.next_line().await.ok()? {
+        if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
+            let port = port.trim_end_matches('.').to_owned();
+            // Or it stops at a full pipe.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Some((driver, port));
+        }
+    }
+    None
 }
 
 /// The text of axe-core, from where `ops/setup.sh tests` puts it.

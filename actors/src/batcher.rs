@@ -48,6 +48,8 @@ pub struct IngestRequest {
     pub tracker_state: Option<Vec<u8>>,
     /// Names that mark bots on this server; none to leave them as the tracker knows them.
     pub bot_names: Option<Arc<[BotName]>>,
+    /// Where somebody wants to know which match each of the events is of: nil where it is of none.
+    pub matches: Option<oneshot::Sender<Vec<Uuid>>>,
     pub reply: oneshot::Sender<IngestOutcome>,
 }
 
@@ -302,7 +304,7 @@ impl Batcher {
     }
 
     /// Stamps a request's events, stages them for live state, and gives the spool's record of them.
-    fn stamp(&mut self, request: &IngestRequest, seq: u64) -> Vec<u8> {
+    fn stamp(&mut self, request: &mut IngestRequest, seq: u64) -> Vec<u8> {
         let IngestRequest { server_id, received_at, .. } = *request;
         if let Some(state) = &request.tracker_state {
             match self.estate.trackers.restore_server(server_id, state) {
@@ -331,6 +333,7 @@ impl Batcher {
         });
         let events = request.events.get().map_or(&[][..], |events| events.as_slice());
         let mut record = RecordBuilder::new(server_id, received_at, key.as_ref(), events.len());
+        let mut matches = request.matches.is_some().then(|| Vec::with_capacity(events.len()));
         for (index, event) in events.iter().enumerate() {
             let mut stamp = tracker.stamp(event, received_at, &options.event_window);
             stamp.spool_seq = seq;
@@ -349,10 +352,17 @@ impl Batcher {
                 // once more then.
                 let _ = claims.try_send(claim);
             }
+            if let Some(matches) = &mut matches {
+                matches.push(stamp.match_id);
+            }
             record.push(event, &stamp);
             if is_followed {
                 live.stage(event, &stamp);
             }
+        }
+        if let (Some(asked), Some(matches)) = (request.matches.take(), matches) {
+            // Whoever asked may have gone.
+            let _ = asked.send(matches);
         }
         record.finish()
     }

@@ -63,6 +63,7 @@ pub async fn send_again(
         answer,
         tracker_state: None,
         bot_names: None,
+        matches: None,
         reply,
     };
     let weight = Weight { events: count, bytes: parked.len() as u64 };

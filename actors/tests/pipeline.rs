@@ -289,6 +289,7 @@ impl Running {
             answer: IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
             tracker_state: None,
             bot_names: None,
+            matches: None,
             reply,
         };
         if let Err((request, _full)) =

@@ -15,6 +15,7 @@ use super::{Ingest, body};
 use crate::access::GameServer;
 use crate::http::ApiError;
 use crate::limits::Limits;
+use crate::tournaments::PresentedTokens;
 
 /// At most so many errors are named in an answer.
 const NAMED_ERRORS: usize = 20;
@@ -144,12 +145,12 @@ pub async fn ingest_events(
         rejected: rejected as u32,
         errors: errors_json,
     };
-    // A server sends the token of one match at a time.
-    if let Some(event) = decoded.events.iter().rev().find(|event| !event.match_token.as_str().is_empty()) {
-        ingest.witness.present(server.server_id, event.match_token.as_str());
-    }
-    let submission = Submission { idempotency, answer, bytes: body.bytes.len() as u64 };
-    answered(ingest.submit(server, decoded.events, submission).await?)
+    let (server_id, tokens) = (server.server_id, PresentedTokens::of(&decoded.events));
+    let bytes = body.bytes.len() as u64;
+    let submission = Submission { idempotency, answer, bytes, asks_for_matches: !tokens.is_empty() };
+    let submitted = ingest.submit(server, decoded.events, submission).await?;
+    ingest.witness.hear_tokens(server_id, &tokens, &submitted.matches).await;
+    answered(submitted.outcome)
 }
 
 fn answered(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {

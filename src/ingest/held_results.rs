@@ -22,6 +22,9 @@ use uuid::Uuid;
 const MOST_RESULTS: u64 = 10_000;
 const MOST_BYTES: u64 = 64 << 20;
 
+/// By when a match is to be seen that a result was taken for.
+const SEEN_WITHIN_MS: i64 = 60_000;
+
 const DIRECTORY: &str = "results";
 const SUFFIX: &str = ".result";
 const DAMAGED_SUFFIX: &str = "damaged";
@@ -41,6 +44,11 @@ pub struct HeldResult {
 }
 
 impl HeldResult {
+    /// Whether its match may not be seen yet.
+    pub fn is_new(&self, now: Millis) -> bool {
+        now.0 - self.received_at.0 < SEEN_WITHIN_MS
+    }
+
     /// Of its file.
     pub fn bytes(&self) -> u64 {
         self.bytes

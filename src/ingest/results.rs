@@ -244,11 +244,13 @@ async fn settle(
         event.result_of = Some(Box::new(known.match_id));
         event.source_type = RESULT.into();
     }
-    let match_id = known.as_ref().map(|known| known.match_id);
+    let mut match_id = known.as_ref().map(|known| known.match_id);
     let is_summed_up = known.as_ref().and_then(|known| known.stored.as_ref());
     let is_summed_up = is_summed_up.is_some_and(|stored| stored.has_result(&held.event));
     // Before what it changes is summed up: whoever does that asks whether a bracket waits for it.
-    if match_id.is_some() && !hear(ingest, held, match_id, is_summed_up).await {
+    if let Some(known) = match_id
+        && !hear(ingest, held, known, is_summed_up).await
+    {
         return Ok(Settled::Later(match_id));
     }
     if is_new {
@@ -256,9 +258,19 @@ async fn settle(
             idempotency: Some((held.key.clone(), held.body_hash)),
             answer: IngestAnswer { processed: 1, ..IngestAnswer::default() },
             bytes: held.bytes(),
+            asks_for_matches: match_id.is_none(),
         };
-        match ingest.submit_of(sender, vec![event], submission).await? {
-            IngestOutcome::Accepted(_) | IngestOutcome::Replayed(_) => {}
+        let submitted = ingest.submit_of(sender, vec![event], submission).await?;
+        match submitted.outcome {
+            IngestOutcome::Accepted(_) => {
+                let is_of = submitted.matches.first().filter(|match_id| !match_id.is_nil());
+                match_id = match_id.or(is_of.copied());
+            }
+            // It was taken before a restart: where its match is not to be seen yet, it is soon.
+            IngestOutcome::Replayed(_) if match_id.is_none() && held.is_new(ingest.clock.now()) => {
+                return Ok(Settled::Later(None));
+            }
+            IngestOutcome::Replayed(_) => {}
             IngestOutcome::Rejected(reason) => {
                 if let Some(match_id) = match_id {
                     ingest.results.forget(match_id);
@@ -269,16 +281,19 @@ async fn settle(
     }
     // Nobody may follow it any more who would sum it up anew.
     let is_followed = match_id.is_some_and(|match_id| ingest.pipeline.live.of(match_id).is_some());
-    let is_corrected = match match_id {
-        Some(match_id) if !is_followed => ingest.summaries.correct(match_id, &held.event).await,
+    let is_corrected = match &known {
+        Some(known) if !is_followed => ingest.summaries.correct(known.match_id, &held.event).await,
         _ => true,
     };
-    let is_heard = is_followed || hear(ingest, held, match_id, is_corrected).await;
+    let is_heard = match match_id {
+        Some(match_id) if !is_followed || known.is_none() => hear(ingest, held, match_id, is_corrected).await,
+        _ => true,
+    };
     Ok(if is_corrected && is_heard { Settled::Done(match_id) } else { Settled::Later(match_id) })
 }
 
 /// Lets brackets hear of a result; whether that was possible.
-async fn hear(ingest: &Ingest, held: &HeldResult, match_id: Option<Uuid>, is_summed_up: bool) -> bool {
+async fn hear(ingest: &Ingest, held: &HeldResult, match_id: Uuid, is_summed_up: bool) -> bool {
     match ingest.witness.hear_result(held.server_id, match_id, &held.event, is_summed_up).await {
         Ok(()) => true,
         // What PostgreSQL can't keep today it can't keep tomorrow: whatever the server says next would wait for it.

@@ -29,6 +29,15 @@ pub(super) struct Submission {
     pub(super) answer: IngestAnswer,
     /// Of the request.
     pub(super) bytes: u64,
+    /// Whether it is asked which match each of the events is of.
+    pub(super) asks_for_matches: bool,
+}
+
+/// What became of events.
+pub(super) struct Submitted {
+    pub(super) outcome: IngestOutcome,
+    /// Of each event, where that was asked and the events were stamped now; nil for one that is of no match.
+    pub(super) matches: Vec<Uuid>,
 }
 
 /// Who sends events, and when they came.
@@ -50,7 +59,7 @@ impl Ingest {
         server: ServerIdentity,
         events: Vec<Event>,
         submission: Submission,
-    ) -> Result<IngestOutcome, ApiError> {
+    ) -> Result<Submitted, ApiError> {
         let sender = Sender {
             server_id: server.server_id,
             approved: server.approved,
@@ -69,9 +78,10 @@ impl Ingest {
         sender: Sender,
         events: Vec<Event>,
         submission: Submission,
-    ) -> Result<IngestOutcome, ApiError> {
+    ) -> Result<Submitted, ApiError> {
         let Sender { server_id, approved, bot_names, received_at } = sender;
-        let Submission { idempotency, answer, bytes } = submission;
+        let Submission { idempotency, answer, bytes, asks_for_matches } = submission;
+        let not_stamped = |outcome| Submitted { outcome, matches: Vec::new() };
         let (ledger, held) = (&self.pipeline.ledger, &self.pipeline.held);
         let event_count = events.len() as u64;
         if !approved || held.is_holding(server_id) {
@@ -83,7 +93,8 @@ impl Ingest {
                 answer,
             };
             let held = held.clone();
-            return block(move || held.hold(request)).await.map_err(|_| refusal(RejectReason::Draining));
+            let held = block(move || held.hold(request)).await;
+            return held.map(not_stamped).map_err(|_| refusal(RejectReason::Draining));
         }
         // Before the events are received: a sender that goes away while this waits takes none of them along.
         let tracker_state = match self.live_nodes.is_followed_elsewhere(server_id) {
@@ -93,6 +104,7 @@ impl Ingest {
         };
         let events = Arc::new(events);
         let (reply, outcome) = oneshot::channel();
+        let (matches, stamped) = asks_for_matches.then(oneshot::channel).unzip();
         let offered = self.pipeline.batcher.offer(
             IngestRequest {
                 server_id,
@@ -102,6 +114,7 @@ impl Ingest {
                 answer,
                 tracker_state,
                 bot_names,
+                matches,
                 reply,
             },
             Weight { events: event_count, bytes },
@@ -112,13 +125,18 @@ impl Ingest {
                 Refusal::Ended => RejectReason::Draining,
             };
             refused.events.reject(reason);
-            return Ok(IngestOutcome::Rejected(reason));
+            return Ok(not_stamped(IngestOutcome::Rejected(reason)));
         }
         let outcome = outcome.await;
         // The Batcher has let go of its share, so they are freed by the thread that made them.
         drop(events);
         // Without an outcome the handler of the message panicked: it is counted and logged there.
-        Ok(outcome.unwrap_or(IngestOutcome::Rejected(RejectReason::Internal)))
+        let outcome = outcome.unwrap_or(IngestOutcome::Rejected(RejectReason::Internal));
+        let matches = match stamped {
+            Some(stamped) => stamped.await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        Ok(Submitted { outcome, matches })
     }
 }
 

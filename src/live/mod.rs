@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::achievements::AchievementStore;
 use crate::players::CanonicalIds;
-use crate::stats::{MatchSpan, Stats};
+use crate::stats::Stats;
 
 /// What live pages and streams are made of. Cheap to clone.
 #[derive(Clone)]
@@ -98,11 +98,7 @@ impl Live {
 
     /// Says of which tournaments matches are; as it was said last, where nobody can be asked.
     async fn name_tournaments(&self, stats: &Stats, matches: &mut [ListedLiveMatch]) {
-        let span = |listed: &ListedLiveMatch| {
-            let (match_id, server_id) = (listed.match_id, listed.server_id);
-            Some(MatchSpan { match_id, server_id, started_at: listed.started_at?, ended_by: None })
-        };
-        let known = stats.tournaments_of(matches.iter().filter_map(span).collect()).await;
+        let known = stats.tournaments_of(matches.iter().map(|listed| listed.match_id).collect()).await;
         let last = self.list.borrow().clone();
         for listed in matches {
             listed.tournament_id = match &known {

@@ -199,8 +199,8 @@ impl MatchSummaries {
                  witnessed = match_summaries.witnessed AND (match_summaries.told_end OR NOT excluded.told_end)
                      AND NOT ((match_summaries.allies_score, match_summaries.axis_score, match_summaries.winning_team)
                          IS DISTINCT FROM (excluded.allies_score, excluded.axis_score, excluded.winning_team)
-                     AND EXISTS (SELECT 1 FROM tournament_announced_matches AS announced
-                                     WHERE announced.server_id = excluded.server_id AND announced.match_id = excluded.match_id))
+                     AND EXISTS (SELECT 1 FROM tournament_announced_games AS announced
+                                     WHERE announced.match_id = excluded.match_id AND announced.said_by = 'result'))
              WHERE $12::timestamptz IS NULL OR match_summaries.changed_at <= $12",
         )
         .bind(summary.match_id)

@@ -78,7 +78,7 @@ impl Stats {
         let more_players = scores.len() > MOST_PLAYERS;
         scores.truncate(MOST_PLAYERS);
         let (servers, tournaments) =
-            tokio::join!(self.server_names([outcome.server_id]), self.tournaments_of(vec![outcome.span()]),);
+            tokio::join!(self.server_names([outcome.server_id]), self.tournaments_of(vec![outcome.match_id]));
         let tournaments = tournaments.unwrap_or_default();
         let names = self.player_names(scores.iter().map(|row| row.player_id.clone()).collect()).await?;
         let scoreboard = scores.into_iter().map(|row| {

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::Stats;
 use super::answers::{MatchList, MatchSummary};
-use super::bracket_games::MatchSpan;
 use super::cache::Holds;
 use super::people::{Person, canonical};
 use super::query::Sql;
@@ -134,15 +133,6 @@ impl OutcomeRow {
             .bind(self.updated_at.date_naive().to_string())
     }
 
-    pub(super) fn span(&self) -> MatchSpan {
-        MatchSpan {
-            match_id: self.match_id,
-            server_id: self.server_id,
-            started_at: self.started_at,
-            ended_by: self.is_ended.then_some(self.updated_at),
-        }
-    }
-
     fn summary(self, server_name: String, player_count: u64, tournament_id: Option<Uuid>) -> MatchSummary {
         MatchSummary {
             match_id: self.match_id,
@@ -260,7 +250,7 @@ impl Stats {
             tokio::try_join!(self.players_of_ended(&ended), self.players_present(&live),)?;
         let (servers, tournaments) = tokio::join!(
             self.server_names(rows.iter().map(|row| row.server_id)),
-            self.tournaments_of(rows.iter().map(OutcomeRow::span).collect()),
+            self.tournaments_of(rows.iter().map(|row| row.match_id).collect()),
         );
         let tournaments = tournaments.unwrap_or_default();
         let summary = |row: OutcomeRow| {

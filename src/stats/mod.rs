@@ -44,7 +44,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-pub use bracket_games::MatchSpan;
 pub use breakdowns::Interval;
 pub use cache::AnswerCache;
 pub use handlers::{

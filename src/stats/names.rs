@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use super::Stats;
 use super::answers::{MatchTournament, UserName, WeaponName};
-use super::bracket_games::MatchSpan;
 use super::cache::{FlightError, single_flight};
 use super::people::{ANONYMOUS_NAME, ANONYMOUS_PREFIX, canonical, of_players};
 use super::query::Sql;
@@ -34,7 +33,7 @@ pub(super) struct KnownNames {
     pub(super) postgres: PgPool,
     servers: Cache<Vec<Uuid>, Arc<HashMap<Uuid, String>>>,
     users: Cache<String, Option<UserName>>,
-    pub(super) bracket_games: Cache<Vec<MatchSpan>, Arc<HashMap<Uuid, MatchTournament>>>,
+    pub(super) bracket_games: Cache<Vec<Uuid>, Arc<HashMap<Uuid, MatchTournament>>>,
 }
 
 /// Why names are missing from an answer.

@@ -371,7 +371,8 @@ pub async fn set_status(
 #[derive(Deserialize, ToSchema)]
 pub struct StaffBody {
     pub user_id: i32,
-    /// organizer, referee, or null for neither any more.
+    /// organizer, referee, or null for neither any more. Needed: a misspelt name takes nobody's role away.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub role: Option<StaffWord>,
 }
 

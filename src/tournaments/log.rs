@@ -17,6 +17,7 @@ use mohaa_domain::tournament::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgPool};
 use tokio::sync::{broadcast, mpsc};
@@ -332,14 +333,21 @@ pub async fn import(
         return Err(super::body::invalid(&mistakes));
     }
     let key = idempotency_key(request.headers())?;
-    let id = tournaments.import(caller, document, key.as_deref()).await?;
+    let digest = Sha256::digest(&body).into();
+    let id = tournaments.import(caller, document, digest, key.as_deref()).await?;
     let current = tournaments.read(id).await?;
     Ok(HttpResponse::Created().json(TournamentAnswer::from(&current)))
 }
 
 impl Tournaments {
     /// Gives the tournament that it became, now or before under the same key.
-    async fn import(&self, owner: Identity, document: Document, key: Option<&str>) -> Result<Uuid, ApiError> {
+    async fn import(
+        &self,
+        owner: Identity,
+        document: Document,
+        digest: [u8; 32],
+        key: Option<&str>,
+    ) -> Result<Uuid, ApiError> {
         let id = Uuid::now_v7();
         let owner_id = owner.user_id;
         if document.log.len() > MOST_IMPORTED {
@@ -382,7 +390,10 @@ impl Tournaments {
         });
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
         lock_caller(&mut transaction, owner).await?;
-        match store::create(&mut transaction, id, owner_id, &draft, key).await.map_err(unavailable)? {
+        match store::create(&mut transaction, id, owner_id, &draft, key, Some(&digest))
+            .await
+            .map_err(unavailable)?
+        {
             Some((_, false)) => return Err(Failed::KeyReused.into()),
             Some((before, true)) => return Ok(before),
             None => {}

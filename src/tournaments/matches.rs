@@ -112,6 +112,11 @@ impl ResultBody {
     }
 }
 
+fn names_a_game(command: &Command) -> bool {
+    let Command::Report { verdict, .. } = command else { return false };
+    verdict.games.iter().any(|game| game.match_id.is_some())
+}
+
 impl Tournaments {
     /// Does to a match what is asked, and answers with it.
     async fn act(
@@ -139,7 +144,14 @@ impl Tournaments {
         let (current, by) = self.seen_about(id, caller, About::Match(key)).await?;
         // Who may not is told so before it is looked at what was sent.
         current.tournament.must_have_a_say(key, by)?;
-        let done = self.apply(terms, id, by, command(key)?).await?;
+        let command = command(key)?;
+        if !by.is_staff() && names_a_game(&command) {
+            return Err(ApiError::invalid_field(
+                "games",
+                "which match a game was is told by its server or by staff",
+            ));
+        }
+        let done = self.apply(terms, id, by, command).await?;
         Ok((key, done))
     }
 
@@ -464,6 +476,20 @@ pub async fn schedule(
 }
 
 impl Tournaments {
+    async fn must_have_server(&self, server_id: Option<Uuid>) -> Result<(), ApiError> {
+        let is_there: bool = sqlx::query_scalar(
+            "SELECT $1::uuid IS NULL OR EXISTS (SELECT FROM servers WHERE id = $1 AND removed_at IS NULL)",
+        )
+        .bind(server_id)
+        .fetch_one(self.pool())
+        .await
+        .map_err(unavailable)?;
+        match is_there {
+            true => Ok(()),
+            false => Err(ApiError::invalid_field("server_id", "no such server")),
+        }
+    }
+
     async fn planned(&self, mut plan: Plan, body: ScheduleBody) -> Result<Plan, ApiError> {
         let ScheduleBody { scheduled_at, server_id, map, stream_url } = body;
         if let Some(at) = scheduled_at {
@@ -471,22 +497,13 @@ impl Tournaments {
         }
         if let Some(server_id) = server_id {
             plan.server_id = server_id;
+            self.must_have_server(server_id).await?;
         }
         if let Some(map) = map {
             plan.map = map.map(|map| map.trim().to_owned()).filter(|map| !map.is_empty());
         }
         if let Some(url) = stream_url {
             plan.stream_url = url.filter(|url| !url.trim().is_empty());
-        }
-        if let Some(server_id) = plan.server_id {
-            let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM servers WHERE id = $1)")
-                .bind(server_id)
-                .fetch_one(self.pool())
-                .await
-                .map_err(unavailable)?;
-            if !known {
-                return Err(ApiError::invalid_field("server_id", "no such server"));
-            }
         }
         if let Some(url) = &plan.stream_url {
             let is_web = Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));

@@ -19,6 +19,7 @@ mod statistics;
 mod store;
 mod witness;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -57,7 +58,7 @@ use log::News;
 pub use own::{ExportedMutation, ExportedTournament, mutations_of, tournaments_of};
 use roles::{About, StaffRole};
 use store::PgTournaments;
-pub use witness::Witness;
+pub use witness::{PresentedTokens, Witness};
 
 /// Tournaments whose state is kept in memory for those who read.
 const MOST_REMEMBERED: u64 = 200;
@@ -154,20 +155,21 @@ impl Tournaments {
         roles::own_entrant(self.pool(), &current.tournament, user_id, About::Tournament).await
     }
 
-    /// What servers have said they play of a tournament: server, match of the bracket, game where it was named. A scan of
-    /// `tournament_announced_matches`, which has a row a server.
+    /// What servers have said they play of a tournament: the game, and its match of the bracket. By
+    /// `tournament_announced_games_by_tournament`.
     ///
     /// # Errors
     /// 503.
-    pub async fn announced(&self, id: Uuid) -> Result<Vec<(Uuid, String, Option<Uuid>)>, ApiError> {
-        sqlx::query_as(
-            "SELECT server_id, key, match_id FROM tournament_announced_matches
+    pub async fn announced(&self, id: Uuid) -> Result<HashMap<Uuid, String>, ApiError> {
+        let announced: Vec<(Uuid, String)> = sqlx::query_as(
+            "SELECT match_id, key FROM tournament_announced_games
              WHERE tournament_id = $1 AND announced_at > now() - interval '1 day'",
         )
         .bind(id)
         .fetch_all(self.pool())
         .await
-        .map_err(unavailable)
+        .map_err(unavailable)?;
+        Ok(announced.into_iter().collect())
     }
 
     /// PostgreSQL.

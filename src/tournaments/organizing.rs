@@ -36,7 +36,7 @@ impl Tournaments {
         let id = Uuid::now_v7();
         let mut transaction = self.pool().begin().await.map_err(unavailable)?;
         lock_caller(&mut transaction, caller).await?;
-        let before = store::create(&mut transaction, id, caller.user_id, &settings, key.as_deref())
+        let before = store::create(&mut transaction, id, caller.user_id, &settings, key.as_deref(), None)
             .await
             .map_err(unavailable)?;
         if before.is_none() {

@@ -57,6 +57,7 @@ struct TournamentRow {
     options: Json<Value>,
     last_entrant: i32,
     draw: Json<Value>,
+    checkin_since: Option<DateTime<Utc>>,
     checkin_is_over: bool,
     clock_is_held: bool,
     held_up: Option<String>,
@@ -138,6 +139,7 @@ impl TournamentRow {
             status: read(Value::String(self.status))?,
             last_entrant: unsigned(self.last_entrant),
             draw: read(self.draw.0)?,
+            checkin_since: millis(self.checkin_since),
             checkin_is_over: self.checkin_is_over,
             clock_is_held: self.clock_is_held,
             held_up: self.held_up,
@@ -190,7 +192,7 @@ impl PgTournaments {
             "SELECT version, name, description, format, status, max_participants, min_participants, team_size,
                     best_of, seeding, game_mode, map_pool, timelimit, fraglimit, roundlimit, registration_start,
                     registration_end, checkin_start, checkin_end, start_time, options, last_entrant, draw,
-                    checkin_is_over, clock_is_held, held_up
+                    checkin_since, checkin_is_over, clock_is_held, held_up
              FROM tournaments WHERE id = $1",
         )
         .bind(id)
@@ -373,7 +375,16 @@ async fn write_changes(connection: &mut PgConnection, commit: &Commit<'_>) -> sq
 }
 
 async fn update_frame(connection: &mut PgConnection, id: Uuid, frame: &Frame) -> sqlx::Result<()> {
-    let Frame { settings, status, last_entrant, draw, checkin_is_over, clock_is_held, held_up } = frame;
+    let Frame {
+        settings,
+        status,
+        last_entrant,
+        draw,
+        checkin_since,
+        checkin_is_over,
+        clock_is_held,
+        held_up,
+    } = frame;
     let times = &settings.times;
     let moment = |at: Option<i64>| at.and_then(time);
     sqlx::query(
@@ -382,7 +393,7 @@ async fn update_frame(connection: &mut PgConnection, id: Uuid, frame: &Frame) ->
              team_size = $8, best_of = $9, seeding = $10, game_mode = $11, map_pool = $12, timelimit = $13,
              fraglimit = $14, roundlimit = $15, registration_start = $16, registration_end = $17,
              checkin_start = $18, checkin_end = $19, start_time = $20, options = $21, last_entrant = $22, draw = $23,
-             checkin_is_over = $24, clock_is_held = $25, held_up = $26
+             checkin_is_over = $24, clock_is_held = $25, held_up = $26, checkin_since = $27
          WHERE id = $1",
     )
     .bind(id)
@@ -411,6 +422,7 @@ async fn update_frame(connection: &mut PgConnection, id: Uuid, frame: &Frame) ->
     .bind(checkin_is_over)
     .bind(clock_is_held)
     .bind(held_up)
+    .bind(moment(*checkin_since))
     .execute(connection)
     .await?;
     Ok(())
@@ -549,18 +561,20 @@ impl TournamentStore for PgTournaments {
 
 /// A draft that was just made, with its first settings kept for the log.
 ///
-/// Gives the tournament that was made before under the same key, if there is one, and whether it was made with these settings.
+/// Gives the tournament that was made before under the same key, if there is one, and whether it was made with these settings and
+/// of the same document, whose digest `document` is.
 pub async fn create(
     connection: &mut PgConnection,
     id: Uuid,
     owner_id: i32,
     settings: &Settings,
     key: Option<&str>,
+    document: Option<&[u8; 32]>,
 ) -> sqlx::Result<Option<(Uuid, bool)>> {
     let tournament = Tournament::new(settings.clone());
     let inserted = sqlx::query(
-        "INSERT INTO tournaments (id, version, name, format, owner_id, draft, draw, creation_key)
-         VALUES ($1, 1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO tournaments (id, version, name, format, owner_id, draft, draw, creation_key, creation_document)
+         VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (owner_id, creation_key) WHERE creation_key IS NOT NULL DO NOTHING",
     )
     .bind(id)
@@ -570,15 +584,18 @@ pub async fn create(
     .bind(Json(settings))
     .bind(Json(Draw::default()))
     .bind(key)
+    .bind(document)
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 0 {
         return sqlx::query_as(
-            "SELECT id, draft = $3 FROM tournaments WHERE owner_id = $1 AND creation_key = $2",
+            "SELECT id, draft = $3 AND creation_document IS NOT DISTINCT FROM $4
+             FROM tournaments WHERE owner_id = $1 AND creation_key = $2",
         )
         .bind(owner_id)
         .bind(key)
         .bind(Json(settings))
+        .bind(document)
         .fetch_optional(connection)
         .await;
     }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use mohaa_actors::tournament::{Failed, Intent, Mutation};
@@ -28,12 +28,16 @@ use crate::servers::TokenHash;
 use crate::teams;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// How often the same token of a server is written down again: it says how long the server has played that match.
-const ANNOUNCED_EVERY_SECONDS: i64 = 5;
+/// A token that was of no open match is asked for again after this: its match may have become one.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// So long an answer to a server waits until a token of its is written down.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
+/// Games whose tokens are remembered.
+const MOST_GAMES: usize = 4096;
 /// By when a match is summed up with a result that was sent for it.
 const RESULTS_WITHIN_SECONDS: f64 = 15.0;
-/// By when every node has written down the tokens that it was sent.
-const TOKENS_WITHIN_SECONDS: f64 = 3.0;
+/// By when every node knows which players were linked or merged, and PostgreSQL what was said while it answered late.
+const KNOWN_WITHIN_SECONDS: f64 = 3.0;
 /// Games looked at in one round.
 const MOST_AT_ONCE: i64 = 50;
 /// Who was there for less, and neither killed nor died, only looked in.
@@ -43,8 +47,62 @@ const LOOKED_IN_SECONDS: u64 = 30;
 #[derive(Clone)]
 pub struct Witness {
     pool: PgPool,
-    /// The last token of each server, to be written down.
-    presented: Arc<Mutex<HashMap<Uuid, TokenHash>>>,
+    /// The last token of each game.
+    tokens: Arc<Mutex<HashMap<Uuid, TokenOfGame>>>,
+}
+
+/// The token of a bracket match that came with a game, and how far it was heard.
+#[derive(Clone, Copy)]
+struct TokenOfGame {
+    server_id: Uuid,
+    token: TokenHash,
+    hearing: Hearing,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Hearing {
+    /// It could not be written down yet.
+    Owed,
+    Written,
+    /// It was of no open bracket match, when it was asked for last.
+    OfNone(Instant),
+}
+
+impl TokenOfGame {
+    fn has_heard(&self, token: &TokenHash) -> bool {
+        let is_heard = match self.hearing {
+            Hearing::Owed | Hearing::Written => true,
+            Hearing::OfNone(asked_at) => asked_at.elapsed() < ASK_AGAIN_AFTER,
+        };
+        is_heard && self.token == *token
+    }
+}
+
+/// The tokens of bracket matches in a request: in which of its events, and which.
+pub struct PresentedTokens(Vec<(usize, TokenHash)>);
+
+impl PresentedTokens {
+    pub fn of(events: &[Event]) -> Self {
+        let mut last = ("", None);
+        let mut tokens = Vec::new();
+        for (index, event) in events.iter().enumerate() {
+            let token = event.match_token.as_str();
+            if token.is_empty() {
+                continue;
+            }
+            let hash = match last {
+                (text, Some(hash)) if text == token => hash,
+                _ => TokenHash::of(token),
+            };
+            last = (token, Some(hash));
+            tokens.push((index, hash));
+        }
+        Self(tokens)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// What a result says of a bracket, as it came.
@@ -60,45 +118,89 @@ struct NamedMatch {
 
 impl Witness {
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, presented: Arc::default() }
+        Self { pool, tokens: Arc::default() }
     }
 
-    /// A server has sent an event with a match's token. Costs nothing but memory.
-    pub fn present(&self, server_id: Uuid, token: &str) {
-        let mut presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
-        presented.insert(server_id, TokenHash::of(token));
+    /// A server has sent events with tokens. `matches` says which match each of its events is of. What is new is written down
+    /// before this returns, unless PostgreSQL does not answer soon: then it is [owed](Self::write_owed).
+    pub async fn hear_tokens(&self, server_id: Uuid, presented: &PresentedTokens, matches: &[Uuid]) {
+        let mut heard = Vec::new();
+        {
+            let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            for (index, token) in &presented.0 {
+                let Some(match_id) = matches.get(*index).filter(|match_id| !match_id.is_nil()) else {
+                    continue;
+                };
+                if tokens.get(match_id).is_some_and(|known| known.has_heard(token)) {
+                    continue;
+                }
+                if tokens.len() >= MOST_GAMES {
+                    tokens.retain(|_, known| known.hearing == Hearing::Owed);
+                }
+                if tokens.len() >= MOST_GAMES {
+                    tracing::warn!(%server_id, "too many games with tokens wait to be written down: one is left out");
+                    continue;
+                }
+                tokens.insert(*match_id, TokenOfGame { server_id, token: *token, hearing: Hearing::Owed });
+                heard.push(*match_id);
+            }
+        }
+        if heard.is_empty() {
+            return;
+        }
+        match tokio::time::timeout(WRITTEN_WITHIN, self.write_owed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, %server_id, "a game's token can't be written down yet"),
+            Err(_) => {
+                tracing::warn!(%server_id, "a game's token is not written down yet: PostgreSQL does not answer")
+            }
+        }
     }
 
-    /// Writes presented tokens down, those that are of a match. By `match_token_hash`.
-    async fn write_presented(&self) -> sqlx::Result<()> {
-        let presented = std::mem::take(&mut *self.presented.lock().unwrap_or_else(PoisonError::into_inner));
-        for (server_id, token) in presented {
-            let written = sqlx::query(
-                "INSERT INTO tournament_announced_matches (server_id, tournament_id, key)
-                 SELECT $1, tournament_id, key FROM tournament_matches
-                 WHERE match_token_hash = $2 AND status IN ('ready', 'running')
-                 ON CONFLICT (server_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
-                     announced_at = now(), match_id = NULL, players = NULL
-                 WHERE tournament_announced_matches.key <> excluded.key
-                    OR tournament_announced_matches.tournament_id <> excluded.tournament_id
-                    OR tournament_announced_matches.announced_at < now() - make_interval(secs => $3)",
-            )
-            .bind(server_id)
-            .bind(token.as_bytes().as_slice())
-            .bind(ANNOUNCED_EVERY_SECONDS as f64)
-            .execute(&self.pool)
-            .await;
-            if let Err(error) = written {
-                let mut presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
-                presented.entry(server_id).or_insert(token);
-                return Err(error);
+    /// Writes tokens down that are not yet, those that are of an open bracket match. By `match_token_hash`.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer; they stay owed.
+    async fn write_owed(&self) -> sqlx::Result<()> {
+        let owed: Vec<(Uuid, TokenOfGame)> = {
+            let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let owed = tokens.iter().filter(|(_, known)| known.hearing == Hearing::Owed);
+            owed.map(|(match_id, known)| (*match_id, *known)).collect()
+        };
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let written: Vec<Uuid> = sqlx::query_scalar(
+            "INSERT INTO tournament_announced_games (match_id, server_id, tournament_id, key, said_by)
+             SELECT said.match_id, said.server_id, played.tournament_id, played.key, 'token'
+             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS said (match_id, server_id, token)
+             JOIN tournament_matches AS played ON played.match_token_hash = said.token AND played.status IN ('ready', 'running')
+             JOIN servers ON servers.id = said.server_id
+             ON CONFLICT (match_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
+                 announced_at = excluded.announced_at
+             WHERE tournament_announced_games.said_by = 'token'
+             RETURNING match_id",
+        )
+        .bind(owed.iter().map(|(match_id, _)| *match_id).collect::<Vec<_>>())
+        .bind(owed.iter().map(|(_, known)| known.server_id).collect::<Vec<_>>())
+        .bind(owed.iter().map(|(_, known)| known.token.as_bytes().to_vec()).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await?;
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        for (match_id, asked) in owed {
+            // Another one may have come meanwhile.
+            if let Some(known) = tokens.get_mut(&match_id).filter(|known| known.token == asked.token) {
+                known.hearing = match written.contains(&match_id) {
+                    true => Hearing::Written,
+                    false => Hearing::OfNone(Instant::now()),
+                };
             }
         }
         Ok(())
     }
 
-    /// A result names a bracket match, which its server has to be assigned to or to hold the token of. `match_id` is the game's, if
-    /// it is known. `is_summed_up` tells that the game's summary says what the result does, and may be looked at again. Nothing
+    /// A result names a bracket match, which its server has to be assigned to or to hold the token of. `match_id` is the game's.
+    /// `is_summed_up` tells that the game's summary says what the result does, and may be looked at again. Nothing
     /// happens where none is named.
     ///
     /// # Errors
@@ -106,7 +208,7 @@ impl Witness {
     pub async fn hear_result(
         &self,
         server_id: Uuid,
-        match_id: Option<Uuid>,
+        match_id: Uuid,
         result: &Event,
         is_summed_up: bool,
     ) -> sqlx::Result<()> {
@@ -123,14 +225,14 @@ impl Witness {
         }
         let mut transaction = self.pool.begin().await?;
         let heard = sqlx::query(
-            "INSERT INTO tournament_announced_matches (server_id, tournament_id, key, match_id, players, announced_at)
-             SELECT $1, tournament_id, key, $4, $5,
+            "INSERT INTO tournament_announced_games (server_id, tournament_id, key, match_id, players, said_by, announced_at)
+             SELECT $1, tournament_id, key, $4, $5, 'result',
                  CASE WHEN $7 THEN coalesce((SELECT changed_at FROM match_summaries WHERE match_id = $4), now())
                       ELSE now() END
              FROM tournament_matches WHERE match_token_hash = $6 OR (tournament_id = $2 AND key = $3 AND server_id = $1)
              ORDER BY match_token_hash = $6 DESC NULLS LAST LIMIT 1
-             ON CONFLICT (server_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
-                 announced_at = excluded.announced_at, match_id = excluded.match_id, players = excluded.players",
+             ON CONFLICT (match_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
+                 said_by = excluded.said_by, announced_at = excluded.announced_at, players = excluded.players",
         )
         .bind(server_id)
         .bind(tournament_id)
@@ -175,13 +277,12 @@ struct Played {
     server_id: Uuid,
     map_name: String,
     gametype: String,
-    started_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
     allies_score: i32,
     axis_score: i32,
     winning_team: String,
     told_end: bool,
-    /// Summed up a moment ago: another node may hold a token that its server sent.
+    /// Summed up a moment ago: what was said of it may not be known yet.
     is_fresh: bool,
     players: Json<Vec<PlayedBy>>,
 }
@@ -253,15 +354,15 @@ impl Tournaments {
     }
 
     async fn look(&self, witness: &Witness, ids: &CanonicalIds) -> Result<(), WitnessError> {
-        witness.write_presented().await?;
+        witness.write_owed().await?;
         // By `match_summaries_to_witness`.
         let games: Vec<Played> = sqlx::query_as(
-            "SELECT match_id, server_id, map_name, gametype, started_at, changed_at, allies_score, axis_score, winning_team, told_end,
+            "SELECT match_id, server_id, map_name, gametype, changed_at, allies_score, axis_score, winning_team, told_end,
                     changed_at > now() - make_interval(secs => $2) AS is_fresh, players
              FROM match_summaries WHERE NOT witnessed ORDER BY ended_at LIMIT $1",
         )
         .bind(MOST_AT_ONCE)
-        .bind(TOKENS_WITHIN_SECONDS)
+        .bind(KNOWN_WITHIN_SECONDS)
         .fetch_all(self.pool())
         .await?;
         for game in games {
@@ -361,14 +462,11 @@ impl Tournaments {
     async fn bracket_match_of(&self, game: &Played, ids: &CanonicalIds) -> Result<Whose, WitnessError> {
         // By primary key.
         let announced: Option<(Uuid, String, Option<Json<Value>>, bool)> = sqlx::query_as(
-            "SELECT tournament_id, key, players, match_id IS NOT NULL AND announced_at > $4
-                 AND announced_at > now() - make_interval(secs => $5) AS is_awaited
-             FROM tournament_announced_matches
-             WHERE server_id = $1 AND (match_id = $2 OR (match_id IS NULL AND announced_at >= $3))",
+            "SELECT tournament_id, key, players, said_by = 'result' AND announced_at > $2
+                 AND announced_at > now() - make_interval(secs => $3) AS is_awaited
+             FROM tournament_announced_games WHERE match_id = $1",
         )
-        .bind(game.server_id)
         .bind(game.match_id)
-        .bind(game.started_at)
         .bind(game.changed_at)
         .bind(RESULTS_WITHIN_SECONDS)
         .fetch_optional(self.pool())

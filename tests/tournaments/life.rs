@@ -248,6 +248,10 @@ async fn staff_act_within_their_roles() {
     assert_eq!(reported.json()["status"], "completed", "{}", reported.text);
     as_user(&referee, "POST", "/matches/R1.1/correct", result()).await.assert_refused(403, "not_allowed");
     as_user(&referee, "POST", "/undo", json!({})).await.assert_refused(403, "not_allowed");
+    let misspelt = json!({ "user_id": referee_id, "rol": "organizer" });
+    as_user(&token, "PUT", "/staff", misspelt).await.assert_refused(422, "validation_failed");
+    let staff = service.client.get_as(&token, &cup.path("/staff")).await.json();
+    assert_eq!(staff["staff"][1]["role"], "referee", "a misspelt field takes nothing away");
     as_user(&token, "PUT", "/staff", json!({ "user_id": referee_id, "role": null })).await;
     as_user(&referee, "POST", "/matches/R1.2/report", result()).await.assert_refused(403, "not_allowed");
     service.stop().await;

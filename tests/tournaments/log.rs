@@ -81,6 +81,17 @@ async fn a_key_makes_a_mutation_happen_once() {
     let body = json!({ "name": "Another", "format": "swiss" }).to_string();
     let reused = service.client.call("POST", "/api/v1/tournaments", &headers, body).await;
     reused.assert_refused(409, "idempotency_key_reused");
+
+    let before = service.client.get_as(&cup.organizer, &cup.path("/export")).await.text;
+    cup.reports("R2.1", 1, 0).await;
+    let after = service.client.get_as(&cup.organizer, &cup.path("/export")).await.text;
+    let import = async |document: &str| {
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "import")];
+        service.client.call("POST", "/api/v1/tournaments/import", &headers, document).await
+    };
+    let (one, again) = (import(&before).await, import(&before).await);
+    assert_eq!((one.status.as_u16(), &one.json()["id"]), (201, &again.json()["id"]), "{}", one.text);
+    import(&after).await.assert_refused(409, "idempotency_key_reused");
     service.stop().await;
 }
 

@@ -44,6 +44,12 @@ async fn says(cup: &Cup, token: &str, rest: &str, body: Value) -> Reply {
 async fn two_captains_who_agree_decide_a_match() {
     let service = Service::start("agree").await;
     let (cup, players) = cup_of_players(&service, single("Cup")).await;
+    let mut of_another = score(10, 7);
+    of_another["games"] =
+        json!([{ "score1": 10, "score2": 7, "match_id": "01a21d4f-e432-7559-8460-e13645c2f928" }]);
+    says(&cup, &players[0], "/matches/R1.1/report", of_another)
+        .await
+        .assert_refused(422, "validation_failed");
     let first = says(&cup, &players[0], "/matches/R1.1/report", score(10, 7)).await.json();
     assert_eq!((&first["status"], &first["reports"][0]["score1"]), (&json!("ready"), &json!(10)));
     assert!(first["accepted_at"].is_string(), "{first}");
@@ -216,6 +222,10 @@ async fn maps_are_banned_by_turns() {
     ban(&players[0], "dm/nowhere").await.assert_refused(422, "validation_failed");
     ban(&players[0], "dm/mohdm1").await;
     ban(&players[3], "dm/mohdm1").await.assert_refused(422, "validation_failed");
+    let bearer = cup.organizer.clone();
+    let other_maps = json!({ "map_pool": ["dm/mohdm3", "dm/mohdm4", "dm/mohdm5"] });
+    let changed = cup.client.call_as(&bearer, "PUT", &cup.path(""), other_maps).await;
+    changed.assert_refused(409, "fixed");
     let done = ban(&players[3], "dm/mohdm6").await.json();
     assert_eq!(done["vetoes"][2], json!({ "side": null, "banned": false, "map": "dm/mohdm2" }));
     ban(&players[0], "dm/mohdm2").await.assert_refused(409, "no_veto");

@@ -321,3 +321,53 @@ async fn a_server_that_says_otherwise_than_a_captain_makes_a_dispute() {
     assert_eq!(by, ["captain", "server"]);
     duel.service.stop().await;
 }
+
+#[actix_web::test]
+async fn each_game_of_a_request_is_of_the_match_whose_token_it_has() {
+    let service = Service::start("two_games").await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let cup = Cup::draft(&service.client, &organizer, single()).await;
+    cup.moves_to("registration_open").await;
+    for guid in ["g1", "g2", "g3", "g4"] {
+        cup.does("/register", json!({ "name": guid, "player_guid": guid })).await;
+    }
+    cup.moves_to("registration_closed").await;
+    cup.moves_to("in_progress").await;
+    let mut events = Vec::new();
+    for (place, key) in ["R1.1", "R1.2"].into_iter().enumerate() {
+        let path = format!("/matches/{key}/schedule");
+        let token = cup.does(&path, json!({ "server_id": service.server_id })).await["match_token"].clone();
+        let one = cup.one(key).await;
+        let names: Vec<&str> = (0..2).map(|slot| one["slots"][slot]["name"].as_str().unwrap()).collect();
+        let at = place as f64 * 100.0;
+        for (at, killer) in [(at + 1.0, 0), (at + 2.0, 1), (at + 3.0, place)] {
+            let team = |side: usize| ["allies", "axis"][side];
+            events.push(json!({
+                "type": "player_kill", "match_id": key, "timestamp": at, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
+                "gametype": "tdm", "match_token": token,
+                "attacker_name": "A", "attacker_guid": names[killer], "attacker_team": team(killer),
+                "victim_name": "B", "victim_guid": names[1 - killer], "victim_team": team(1 - killer),
+            }));
+        }
+        let (allies, axis) = if place == 0 { (2, 1) } else { (1, 2) };
+        events.push(json!({
+            "type": "match_end", "match_id": key, "timestamp": at + 4.0, "allies_score": allies, "axis_score": axis,
+        }));
+    }
+    let count = events.len() as u64;
+    service.client.send(Value::Array(events).to_string()).await.assert_batch(202, count, &[]);
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM tournament_announced_games")
+        .fetch_one(&service.application.postgres)
+        .await
+        .unwrap();
+    assert_eq!(kept, 2, "what was answered 202 survives the end of the process");
+    for (key, came_out) in [("R1.1", (2, 1)), ("R1.2", (1, 2))] {
+        let one = eventually("each match has its game", async || {
+            let one = cup.one(key).await;
+            (one["status"] == "completed").then_some(one)
+        })
+        .await;
+        assert_eq!(scores(&one), came_out, "{key}");
+    }
+    service.stop().await;
+}

@@ -125,6 +125,7 @@ impl Tournament {
                 ("best_of", old.best_of != settings.best_of),
                 ("seeding", old.seeding != settings.seeding),
                 ("options", old.options != options),
+                ("map_pool", old.map_pool != settings.map_pool && self.is_in_veto()),
             ]);
         }
         if self.entrants.values().any(|entrant| entrant.place != Place::Withdrawn) {
@@ -142,6 +143,11 @@ impl Tournament {
             self.move_up();
         }
         Ok(())
+    }
+
+    /// Whether maps of a match that is not decided were banned or picked.
+    fn is_in_veto(&self) -> bool {
+        self.bouts.values().any(|bout| bout.outcome.is_none() && !bout.vetoes.is_empty())
     }
 
     fn set_status(&mut self, to: Status, random: u64, at: At) -> Result<(), Refusal> {
@@ -168,9 +174,16 @@ impl Tournament {
             // Once all is played it is completed by itself.
             Status::Completed => Err(Refusal::NotPlayed),
             _ => {
-                self.status = to;
+                self.step_to(to, at);
                 Ok(())
             }
+        }
+    }
+
+    fn step_to(&mut self, status: Status, at: At) {
+        self.status = status;
+        if status == Status::Checkin {
+            self.checkin_since = Some(at);
         }
     }
 
@@ -210,7 +223,7 @@ impl Tournament {
                         Err(refusal) => self.held_up = Some(refusal.to_string()),
                     }
                 }
-                Step::To(status) => self.status = status,
+                Step::To(status) => self.step_to(status, at),
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::At;
 use super::bout::Bout;
 use super::entrant::{Entrant, EntrantId};
 use super::key::Key;
@@ -17,6 +18,8 @@ pub struct Frame {
     pub status: Status,
     pub last_entrant: u32,
     pub draw: Draw,
+    #[serde(default)]
+    pub checkin_since: Option<At>,
     pub checkin_is_over: bool,
     pub clock_is_held: bool,
     pub held_up: Option<String>,
@@ -38,6 +41,7 @@ impl Tournament {
             status: self.status,
             last_entrant: self.last_entrant,
             draw: self.draw.clone(),
+            checkin_since: self.checkin_since,
             checkin_is_over: self.checkin_is_over,
             clock_is_held: self.clock_is_held,
             held_up: self.held_up.clone(),
@@ -50,12 +54,22 @@ impl Tournament {
         entrants: impl IntoIterator<Item = Entrant>,
         bouts: impl IntoIterator<Item = Bout>,
     ) -> Tournament {
-        let Frame { settings, status, last_entrant, draw, checkin_is_over, clock_is_held, held_up } = frame;
+        let Frame {
+            settings,
+            status,
+            last_entrant,
+            draw,
+            checkin_since,
+            checkin_is_over,
+            clock_is_held,
+            held_up,
+        } = frame;
         Tournament {
             settings,
             status,
             last_entrant,
             draw,
+            checkin_since,
             checkin_is_over,
             clock_is_held,
             held_up,

@@ -66,6 +66,8 @@ pub struct Tournament {
     pub entrants: BTreeMap<EntrantId, Entrant>,
     pub draw: Draw,
     pub bouts: BTreeMap<Key, Bout>,
+    /// When check-in began.
+    pub checkin_since: Option<At>,
     /// Those who had not checked in were dropped.
     pub checkin_is_over: bool,
     /// Something that time brought about was taken back: the clock waits for the next word of an organizer.
@@ -83,6 +85,7 @@ impl Tournament {
             entrants: BTreeMap::new(),
             draw: Draw::default(),
             bouts: BTreeMap::new(),
+            checkin_since: None,
             checkin_is_over: false,
             clock_is_held: false,
             held_up: None,

@@ -228,6 +228,17 @@ fn late_entrants_are_entered_by_an_organizer_before_the_start() {
 }
 
 #[test]
+fn who_is_entered_while_check_in_runs_without_a_window_is_there() {
+    let closed = closed(settings(Format::Swiss), 4);
+    let open = by(&closed, ORGANIZER, 10, &to(Status::Checkin));
+    let late = by(&open, ORGANIZER, 11, &register("late"));
+    assert_eq!(by(&late, ORGANIZER, 12, &to(Status::InProgress)).draw.seeds.len(), 5, "nobody was asked");
+    let asked = by(&late, ORGANIZER, 12, &check_in(2));
+    let begun = by(&asked, ORGANIZER, 13, &to(Status::InProgress));
+    assert_eq!(begun.draw.seeds, [2, 5].map(EntrantId));
+}
+
+#[test]
 fn a_place_is_taken_once_and_can_be_taken_again_after_it_was_given_back() {
     let open = then(&Tournament::new(settings(Format::Swiss)), &to(Status::RegistrationOpen));
     let one = by(&open, By::User(5), 0, &user(5));

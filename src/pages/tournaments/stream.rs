@@ -49,12 +49,8 @@ pub async fn live_scores(tournaments: &Tournaments, live: &Live, current: &Curre
     let announced = tournaments.announced(current.id).await.unwrap_or_default();
     let mut scores = BTreeMap::new();
     for game in games {
-        let named = announced
-            .iter()
-            .find(|(server, _, match_id)| {
-                *server == game.server_id && match_id.is_none_or(|named| named == game.match_id)
-            })
-            .and_then(|(_, key, _)| open.iter().find(|bout| bout.key.to_string() == *key));
+        let named = announced.get(&game.match_id);
+        let named = named.and_then(|key| open.iter().find(|bout| bout.key.to_string() == *key));
         let mut given = open.iter().filter(|bout| bout.plan.server_id == Some(game.server_id));
         let only = given.next().filter(|_| given.next().is_none());
         let Some(bout) = named.or(only) else { continue };

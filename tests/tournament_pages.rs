@@ -340,7 +340,18 @@ async fn a_cup_is_run_by_plain_forms() {
     ];
     let admin = does(&organizer, "/tournaments", &settings).await;
     let cup = admin.strip_suffix("/admin").unwrap().to_owned();
-    let changed = [("description", "Be on time."), ("options.best_of_rounds", "final 5")];
+    let start_time = "2030-01-02T20:00:07.500Z";
+    let id = cup.rsplit('/').next().unwrap();
+    let path = format!("/api/v1/tournaments/{id}");
+    let (_, chief) = service.add_user("Admin", Role::Admin).await;
+    service.client.call_as(&chief, "PUT", &path, json!({ "start_time": start_time })).await;
+    let page = sees(&organizer, &format!("{admin}/settings")).await;
+    let shown = page.split("name=\"start_time\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let changed = [
+        ("description", "Be on time."),
+        ("options.best_of_rounds", "final 5"),
+        ("start_time", shown.unwrap()),
+    ];
     assert_eq!(does(&organizer, &format!("{admin}/settings"), &changed).await, admin);
     let api = service.client.get(&format!("/api/v1{cup}")).await.json();
     assert_eq!(
@@ -349,6 +360,7 @@ async fn a_cup_is_run_by_plain_forms() {
         "what was not sent stays"
     );
     assert_eq!(api["options"]["best_of_rounds"], json!({"final": 5}));
+    assert_eq!(api["start_time"], start_time, "a field that nobody touched cuts nothing off");
     for name in ["Two", HOSTILE, "Three", "Four"] {
         does(&organizer, &format!("{admin}/enter"), &[("name", name)]).await;
     }

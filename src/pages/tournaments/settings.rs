@@ -233,16 +233,19 @@ fn at<'a>(settings: &'a Value, name: &str) -> &'a Value {
 
 /// A moment as a browser's field takes it.
 pub fn moment(at: i64) -> String {
-    DateTime::<Utc>::from_timestamp_millis(at)
-        .map(|at| at.format("%Y-%m-%dT%H:%M").to_string())
-        .unwrap_or_default()
+    // Seconds only where there are some: what is not touched is sent back as it was.
+    let form = if at % 60_000 == 0 { "%Y-%m-%dT%H:%M" } else { "%Y-%m-%dT%H:%M:%S%.f" };
+    DateTime::<Utc>::from_timestamp_millis(at).map(|at| at.format(form).to_string()).unwrap_or_default()
 }
 
 /// What a field for a time says, as the API takes it; nothing where it is empty.
 pub fn time_of(fields: &Fields, name: &str) -> Option<String> {
     let text = said(fields, name)?;
-    // A browser's field has neither seconds nor a zone.
-    Some(if text.len() == "2026-11-22T10:00".len() { format!("{text}:00Z") } else { text.to_owned() })
+    // A browser's field has no zone, and often no seconds.
+    let seconds = if text.len() == "2026-11-22T10:00".len() { ":00" } else { "" };
+    let has_zone = text.ends_with('Z') || text.get(16..).is_some_and(|rest| rest.contains(['+', '-']));
+    let zone = if has_zone { "" } else { "Z" };
+    Some(format!("{text}{seconds}{zone}"))
 }
 
 /// The parts of the form with what stands in each field.

@@ -369,7 +369,7 @@ impl Application {
         let sessions = Sessions::new(postgres.clone(), access_tokens, revocations);
 
         let limits = Arc::new(Limits::new(&config.rate_limits, secret, &registry)?);
-        let guess_limits = Arc::new(GuessLimits::new(secret));
+        let guess_limits = Arc::new(GuessLimits::new(secret, Some(SharedLimits::new(redis.clone()))));
         let last_seen = LastSeen::default();
         let links = PlayerLinksCopy::new(
             postgres.clone(),

@@ -179,3 +179,61 @@ async fn what_was_used_at_one_node_is_gone_at_another() {
     other.stop().await;
     one.stop().await;
 }
+
+async fn wrong_device_code(service: &Service) -> Reply {
+    service.client.call("POST", "/api/v1/auth/device/poll", &[], r#"{"device_code":"wrong"}"#).await
+}
+
+#[actix_web::test]
+async fn who_guesses_codes_has_no_more_tries_at_several_nodes_than_at_one() {
+    let urls = TestStores::shared().await.database("shared_guesses").await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let at_once = (0..40).map(|number| wrong_device_code(if number % 2 == 0 { &one } else { &other }));
+    let replies = futures_util::future::join_all(at_once).await;
+    let heard = replies.iter().filter(|reply| reply.status == 400).count();
+    assert!((1..=20).contains(&heard), "{heard} of forty guesses were listened to");
+    for _ in heard..20 {
+        assert_eq!(wrong_device_code(&other).await.status, 400, "one that was refused is no guess");
+    }
+    for node in [&one, &other] {
+        wrong_device_code(node).await.assert_refused(429, "too_many_guesses");
+    }
+    other.stop().await;
+    one.stop().await;
+}
+
+#[actix_web::test]
+async fn codes_that_are_right_are_no_guesses_at_any_node() {
+    let service = Service::start("right_codes").await;
+    let begun = service.client.call("POST", "/api/v1/auth/device/init", &[], "{}").await.json();
+    let body = json!({"device_code": begun["device_code"]}).to_string();
+    for _ in 0..30 {
+        let reply = service.client.call("POST", "/api/v1/auth/device/poll", &[], body.clone()).await;
+        assert_eq!(reply.status, 400, "{}", reply.text);
+    }
+    assert_eq!(wrong_device_code(&service).await.status, 400);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_soon_tells_what_is_left_of_what_was_used_at_all_nodes() {
+    let urls = TestStores::shared().await.database("shared_headers").await;
+    let settings = [("RATE_LIMITS", "api=100/h")];
+    let one = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let other = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let (_, token) = one.add_user("Anna", Role::Player).await;
+    let list = "/api/v1/users/me";
+    for left in (50..100).rev() {
+        assert_eq!(remaining(&one.client.get_as(&token, list).await), left);
+    }
+    let mut asked = 0;
+    eventually("the other node tells of them too", async || {
+        asked += 1;
+        let left = 50_u32.checked_sub(asked).expect("it tells before all is used up");
+        (remaining(&other.client.get_as(&token, list).await) == left).then_some(())
+    })
+    .await;
+    other.stop().await;
+    one.stop().await;
+}

@@ -1,6 +1,7 @@
 //! Guessing codes is slow: few wrong ones are listened to from one address, or from one player of a game server.
 //!
-//! Each node counts at once; Redis adds the nodes up a moment later ([`super::shared`]).
+//! All nodes have one limit: each code takes a place among its guesser's in Redis before it is looked at, and gives it back
+//! where it was right. While Redis is away each node counts alone, and tells of it afterwards ([`super::shared`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -18,6 +19,7 @@ use super::{lock, name_in_redis, names_key};
 use crate::config::Secret;
 use crate::http::ApiError;
 use crate::http::client_address::client_network;
+use crate::redis::{Place, RedisError, SharedLimits};
 
 /// Wrong codes of any kind that one guesser may send within [`PERIOD`].
 const MOST_WRONG: usize = 20;
@@ -27,6 +29,8 @@ const MOST_WRONG_OF_MANY: usize = 100;
 pub(super) const PERIOD: Duration = Duration::from_secs(600);
 /// So many guessers are remembered, which bounds the memory; new ones beyond them are counted together.
 const MOST_GUESSERS: usize = 50_000;
+/// Where Redis did not answer nobody else waits for it so long.
+const ASK_REDIS_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Looking through all of them for those whose time is over is not worth it more often.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
@@ -85,6 +89,7 @@ impl fmt::Display for Guesser {
 pub struct GuessLimits {
     state: Mutex<State>,
     names_key: Hmac<Sha256>,
+    redis: Option<SharedLimits>,
 }
 
 /// A code that is being looked at. It counts as wrong until that is known, so that many at once are no more than one
@@ -92,16 +97,52 @@ pub struct GuessLimits {
 pub struct Guess<'a> {
     limits: &'a GuessLimits,
     guessers: Vec<Guesser>,
+    /// In Redis; none where it is away.
+    places: Vec<Place>,
 }
 
 impl Guess<'_> {
-    pub fn was_wrong(self) {
-        self.guessers.iter().cloned().for_each(|guesser| self.limits.count_wrong_of(guesser));
+    pub fn was_wrong(mut self) {
+        let is_told = !std::mem::take(&mut self.places).is_empty();
+        self.guessers.iter().cloned().for_each(|guesser| self.limits.count_wrong_of(guesser, is_told));
+    }
+
+    /// Takes a place for each guesser among the wrong codes of all nodes, or says how long there is none.
+    async fn take_places(&mut self) -> Result<(), Duration> {
+        let Some(redis) = self.limits.redis_at_hand() else { return Ok(()) };
+        let keys: Vec<(String, usize)> =
+            self.guessers.iter().map(|guesser| (self.limits.key_of(guesser), guesser.most())).collect();
+        let places = match redis.take_places(&keys, PERIOD).await {
+            Ok(places) => places,
+            Err(error) => {
+                self.limits.redis_failed(&error);
+                return Ok(());
+            }
+        };
+        let mut longest_wait = None;
+        for place in places {
+            match place {
+                Ok(place) => self.places.push(place),
+                Err(wait) => longest_wait = longest_wait.max(Some(wait)),
+            }
+        }
+        longest_wait.map_or(Ok(()), Err)
     }
 }
 
 impl Drop for Guess<'_> {
     fn drop(&mut self) {
+        let places = std::mem::take(&mut self.places);
+        if let (false, Some(redis), Ok(runtime)) =
+            (places.is_empty(), &self.limits.redis, tokio::runtime::Handle::try_current())
+        {
+            let redis = redis.clone();
+            runtime.spawn(async move {
+                if let Err(error) = redis.give_places_back(&places).await {
+                    tracing::warn!(%error, "a code that was right counts as a wrong one for ten minutes");
+                }
+            });
+        }
         let mut state = lock(&self.limits.state);
         for guesser in &self.guessers {
             if let Some(count) = state.looked_at.get_mut(guesser) {
@@ -122,21 +163,40 @@ struct State {
     waiting: HashMap<Guesser, Instant>,
     /// Wrong codes that the other nodes have not been told of.
     untold: Vec<Guesser>,
+    redis_failed_at: Option<Instant>,
     tidied_at: Option<Instant>,
 }
 
 impl GuessLimits {
-    /// `secret` is one that all nodes share.
-    pub fn new(secret: &Secret) -> Self {
-        Self { state: Mutex::default(), names_key: names_key(secret) }
+    /// `secret` is one that all nodes share. Without `redis` this node counts alone.
+    pub fn new(secret: &Secret, redis: Option<SharedLimits>) -> Self {
+        Self { state: Mutex::default(), names_key: names_key(secret), redis }
     }
 
     /// Lets this address try another code.
     ///
     /// # Errors
     /// 429 `too_many_guesses`.
-    pub fn check(&self, request: &HttpRequest) -> Result<Guess<'_>, ApiError> {
-        let mut guessers = Guesser::all_of(request);
+    pub async fn check(&self, request: &HttpRequest) -> Result<Guess<'_>, ApiError> {
+        self.begin(Guesser::all_of(request)).await.map_err(|wait| {
+            let message = "too many wrong codes came from your address: wait before you try another";
+            let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", message)
+                .with_retry_after(seconds)
+        })
+    }
+
+    /// Lets these try another code, each of whom it counts for.
+    ///
+    /// # Errors
+    /// How long no code of one of them is listened to.
+    pub async fn begin(&self, guessers: Vec<Guesser>) -> Result<Guess<'_>, Duration> {
+        let mut guess = self.begin_here(guessers)?;
+        guess.take_places().await?;
+        Ok(guess)
+    }
+
+    fn begin_here(&self, mut guessers: Vec<Guesser>) -> Result<Guess<'_>, Duration> {
         let wait = {
             let mut state = lock(&self.state);
             guessers.iter_mut().for_each(|guesser| *guesser = state.counted_as(guesser.clone()));
@@ -149,27 +209,30 @@ impl GuessLimits {
             }
             wait
         };
-        let Some(wait) = wait else { return Ok(Guess { limits: self, guessers }) };
-        let message = "too many wrong codes came from your address: wait before you try another";
-        let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
-        Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", message)
-            .with_retry_after(seconds))
+        match wait {
+            None => Ok(Guess { limits: self, guessers, places: Vec::new() }),
+            Some(wait) => Err(wait),
+        }
     }
 
-    /// How long this guesser's codes are not listened to; none where they are.
-    pub fn wait_of(&self, guesser: &Guesser) -> Option<Duration> {
-        let mut state = lock(&self.state);
-        let guesser = state.counted_as(guesser.clone());
-        state.wait_of(&guesser)
+    fn redis_at_hand(&self) -> Option<&SharedLimits> {
+        let failed_at = lock(&self.state).redis_failed_at;
+        let is_away = failed_at.is_some_and(|at| at.elapsed() < ASK_REDIS_AGAIN_AFTER);
+        self.redis.as_ref().filter(|_| !is_away)
     }
 
-    /// This guesser has sent a wrong code.
-    pub fn count_wrong_of(&self, guesser: Guesser) {
+    fn redis_failed(&self, error: &RedisError) {
+        tracing::warn!(%error, "wrong codes can't be counted with other nodes: this one counts alone");
+        lock(&self.state).redis_failed_at = Some(Instant::now());
+    }
+
+    /// This guesser has sent a wrong code, of which the other nodes know or not.
+    fn count_wrong_of(&self, guesser: Guesser, is_told: bool) {
         let now = Instant::now();
         let mut state = lock(&self.state);
         let guesser = state.counted_as(guesser);
         let State { wrong, untold, .. } = &mut *state;
-        if untold.len() < MOST_GUESSERS {
+        if !is_told && untold.len() < MOST_GUESSERS {
             untold.push(guesser.clone());
         }
         let most = guesser.most();
@@ -252,7 +315,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     fn limits() -> GuessLimits {
-        GuessLimits::new(&Secret::new("0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e"))
+        GuessLimits::new(&Secret::new("0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e"), None)
     }
 
     fn player(player_id: &str) -> Guesser {
@@ -263,32 +326,40 @@ mod tests {
     fn who_sends_twenty_wrong_codes_has_to_wait_and_others_do_not() {
         let limits = limits();
         for _ in 0..MOST_WRONG {
-            assert_eq!(limits.wait_of(&player("a")), None);
-            limits.count_wrong_of(player("a"));
+            assert_eq!(wait_of(&limits, player("a")), None);
+            limits.count_wrong_of(player("a"), false);
         }
-        assert!(limits.wait_of(&player("a")).is_some_and(|wait| wait > Duration::from_secs(590)));
-        assert_eq!(limits.wait_of(&player("b")), None);
+        assert!(wait_of(&limits, player("a")).is_some_and(|wait| wait > Duration::from_secs(590)));
+        assert_eq!(wait_of(&limits, player("b")), None);
     }
 
     #[test]
     fn codes_that_are_looked_at_at_once_count_until_it_is_known_that_they_are_right() {
         let limits = limits();
         let request = TestRequest::default().to_http_request();
-        let looked_at: Vec<_> = (0..MOST_WRONG).map(|_| limits.check(&request).ok()).collect();
+        let looked_at: Vec<_> = (0..MOST_WRONG).map(|_| check(&limits, &request).ok()).collect();
         assert!(looked_at.iter().all(Option::is_some));
-        assert!(limits.check(&request).is_err());
+        assert!(check(&limits, &request).is_err());
         drop(looked_at);
         for _ in 0..MOST_WRONG {
-            let guess = limits.check(&request).ok();
+            let guess = check(&limits, &request).ok();
             assert!(guess.is_some());
             guess.into_iter().for_each(Guess::was_wrong);
         }
-        assert!(limits.check(&request).is_err());
+        assert!(check(&limits, &request).is_err());
+    }
+
+    fn wait_of(limits: &GuessLimits, guesser: Guesser) -> Option<Duration> {
+        limits.begin_here(vec![guesser]).err()
+    }
+
+    fn check<'a>(limits: &'a GuessLimits, request: &HttpRequest) -> Result<Guess<'a>, Duration> {
+        limits.begin_here(Guesser::all_of(request))
     }
 
     fn wrong_from(limits: &GuessLimits, address: std::net::Ipv6Addr) -> bool {
         let request = TestRequest::default().peer_addr((address, 1_000).into()).to_http_request();
-        limits.check(&request).map(Guess::was_wrong).is_ok()
+        check(limits, &request).map(Guess::was_wrong).is_ok()
     }
 
     #[test]
@@ -304,25 +375,25 @@ mod tests {
     fn whoever_is_not_remembered_any_more_is_counted_with_the_others() {
         let limits = limits();
         for number in 0..MOST_GUESSERS {
-            limits.count_wrong_of(player(&number.to_string()));
+            limits.count_wrong_of(player(&number.to_string()), false);
         }
         let heard = (0..1_000_u32)
             .filter(|number| {
                 let address = IpAddr::V4((0x0a00_0000 + number).into());
                 let request = TestRequest::default().peer_addr((address, 1_000).into()).to_http_request();
-                limits.check(&request).map(Guess::was_wrong).is_ok()
+                check(&limits, &request).map(Guess::was_wrong).is_ok()
             })
             .count();
         assert!(heard <= MOST_WRONG_OF_MANY, "{heard}");
-        assert_eq!(limits.wait_of(&player("1")), None, "who is known is counted alone");
+        assert_eq!(wait_of(&limits, player("1")), None, "who is known is counted alone");
     }
 
     #[test]
     fn what_was_tried_elsewhere_counts_here() {
         let limits = limits();
         limits.make_wait(player("a"), Duration::from_secs(60));
-        assert!(limits.wait_of(&player("a")).is_some());
-        assert_eq!(limits.wait_of(&player("b")), None);
+        assert!(wait_of(&limits, player("a")).is_some());
+        assert_eq!(wait_of(&limits, player("b")), None);
     }
 
     #[test]

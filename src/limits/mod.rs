@@ -93,6 +93,8 @@ pub struct Limits {
     debts: Mutex<HashMap<Key, Debt>>,
     /// Who has to wait because of what they did at other nodes, and until when.
     waiting: Mutex<HashMap<Key, Instant>>,
+    /// When a caller's bucket is full again by what it used at all nodes, as far as is known: for what answers say.
+    everywhere: Mutex<HashMap<Key, Instant>>,
     refused: IntCounterVec,
 }
 
@@ -127,6 +129,7 @@ impl Limits {
             used: Mutex::default(),
             debts: Mutex::default(),
             waiting: Mutex::default(),
+            everywhere: Mutex::default(),
             refused,
         })
     }
@@ -174,10 +177,11 @@ impl Limits {
                     debts.insert(key, Debt::new(now, count - limit, *rate));
                 }
                 drop(debts);
-                let mut used = lock(&self.used);
-                let used = used.entry(key).or_default();
+                let mut all_used = lock(&self.used);
+                let used = all_used.entry(key).or_default();
                 *used = used.saturating_add(count);
-                let remaining = state.remaining_burst_capacity();
+                let remaining =
+                    self.left_everywhere(now, &key, *rate, count).min(state.remaining_burst_capacity());
                 let reset =
                     rate.per.mul_f64(f64::from(count.max(limit - remaining.min(limit))) / f64::from(limit));
                 Some(Ok(Allowance { limit, remaining, reset }))
@@ -197,6 +201,26 @@ impl Limits {
         if let Some(used) = lock(&self.used).get_mut(&key) {
             *used = used.saturating_sub(count);
         }
+        if let (Some(full_at), Some(calls)) = (lock(&self.everywhere).get_mut(&key), self.rates.get(&calls)) {
+            let spent = calls.rate.per.mul_f64(f64::from(count) / f64::from(calls.rate.requests));
+            *full_at = full_at.checked_sub(spent).unwrap_or(*full_at);
+        }
+    }
+
+    /// What is left of a bucket by what was used at all nodes, when this call is paid for too.
+    fn left_everywhere(&self, now: Instant, key: &Key, rate: Rate, count: u32) -> u32 {
+        let mut everywhere = lock(&self.everywhere);
+        let Some(full_at) = everywhere.get_mut(key) else { return rate.requests };
+        *full_at = (*full_at).max(now) + rate.per.mul_f64(f64::from(count) / f64::from(rate.requests));
+        let spent = full_at.duration_since(now).as_secs_f64() / rate.per.as_secs_f64();
+        // What lies between two nodes' clocks is no whole call.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is between 0 and the limit"
+        )]
+        let left = (f64::from(rate.requests) * (1.0 - spent).max(0.0) + 1e-3) as u32;
+        left
     }
 
     fn wait_for_others(&self, key: &Key) -> Option<Duration> {
@@ -214,6 +238,7 @@ impl Limits {
     fn forget_idle(&self) {
         let now = Instant::now();
         lock(&self.waiting).retain(|_, until| *until > now);
+        lock(&self.everywhere).retain(|_, full_at| *full_at > now);
         lock(&self.debts).retain(|(calls, _), debt| {
             self.rates.get(calls).is_some_and(|calls| !debt.is_forgotten(now, calls.rate))
         });

@@ -1,15 +1,18 @@
-//! What callers used and guessed at all nodes, added up in Redis.
+//! What callers used at all nodes, added up in Redis.
 //!
-//! Nothing waits for Redis: every [`TELL_EVERY`] a node tells what its callers used since, and hears who has used up
-//! everything; those wait here for as long as Redis says. So a caller who goes to several nodes can get ahead by what
-//! each of them gives in that time.
+//! Nothing waits for Redis: every [`TELL_EVERY`] a node tells what its callers used since, and hears what they have left and
+//! who has used up everything; those wait here for as long as Redis says. So a caller who goes to several nodes can get ahead
+//! by what each of them gives in that time, and the first answer of a node tells of that node alone.
+//!
+//! Guesses are not counted like that, or a guesser would have as many as there are nodes: each asks Redis first
+//! ([`super::guesses`]). Only those that it did not hear of while it was away are told here.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::guesses::PERIOD;
 use super::{GuessLimits, Key, Limits, lock};
-use crate::redis::{RedisError, SharedLimits, Usage};
+use crate::redis::{RedisError, SharedLimits, Usage, Used};
 
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Callers told about at once; the rest has its turn a moment later.
@@ -46,13 +49,19 @@ async fn tell_used(limits: &Limits, redis: &SharedLimits) -> Result<(), RedisErr
     if used.is_empty() {
         return Ok(());
     }
-    let waits = redis.add(&usages(limits, &used)).await?;
+    let standings = redis.add(&usages(limits, &used)).await?;
     let now = Instant::now();
     let mut waiting = lock(&limits.waiting);
-    for ((key, _), wait) in used.into_iter().zip(waits) {
+    let used_since = lock(&limits.used);
+    let mut everywhere = lock(&limits.everywhere);
+    for ((key, _), Used { wait, full_in }) in used.into_iter().zip(standings) {
         if !wait.is_zero() {
             waiting.insert(key, now + wait);
         }
+        let Some(rate) = limits.rates.get(&key.0).map(|calls| calls.rate) else { continue };
+        let untold = used_since.get(&key).copied().unwrap_or_default();
+        everywhere
+            .insert(key, now + full_in + rate.per.mul_f64(f64::from(untold) / f64::from(rate.requests)));
     }
     Ok(())
 }

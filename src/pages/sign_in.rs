@@ -54,7 +54,7 @@ pub(super) async fn device(
     let asked = match user_code.is_empty() {
         true => None,
         false => {
-            let guess = guesses.check(&request)?;
+            let guess = guesses.check(&request).await?;
             let asked = devices.asked(&user_code).await.map_err(users_unavailable)?;
             if asked.is_none() {
                 guess.was_wrong();

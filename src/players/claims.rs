@@ -57,17 +57,14 @@ pub async fn take_claims(
     while let Some(IdentityClaim { code, server_id, player_id, .. }) = claims.recv().await {
         let guesser = Guesser::Player { server_id, player_id: player_id.to_string() };
         let all_there = Guesser::Server(server_id);
-        let must_wait = guesses.wait_of(&guesser).or_else(|| guesses.wait_of(&all_there)).is_some();
-        if player_id.is_empty() || must_wait {
+        if player_id.is_empty() {
             continue;
         }
+        let Ok(guess) = guesses.begin(vec![guesser, all_there]).await else { continue };
         match claim(&pool, &codes, server_id, code.as_str(), &player_id).await {
             Ok(_) => {}
             // Whoever mistypes sees on their page that nothing was linked.
-            Err(ClaimError::Code(CodeError::Unknown)) => {
-                guesses.count_wrong_of(guesser);
-                guesses.count_wrong_of(all_there);
-            }
+            Err(ClaimError::Code(CodeError::Unknown)) => guess.was_wrong(),
             Err(ClaimError::Code(CodeError::Expired)) => {}
             Err(error) => tracing::warn!(%error, "a claim in the game came to nothing"),
         }

@@ -176,7 +176,7 @@ pub async fn verify(
     codes: Data<ShortCodes>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let guess = guesses.check(&request)?;
+    let guess = guesses.check(&request).await?;
     let body: VerifyBody = json_or_form(&body).unwrap_or_default();
     let token = body.token.0.trim();
     if token.is_empty() || token.len() > LONGEST_TOKEN_BYTES {
@@ -281,7 +281,7 @@ pub async fn verify_claim(
     if !server.approved {
         return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval"));
     }
-    let guess = guesses.check(&request)?;
+    let guess = guesses.check(&request).await?;
     for (field, LooseText(text)) in [("code", &body.code), ("player_guid", &body.player_guid)] {
         if text.trim().is_empty() {
             return Err(ApiError::invalid_field(field, "is needed, in a JSON object or a form"));

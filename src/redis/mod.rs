@@ -259,6 +259,15 @@ pub struct Usage {
     pub per: Duration,
 }
 
+/// Where a caller stands with what it used at all nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Until it is within its limit; zero where it is.
+    pub wait: Duration,
+    /// Until its bucket is full.
+    pub full_in: Duration,
+}
+
 /// What callers used at all nodes, `limit:<calls>:<caller>`: the time at which the caller's bucket is full again (the
 /// generic cell rate algorithm).
 #[derive(Clone)]
@@ -267,7 +276,8 @@ pub struct SharedLimits {
 }
 
 impl SharedLimits {
-    /// Adds what was used, also beyond the limit, and answers with the milliseconds until the caller is within it. Owing
+    /// Adds what was used, also beyond the limit, and answers with the milliseconds until the caller is within it, and those
+    /// until the bucket is full. Owing
     /// more than a bucket is forgiven, unless one call was so large: nodes that let too much through together must not shut
     /// a caller out for long.
     const ADD: &str = "\
@@ -278,17 +288,17 @@ impl SharedLimits {
         local was = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) \
         local full_at = math.min(was + spent, math.max(was, now + math.max(2 * bucket, spent))) \
         redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1) \
-        return math.max(0, math.ceil((full_at - now - bucket) / 1000))";
+        return {math.max(0, math.ceil((full_at - now - bucket) / 1000)), math.ceil((full_at - now) / 1000)}";
 
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
-    /// Adds what callers used, and says for each how long it has to wait, in their order.
+    /// Adds what callers used, and says for each where it stands, in their order.
     ///
     /// # Errors
     /// When Redis does not answer in time.
-    pub async fn add(&self, used: &[Usage]) -> Result<Vec<Duration>, RedisError> {
+    pub async fn add(&self, used: &[Usage]) -> Result<Vec<Used>, RedisError> {
         let mut pipeline = deadpool_redis::redis::pipe();
         for Usage { key, count, limit, per } in used {
             let microseconds = per.as_micros();
@@ -296,12 +306,16 @@ impl SharedLimits {
             pipeline.cmd("EVAL").arg(Self::ADD).arg(1).arg(key);
             pipeline.arg(microseconds.to_string()).arg(spent.to_string());
         }
-        let waits: Vec<u64> = within_patience(async {
+        let standings: Vec<(u64, u64)> = within_patience(async {
             let mut connection = self.pool.get().await?;
             Ok(pipeline.query_async(&mut connection).await?)
         })
         .await?;
-        Ok(waits.into_iter().map(Duration::from_millis).collect())
+        let read = |(wait, full_in)| Used {
+            wait: Duration::from_millis(wait),
+            full_in: Duration::from_millis(full_in),
+        };
+        Ok(standings.into_iter().map(read).collect())
     }
 }
 
@@ -317,6 +331,64 @@ impl SharedLimits {
         redis.call('PEXPIRE', KEYS[1], period) \
         local earliest = redis.call('LINDEX', KEYS[1], most - 1) \
         return earliest and math.max(0, period - (now - earliest)) or 0";
+
+    /// Takes a place in such a window, unless it is full: then it stays as it is. Answers with the milliseconds until there
+    /// is one, and the place, which is its time.
+    const TAKE_PLACE: &str = "\
+        local time = redis.call('TIME') \
+        local now = time[1] * 1000 + math.floor(time[2] / 1000) \
+        local most = tonumber(ARGV[1]) \
+        local period = tonumber(ARGV[2]) \
+        local earliest = redis.call('LINDEX', KEYS[1], most - 1) \
+        if earliest and now - earliest < period then return {period - (now - earliest), now} end \
+        redis.call('LPUSH', KEYS[1], now) \
+        redis.call('LTRIM', KEYS[1], 0, most - 1) \
+        redis.call('PEXPIRE', KEYS[1], period) \
+        return {0, now}";
+
+    /// Takes a place in the window of each key, `guesses:<guesser>`, that holds less of the last `period` than the number
+    /// beside it; for each, in their order, the place or how long there is none.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time; places may be taken all the same.
+    pub async fn take_places(
+        &self,
+        keys: &[(String, usize)],
+        period: Duration,
+    ) -> Result<Vec<Result<Place, Duration>>, RedisError> {
+        let mut pipeline = deadpool_redis::redis::pipe();
+        for (key, most) in keys {
+            let milliseconds = period.as_millis().to_string();
+            pipeline.cmd("EVAL").arg(Self::TAKE_PLACE).arg(1).arg(key).arg(*most).arg(milliseconds);
+        }
+        let answers: Vec<(u64, u64)> = within_patience(async {
+            let mut connection = self.pool.get().await?;
+            Ok(pipeline.query_async(&mut connection).await?)
+        })
+        .await?;
+        let read = |((key, _), (wait, at)): (&(String, usize), (u64, u64))| match wait {
+            0 => Ok(Place { key: key.clone(), at }),
+            wait => Err(Duration::from_millis(wait)),
+        };
+        Ok(keys.iter().zip(answers).map(read).collect())
+    }
+
+    /// Gives places back.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn give_places_back(&self, places: &[Place]) -> Result<(), RedisError> {
+        let mut pipeline = deadpool_redis::redis::pipe();
+        for Place { key, at } in places {
+            pipeline.cmd("LREM").arg(key).arg(1).arg(*at);
+        }
+        within_patience(async {
+            let mut connection = self.pool.get().await?;
+            pipeline.query_async::<Vec<u64>>(&mut connection).await?;
+            Ok(())
+        })
+        .await
+    }
 
     /// Adds one event to the window of each key, `guesses:<guesser>`, and says for each, in their order, how long it holds
     /// as many events of the last `period` as the number beside it.
@@ -340,6 +412,14 @@ impl SharedLimits {
         .await?;
         Ok(waits.into_iter().map(Duration::from_millis).collect())
     }
+}
+
+/// One event in a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    key: String,
+    /// Milliseconds by the clock of Redis. Two of the same time are as good as each other.
+    at: u64,
 }
 
 /// Snapshots of live matches, `live:{<server>}:match:<match>`.

@@ -414,7 +414,7 @@ pub async fn register_server(
     guesses: Data<GuessLimits>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let guess = guesses.check(&request)?;
+    let guess = guesses.check(&request).await?;
     let body: RegisterBody = json_or_form(&body).unwrap_or_default();
     // Who may not register is told so, whatever is wrong with what they say.
     if **policy == RegistrationPolicy::Closed && !body.has_key() {

@@ -55,7 +55,7 @@ pub async fn init_device(
     base_url: Data<BaseUrl>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    drop(guesses.check(&request)?);
+    drop(guesses.check(&request).await?);
     let body: DeviceInitBody = json_or_form(&body).unwrap_or_default();
     let begun = devices.begin(&body.client_name).await.map_err(users_unavailable)?;
     let verification_uri = format!("{}/device", base_url.as_str());
@@ -108,7 +108,7 @@ pub async fn poll_device(
     sessions: Data<Sessions>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let guess = guesses.check(&request)?;
+    let guess = guesses.check(&request).await?;
     let body: DevicePollBody = json_or_form(&body).unwrap_or_default();
     let (error, error_description) = match devices.poll(&sessions, &body.device_code).await {
         Ok(Ok(opened)) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
@@ -203,7 +203,7 @@ pub(crate) async fn answer_device(
     user_code: &str,
     approved: bool,
 ) -> Result<(), ApiError> {
-    let guess = guesses.check(request)?;
+    let guess = guesses.check(request).await?;
     if devices.answer(caller, user_code, approved).await? {
         return Ok(());
     }

@@ -285,7 +285,7 @@ pub async fn accept_by_code(
     JsonBody(body): JsonBody<InviteCodeBody>,
 ) -> Result<Json<TeamDetails>, ApiError> {
     let once = Once::of(&request, &body)?;
-    let guess = guesses.check(&request)?;
+    let guess = guesses.check(&request).await?;
     match accept_code(&pool, &codes, caller, &once, &body.code).await {
         Ok(team) => Ok(Json(team)),
         Err(error) => {

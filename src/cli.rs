@@ -157,7 +157,7 @@ pub enum ServerCommand {
         #[command(flatten)]
         settings: SettingFlags,
     },
-    /// Revoke the tokens of a server at once
+    /// Revoke the tokens of a server at once; one that registered by itself has to be approved anew
     Revoke {
         /// The server's id
         #[arg(value_name = "ID")]

@@ -1,6 +1,7 @@
 //! Game servers that come by themselves: policies, keys, events that are held, owners.
 
 use mohaa_embedded::testing::TestStores;
+use mohaa_stats::servers;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
@@ -482,5 +483,58 @@ async fn an_organizer_lists_their_own_servers_and_an_admin_all_page_by_page() {
     assert_eq!(all["servers"].as_array().unwrap().len(), 1);
     let none = service.client.get_as(&admin, "/api/v1/users/me/servers").await.json();
     assert_eq!((&none["total"], &none["servers"]), (&json!(0), &json!([])));
+    service.stop().await;
+}
+
+async fn revoke(service: &Service, server_id: Uuid, token: &str) {
+    let pool = &service.application.postgres;
+    servers::revoke_server_tokens(pool, servers::Changer::Operator, server_id).await.unwrap();
+    eventually("the token is refused", async || {
+        (service.client.with_token(token).send(jumps(1)).await.status == 401).then_some(())
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_server_that_was_revoked_and_registers_again_waits_until_it_is_approved_anew() {
+    for (name_hint, policy) in [("revoked", "approval"), ("revoked_open", "open")] {
+        let service = started(name_hint, &[("REGISTRATION_POLICY", policy)]).await;
+        let (_, admin) = service.add_user("Admin", Role::Admin).await;
+        let (server_id, token) = registered(&register(&service, &named("Omaha")).await);
+        approve(&service, &admin, server_id).await;
+        revoke(&service, server_id, &token).await;
+        let before = stored(&service, server_id).await;
+
+        let (again, token) = registered(&register(&service, &named("Omaha")).await);
+        assert_eq!(again, server_id, "{policy}");
+        service.client.with_token(&token).send(jumps(3)).await.assert_batch(202, 3, &[]);
+        let server = listed(&service, &admin, server_id).await;
+        assert_eq!((&server["approved"], &server["held_events"]), (&json!(false), &json!(3)), "{server}");
+        approve(&service, &admin, server_id).await;
+        eventually("what it sent is stored", async || {
+            (stored(&service, server_id).await == before + 3).then_some(())
+        })
+        .await;
+        service.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_server_that_was_revoked_is_let_in_by_a_new_key_and_one_that_people_made_by_a_new_token() {
+    let service = started("revoked_key", &[]).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let keyed = async || format!("Omaha [key:{}]", key_of(&service, &organizer).await);
+    let (server_id, token) = registered(&register(&service, &named(&keyed().await)).await);
+    revoke(&service, server_id, &token).await;
+    register(&service, &named("Omaha")).await.assert_refused(403, "registration_closed");
+    assert_eq!(listed(&service, &admin, server_id).await["approved"], false);
+    let (again, _) = registered(&register(&service, &named(&keyed().await)).await);
+    assert_eq!(again, server_id);
+    assert_eq!(listed(&service, &admin, server_id).await["approved"], true);
+
+    let (made, token) = service.add_server("Made by hand").await;
+    revoke(&service, made, &token).await;
+    assert_eq!(listed(&service, &admin, made).await["approved"], true, "it comes back by nobody but people");
     service.stop().await;
 }

@@ -3,7 +3,8 @@
 //! Whoever registers again from the same source address, with the same address and port, is the same server and gets
 //! a further token; of a server's tokens that were got so, three live at most. From elsewhere, or with a key of somebody
 //! who does not own it, it is another server: what a caller says about itself makes it nobody's heir. Nor does it rename
-//! what somebody has looked at.
+//! what somebody has looked at, or approve what an operator has revoked: that waits, whatever the policy, until an admin
+//! approves it or a key vouches for it.
 
 use std::net::IpAddr;
 
@@ -92,6 +93,10 @@ pub async fn register(
     if let (true, Some(key)) = (has_key, key) {
         note_server_of_key(&mut transaction, codes, key, server_id).await?;
     }
+    let is_approved: bool = sqlx::query_scalar("SELECT approved_at IS NOT NULL FROM servers WHERE id = $1")
+        .bind(server_id)
+        .fetch_one(&mut *transaction)
+        .await?;
     let token = add_token(&mut *transaction, server_id).await?;
     revoke_oldest(&mut transaction, server_id).await?;
     let server = server_id.to_string();
@@ -101,7 +106,7 @@ pub async fn register(
         subject_kind: "server",
         subject_id: &server,
         before: None,
-        after: Some(json!({ "name": name, "approved": admission.is_approved, "by_key": has_key })),
+        after: Some(json!({ "name": name, "approved": is_approved, "by_key": has_key })),
     };
     audit::record(&mut transaction, entry).await?;
     transaction.commit().await?;
@@ -166,7 +171,7 @@ async fn admit_again(
     admission: &Admission,
 ) -> Result<(), RegisterError> {
     sqlx::query(
-        "UPDATE servers SET name = CASE WHEN $5 OR approved_at IS NULL THEN $2 ELSE name END,
+        "UPDATE servers SET name = CASE WHEN $4 OR approved_at IS NULL THEN $2 ELSE name END,
                 created_by = coalesce(created_by, $3),
                 approved_at = CASE WHEN $4 THEN coalesce(approved_at, now()) ELSE approved_at END
          WHERE id = $1",
@@ -174,7 +179,6 @@ async fn admit_again(
     .bind(server_id)
     .bind(name)
     .bind(admission.owner)
-    .bind(admission.is_approved)
     .bind(admission.has_key)
     .execute(connection)
     .await?;

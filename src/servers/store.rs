@@ -325,11 +325,16 @@ pub async fn list_servers(pool: &PgPool, owner_id: Option<i32>) -> sqlx::Result<
     .await
 }
 
-/// Revokes every token of a server at once on every node, and tells how many there were.
+/// Revokes every token of a server at once on every node, and tells how many there were. One that registered by itself
+/// has to be approved anew: its script registers again as soon as it is refused.
 pub async fn revoke_server_tokens(pool: &PgPool, by: Changer, server_id: Uuid) -> Result<u64, ServerError> {
     let mut transaction = pool.begin().await?;
     by.lock_server(&mut transaction, server_id).await?;
     let revoked = revoke_all(&mut transaction, server_id).await?;
+    sqlx::query("UPDATE servers SET approved_at = NULL WHERE id = $1 AND registered_from IS NOT NULL")
+        .bind(server_id)
+        .execute(&mut *transaction)
+        .await?;
     let after = json!({ "revoked_tokens": revoked });
     log(&mut transaction, by.by(), "server.revoke_tokens", server_id, None, Some(after)).await?;
     transaction.commit().await?;

@@ -9,6 +9,9 @@ use mohaa_domain::{
 use mohaa_stats::{config::Secret, servers::ServerTokens};
 use serde_json::Value;
 use std::process::Output;
+use std::time::Instant;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 const SECRET: &str = "0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e";
@@ -217,4 +220,72 @@ async fn dead_letters_are_listed_shown_asked_for_and_dropped_without_a_service()
     assert_eq!((letters.ids().unwrap().len(), letters.count()), (0, 1), "what is to be replayed is kept");
     let neither = run(&directory, &["dead-letters", "drop"], &[]).await;
     assert_eq!(neither.status.code(), Some(2));
+}
+
+/// What a service answers to one request after the other; an empty text hangs up. Tells when each came.
+async fn answers_in_turn(answers: Vec<String>) -> (String, tokio::task::JoinHandle<Vec<Instant>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answering = tokio::spawn(async move {
+        let mut came = Vec::new();
+        for answer in answers {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                assert_ne!(connection.read_buf(&mut request).await.unwrap(), 0);
+            }
+            came.push(Instant::now());
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+        came
+    });
+    (url, answering)
+}
+
+fn http_answer(status: u16, header: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{header}Content-Length: {length}\r\n\r\n{body}")
+}
+
+fn begun_for(seconds: u32) -> String {
+    let begun = serde_json::json!({
+        "device_code": "d", "user_code": "K7WQ-2MXHT", "verification_uri": "http://x/device",
+        "verification_uri_complete": "http://x/device?user_code=K7WQ-2MXHT", "expires_in": seconds, "interval": 0,
+    });
+    http_answer(200, "", &begun.to_string())
+}
+
+#[tokio::test]
+async fn a_device_that_signs_in_bears_limits_outages_and_lost_connections() {
+    let (url, answering) = answers_in_turn(vec![
+        begun_for(60),
+        http_answer(429, "Retry-After: 2\r\n", r#"{"error":"slower","code":"rate_limited"}"#),
+        String::new(),
+        http_answer(503, "", "<html>a proxy's page</html>"),
+        http_answer(200, "", r#"{"access_token":"a","refresh_token":"r"}"#),
+    ])
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let signed_in = json(&run(&directory, &["login", "--url", &url], &[]).await);
+    assert_eq!(signed_in["access_token"], "a");
+    let came = answering.await.unwrap();
+    let waited = |number: usize| came[number + 1].duration_since(came[number]).as_secs_f32();
+    assert!(waited(1) >= 2.0, "as Retry-After says: {}", waited(1));
+    assert!(
+        waited(2) >= 1.0 && waited(3) >= waited(2) * 1.5,
+        "longer each time: {}, {}",
+        waited(2),
+        waited(3)
+    );
+}
+
+#[tokio::test]
+async fn a_device_gives_up_when_its_code_has_expired() {
+    let (url, answering) = answers_in_turn(vec![begun_for(1), String::new()]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(&directory, &["login", "--url", &url], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("expired"), "{told}");
+    answering.await.unwrap();
 }

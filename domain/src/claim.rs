@@ -7,6 +7,10 @@ use crate::name::strip_colors;
 pub const CODE_ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
 /// 44 bits.
 pub const CODE_CHARS: usize = 9;
+/// Of the keys with which servers register, `XXXX-XXXX`.
+const KEY_CHARS: usize = 8;
+/// Codes and keys are divided behind so many, where they are.
+const FIRST_PART_CHARS: usize = 4;
 
 /// A code as it was made, whatever case it was typed in and however it was divided.
 pub fn normal_code(typed: &str) -> String {
@@ -113,14 +117,21 @@ fn glued_code(before: Option<char>, rest: &str) -> Option<usize> {
 }
 
 /// A line of chat that says nothing of claiming or logging in, with words taken out that are a code and nothing else: letters
-/// and figures of the alphabet, both, nine of them. Words of people are not like that; who forgot the command, or misspelt
-/// it, has said a code that is still good.
+/// and figures of the alphabet, both, nine of them, or eight as a server's key has them. Words of people are not like that; who
+/// forgot the command, or misspelt it, has said a code that is still good. A line that is nothing but a code is known in
+/// further forms ([`is_said_alone`]).
 pub fn without_bare_codes(line: &str) -> Option<String> {
     let visible = visible(line);
+    let said = visible.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if is_said_alone(said) {
+        return Some(visible.trim().replace(said, HIDDEN));
+    }
     let hide = |word: &str| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let is_bare = is_code(bare) && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        (is_bare && mixes_letters_and_figures(bare.as_bytes())).then(|| word.replace(bare, HIDDEN))
+        let is_key = bare.contains('-') && is_said_alone(bare);
+        ((is_bare || is_key) && mixes_letters_and_figures(bare.as_bytes()))
+            .then(|| word.replace(bare, HIDDEN))
     };
     let words: Vec<(&str, Option<String>)> =
         visible.split_whitespace().map(|word| (word, hide(word))).collect();
@@ -128,6 +139,40 @@ pub fn without_bare_codes(line: &str) -> Option<String> {
         let words: Vec<&str> = words.iter().map(|(word, hidden)| hidden.as_deref().unwrap_or(word)).collect();
         words.join(" ")
     })
+}
+
+/// Whether a line that is this and nothing else says a code or a key: eight or nine characters of the alphabet, in one or
+/// divided behind the fourth by blanks and hyphens. Where words of people may look the same it is one by its figures and
+/// letters, both, in capitals or with a figure before a letter (`next game2` is none), or by capitals and a hyphen.
+fn is_said_alone(line: &str) -> bool {
+    /// With as many signs between.
+    const LONGEST: usize = 2 * CODE_CHARS;
+    let is_divider = |c: char| c == '-' || c.is_whitespace();
+    let is_in_alphabet = |byte: u8| CODE_ALPHABET.contains(&byte.to_ascii_uppercase());
+    if line.len() > LONGEST
+        || !line.chars().all(|c| is_divider(c) || u8::try_from(c).is_ok_and(is_in_alphabet))
+    {
+        return false;
+    }
+    let parts: Vec<&str> = line.split(is_divider).filter(|part| !part.is_empty()).collect();
+    let is_long_enough = |length: usize| matches!(length, KEY_CHARS | CODE_CHARS);
+    let is_divided_as_codes_are = match &parts[..] {
+        [whole] => is_long_enough(whole.len()),
+        [first, second] => first.len() == FIRST_PART_CHARS && is_long_enough(first.len() + second.len()),
+        _ => false,
+    };
+    if !is_divided_as_codes_are {
+        return false;
+    }
+    let is_in_capitals = !line.bytes().any(|byte| byte.is_ascii_lowercase());
+    let figure_before_letter = |part: &&str| {
+        let behind = part.trim_start_matches(|c: char| !c.is_ascii_digit());
+        behind.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    match mixes_letters_and_figures(line.as_bytes()) {
+        true => is_in_capitals || parts.iter().any(figure_before_letter),
+        false => is_in_capitals && line.contains('-') && line.bytes().any(|byte| byte.is_ascii_alphabetic()),
+    }
 }
 
 /// A word without those of its runs of letters and figures in which a code stands among others, in whatever case. Where it
@@ -215,6 +260,14 @@ mod tests {
             ("code ^2k7wq2mxht", "code [hidden]"),
             ("!clam K7WQ-2MXHT please", "!clam [hidden] please"),
             ("(K7WQ2MXHT),", "([hidden]),"),
+            ("K7WQ 2MXHT", "[hidden]"),
+            (" ^3k7wq  2mxht ", "[hidden]"),
+            ("K7WQ - 2MXHT", "[hidden]"),
+            ("K7WQ-2MXH", "[hidden]"),
+            ("k7wq 2mxh", "[hidden]"),
+            ("K7WQ2MXH.", "[hidden]."),
+            ("ABCD-EFGH", "[hidden]"),
+            ("\"ABCD-EFGHJ\"", "\"[hidden]\""),
         ] {
             assert_eq!(without_bare_codes(line).as_deref(), Some(kept), "{line}");
         }
@@ -226,6 +279,16 @@ mod tests {
             "server12203",
             "ABCDEFGHQ",
             "2.3.4.5.6.7.8.9a",
+            "next game2",
+            "server22",
+            "have 2222",
+            "easy-pesy",
+            "PEWS PEWS",
+            "BAZAARED",
+            "2345-6789",
+            "K7WQ 2MXHT it is",
+            "go to K7WQ 2MXH",
+            "AB-CDEFGH",
         ] {
             assert_eq!(without_bare_codes(line), None, "{line}");
         }

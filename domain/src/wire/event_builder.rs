@@ -355,7 +355,7 @@ impl<'s> EventBuilder<'s> {
         event.extra = self.values.extra.to_object();
         let is_typed = matches!(event.event_type, EventType::Chat | EventType::IdentityClaim);
         if !event.extra.is_empty() && (is_typed || claim::speaks_of_codes(&event.extra)) {
-            hide_codes(&mut event.extra, event.event_type == EventType::IdentityClaim);
+            hide_codes(&mut event.extra, event.event_type);
         }
     }
 
@@ -547,30 +547,32 @@ fn names_no_match(id: &str) -> bool {
     matches!(id, "no_match" | "match_sess_0.000_0.000")
 }
 
-/// Takes codes out of what is kept beside an event that may hold what people typed. `all`: whatever may be one.
-fn hide_codes(extra: &mut String, all: bool) {
-    fn hide(value: &mut serde_json::Value, all: bool) -> bool {
+/// Takes codes out of what is kept beside an event that may hold what people typed.
+fn hide_codes(extra: &mut String, event_type: EventType) {
+    /// `all`: whatever may be one. `bare`: what is one by itself, as in chat.
+    fn hide(value: &mut serde_json::Value, all: bool, bare: bool) -> bool {
         match value {
             serde_json::Value::String(text) => {
                 let hidden = match all && text.split_whitespace().any(claim::is_code) {
                     true => Some(claim::HIDDEN.to_owned()),
-                    false => claim::without_codes(text),
+                    false => claim::without_codes(text)
+                        .or_else(|| bare.then(|| claim::without_bare_codes(text)).flatten()),
                 };
                 let is_hidden = hidden.is_some();
                 hidden.into_iter().for_each(|hidden| *text = hidden);
                 is_hidden
             }
             serde_json::Value::Array(items) => {
-                items.iter_mut().fold(false, |any, item| hide(item, all) | any)
+                items.iter_mut().fold(false, |any, item| hide(item, all, bare) | any)
             }
-            serde_json::Value::Object(members) => members
-                .iter_mut()
-                .fold(false, |any, (name, member)| hide(member, all || claim::speaks_of_codes(name)) | any),
+            serde_json::Value::Object(members) => members.iter_mut().fold(false, |any, (name, member)| {
+                hide(member, all || claim::speaks_of_codes(name), bare) | any
+            }),
             _ => false,
         }
     }
     if let Ok(mut value) = serde_json::from_str(extra)
-        && hide(&mut value, all)
+        && hide(&mut value, event_type == EventType::IdentityClaim, event_type == EventType::Chat)
     {
         *extra = value.to_string();
     }

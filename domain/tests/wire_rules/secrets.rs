@@ -162,10 +162,17 @@ fn codes_are_never_kept_of_what_people_typed() {
     assert_eq!(extra(&event), json!({"text": "!claim [hidden]", "n": {"msg": "login [hidden]"}}));
     let event = only(r#"{"type":"identity_claim","code":"claim K7WQ2MXHT","typed":"K7WQ-2MXHT"}"#);
     assert_eq!((event.claim_code.as_str(), extra(&event)), ("K7WQ2MXHT", json!({"typed": "[hidden]"})));
-    for (said, kept) in [("!clam K7WQ2MXHT", "!clam [hidden]"), ("login codek7wq2mxht", "login [hidden]")] {
+    for (said, kept) in [
+        ("!clam K7WQ2MXHT", "!clam [hidden]"),
+        ("login codek7wq2mxht", "login [hidden]"),
+        ("K7WQ 2MXHT", "[hidden]"),
+        ("^2ABCD-EFGH", "[hidden]"),
+    ] {
         let event = only(json!({"type": "chat", "message": said}).to_string());
         assert_eq!(event.message, kept);
     }
+    let event = only(r#"{"type":"chat","message":"hi","text":"K7WQ 2MXHT","n":{"said":["k7wq2mxht"]}}"#);
+    assert_eq!(extra(&event), json!({"text": "[hidden]", "n": {"said": ["[hidden]"]}}));
     let event =
         only(r#"{"type":"typed","claim":"K7WQ2MXHT","n":{"line":"K7WQ2MXHT"},"login":["k7wq-2mxht"]}"#);
     let kept = json!({"claim": "[hidden]", "n": {"line": "K7WQ2MXHT"}, "login": ["[hidden]"]});

@@ -365,8 +365,8 @@ pub static SETTINGS: [Setting; 40] = [
             with_own_stores: "off",
             otherwise: "ingest=200/s,events=2000/s,api=50/s,auth=60/m,register=30/h",
         },
-        "off, or a list of ingest, events, api, auth, register such as api=20/s,auth=30/m",
-        "Requests and events of one game server (ingest, events); requests of one user, or else one address (api, auth, register)",
+        "off, or a list of ingest, events, quota, api, auth, register such as api=20/s,quota=5000000/d",
+        "Requests and events of one game server (ingest, events), its events for the long run too (quota); requests of one user, or else one address (api, auth, register)",
         |config, text| set(&mut config.rate_limits, RateLimits::parse(text)),
     ),
     Setting::new(

@@ -5,6 +5,15 @@ use std::{collections::HashSet, ffi::OsString, fs};
 
 const GOOD_SECRET: &str = "0f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e";
 
+#[test]
+fn the_help_names_every_kind_of_call_that_can_be_limited() {
+    let setting = SETTINGS.iter().find(|setting| setting.name == "RATE_LIMITS").unwrap();
+    for calls in ["ingest", "events", "quota", "api", "auth", "register"] {
+        assert!(setting.allowed.contains(calls), "{calls} is not among what is allowed");
+        assert!(setting.meaning.contains(calls), "{calls} is not explained");
+    }
+}
+
 /// What a test says in each place, over a fresh data directory.
 struct Given {
     sources: Sources,

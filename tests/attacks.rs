@@ -323,12 +323,12 @@ async fn whatever_people_and_servers_write_is_text_on_every_page() {
     let path = format!("/api/v1/admin/users/{user_id}/ban");
     assert_eq!(service.client.call_as(&admin, "POST", &path, ban).await.status, 204);
     let server =
-        json!({"name": MARKUP, "address": MARKUP, "region": "\"><img src=x>", "description": MARKUP});
+        json!({"name": MARKUP, "address": "203.0.113.7", "region": "\"><img src=x>", "description": MARKUP});
     assert_eq!(service.client.call_as(&admin, "POST", "/api/v1/servers", server).await.status, 201);
-    let registered = json!({"name": MARKUP, "ip_address": MARKUP, "port": 1});
+    let registered = json!({"name": MARKUP, "ip_address": "203.0.113.7", "port": 1});
     let reply = service.client.call("POST", "/api/v1/servers/register", &[], registered.to_string()).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
-    sqlx::query("UPDATE servers SET name = $1").bind(MARKUP).execute(pool).await.unwrap();
+    sqlx::query("UPDATE servers SET name = $1, address = $1").bind(MARKUP).execute(pool).await.unwrap();
     let device = json!({ "client_name": MARKUP }).to_string();
     let headers = [("Content-Type", "application/json")];
     let device = service.client.post("/api/v1/auth/device/init", &headers, device).await.unwrap().json();

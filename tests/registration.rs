@@ -538,3 +538,38 @@ async fn a_server_that_was_revoked_is_let_in_by_a_new_key_and_one_that_people_ma
     assert_eq!(listed(&service, &admin, made).await["approved"], true, "it comes back by nobody but people");
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn an_address_that_is_none_and_port_0_are_refused_where_servers_are_added_and_registered() {
+    let service = started("addresses", &[("REGISTRATION_POLICY", "open")]).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let good =
+        ["203.0.113.7", "play.example.org", "[2001:db8::1]", "2001:db8::1", "bücher.example", "my_host"];
+    let wrong = ["a b", "http://example.org", "play.example.org/x", "a,b", "<b>", "-", "a..b"];
+    let add = async |body: Value| service.client.call_as(&organizer, "POST", "/api/v1/servers", body).await;
+    for address in good {
+        assert_eq!(
+            add(json!({"name": "x", "address": address, "port": 12203})).await.status,
+            201,
+            "{address}"
+        );
+        registered(&register(&service, &json!({"name": "x", "ip_address": address, "port": "12203"})).await);
+    }
+    for address in wrong {
+        let refused = add(json!({"name": "x", "address": address, "port": 12203})).await;
+        refused.assert_refused(422, "validation_failed");
+        assert!(refused.json()["fields"]["address"].is_string(), "{}", refused.text);
+        let refused = register(&service, &json!({"name": "x", "ip_address": address, "port": "12203"})).await;
+        refused.assert_refused(422, "validation_failed");
+        assert!(refused.json()["fields"]["ip_address"].is_string(), "{}", refused.text);
+    }
+    for refused in [
+        add(json!({"name": "x", "address": "203.0.113.7", "port": 0})).await,
+        register(&service, &json!({"name": "x", "ip_address": "203.0.113.7", "port": "0"})).await,
+        register(&service, &json!({"name": "x", "ip_address": "203.0.113.7", "port": 0})).await,
+    ] {
+        refused.assert_refused(422, "validation_failed");
+        assert_eq!(refused.json()["fields"]["port"], "must be 1 to 65535");
+    }
+    service.stop().await;
+}

@@ -62,16 +62,95 @@ pub fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let why = error.into_inner().to_string();
-        // What is missing is told about the object that lacks it.
-        let missing = why.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        let (name, why) = match missing {
-            Some(name) if path == "." => (name.to_owned(), "is needed".to_owned()),
-            Some(name) => (format!("{path}.{name}"), "is needed".to_owned()),
-            None if path == "." => ("body".to_owned(), why),
-            None => (path, why),
+        // What is missing, or too much, is told about the object that it is missing from.
+        let member = |begin: &str| why.strip_prefix(begin).and_then(|rest| rest.split('`').next());
+        let (member, why) = match (member("missing field `"), member("unknown field `")) {
+            (Some(member), _) => (Some(member), "is needed".to_owned()),
+            (_, Some(member)) => (Some(member), "is not known here".to_owned()),
+            _ => (None, in_plain_words(&why)),
         };
-        ApiError::invalid(BTreeMap::from([(name, why)]))
+        let name = match member {
+            Some(member) if path == "." || path == member => member.to_owned(),
+            Some(member) if path.ends_with(&format!(".{member}")) => path,
+            Some(member) => format!("{path}.{member}"),
+            None if path == "." => "body".to_owned(),
+            None => path,
+        };
+        ApiError::invalid(BTreeMap::from([(shortened(&name), why)]))
     })
+}
+
+/// What `serde` has against a value, for whoever knows neither it nor Rust. What was sent is left out: it may be long, and
+/// the sender has it.
+fn in_plain_words(why: &str) -> String {
+    let expected = || why.rsplit_once(", expected ").map(|(_, expected)| expected);
+    if why.starts_with("unknown variant `") {
+        let known: Vec<&str> = expected().unwrap_or_default().split('`').skip(1).step_by(2).collect();
+        return match &known[..] {
+            [] => "is none of the words that are known here".to_owned(),
+            [one] => format!("must be {one}"),
+            [others @ .., last] => format!("must be {} or {last}", others.join(", ")),
+        };
+    }
+    if why.starts_with("invalid type: ") || why.starts_with("invalid value: ") {
+        return expected().map_or_else(|| "can't be used".to_owned(), must_be);
+    }
+    if why.starts_with("invalid length ") {
+        return "has too few or too many items".to_owned();
+    }
+    if why.starts_with("data did not match any variant") {
+        return "can't be used: it has none of the forms that are known here".to_owned();
+    }
+    if why.starts_with("UUID parsing failed") {
+        return "must be a UUID".to_owned();
+    }
+    // Our own words, which may say what they are about.
+    shortened(why)
+}
+
+/// By the name that `serde` has for what it expected.
+fn must_be(expected: &str) -> String {
+    let from_to = |least: &str, most: &str| format!("must be a whole number from {least} to {most}");
+    match expected {
+        "u8" => from_to("0", "255"),
+        "u16" => from_to("0", "65535"),
+        "u32" => from_to("0", "4294967295"),
+        "u64" | "usize" => from_to("0", "18446744073709551615"),
+        "i8" => from_to("-128", "127"),
+        "i16" => from_to("-32768", "32767"),
+        "i32" => from_to("-2147483648", "2147483647"),
+        "i64" | "isize" => from_to("-9223372036854775808", "9223372036854775807"),
+        "f32" | "f64" => "must be a number".to_owned(),
+        "a string" | "string" | "str" | "a borrowed string" => "must be a text".to_owned(),
+        "a character" => "must be a single character".to_owned(),
+        "a boolean" => "must be true or false".to_owned(),
+        "a map" => "must be an object".to_owned(),
+        "string or map" | "variant identifier" => "must be one of the words that are known here".to_owned(),
+        "unit" | "null" => "must be null".to_owned(),
+        "a formatted UUID string" => "must be a UUID".to_owned(),
+        other if other.starts_with("struct ") || other.contains("tagged enum") => {
+            "must be an object".to_owned()
+        }
+        other if other.starts_with("a nonzero ") => "must be a whole number, and not 0".to_owned(),
+        other
+            if other.starts_with("a sequence")
+                || other.starts_with("an array")
+                || other.starts_with("a tuple") =>
+        {
+            "must be a list".to_owned()
+        }
+        other if other.starts_with("an RFC 3339") => "must be a time, as 2026-11-27T20:00:00Z".to_owned(),
+        _ => "can't be used".to_owned(),
+    }
+}
+
+/// So much of a text as fits into a message.
+fn shortened(text: &str) -> String {
+    const LONGEST_CHARS: usize = 200;
+    match text.char_indices().nth(LONGEST_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Of a field that stays where it is absent, and may be null: tells the one from the other.
@@ -193,6 +272,61 @@ mod tests {
             assert_eq!(error.fields().keys().collect::<Vec<_>>(), [field], "{body}");
         }
         assert!(from_json::<Body>(json!({ "name": "a" })).is_ok());
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read from JSON")]
+    struct Strict {
+        port: Option<u16>,
+        size: i32,
+        share: f64,
+        is_open: bool,
+        names: Vec<String>,
+        kind: Kind,
+        role: crate::users::Role,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Single,
+        Double,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_field_is_said_in_plain_words_without_what_was_sent() {
+        let good = json!({
+            "port": 1, "size": 1, "share": 0.5, "is_open": true, "names": [], "kind": "single", "role": "admin",
+        });
+        let long = "x".repeat(5_000);
+        let wrong = [
+            ("port", json!("x"), "port", "must be a whole number from 0 to 65535"),
+            ("port", json!(70_000), "port", "must be a whole number from 0 to 65535"),
+            ("port", json!(long), "port", "must be a whole number from 0 to 65535"),
+            ("size", json!(1.5), "size", "must be a whole number from -2147483648 to 2147483647"),
+            ("size", json!(null), "size", "must be a whole number from -2147483648 to 2147483647"),
+            ("share", json!([1]), "share", "must be a number"),
+            ("is_open", json!("yes"), "is_open", "must be true or false"),
+            ("names", json!(long), "names", "must be a list"),
+            ("names", json!(["a", { "b": 1 }]), "names[1]", "must be a text"),
+            ("kind", json!(long), "kind", "must be single or double"),
+            ("kind", json!(7), "kind", "must be one of the words that are known here"),
+            ("role", json!(long), "role", "must be player, organizer or admin"),
+            ("prot", json!(1), "prot", "is not known here"),
+        ];
+        for (field, value, named, why) in wrong {
+            let mut body = good.clone();
+            body[field] = value;
+            let error = from_json::<Strict>(body).unwrap_err();
+            assert_eq!(
+                error.fields().iter().map(|(name, why)| (&**name, &**why)).collect::<Vec<_>>(),
+                [(named, why)]
+            );
+        }
+        let error = from_json::<Strict>(json!("x")).unwrap_err();
+        assert_eq!(error.fields()["body"], "must be an object");
+        assert!(from_json::<Strict>(good).is_ok());
     }
 
     #[test]

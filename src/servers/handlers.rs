@@ -16,7 +16,7 @@ use super::keys::{make_server_key, split_key};
 use super::registration::{RegisterError, Registration, register};
 use super::store::{
     AddedServer, Changer, ListedServer, NewServer, ServerError, add_server_of, approve_server, give_server,
-    list_servers, remove_server, rotate_server_token,
+    is_host, list_servers, remove_server, rotate_server_token,
 };
 use crate::access::{Admin, Anyone, Organizer, Route, delete, get, post};
 use crate::auth::{Identity, ShortCodes};
@@ -78,6 +78,8 @@ impl From<ServerError> for ApiError {
         match error {
             ServerError::Name => Self::invalid_field("name", message),
             ServerError::Text { field, .. } => Self::invalid_field(field, message),
+            ServerError::Address => Self::invalid_field("address", message),
+            ServerError::Port => Self::invalid_field("port", message),
             ServerError::BotName(_) | ServerError::TooManyBotNames => {
                 Self::invalid_field("bot_names", message)
             }
@@ -204,7 +206,7 @@ impl NewServerBody {
         NewServer {
             name: self.name,
             address: tidy(self.address),
-            port: self.port.filter(|port| *port > 0),
+            port: self.port,
             region: tidy(self.region),
             description: tidy(self.description),
             bot_names: Vec::new(),
@@ -372,20 +374,20 @@ impl RegisterBody {
                 "send name, ip_address and port, as JSON or as a form",
             ));
         }
-        if address.chars().count() > LONGEST_ADDRESS_CHARS || address.chars().any(char::is_control) {
-            return Err(ApiError::invalid_field("ip_address", "is no address"));
+        if !address.is_empty() && !is_host(&address) {
+            return Err(ApiError::invalid_field("ip_address", ServerError::Address.to_string()));
         }
         let port = match port.as_str() {
-            "" | "0" => None,
-            port => Some(port.parse().map_err(|_| ApiError::invalid_field("port", "must be 1 to 65535"))?),
+            "" => None,
+            port => match port.parse() {
+                Ok(port) if port > 0 => Some(port),
+                _ => return Err(ApiError::invalid_field("port", ServerError::Port.to_string())),
+            },
         };
         let address = (!address.is_empty()).then_some(address);
         Ok(Registration { source, name, address, port })
     }
 }
-
-/// A host name has at most 253 bytes.
-const LONGEST_ADDRESS_CHARS: usize = 253;
 
 /// Register a game server by itself
 ///

@@ -13,6 +13,7 @@ use mohaa_domain::tracker::BotName;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgConnection, PgExecutor, PgPool};
+use std::net::IpAddr;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -34,6 +35,10 @@ pub enum ServerError {
     Name,
     #[error("{field} has 1 to {most} characters and no control characters")]
     Text { field: &'static str, most: usize },
+    #[error("must be a host's name or address, without blanks, port or protocol")]
+    Address,
+    #[error("must be 1 to 65535")]
+    Port,
     #[error(
         "{0:?} can't mark bots: it has to say something beside *, in at most {LONGEST_BOT_NAME_CHARS} characters"
     )]
@@ -149,13 +154,18 @@ pub async fn add_server_of(pool: &PgPool, by: Changer, new: &NewServer) -> Resul
         return Err(ServerError::Name);
     }
     for (field, text, most) in [
-        ("address", &new.address, LONGEST_ADDRESS_CHARS),
         ("region", &new.region, LONGEST_REGION_CHARS),
         ("description", &new.description, LONGEST_DESCRIPTION_CHARS),
     ] {
         if text.as_ref().is_some_and(|text| !is_text(text, most)) {
             return Err(ServerError::Text { field, most });
         }
+    }
+    if new.address.as_ref().is_some_and(|address| !is_host(address)) {
+        return Err(ServerError::Address);
+    }
+    if new.port == Some(0) {
+        return Err(ServerError::Port);
     }
     let bot_names = readable_bot_names(&new.bot_names)?;
     let server_id = Uuid::new_v4();
@@ -183,6 +193,21 @@ pub async fn add_server_of(pool: &PgPool, by: Changer, new: &NewServer) -> Resul
 
 fn is_text(text: &str, most: usize) -> bool {
     !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
+}
+
+/// Whether players could be sent there: an IP address, IPv6 also in brackets, or a name whose parts are letters of any script,
+/// figures, `-` and `_`.
+pub(super) fn is_host(address: &str) -> bool {
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    if bare.parse::<IpAddr>().is_ok() {
+        return true;
+    }
+    let is_part = |part: &str| {
+        part.chars().any(char::is_alphanumeric)
+            && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    address.chars().count() <= LONGEST_ADDRESS_CHARS
+        && address.strip_suffix('.').unwrap_or(address).split('.').all(is_part)
 }
 
 async fn log(

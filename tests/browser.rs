@@ -13,9 +13,9 @@ async fn start(name: &str) -> (Service, Providers) {
     (Service::start_with(name, &settings, Default::default()).await, providers)
 }
 
-/// What is shown after a label of a code plate.
-async fn command(browser: &Chromium) -> String {
-    browser.text_of("#code code").await
+/// What is to be typed in the game: with a `login` or a `claim` code.
+async fn command(browser: &Chromium, kind: &str) -> String {
+    browser.text_of(&format!("#{kind}-code code")).await
 }
 
 #[actix_web::test]
@@ -37,7 +37,7 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
     browser.click("Make a login code").await;
     browser.comes_to_say("Type this in the game").await;
     browser.comes_to_say("Good once, for ").await;
-    let login = command(&browser).await;
+    let login = command(&browser, "login").await;
     browser.picture("2-login-code").await;
     let code = login.strip_prefix("login ").unwrap();
     let body = json!({"token": code, "player_guid": "unauth_3", "player_name": "Anna", "server_id": "x"});
@@ -56,6 +56,7 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
         (reply.status == 200 && reply.json()["total_kills"] == 3).then_some(())
     })
     .await;
+    browser.go("/account").await;
     browser.click("Your statistics").await;
     browser.arrives_at(&format!("/players/{user_id}")).await;
     let profile = browser.text().await;
@@ -69,7 +70,7 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
     browser.comes_to_say("!claim ").await;
     let chat = json!([{
         "type": "chat", "match_id": "evening", "timestamp": 30.0, "player_name": "Bert", "player_guid": "4711",
-        "message": command(&browser).await,
+        "message": command(&browser, "claim").await,
     }]);
     service.client.send(chat.to_string()).await.assert_batch(202, 1, &[]);
     browser.reload_until("4711").await;

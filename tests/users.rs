@@ -1,7 +1,7 @@
 //! Users and their one-time login links against a real PostgreSQL.
 
 use crate::database::fresh_database;
-use crate::support::Service;
+use crate::support::{Browser, Service, eventually};
 use mohaa_stats::{
     auth::{LoginLinkError, consume_login_link, find_login_link, make_login_link},
     users::{self, DisplayName, Role},
@@ -93,5 +93,56 @@ async fn the_signed_in_user_is_told_who_it_is() {
 
     service.client.get("/api/v1/users/me").await.assert_refused(401, "not_signed_in");
     service.client.get_as("nonsense", "/api/v1/users/me").await.assert_refused(401, "invalid_token");
+    service.stop().await;
+}
+
+async fn browser_of(service: &Service, name: &str, role: Role) -> (i32, Browser) {
+    let (user_id, token) = service.add_user(name, role).await;
+    let browser = Browser::new(&service.client);
+    browser.set_cookie("mohaa_session", &token);
+    browser.get("/account").await;
+    (user_id, browser)
+}
+
+#[actix_web::test]
+async fn the_account_leads_to_statistics_once_there_are_some() {
+    let service = Service::start("account_statistics").await;
+    let (user_id, browser) = browser_of(&service, "Anna", Role::Player).await;
+    let link = format!("href=\"/players/{user_id}\"");
+    // While nobody can say the link is there.
+    eventually("it is known that nothing is there yet", async || {
+        (!browser.get("/account").await.text.contains(&link)).then_some(())
+    })
+    .await;
+    let jump = format!(
+        r#"[{{"type":"jump","match_id":"m","timestamp":20,"player_guid":"{user_id}","player_name":"Anna"}}]"#
+    );
+    service.client.send(jump).await.assert_batch(202, 1, &[]);
+    eventually("the statistics are there", async || {
+        (browser.get(&format!("/players/{user_id}")).await.status == 200).then_some(())
+    })
+    .await;
+    assert!(browser.get("/account").await.text.contains(&link));
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn the_account_shows_every_code_that_is_good_still() {
+    let service = Service::start("account_codes").await;
+    let (_, browser) = browser_of(&service, "Anna", Role::Player).await;
+    for path in ["/account/game-token", "/account/claim"] {
+        assert_eq!(browser.post(path, &[]).await.status, 303);
+    }
+    let page = browser.get("/account").await.text;
+    let code = |lead: &str| {
+        let behind = page.split_once(&format!("class=\"command\">{lead} ")).expect(lead).1;
+        behind.split('<').next().unwrap().to_owned()
+    };
+    let (login, claim) = (code("login"), code("!claim"));
+    assert_ne!(login, claim);
+    // A new one takes the place of the one before it.
+    browser.post("/account/game-token", &[]).await;
+    let page = browser.get("/account").await.text;
+    assert!(page.contains(&format!("!claim {claim}")) && !page.contains(&login), "{page}");
     service.stop().await;
 }

@@ -1,5 +1,6 @@
 //! `/account`: what belongs to the signed-in user, and how they leave.
 
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -28,6 +29,7 @@ pub(super) async fn page(
     let user = users::find(&pool, caller.user_id).await.map_err(users_unavailable)?;
     let user = user.ok_or_else(|| ApiError::unauthorized("unknown_user", "this account no longer exists"))?;
     let linked = players::linked_players(&pool, caller.user_id).await.map_err(users_unavailable)?;
+    let has_statistics = has_statistics(&pages, caller.user_id).await;
     let sign_ins = players::sign_ins_of(&pool, caller.user_id).await.map_err(users_unavailable)?;
     let open = sessions.list(caller.user_id).await?;
     let open: Vec<SessionAnswer> =
@@ -39,11 +41,12 @@ pub(super) async fn page(
             "role": user.role,
             "created_at": user.created_at,
         },
+        "has_statistics": has_statistics,
         "players": linked,
         "sign_ins": sign_ins,
         "sessions": open,
         "providers": providers.offered(),
-        "code": shown_code(&request, caller.user_id),
+        "codes": shown_codes(&request, caller.user_id),
     });
     let form = Form {
         request: &request,
@@ -55,22 +58,52 @@ pub(super) async fn page(
     pages.form(form).await
 }
 
-/// The code of this user that the cookie brings, while it holds.
-fn shown_code(request: &HttpRequest, user_id: i32) -> Value {
-    let read = || {
-        let value = SessionCookies::value_in(request, CODE_COOKIE)?;
-        let mut parts = value.split('.');
+/// Whether the user's page of statistics holds anything; so it is taken to while nobody can say.
+async fn has_statistics(pages: &Pages, user_id: i32) -> bool {
+    let Ok(player_id) = user_id.to_string().parse() else { return false };
+    let found = pages.stats.require_player(&player_id).await;
+    !found.is_err_and(|error| error.status() == StatusCode::NOT_FOUND)
+}
+
+/// A code of the signed-in user, as their browser keeps it.
+struct ShownCode {
+    kind: String,
+    code: String,
+    expires_at: DateTime<Utc>,
+}
+
+impl ShownCode {
+    /// As it stands in the cookie.
+    fn read(text: &str, user_id: i32) -> Option<Self> {
+        let mut parts = text.split('.');
         let (kind, code, expires, owner) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if owner != user_id.to_string() {
-            return None;
-        }
         let expires_at = DateTime::from_timestamp(expires.parse().ok()?, 0)?;
         let is_known = matches!(kind, "login" | "claim");
         let is_sane = code.bytes().all(|byte| byte.is_ascii_alphanumeric()) && code.len() < 32;
-        (is_known && is_sane && expires_at > Utc::now())
-            .then(|| json!({ "kind": kind, "code": code, "expires_at": expires_at, "seconds_left": seconds_left(expires_at) }))
+        (owner == user_id.to_string() && is_known && is_sane && expires_at > Utc::now()).then(|| Self {
+            kind: kind.to_owned(),
+            code: code.to_owned(),
+            expires_at,
+        })
+    }
+
+    fn written(&self, user_id: i32) -> String {
+        format!("{}.{}.{}.{user_id}", self.kind, self.code, self.expires_at.timestamp())
+    }
+}
+
+/// The codes of this user that the cookie brings, while they hold: one of each kind.
+fn codes_in(request: &HttpRequest, user_id: i32) -> Vec<ShownCode> {
+    let value = SessionCookies::value_in(request, CODE_COOKIE).unwrap_or_default();
+    value.split('~').take(2).filter_map(|text| ShownCode::read(text, user_id)).collect()
+}
+
+/// By kind.
+fn shown_codes(request: &HttpRequest, user_id: i32) -> Value {
+    let shown = |ShownCode { kind, code, expires_at }| {
+        (kind, json!({ "code": code, "expires_at": expires_at, "seconds_left": seconds_left(expires_at) }))
     };
-    read().unwrap_or(Value::Null)
+    Value::Object(codes_in(request, user_id).into_iter().map(shown).collect())
 }
 
 /// For what counts down.
@@ -80,35 +113,42 @@ pub(super) fn seconds_left(until: DateTime<Utc>) -> i64 {
 
 pub(super) async fn make_game_token(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     codes: Data<ShortCodes>,
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
     let made = players::make_code(&pool, &codes, caller, Purpose::GameLogin).await?;
-    show_code(&cookies, caller.user_id, "login", made)
+    show_code(&request, &cookies, caller.user_id, "login", made)
 }
 
 pub(super) async fn make_claim(
     SignedIn(caller): SignedIn,
+    request: HttpRequest,
     pool: Data<PgPool>,
     codes: Data<ShortCodes>,
     cookies: Data<SessionCookies>,
     _: SafeForm<NoFields>,
 ) -> Result<HttpResponse, ApiError> {
     let made = players::make_code(&pool, &codes, caller, Purpose::Claim).await?;
-    show_code(&cookies, caller.user_id, "claim", made)
+    show_code(&request, &cookies, caller.user_id, "claim", made)
 }
 
+/// Beside the code of the other kind, which is good still.
 fn show_code(
+    request: &HttpRequest,
     cookies: &SessionCookies,
     user_id: i32,
     kind: &str,
     made: MadeCode,
 ) -> Result<HttpResponse, ApiError> {
-    let value = format!("{kind}.{}.{}.{user_id}", made.code, made.expires_at.timestamp());
+    let mut codes = codes_in(request, user_id);
+    codes.retain(|code| code.kind != kind);
+    codes.push(ShownCode { kind: kind.to_owned(), code: made.code, expires_at: made.expires_at });
+    let value = codes.iter().map(|code| code.written(user_id)).collect::<Vec<_>>().join("~");
     let cookie = cookies.cookie(CODE_COOKIE, value, CODE_LIFETIME);
-    with_cookies(see("/account#code"), [cookie])
+    with_cookies(see(&format!("/account#{kind}-code")), [cookie])
 }
 
 #[derive(Deserialize)]

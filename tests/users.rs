@@ -146,3 +146,16 @@ async fn the_account_shows_every_code_that_is_good_still() {
     assert!(page.contains(&format!("!claim {claim}")) && !page.contains(&login), "{page}");
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_server_is_removed_only_by_who_says_so_twice() {
+    let service = Service::start("remove_server").await;
+    let (_, browser) = browser_of(&service, "Chief", Role::Admin).await;
+    let path = format!("/admin/servers/{}/remove", service.server_id);
+    let listed = async || browser.get("/admin/servers").await.text.contains(&service.server_id.to_string());
+    browser.post(&path, &[]).await;
+    assert!(listed().await, "by a slip");
+    assert_eq!(browser.post(&path, &[("confirmed", "yes")]).await.status, 303);
+    assert!(!listed().await);
+    service.stop().await;
+}

@@ -126,12 +126,22 @@ pub(super) async fn rotate(
     show_secret(&cookies, "token", token.expose())
 }
 
+#[derive(Deserialize)]
+pub(super) struct RemovalForm {
+    /// `yes`: nobody removes a server by a slip, as it can't be brought back.
+    #[serde(default)]
+    confirmed: String,
+}
+
 pub(super) async fn remove(
     Organizer(caller): Organizer,
     pool: Data<PgPool>,
     id: Path<Uuid>,
-    _: SafeForm<NoFields>,
+    SafeForm(form): SafeForm<RemovalForm>,
 ) -> Result<HttpResponse, ApiError> {
+    if form.confirmed != "yes" {
+        return Err(ApiError::invalid_field("confirmed", "say that the server is to be removed for good"));
+    }
     remove_server(&pool, Changer::User(caller), *id).await?;
     Ok(see("/admin/servers"))
 }

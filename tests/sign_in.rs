@@ -166,6 +166,8 @@ async fn a_refused_or_broken_provider_signs_nobody_in_and_says_what_to_do() {
     let denied = browser.get(&format!("{DISCORD}/callback?error=access_denied&state={state}")).await;
     assert_nobody(&denied, &browser, 403);
     assert!(denied.header("content-type").unwrap().starts_with("text/html"), "a person reads this");
+    assert!(denied.text.contains("cancelled") && denied.text.contains("href=\"/login\">Sign in</a></p>"));
+    assert!(!denied.text.contains("Your account may not do this"), "nobody has one yet: {}", denied.text);
     let callback = browser.at_provider(DISCORD).await;
     let state = callback.split("state=").nth(1).unwrap();
     let invented = browser.get(&format!("{DISCORD}/callback?code=invented&state={state}")).await;

@@ -159,3 +159,18 @@ async fn a_server_is_removed_only_by_who_says_so_twice() {
     assert!(!listed().await);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn whose_session_has_ended_is_led_to_where_people_sign_in() {
+    let service = Service::start("ended_session").await;
+    let (user_id, browser) = browser_of(&service, "Anna", Role::Player).await;
+    service.sessions().end_all(user_id).await.unwrap();
+    let refused = eventually("the session has ended", async || {
+        let reply = browser.post("/account/claim", &[]).await;
+        (reply.status == 401).then_some(reply)
+    })
+    .await;
+    assert!(refused.text.contains("href=\"/login\">Sign in</a></p>"), "{}", refused.text);
+    assert!(!refused.text.contains("This page is for people who are signed in"), "{}", refused.text);
+    service.stop().await;
+}

@@ -1,5 +1,6 @@
 //! Answers as people see them: names with their colours, errors with advice, links to other pages of a list.
 
+use actix_web::http::StatusCode;
 use mohaa_domain::vocabulary::GameType;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -141,7 +142,11 @@ pub(super) fn page_links(path: &str, query_string: &str, paging: Paging, total: 
 /// What the error page says.
 pub(super) fn error(error: &ApiError, request_id: String) -> Value {
     let (title, advice) = match error.status().as_u16() {
-        401 => ("Sign in first", Some("This page is for people who are signed in.")),
+        _ if error.code() == "sign_in_refused" => (
+            "You are not signed in",
+            Some("Nothing has changed here. You can begin again whenever you like."),
+        ),
+        401 => ("Sign in first", Some("You were never signed in here, or your session has ended meanwhile.")),
         403 => ("Not allowed", Some("Your account may not do this.")),
         404 => ("Nothing here", Some("Check the address, or start from the home page.")),
         405 => ("Not like this", Some("This address does not take such a request.")),
@@ -167,6 +172,7 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         "title": title,
         "message": message,
         "advice": advice,
+        "leads_to_login": error.status() == StatusCode::UNAUTHORIZED || error.code() == "sign_in_refused",
         "candidates": error.detail("candidates"),
         "request_id": (!request_id.is_empty()).then_some(request_id),
     })

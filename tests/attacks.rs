@@ -224,7 +224,7 @@ async fn an_error_answer_is_what_its_headers_say_it_is() {
     for (method, path, body, status, begins) in [
         ("GET", "/players/nobody", "", 404, "<!doctype html>"),
         ("GET", "/matches/nothing", "", 404, "<!doctype html>"),
-        ("POST", "/api/v1/auth/claim/verify", long.as_str(), 413, "{\"error\""),
+        ("POST", "/api/v1/auth/verify", long.as_str(), 413, "{\"error\""),
         ("POST", "/account/players/unlink", "x=1", 403, "<!doctype html>"),
     ] {
         for encoding in ["gzip", "br", "zstd"] {

@@ -522,3 +522,17 @@ async fn many_wrong_codes_at_once_are_no_more_than_one_after_the_other() {
     assert!(replies.iter().all(|status| matches!(status, 401 | 429)), "{replies:?}");
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn whose_token_is_wrong_is_told_so_before_a_claim_is_too_large() {
+    let service = Service::start("large_claim").await;
+    let large = format!(r#"{{"code":"{}"}}"#, "x".repeat(300_000));
+    let path = "/api/v1/auth/claim/verify";
+    let wrong =
+        service.client.call("POST", path, &[("X-Server-Token", "mohaa_s_wrong")], large.clone()).await;
+    wrong.assert_refused(401, "invalid_token");
+    let token = service.client.token.clone();
+    let right = service.client.call("POST", path, &[("X-Server-Token", &token)], large).await;
+    right.assert_refused(413, "payload_too_large");
+    service.stop().await;
+}

@@ -185,11 +185,14 @@ pub struct LooseText(pub String);
 
 impl<'de> Deserialize<'de> for LooseText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// 2^53: whole numbers from here on may stand for others beside them.
+        const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {
             Text(String),
             Whole(i64),
+            Large(u64),
             Number(f64),
             Truth(bool),
             Other(IgnoredAny),
@@ -197,6 +200,11 @@ impl<'de> Deserialize<'de> for LooseText {
         Ok(Self(match Written::deserialize(deserializer)? {
             Written::Text(text) => text,
             Written::Whole(number) => number.to_string(),
+            Written::Large(number) => number.to_string(),
+            // It had more figures than a number holds: what is left of it is another one.
+            Written::Number(number) if number.fract() == 0.0 && number.abs() >= LARGEST_EXACT => {
+                String::new()
+            }
             Written::Number(number) => number.to_string(),
             Written::Truth(truth) => truth.to_string(),
             Written::Other(_) => String::new(),
@@ -335,6 +343,9 @@ mod tests {
             (json!("a"), "a"),
             (json!(4711), "4711"),
             (json!(1.5), "1.5"),
+            (json!(-7), "-7"),
+            (json!(u64::MAX), "18446744073709551615"),
+            (json!(1e20), ""),
             (json!(true), "true"),
             (json!(null), ""),
             (json!({}), ""),

@@ -274,17 +274,18 @@ pub async fn verify_claim(
     guesses: Data<GuessLimits>,
     pool: Data<PgPool>,
     codes: Data<ShortCodes>,
-    body: Bytes,
-) -> Result<HttpResponse, ApiError> {
+    body: Result<Bytes, actix_web::Error>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let body = readable(&caller, &request, body).await?;
     let body: ClaimBody = json_or_form(&body).unwrap_or_default();
     let server = caller.by_headers_or_body(request.headers(), &body.server_token.0).await?;
     if !server.approved {
-        return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval"));
+        return Err(ApiError::forbidden("not_approved", "this server waits for an admin's approval").into());
     }
     let guess = guesses.check(&request).await?;
     for (field, LooseText(text)) in [("code", &body.code), ("player_guid", &body.player_guid)] {
         if text.trim().is_empty() {
-            return Err(ApiError::invalid_field(field, "is needed, in a JSON object or a form"));
+            return Err(ApiError::invalid_field(field, "is needed, in a JSON object or a form").into());
         }
     }
     let player_id = player_of(&ingest, server.server_id, &body).await?;
@@ -307,6 +308,19 @@ pub async fn verify_claim(
     )?;
     let answer = ClaimAnswer { status: "linked", player_id, user_id: claimed };
     Ok(HttpResponse::Ok().json(answer))
+}
+
+/// A body that could be read. Where it could not, a token in a header that is wrong is told first; without one nobody knows
+/// yet who speaks, as it may stand in the body.
+async fn readable(
+    caller: &GameServer,
+    request: &HttpRequest,
+    body: Result<Bytes, actix_web::Error>,
+) -> Result<Bytes, actix_web::Error> {
+    if body.is_err() {
+        caller.of_headers(request.headers()).await?;
+    }
+    body
 }
 
 /// Whom a game server means, by the rules that its events follow.

@@ -52,7 +52,7 @@ pub enum CliCommand {
     /// Make, list and revoke game servers
     #[command(subcommand)]
     Server(ServerCommand),
-    /// Make users
+    /// Make users, and links that sign them in
     #[command(subcommand)]
     User(UserCommand),
     /// Sign in to a running service with a browser; prints the tokens
@@ -187,6 +187,14 @@ pub enum UserCommand {
         /// What the user may do: player, organizer or admin
         #[arg(long, value_name = "ROLE")]
         role: Role,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Make another link that signs a user in once within 24 hours
+    LoginLink {
+        /// The user's id
+        #[arg(value_name = "ID")]
+        user_id: i32,
         #[command(flatten)]
         settings: SettingFlags,
     },

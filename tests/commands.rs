@@ -148,6 +148,17 @@ async fn a_user_made_at_the_command_line_gets_a_token_and_a_link() {
     let claims = verifier.verify(added["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(claims.sub, "1000000001");
 
+    let again = json(&run(&directory, &["user", "login-link", "1000000001"], &environment).await);
+    assert_eq!(again["user_id"], 1_000_000_001);
+    let link = again["login_url"].as_str().unwrap();
+    assert!(link.starts_with("https://stats.example.org/login/link/") && link != added["login_url"]);
+    let code = link.rsplit('/').next().unwrap();
+    let found = mohaa_stats::auth::find_login_link(&database.pool, code).await.unwrap();
+    assert_eq!(found.user_id, 1_000_000_001);
+    let nobody = run(&directory, &["user", "login-link", "7"], &environment).await;
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("there is no user 7"));
+
     let without_secret =
         run(&directory, &["user", "add", "--name", "Bert", "--role", "player"], &environment[..1]).await;
     assert_eq!(without_secret.status.code(), Some(2));

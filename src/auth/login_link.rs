@@ -4,6 +4,7 @@
 //! the code only a hash is kept: who reads the database signs nobody in.
 
 use super::{hash_of_code, random_code};
+use crate::audit::{self, By, Entry};
 use crate::users::{LockedUser, User, lock_user};
 use sqlx::{PgConnection, PgPool};
 
@@ -21,17 +22,38 @@ pub enum LoginLinkError {
 
 /// A new link for this user, good for 24 hours. Links that nobody can use any more are cleared away meanwhile.
 pub async fn make_login_link(pool: &PgPool, user_id: i32, base_url: &str) -> sqlx::Result<String> {
+    make_link(&mut *pool.acquire().await?, user_id, base_url).await
+}
+
+/// Another link for a user who is there already, at an operator's word.
+pub async fn make_further_login_link(pool: &PgPool, user_id: i32, base_url: &str) -> sqlx::Result<String> {
+    let mut transaction = pool.begin().await?;
+    let link = make_link(&mut transaction, user_id, base_url).await?;
+    let entry = Entry {
+        by: By::Operator,
+        action: "user.make_login_link",
+        subject_kind: "user",
+        subject_id: &user_id.to_string(),
+        before: None,
+        after: None,
+    };
+    audit::record(&mut transaction, entry).await?;
+    transaction.commit().await?;
+    Ok(link)
+}
+
+async fn make_link(connection: &mut PgConnection, user_id: i32, base_url: &str) -> sqlx::Result<String> {
     let code = random_code(CODE_BYTES);
     // By `login_links_by_expiry`.
     sqlx::query("DELETE FROM login_links WHERE expires_at < now() - interval '30 days'")
-        .execute(pool)
+        .execute(&mut *connection)
         .await?;
     sqlx::query(
         "INSERT INTO login_links (code_hash, user_id, expires_at) VALUES ($1, $2, now() + interval '24 hours')",
     )
     .bind(hash_of_code(&code).as_slice())
     .bind(user_id)
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(format!("{base_url}/login/link/{code}"))
 }

@@ -17,7 +17,9 @@ pub use browser::{keep_signed_in, sign_browser_in};
 pub use csrf::{CSRF_COOKIE, CsrfToken, asked_host, is_cross_site};
 pub use handlers::{AuthApi, TokenPair, routes};
 pub use identity::{Identity, identify};
-pub use login_link::{LoginLinkError, consume_login_link, find_login_link, make_login_link};
+pub use login_link::{
+    LoginLinkError, consume_login_link, find_login_link, make_further_login_link, make_login_link,
+};
 pub use revocations::Revocations;
 pub use session::{CODE_COOKIE, NEW_SECRET_COOKIE, REFRESH_COOKIE, SESSION_COOKIE, SessionCookies};
 pub use sessions::{

@@ -1,16 +1,38 @@
-//! `user add`.
+//! `user add`, `user login-link`.
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
-    auth::{AccessTokens, Revocations, SessionKind, Sessions, make_login_link},
-    cli::UserCommand,
+    auth::{AccessTokens, Revocations, SessionKind, Sessions, make_further_login_link, make_login_link},
+    cli::{SettingFlags, UserCommand},
     config::Purpose,
-    users::{self, DisplayName},
+    users::{self, DisplayName, Role},
 };
 use serde_json::json;
 
 pub fn user(command: UserCommand) -> Result<(), CommandError> {
-    let UserCommand::Add { name, role, settings } = command;
+    match command {
+        UserCommand::Add { name, role, settings } => add(&name, role, settings),
+        UserCommand::LoginLink { user_id, settings } => login_link(user_id, settings),
+    }
+}
+
+fn login_link(user_id: i32, settings: SettingFlags) -> Result<(), CommandError> {
+    let config = load(settings, Purpose::CHANGE_USERS)?;
+    block_on(async {
+        let pool = open_postgres(&config).await?;
+        let user = users::find(&pool, user_id).await.map_err(CommandError::failed)?;
+        user.ok_or_else(|| CommandError::failed(format!("there is no user {user_id}")))?;
+        if users::is_banned(&pool, user_id).await.map_err(CommandError::failed)? {
+            return Err(CommandError::failed(format!("user {user_id} is banned")));
+        }
+        let login_url = make_further_login_link(&pool, user_id, &config.base_url())
+            .await
+            .map_err(CommandError::failed)?;
+        print_json(&json!({ "user_id": user_id, "login_url": login_url }))
+    })
+}
+
+fn add(name: &str, role: Role, settings: SettingFlags) -> Result<(), CommandError> {
     let name: DisplayName = name.parse().map_err(|error| CommandError::Usage(format!("--name: {error}")))?;
     let config = load(settings, Purpose::CHANGE_USERS)?;
     let not_set = || CommandError::Usage("JWT_SECRET is not set".to_owned());

@@ -239,6 +239,7 @@ fn common_refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
         refusals.push(("403", "Banned, not allowed to, or asked by a page of another origin"));
     }
     if operation.request_body.is_some() {
+        refusals.push(("400", "The body can't be read: it is broken, or no JSON where it has to be"));
         refusals.push(("413", "The body is too large"));
     }
     let takes_json = match &operation.request_body {

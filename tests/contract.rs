@@ -397,3 +397,36 @@ async fn pages_of_a_list_are_the_list_and_files_hold_its_rows() {
     assert_none(&wrong);
     asked.season.service.stop().await;
 }
+
+#[actix_web::test]
+async fn refusals_of_codes_roles_and_bans_are_documented() {
+    let service = crate::support::Service::start("documented_refusals").await;
+    let (_, admin) = service.add_user("Chief", mohaa_stats::users::Role::Admin).await;
+    let (user_id, _) = service.add_user("Anna", mohaa_stats::users::Role::Player).await;
+    let bearer = format!("Bearer {admin}");
+    let json = ("Content-Type", "application/json");
+    let large = "x".repeat(300_000);
+    let (as_server, as_admin) = (("X-Server-Token", &*service.client.token), ("Authorization", &*bearer));
+    let encoded = ("Content-Encoding", "gzip");
+    let (role, ban) = (format!("/api/v1/admin/users/{user_id}/role"), format!("/api/v1/admin/users/{user_id}/ban"));
+    for (status, path, headers, body) in [
+        (413, "/api/v1/auth/verify", vec![], &*large),
+        (413, "/api/v1/auth/claim/verify", vec![as_server], &*large),
+        (400, "/api/v1/auth/verify", vec![encoded], "no gzip"),
+        (400, "/api/v1/auth/claim/verify", vec![as_server, encoded], "no gzip"),
+        (415, &*ban, vec![as_admin], "{}"),
+        (415, &*role, vec![as_admin], "{}"),
+        (422, &*ban, vec![as_admin, json], r#"{"reason":7}"#),
+        (422, &*role, vec![as_admin, json], r#"{"role":"king"}"#),
+        (400, &*ban, vec![as_admin, json], "{"),
+        (400, &*role, vec![as_admin, json], "{"),
+        (413, &*ban, vec![as_admin, json], &*large),
+        (413, &*role, vec![as_admin, json], &*large),
+    ] {
+        // Whether the body is as documented is seen as it arrives.
+        let reply = service.client.call("POST", path, &headers, body).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.text);
+        assert!(Operation::of("POST", path).unwrap().statuses().contains(&status), "{status} of {path}");
+    }
+    service.stop().await;
+}

@@ -408,7 +408,8 @@ async fn refusals_of_codes_roles_and_bans_are_documented() {
     let large = "x".repeat(300_000);
     let (as_server, as_admin) = (("X-Server-Token", &*service.client.token), ("Authorization", &*bearer));
     let encoded = ("Content-Encoding", "gzip");
-    let (role, ban) = (format!("/api/v1/admin/users/{user_id}/role"), format!("/api/v1/admin/users/{user_id}/ban"));
+    let (role, ban) =
+        (format!("/api/v1/admin/users/{user_id}/role"), format!("/api/v1/admin/users/{user_id}/ban"));
     for (status, path, headers, body) in [
         (413, "/api/v1/auth/verify", vec![], &*large),
         (413, "/api/v1/auth/claim/verify", vec![as_server], &*large),

@@ -34,7 +34,21 @@ pub fn json_or_form<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
         let object = mohaa_domain::wire::to_object(text)?;
         serde_json::from_value(Value::Object(object)).ok()
     };
-    serde_json::from_str(text).ok().or_else(as_scripts_write).or_else(|| serde_qs::from_str(text).ok())
+    let as_form = || serde_qs::from_str(&with_single_ands_escaped(text)).ok();
+    serde_json::from_str(text).ok().or_else(as_scripts_write).or_else(as_form)
+}
+
+/// A form in which an `&` that begins no field is a part of the value before it: scripts escape nothing
+/// (`name=Tom & Jerry&port=12203`).
+fn with_single_ands_escaped(form: &str) -> String {
+    let mut escaped = String::with_capacity(form.len());
+    for (number, part) in form.split('&').enumerate() {
+        if number > 0 {
+            escaped.push_str(if part.contains('=') { "&" } else { "%26" });
+        }
+        escaped.push_str(part);
+    }
+    escaped
 }
 
 /// A JSON body, labelled as such. What can't be used of it is named by its field.
@@ -335,6 +349,19 @@ mod tests {
         let error = from_json::<Strict>(json!("x")).unwrap_err();
         assert_eq!(error.fields()["body"], "must be an object");
         assert!(from_json::<Strict>(good).is_ok());
+    }
+
+    #[test]
+    fn an_and_that_nobody_escaped_is_a_part_of_the_value_in_which_it_stands() {
+        for (form, name) in [
+            ("name=Tom & Jerry [key:K7WQ-2MXH]&ip_address=1.2.3.4", "Tom & Jerry [key:K7WQ-2MXH]"),
+            ("ip_address=1.2.3.4&name=R&D", "R&D"),
+            ("name=Tom+%26+Jerry&ip_address=1.2.3.4&x=y", "Tom & Jerry"),
+            ("name=&ip_address=1.2.3.4", ""),
+        ] {
+            let read: BTreeMap<String, String> = json_or_form(form.as_bytes()).unwrap();
+            assert_eq!((&*read["name"], &*read["ip_address"]), (name, "1.2.3.4"), "{form}");
+        }
     }
 
     #[test]

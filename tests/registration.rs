@@ -540,7 +540,7 @@ async fn a_server_that_was_revoked_is_let_in_by_a_new_key_and_one_that_people_ma
 }
 
 #[actix_web::test]
-async fn an_address_that_is_none_and_port_0_are_refused_where_servers_are_added_and_registered() {
+async fn an_address_that_is_none_is_refused_where_servers_are_added_and_registered() {
     let service = started("addresses", &[("REGISTRATION_POLICY", "open")]).await;
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
     let good =
@@ -563,13 +563,10 @@ async fn an_address_that_is_none_and_port_0_are_refused_where_servers_are_added_
         refused.assert_refused(422, "validation_failed");
         assert!(refused.json()["fields"]["ip_address"].is_string(), "{}", refused.text);
     }
-    for refused in [
-        add(json!({"name": "x", "address": "203.0.113.7", "port": 0})).await,
-        register(&service, &json!({"name": "x", "ip_address": "203.0.113.7", "port": "0"})).await,
-        register(&service, &json!({"name": "x", "ip_address": "203.0.113.7", "port": 0})).await,
-    ] {
-        refused.assert_refused(422, "validation_failed");
-        assert_eq!(refused.json()["fields"]["port"], "must be 1 to 65535");
-    }
+    let refused = add(json!({"name": "x", "address": "203.0.113.7", "port": 0})).await;
+    refused.assert_refused(422, "validation_failed");
+    assert_eq!(refused.json()["fields"]["port"], "must be 1 to 65535");
+    // A script that does not know its port can't be taught otherwise.
+    registered(&register(&service, &json!({"name": "x", "ip_address": "203.0.113.8", "port": "0"})).await);
     service.stop().await;
 }

@@ -73,6 +73,10 @@ pub fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     if let Some(name) = text_with_nul(&value) {
         return Err(ApiError::invalid_field(&name, "holds a NUL character"));
     }
+    // Else the first item would be taken for the first field.
+    if value.is_array() {
+        return Err(ApiError::invalid_field("body", "must be an object"));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let why = error.into_inner().to_string();
@@ -347,6 +351,8 @@ mod tests {
             );
         }
         let error = from_json::<Strict>(json!("x")).unwrap_err();
+        assert_eq!(error.fields()["body"], "must be an object");
+        let error = from_json::<Strict>(json!([1, 1, 0.5, true, [], "single", "admin"])).unwrap_err();
         assert_eq!(error.fields()["body"], "must be an object");
         assert!(from_json::<Strict>(good).is_ok());
     }

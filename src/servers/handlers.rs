@@ -378,7 +378,8 @@ impl RegisterBody {
             return Err(ApiError::invalid_field("ip_address", ServerError::Address.to_string()));
         }
         let port = match port.as_str() {
-            "" => None,
+            // A script that does not know its port says 0, and can't be taught otherwise.
+            "" | "0" => None,
             port => match port.parse() {
                 Ok(port) if port > 0 => Some(port),
                 _ => return Err(ApiError::invalid_field("port", ServerError::Port.to_string())),

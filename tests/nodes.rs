@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::{ServiceProcess, Signal};
 use mohaa_stats::startup::Surroundings;
+use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
 use crate::support::{EventStream, Service, ServiceClient, StreamEvent, eventually};
@@ -343,15 +344,23 @@ async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
     service.stop().await;
 }
 
-/// How many tiers were unlocked, once no more are: all that a match has earned is kept within a tick or two.
+/// How many tiers were unlocked, once no more are: every match has looked at all of its players, nothing is left to keep, and it
+/// stays so for some ticks.
 async fn all_unlocked(service: &Service) -> i64 {
+    let (_, admin) = service.add_user("Operator", Role::Admin).await;
     let mut seen = (-1, Instant::now());
     eventually("nothing more is unlocked", async || {
+        let answer = service.client.get_as(&admin, "/api/v1/ops/actors").await.json();
+        let mut matches = answer["actors"].as_array()?.iter().filter(|actor| actor["kind"] == "match");
+        let is_done = matches.all(|actor| {
+            let state = &actor["state"];
+            state["players_to_look_at"] == 0 && state["achievements_owed"] == 0
+        });
         let count: i64 = sqlx::query_scalar("SELECT count(*) FROM player_achievements")
             .fetch_one(&service.application.postgres)
             .await
             .unwrap();
-        if count != seen.0 {
+        if !is_done || count != seen.0 {
             seen = (count, Instant::now());
         }
         (seen.1.elapsed() > Duration::from_secs(2)).then_some(count)

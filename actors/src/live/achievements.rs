@@ -218,9 +218,14 @@ impl Unlocking {
         new
     }
 
-    /// Whether something that was earned is not kept yet.
-    pub(super) fn is_owing(&self) -> bool {
-        !self.earned.is_empty()
+    /// Players who have to be looked at.
+    pub(super) fn waiting(&self) -> usize {
+        self.stirred.len()
+    }
+
+    /// Tiers that were earned and are not kept yet.
+    pub(super) fn owed(&self) -> usize {
+        self.earned.len()
     }
 
     fn wait(&mut self, now: Instant) {

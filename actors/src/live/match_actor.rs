@@ -318,7 +318,7 @@ impl MatchActor {
 
     /// Ends, once nothing is left to be kept.
     fn settle(&mut self, context: &mut Context<Kernel<Self>>) {
-        if !self.unlocking.is_owing() && self.sum_up_at.is_none() && !self.is_summing_up {
+        if self.unlocking.owed() == 0 && self.sum_up_at.is_none() && !self.is_summing_up {
             return context.stop();
         }
         self.look_for_achievements();
@@ -557,6 +557,8 @@ impl Worker for MatchActor {
             "source_match_id": self.live.source_match_id,
             "through_seq": self.through_seq,
             "stale": self.is_stale(),
+            "players_to_look_at": self.unlocking.waiting(),
+            "achievements_owed": self.unlocking.owed(),
             "ended_at": self.estate.ended_at,
             "last_received_at": self.live.last_received_at,
         })

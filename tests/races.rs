@@ -1,5 +1,8 @@
 //! What happens to an account at the same time: each test holds a lock, so that both are under way for certain.
 
+use std::time::{Duration, Instant};
+
+use futures_util::poll;
 use mohaa_stats::auth::{OpenedSession, make_login_link};
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
@@ -7,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::support::locks::{until_done_or_waiting, until_waiting};
-use crate::support::{Browser, Providers, Reply, Service, ServiceClient};
+use crate::support::{Browser, Providers, Reply, Service, ServiceClient, eventually};
 
 const EVERYWHERE: &str = "/api/v1/auth/logout-everywhere";
 const DISCORD: &str = "/api/v1/auth/discord";
@@ -17,6 +20,33 @@ async fn holding(pool: &PgPool, statement: &str) -> Transaction<'static, Postgre
     let mut transaction = pool.begin().await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut *transaction).await.unwrap();
     transaction
+}
+
+#[actix_web::test]
+async fn whoever_goes_away_as_a_transaction_begins_leaves_none_to_others() {
+    let service = Service::start("hung_up").await;
+    let pool = &service.application.postgres;
+    for attempt in 0..3_000 {
+        // Dropped before, while and after PostgreSQL answers.
+        let (mut begin, began_at) = (Box::pin(pool.begin()), Instant::now());
+        while began_at.elapsed() < Duration::from_micros(2 * (attempt % 600))
+            && poll!(&mut begin).is_pending()
+        {
+            tokio::task::yield_now().await;
+        }
+    }
+    eventually("no connection of the pool is in a transaction", async || {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        (open == 0).then_some(())
+    })
+    .await;
+    service.stop().await;
 }
 
 async fn called(client: ServiceClient, token: String, method: &str, path: String, body: Value) -> Reply {

@@ -520,6 +520,22 @@ async fn a_server_that_was_revoked_and_registers_again_waits_until_it_is_approve
 }
 
 #[actix_web::test]
+async fn a_server_that_was_revoked_is_nobodys_to_take_over() {
+    let service = started("revoked_taken", &[("REGISTRATION_POLICY", "approval")]).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let (server_id, token) = registered(&register(&service, &named("Ownerless")).await);
+    approve(&service, &admin, server_id).await;
+    revoke(&service, server_id, &token).await;
+    let keyed = format!("Mine now [key:{}]", key_of(&service, &organizer).await);
+    let (taken, _) = registered(&register(&service, &named(&keyed)).await);
+    assert_ne!(taken, server_id, "a key of somebody else makes another server");
+    let server = listed(&service, &admin, server_id).await;
+    assert_eq!((&server["name"], &server["approved"]), (&json!("Ownerless"), &json!(false)), "{server}");
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_server_that_was_revoked_is_let_in_by_a_new_key_and_one_that_people_made_by_a_new_token() {
     let service = started("revoked_key", &[]).await;
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;

@@ -148,9 +148,16 @@ pub async fn ingest_events(
     let (server_id, tokens) = (server.server_id, PresentedTokens::of(&decoded.events));
     let bytes = body.bytes.len() as u64;
     let submission = Submission { idempotency, answer, bytes, asks_for_matches: !tokens.is_empty() };
-    let submitted = ingest.submit(server, decoded.events, submission).await?;
-    ingest.witness.hear_tokens(server_id, &tokens, &submitted.matches).await;
-    answered(submitted.outcome)
+    if tokens.is_empty() {
+        return answered(ingest.submit(server, decoded.events, submission).await?.outcome);
+    }
+    // To its end, also if the server does not wait for the answer: its events are taken, and so is what they say.
+    let hearing = actix_web::rt::spawn(async move {
+        let submitted = ingest.submit(server, decoded.events, submission).await?;
+        ingest.witness.hear_tokens(server_id, &tokens, &submitted.matches).await;
+        Ok::<_, ApiError>(submitted.outcome)
+    });
+    answered(hearing.await.map_err(ApiError::internal)??)
 }
 
 fn answered(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {

@@ -433,11 +433,18 @@ async fn find(
         },
     };
     let is_playing = of_server.iter().any(|seen| seen.ended_at.is_none());
+    // One that began a moment ago: what it is called is not told yet.
+    let is_unnamed = of_server.iter().any(|seen| seen.board.updated_at == Millis::default());
     match stored {
         Some(known) if known.server_id != server_id => {
             Err(ApiError::forbidden("not_your_match", "this match was played on another server"))
         }
         Some(known) => Ok(Some(FoundMatch { match_id: known.match_id, stored: Some(known) })),
+        None if is_unnamed => Err(ApiError::unavailable(
+            "match_unknown_yet",
+            "a match of this server began a moment ago; try again",
+            1,
+        )),
         // As an event of its own it would end the match that is played.
         None if our_id.is_some() || is_playing => {
             Err(ApiError::not_found("unknown_match", "no match of this server has this id"))

@@ -8,7 +8,7 @@ use crate::config::StoreUrl;
 use crate::http::ApiError;
 use actix_web::http::StatusCode;
 use sqlx::{
-    Connection as _, PgPool,
+    Connection as _, PgConnection, PgPool, Row as _,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -79,7 +79,16 @@ pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
                 Ok(true)
             })
         })
+        .after_release(|connection, _| Box::pin(async move { Ok(!is_in_transaction(connection).await?) }))
         .connect_lazy_with(options))
+}
+
+/// Whether a connection that comes back is still in a transaction: whoever waited for the answer to BEGIN and went away leaves one
+/// that sqlx knows nothing of. Statements of others would run in it, be answered, and be rolled back with it: it is closed instead.
+/// Only as a simple query has a transaction of its own begun in the same moment as its statement.
+async fn is_in_transaction(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let row = sqlx::raw_sql("SELECT now() <> statement_timestamp()").fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 /// Applies the migrations that are missing; several processes may do so at once.

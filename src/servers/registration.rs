@@ -152,7 +152,7 @@ async fn find_earlier(
         "SELECT id FROM servers
          WHERE registered_from = $1 AND address IS NOT DISTINCT FROM $2 AND port IS NOT DISTINCT FROM $3
            AND removed_at IS NULL
-           AND (NOT $4 OR created_by IS NOT DISTINCT FROM $5 OR (created_by IS NULL AND approved_at IS NULL))
+           AND (NOT $4 OR created_by IS NOT DISTINCT FROM $5 OR (created_by IS NULL AND approved_at IS NULL AND shut_out_at IS NULL))
          ORDER BY created_at LIMIT 1 FOR UPDATE",
     )
     .bind(source)

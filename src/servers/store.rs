@@ -237,7 +237,7 @@ pub async fn approve_server(
         return Err(ServerError::Renamed);
     }
     if !before.approved {
-        sqlx::query("UPDATE servers SET approved_at = now() WHERE id = $1")
+        sqlx::query("UPDATE servers SET approved_at = now(), shut_out_at = NULL WHERE id = $1")
             .bind(server_id)
             .execute(&mut *transaction)
             .await?;
@@ -356,7 +356,7 @@ pub async fn revoke_server_tokens(pool: &PgPool, by: Changer, server_id: Uuid) -
     let mut transaction = pool.begin().await?;
     by.lock_server(&mut transaction, server_id).await?;
     let revoked = revoke_all(&mut transaction, server_id).await?;
-    sqlx::query("UPDATE servers SET approved_at = NULL WHERE id = $1 AND registered_from IS NOT NULL")
+    sqlx::query("UPDATE servers SET approved_at = NULL, shut_out_at = now() WHERE id = $1 AND registered_from IS NOT NULL")
         .bind(server_id)
         .execute(&mut *transaction)
         .await?;

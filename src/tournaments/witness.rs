@@ -28,7 +28,7 @@ use crate::servers::TokenHash;
 use crate::teams;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// A token that was of no open match is asked for again after this: its match may have become one.
+/// A token that was of no match, or could not be written down, keeps nobody waiting again before this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// So long an answer to a server waits until a token of its is written down.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
@@ -61,18 +61,24 @@ struct TokenOfGame {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Hearing {
-    /// It could not be written down yet.
-    Owed,
+    /// It is not written down yet; since when it could not be.
+    Owed(Option<Instant>),
     Written,
-    /// It was of no open bracket match, when it was asked for last.
+    /// It was of no bracket match, when it was asked for last.
     OfNone(Instant),
 }
 
 impl TokenOfGame {
+    fn is_owed(&self) -> bool {
+        matches!(self.hearing, Hearing::Owed(_))
+    }
+
     fn has_heard(&self, token: &TokenHash) -> bool {
         let is_heard = match self.hearing {
-            Hearing::Owed | Hearing::Written => true,
-            Hearing::OfNone(asked_at) => asked_at.elapsed() < ASK_AGAIN_AFTER,
+            // Whoever has the same waits for it too.
+            Hearing::Owed(None) => false,
+            Hearing::Written => true,
+            Hearing::Owed(Some(tried_at)) | Hearing::OfNone(tried_at) => tried_at.elapsed() < ASK_AGAIN_AFTER,
         };
         is_heard && self.token == *token
     }
@@ -135,13 +141,16 @@ impl Witness {
                     continue;
                 }
                 if tokens.len() >= MOST_GAMES {
-                    tokens.retain(|_, known| known.hearing == Hearing::Owed);
+                    tokens.retain(|_, known| known.is_owed());
                 }
                 if tokens.len() >= MOST_GAMES {
                     tracing::warn!(%server_id, "too many games with tokens wait to be written down: one is left out");
                     continue;
                 }
-                tokens.insert(*match_id, TokenOfGame { server_id, token: *token, hearing: Hearing::Owed });
+                tokens.insert(
+                    *match_id,
+                    TokenOfGame { server_id, token: *token, hearing: Hearing::Owed(None) },
+                );
                 heard.push(*match_id);
             }
         }
@@ -155,16 +164,22 @@ impl Witness {
                 tracing::warn!(%server_id, "a game's token is not written down yet: PostgreSQL does not answer")
             }
         }
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        for match_id in heard {
+            if let Some(known) = tokens.get_mut(&match_id).filter(|known| known.is_owed()) {
+                known.hearing = Hearing::Owed(Some(Instant::now()));
+            }
+        }
     }
 
-    /// Writes tokens down that are not yet, those that are of an open bracket match. By `match_token_hash`.
+    /// Writes tokens down that are not yet, those that are of a bracket match, open or not. By `match_token_hash`.
     ///
     /// # Errors
     /// When PostgreSQL does not answer; they stay owed.
     async fn write_owed(&self) -> sqlx::Result<()> {
         let owed: Vec<(Uuid, TokenOfGame)> = {
             let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-            let owed = tokens.iter().filter(|(_, known)| known.hearing == Hearing::Owed);
+            let owed = tokens.iter().filter(|(_, known)| known.is_owed());
             owed.map(|(match_id, known)| (*match_id, *known)).collect()
         };
         if owed.is_empty() {
@@ -174,7 +189,7 @@ impl Witness {
             "INSERT INTO tournament_announced_games (match_id, server_id, tournament_id, key, said_by)
              SELECT said.match_id, said.server_id, played.tournament_id, played.key, 'token'
              FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS said (match_id, server_id, token)
-             JOIN tournament_matches AS played ON played.match_token_hash = said.token AND played.status IN ('ready', 'running')
+             JOIN tournament_matches AS played ON played.match_token_hash = said.token
              JOIN servers ON servers.id = said.server_id
              ON CONFLICT (match_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
                  announced_at = excluded.announced_at
@@ -415,6 +430,10 @@ impl Tournaments {
             tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket does not tell who won");
             return Ok(Borne::Done);
         };
+        if self.has_told_another(id, &bout, game).await? {
+            tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of another bracket match decides nothing here");
+            return Ok(Borne::Done);
+        }
         if self.has_been_told(id, &bout, game).await? {
             tracing::info!(match_id = %game.match_id, key = %bout.key, "a game of a bracket was sent twice");
             return Ok(Borne::Done);
@@ -429,7 +448,8 @@ impl Tournaments {
         };
         self.desk.mutate(id, mutation).await.map_err(WitnessError::Failed)?;
         sqlx::query(
-            "INSERT INTO tournament_games (match_id, tournament_id, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            "INSERT INTO tournament_games (match_id, tournament_id, key) VALUES ($1, $2, $3)
+             ON CONFLICT (match_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key",
         )
         .bind(game.match_id)
         .bind(id)
@@ -439,16 +459,33 @@ impl Tournaments {
         Ok(Borne::Done)
     }
 
-    /// Whether a game is one of the bracket match that was sent before: under the same name, with the same score, and
-    /// everybody did the same. Scripts can't say that they send a batch again. By `tournament_games_by_tournament`.
+    /// Whether another bracket match stands by a game. By primary keys.
+    async fn has_told_another(&self, id: Uuid, bout: &Bout, game: &Played) -> Result<bool, WitnessError> {
+        let told: Option<(Uuid, String)> =
+            sqlx::query_as("SELECT tournament_id, key FROM tournament_games WHERE match_id = $1")
+                .bind(game.match_id)
+                .fetch_optional(self.pool())
+                .await?;
+        let Some((other_id, key)) = told.filter(|(other, key)| *other != id || *key != bout.key.to_string())
+        else {
+            return Ok(false);
+        };
+        let Some((_, other)) = self.bout(other_id, &key).await? else { return Ok(false) };
+        let decided = other.outcome.iter().flat_map(|outcome| &outcome.verdict.games);
+        Ok(other.games.iter().chain(decided).any(|played| played.match_id == Some(game.match_id)))
+    }
+
+    /// Whether a game is one of the bracket match that was sent before: under the same name, on the same map, with the same score,
+    /// and everybody did the same. Scripts can't say that they send a batch again. By `tournament_games_by_tournament`.
     async fn has_been_told(&self, id: Uuid, bout: &Bout, game: &Played) -> sqlx::Result<bool> {
         sqlx::query_scalar(
             "SELECT EXISTS (
                  SELECT FROM tournament_games AS told JOIN match_summaries AS earlier USING (match_id)
                  JOIN match_summaries AS this ON this.match_id = $3 AND this.match_id <> earlier.match_id
                  WHERE told.tournament_id = $1 AND told.key = $2 AND this.source_match_id <> ''
-                 AND (earlier.server_id, earlier.source_match_id, earlier.players, earlier.allies_score, earlier.axis_score)
-                     = (this.server_id, this.source_match_id, this.players, this.allies_score, this.axis_score))",
+                 AND (earlier.server_id, earlier.source_match_id, earlier.map_name, earlier.players, earlier.allies_score,
+                      earlier.axis_score)
+                     = (this.server_id, this.source_match_id, this.map_name, this.players, this.allies_score, this.axis_score))",
         )
         .bind(id)
         .bind(bout.key.to_string())

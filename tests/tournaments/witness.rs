@@ -323,6 +323,78 @@ async fn a_server_that_says_otherwise_than_a_captain_makes_a_dispute() {
 }
 
 #[actix_web::test]
+async fn a_token_that_comes_before_its_match_can_be_played_counts() {
+    let service = Service::start("early_token").await;
+    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
+    let cup = Cup::draft(&service.client, &organizer, single()).await;
+    cup.moves_to("registration_open").await;
+    for guid in ["g1", "g2", "g3", "g4"] {
+        cup.does("/register", json!({ "name": guid, "player_guid": guid })).await;
+    }
+    cup.moves_to("registration_closed").await;
+    cup.moves_to("in_progress").await;
+    let given = json!({ "server_id": service.server_id });
+    let token = cup.does("/matches/R2.1/schedule", given).await["match_token"].clone();
+    cup.reports("R1.1", 1, 0).await;
+    let kill = |game: &str, at: f64, killer: &str, victim: &str, team: &str, other: &str| {
+        json!({
+            "type": "player_kill", "match_id": game, "timestamp": at, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
+            "gametype": "tdm", "match_token": token, "attacker_name": "A", "attacker_guid": killer,
+            "attacker_team": team, "victim_name": "B", "victim_guid": victim, "victim_team": other,
+        })
+    };
+    let early = json!([kill("final", 1.0, "g1", "g2", "allies", "axis")]);
+    service.client.send(early.to_string()).await.assert_batch(202, 1, &[]);
+    cup.reports("R1.2", 1, 0).await;
+    let names = cup.one("R2.1").await["slots"].clone();
+    let [one, two] = [0, 1].map(|slot| names[slot]["name"].as_str().unwrap().to_owned());
+    let end = |game: &str| {
+        json!([
+            kill(game, 2.0, &one, &two, "allies", "axis"),
+            kill(game, 3.0, &two, &one, "axis", "allies"),
+            { "type": "match_end", "match_id": game, "timestamp": 4.0, "allies_score": 2, "axis_score": 1 },
+        ])
+    };
+    service.client.send(end("final").to_string()).await.assert_batch(202, 3, &[]);
+    let decided = eventually("the final has its game", async || {
+        let one = cup.one("R2.1").await;
+        (one["status"] == "completed").then_some(one)
+    })
+    .await;
+    assert_eq!(scores(&decided), (2, 1));
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_result_is_taken_right_after_the_first_events_of_its_match() {
+    let duel = duel("early_result", single()).await;
+    for number in 0..5 {
+        let kill = json!([{
+            "type": "player_kill", "match_id": format!("game {number}"), "timestamp": 1.0, "weapon": "M1 Garand",
+            "attacker_name": "A", "attacker_guid": "a", "attacker_team": "allies", "map_name": "dm/mohdm1",
+            "victim_name": "B", "victim_guid": "b", "victim_team": "axis",
+        }]);
+        duel.service.client.send(kill.to_string()).await.assert_batch(202, 1, &[]);
+        let result = json!({
+            "match_id": format!("game {number}"), "map_name": "dm/mohdm1", "winning_team": "allies", "allies_score": 3,
+            "axis_score": 1,
+        });
+        duel.tells_result(&result).await;
+    }
+    eventually("every result is in the statistics", async || {
+        let mut told = 0;
+        for number in 0..5 {
+            let path = format!("/api/v1/stats/match/game%20{number}");
+            let answer = duel.service.client.get(&path).await;
+            told += i32::from(answer.status == 200 && answer.json()["allies_score"] == 3);
+        }
+        (told == 5).then_some(())
+    })
+    .await;
+    duel.service.stop().await;
+}
+
+#[actix_web::test]
 async fn each_game_of_a_request_is_of_the_match_whose_token_it_has() {
     let service = Service::start("two_games").await;
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;

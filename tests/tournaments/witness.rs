@@ -322,9 +322,9 @@ async fn a_server_that_says_otherwise_than_a_captain_makes_a_dispute() {
     duel.service.stop().await;
 }
 
-#[actix_web::test]
-async fn a_token_that_comes_before_its_match_can_be_played_counts() {
-    let service = Service::start("early_token").await;
+/// Four whom nobody is, entered by what they are called and play as, in semi-finals.
+async fn four_by_guid(name: &str) -> (Service, Cup) {
+    let service = Service::start(name).await;
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
     let cup = Cup::draft(&service.client, &organizer, single()).await;
     cup.moves_to("registration_open").await;
@@ -333,6 +333,12 @@ async fn a_token_that_comes_before_its_match_can_be_played_counts() {
     }
     cup.moves_to("registration_closed").await;
     cup.moves_to("in_progress").await;
+    (service, cup)
+}
+
+#[actix_web::test]
+async fn a_token_that_comes_before_its_match_can_be_played_counts() {
+    let (service, cup) = four_by_guid("early_token").await;
     let given = json!({ "server_id": service.server_id });
     let token = cup.does("/matches/R2.1/schedule", given).await["match_token"].clone();
     cup.reports("R1.1", 1, 0).await;
@@ -396,15 +402,7 @@ async fn a_result_is_taken_right_after_the_first_events_of_its_match() {
 
 #[actix_web::test]
 async fn each_game_of_a_request_is_of_the_match_whose_token_it_has() {
-    let service = Service::start("two_games").await;
-    let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
-    let cup = Cup::draft(&service.client, &organizer, single()).await;
-    cup.moves_to("registration_open").await;
-    for guid in ["g1", "g2", "g3", "g4"] {
-        cup.does("/register", json!({ "name": guid, "player_guid": guid })).await;
-    }
-    cup.moves_to("registration_closed").await;
-    cup.moves_to("in_progress").await;
+    let (service, cup) = four_by_guid("two_games").await;
     let mut events = Vec::new();
     for (place, key) in ["R1.1", "R1.2"].into_iter().enumerate() {
         let path = format!("/matches/{key}/schedule");

@@ -389,6 +389,31 @@ async fn a_key_of_somebody_else_makes_another_server_and_takes_none_over() {
 }
 
 #[actix_web::test]
+async fn a_used_key_finds_the_server_that_it_registered_and_nothing_else_does() {
+    let service = started("used_keys", &[("REGISTRATION_POLICY", "open")]).await;
+    let (_, owner) = service.add_user("Owner", Role::Organizer).await;
+    let (_, neighbour) = service.add_user("Neighbour", Role::Organizer).await;
+    let (_, admin) = service.add_user("Admin", Role::Admin).await;
+    let owners = format!("Omaha [key:{}]", key_of(&service, &owner).await);
+    let neighbours = format!("Utah [key:{}]", key_of(&service, &neighbour).await);
+    let (first, _) = registered(&register(&service, &named(&owners)).await);
+    let (second, token) = registered(&register(&service, &named(&neighbours)).await);
+    assert_ne!(first, second);
+    let (again, _) = registered(&register(&service, &named(&neighbours)).await);
+    assert_eq!(again, second, "a script goes on sending the key that let it in");
+
+    revoke(&service, second, &token).await;
+    let (again, _) = registered(&register(&service, &named(&neighbours)).await);
+    assert_eq!(again, second, "it is not let in as the server beside it");
+    assert_eq!(listed(&service, &admin, second).await["approved"], false);
+    let (without, _) = registered(&register(&service, &named("Omaha")).await);
+    assert!(![first, second].contains(&without), "{without} is nobody's who was let in by a key");
+    let (again, _) = registered(&register(&service, &named("Omaha")).await);
+    assert_eq!(again, without);
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_server_that_was_looked_at_is_not_renamed_by_whoever_calls_again() {
     let service = started("renamed", &[APPROVAL]).await;
     let (_, admin) = service.add_user("Admin", Role::Admin).await;

@@ -116,38 +116,70 @@ fn glued_code(before: Option<char>, rest: &str) -> Option<usize> {
     (ends_there(before) && ends_there(after.chars().next()) && is_code(code)).then_some(code.len())
 }
 
-/// A line of chat that says nothing of claiming or logging in, with words taken out that are a code and nothing else: letters
-/// and figures of the alphabet, both, nine of them, or eight as a server's key has them. Words of people are not like that; who
-/// forgot the command, or misspelt it, has said a code that is still good. A line that is nothing but a code is known in
-/// further forms ([`is_said_alone`]).
+/// A line of chat that says nothing of claiming or logging in, with words taken out that are a code: letters and figures of
+/// the alphabet, both, nine of them, or eight as a server's key has them, whatever signs are beside them. Words of people are
+/// not like that; who forgot the command, or misspelt it, has said a code that is still good. A line that is nothing but a code
+/// is known in further forms ([`is_said_alone`]).
 pub fn without_bare_codes(line: &str) -> Option<String> {
     let visible = visible(line);
     let said = visible.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     if is_said_alone(said) {
         return Some(visible.trim().replace(said, HIDDEN));
     }
-    let hide = |word: &str| {
-        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let is_bare = is_code(bare) && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let is_key = bare.contains('-') && is_said_alone(bare);
-        ((is_bare || is_key) && mixes_letters_and_figures(bare.as_bytes()))
-            .then(|| word.replace(bare, HIDDEN))
-    };
     let words: Vec<(&str, Option<String>)> =
-        visible.split_whitespace().map(|word| (word, hide(word))).collect();
+        visible.split_whitespace().map(|word| (word, without_codes_among_signs(word))).collect();
     words.iter().any(|(_, hidden)| hidden.is_some()).then(|| {
         let words: Vec<&str> = words.iter().map(|(word, hidden)| hidden.as_deref().unwrap_or(word)).collect();
         words.join(" ")
     })
 }
 
+/// A word without those of its runs of letters and figures that are a code, or with the next one are a code or a key
+/// (`key:K7WQ-2MXH,`); none where there is none.
+fn without_codes_among_signs(word: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric();
+    let mut kept = String::new();
+    let mut is_changed = false;
+    let mut rest = word;
+    while let Some(start) = rest.find(is_part) {
+        let end_of_run = |from: usize| rest[from..].find(|c| !is_part(c)).map_or(rest.len(), |at| from + at);
+        let end = end_of_run(start);
+        let second = rest[end..].chars().next().map(|sign| end + sign.len_utf8());
+        let pair_end = second.map(end_of_run).filter(|end| is_divided_code(&rest[start..*end]));
+        let whole = &rest[start..end];
+        let is_whole = is_code(whole) && mixes_letters_and_figures(whole.as_bytes());
+        kept.push_str(&rest[..start]);
+        kept.push_str(if pair_end.is_some() || is_whole { HIDDEN } else { whole });
+        is_changed |= pair_end.is_some() || is_whole;
+        rest = &rest[pair_end.unwrap_or(end)..];
+    }
+    kept.push_str(rest);
+    is_changed.then_some(kept)
+}
+
+/// Whether two runs of letters and figures with a sign between them are a code, or a key as it is said alone.
+fn is_divided_code(pair: &str) -> bool {
+    let is_hyphened_code = pair.contains('-') && is_code(pair);
+    (is_hyphened_code && !is_of_the_game(pair) || is_said_alone(pair))
+        && mixes_letters_and_figures(pair.as_bytes())
+}
+
+/// Whether all its parts are weapons as people write them.
+fn is_of_the_game(text: &str) -> bool {
+    const WEAPONS: [&str; 5] = ["MP44", "STG44", "KAR98", "K98K", "PPSH"];
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|part| !part.is_empty())
+        .all(|part| WEAPONS.iter().any(|weapon| part.eq_ignore_ascii_case(weapon)))
+}
+
 /// Whether a line that is this and nothing else says a code or a key: eight or nine characters of the alphabet, in one or
-/// divided behind the fourth by blanks and hyphens. Where words of people may look the same it is one by its figures and
-/// letters, both, in capitals or with a figure before a letter (`next game2` is none), or by capitals and a hyphen.
+/// two parts with blanks or signs between. Where words of people may look the same it is one by its figures and letters, both, in
+/// capitals, or divided behind the fourth and with a figure before a letter (`next game2` is none), or by capitals and a hyphen
+/// behind the fourth.
 fn is_said_alone(line: &str) -> bool {
     /// With as many signs between.
     const LONGEST: usize = 2 * CODE_CHARS;
-    let is_divider = |c: char| c == '-' || c.is_whitespace();
+    let is_divider = |c: char| c.is_ascii_punctuation() || c.is_whitespace();
     let is_in_alphabet = |byte: u8| CODE_ALPHABET.contains(&byte.to_ascii_uppercase());
     if line.len() > LONGEST
         || !line.chars().all(|c| is_divider(c) || u8::try_from(c).is_ok_and(is_in_alphabet))
@@ -156,22 +188,27 @@ fn is_said_alone(line: &str) -> bool {
     }
     let parts: Vec<&str> = line.split(is_divider).filter(|part| !part.is_empty()).collect();
     let is_long_enough = |length: usize| matches!(length, KEY_CHARS | CODE_CHARS);
-    let is_divided_as_codes_are = match &parts[..] {
-        [whole] => is_long_enough(whole.len()),
-        [first, second] => first.len() == FIRST_PART_CHARS && is_long_enough(first.len() + second.len()),
-        _ => false,
+    let is_divided_as_shown = match &parts[..] {
+        [whole] if is_long_enough(whole.len()) => true,
+        [first, second] if is_long_enough(first.len() + second.len()) => first.len() == FIRST_PART_CHARS,
+        _ => return false,
     };
-    if !is_divided_as_codes_are {
-        return false;
-    }
     let is_in_capitals = !line.bytes().any(|byte| byte.is_ascii_lowercase());
     let figure_before_letter = |part: &&str| {
         let behind = part.trim_start_matches(|c: char| !c.is_ascii_digit());
         behind.bytes().any(|byte| byte.is_ascii_alphabetic())
     };
     match mixes_letters_and_figures(line.as_bytes()) {
-        true => is_in_capitals || parts.iter().any(figure_before_letter),
-        false => is_in_capitals && line.contains('-') && line.bytes().any(|byte| byte.is_ascii_alphabetic()),
+        true => {
+            !is_of_the_game(line)
+                && (is_in_capitals || is_divided_as_shown && parts.iter().any(figure_before_letter))
+        }
+        false => {
+            is_divided_as_shown
+                && is_in_capitals
+                && line.contains('-')
+                && line.bytes().any(|byte| byte.is_ascii_alphabetic())
+        }
     }
 }
 
@@ -268,6 +305,14 @@ mod tests {
             ("K7WQ2MXH.", "[hidden]."),
             ("ABCD-EFGH", "[hidden]"),
             ("\"ABCD-EFGHJ\"", "\"[hidden]\""),
+            ("code:K7WQ2MXHT", "code:[hidden]"),
+            ("!clam:k7wq2mxht,thanks", "!clam:[hidden],thanks"),
+            ("my key:K7WQ-2MXH.", "my key:[hidden]."),
+            ("[key:k7wq-2mxh]", "[key:[hidden]]"),
+            ("it is K7WQ.2MXHT now", "it is [hidden] now"),
+            ("K7WQ_2MXHT", "[hidden]"),
+            ("K7WQ2 MXHT", "[hidden]"),
+            ("2/K7WQ/2MXHT/3", "2/[hidden]/3"),
         ] {
             assert_eq!(without_bare_codes(line).as_deref(), Some(kept), "{line}");
         }
@@ -289,6 +334,11 @@ mod tests {
             "K7WQ 2MXHT it is",
             "go to K7WQ 2MXH",
             "AB-CDEFGH",
+            "MP44 KAR98",
+            "k98k mp44",
+            "mp44-kar98",
+            "he has 22:33:44.555",
+            "rush2 base",
         ] {
             assert_eq!(without_bare_codes(line), None, "{line}");
         }

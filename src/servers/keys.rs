@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use mohaa_domain::claim::CODE_ALPHABET;
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::store::Changer;
 use crate::audit::{self, Entry};
@@ -28,10 +29,12 @@ pub async fn make_server_key(pool: &PgPool, codes: &ShortCodes, by: Changer) -> 
         .collect();
     let mut transaction = pool.begin().await?;
     by.lock(&mut transaction).await?;
-    // By `server_keys_by_expiry`.
-    sqlx::query("DELETE FROM server_keys WHERE expires_at < now() - interval '30 days'")
-        .execute(&mut *transaction)
-        .await?;
+    // By `server_keys_by_expiry`. One that registered a server tells whose that is as long as it is there.
+    sqlx::query(
+        "DELETE FROM server_keys WHERE expires_at < now() - interval '30 days' AND server_id IS NULL",
+    )
+    .execute(&mut *transaction)
+    .await?;
     let expires_at = sqlx::query_scalar(
         "INSERT INTO server_keys (key_hash, created_by, expires_at)
          VALUES ($1, $2, now() + interval '24 hours') RETURNING expires_at",
@@ -60,8 +63,10 @@ pub(super) enum ShownKey {
     None,
     /// Nobody ever made it: somebody guesses.
     Unknown,
-    /// It was used or has expired, or its maker may have no servers any more.
-    Spent,
+    /// It was used or has expired, or its maker may have no servers any more. It may have registered a server.
+    Spent {
+        server_id: Option<Uuid>,
+    },
     /// Used up by this; the server that it registers is this user's, or nobody's.
     Good {
         owner: Option<i32>,
@@ -76,16 +81,16 @@ pub(super) async fn consume_server_key(
     key: &str,
 ) -> sqlx::Result<ShownKey> {
     let shown = codes.shown(key);
-    let made_by: Option<Option<i32>> =
-        sqlx::query_scalar("SELECT created_by FROM server_keys WHERE key_hash = ANY($1)")
+    let made: Option<(Option<i32>, Option<Uuid>)> =
+        sqlx::query_as("SELECT created_by, server_id FROM server_keys WHERE key_hash = ANY($1)")
             .bind(&shown)
             .fetch_optional(&mut *connection)
             .await?;
-    let Some(owner) = made_by else { return Ok(ShownKey::Unknown) };
+    let Some((owner, server_id)) = made else { return Ok(ShownKey::Unknown) };
     if let Some(user_id) = owner {
         match lock_user(&mut *connection, user_id).await? {
             Some(user) if !user.is_banned && user.role != Role::Player.as_str() => {}
-            _ => return Ok(ShownKey::Spent),
+            _ => return Ok(ShownKey::Spent { server_id }),
         }
     }
     let used = sqlx::query(
@@ -94,7 +99,7 @@ pub(super) async fn consume_server_key(
     .bind(&shown)
     .execute(connection)
     .await?;
-    Ok(if used.rows_affected() == 1 { ShownKey::Good { owner } } else { ShownKey::Spent })
+    Ok(if used.rows_affected() == 1 { ShownKey::Good { owner } } else { ShownKey::Spent { server_id } })
 }
 
 /// Notes which server a key has registered.
@@ -102,7 +107,7 @@ pub(super) async fn note_server_of_key(
     connection: &mut PgConnection,
     codes: &ShortCodes,
     key: &str,
-    server_id: uuid::Uuid,
+    server_id: Uuid,
 ) -> sqlx::Result<()> {
     sqlx::query("UPDATE server_keys SET server_id = $2 WHERE key_hash = ANY($1)")
         .bind(codes.shown(key))

@@ -2,7 +2,8 @@
 //!
 //! Whoever registers again from the same source address, with the same address and port, is the same server and gets
 //! a further token; of a server's tokens that were got so, three live at most. From elsewhere, or with a key of somebody
-//! who does not own it, it is another server: what a caller says about itself makes it nobody's heir. Nor does it rename
+//! who does not own it, it is another server: what a caller says about itself makes it nobody's heir. A server that a key
+//! registered is so only for who goes on showing such a key, though it is used up. Nor does registering again rename
 //! what somebody has looked at, or approve what an operator has revoked: that waits, whatever the policy, until an admin
 //! approves it or a key vouches for it.
 
@@ -77,13 +78,15 @@ pub async fn register(
         ShownKey::Good { owner } => (owner, true),
         ShownKey::Unknown if policy == RegistrationPolicy::Closed => return Err(RegisterError::UnknownKey),
         ShownKey::None if policy == RegistrationPolicy::Closed => return Err(RegisterError::Closed),
-        ShownKey::Spent if policy == RegistrationPolicy::Closed => return Err(RegisterError::SpentKey),
+        ShownKey::Spent { .. } if policy == RegistrationPolicy::Closed => {
+            return Err(RegisterError::SpentKey);
+        }
         // A script goes on sending the key that let it in, also when it is forgotten here.
-        ShownKey::None | ShownKey::Spent | ShownKey::Unknown => (None, false),
+        ShownKey::None | ShownKey::Spent { .. } | ShownKey::Unknown => (None, false),
     };
     let admission = Admission { owner, has_key, is_approved: has_key || policy == RegistrationPolicy::Open };
     let name = server_name(name, registration);
-    let server_id = match find_earlier(&mut transaction, registration, &admission).await? {
+    let server_id = match find_earlier(&mut transaction, registration, shown_key).await? {
         Some(server_id) => {
             admit_again(&mut transaction, server_id, &name, &admission).await?;
             server_id
@@ -133,12 +136,13 @@ fn server_name(sent: &str, registration: &Registration) -> String {
 }
 
 /// The server that registered from there before, locked until the transaction ends. Of two registrations of one server
-/// at once the second waits for the first. With a key it is one of the key's owner, or one that still waits for whoever
-/// vouches for it. By `servers_by_registration`.
+/// at once the second waits for the first. With a good key it is one of the key's owner, or one that still waits for whoever
+/// vouches for it; with a used one the server that the key registered; else one that no key registered. By
+/// `servers_by_registration`, `server_keys_by_server`.
 async fn find_earlier(
     connection: &mut PgConnection,
     registration: &Registration,
-    admission: &Admission,
+    key: ShownKey,
 ) -> Result<Option<Uuid>, sqlx::Error> {
     let source = registration.source.to_string();
     let port = registration.port.map(i32::from);
@@ -148,18 +152,27 @@ async fn find_earlier(
         .bind(port)
         .execute(&mut *connection)
         .await?;
+    let (is_good, owner, of_key) = match key {
+        ShownKey::Good { owner } => (true, owner, None),
+        ShownKey::Spent { server_id } => (false, None, server_id),
+        ShownKey::None | ShownKey::Unknown => (false, None, None),
+    };
     sqlx::query_scalar(
         "SELECT id FROM servers
          WHERE registered_from = $1 AND address IS NOT DISTINCT FROM $2 AND port IS NOT DISTINCT FROM $3
            AND removed_at IS NULL
-           AND (NOT $4 OR created_by IS NOT DISTINCT FROM $5 OR (created_by IS NULL AND approved_at IS NULL AND shut_out_at IS NULL))
+           AND CASE WHEN $4 THEN created_by IS NOT DISTINCT FROM $5
+                             OR (created_by IS NULL AND approved_at IS NULL AND shut_out_at IS NULL)
+                    WHEN $6::uuid IS NOT NULL THEN id = $6
+                    ELSE NOT EXISTS (SELECT FROM server_keys WHERE server_keys.server_id = servers.id) END
          ORDER BY created_at LIMIT 1 FOR UPDATE",
     )
     .bind(source)
     .bind(&registration.address)
     .bind(port)
-    .bind(admission.has_key)
-    .bind(admission.owner)
+    .bind(is_good)
+    .bind(owner)
+    .bind(of_key)
     .fetch_optional(connection)
     .await
 }

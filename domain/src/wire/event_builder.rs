@@ -311,6 +311,10 @@ impl<'s> EventBuilder<'s> {
             let step = self.delta_distance.or(self.distance.filter(|_| self.total_distance.is_none()));
             event.walked = step.and_then(number::to_f32);
         }
+        if let Some(message) = hidden::without_secrets(&event.message) {
+            event.message = message.into();
+            self.values.extra.forget("message");
+        }
         match event.event_type {
             EventType::IdentityClaim => {
                 // `claim CODE` too: who types it into a dialog may have read that.
@@ -347,10 +351,6 @@ impl<'s> EventBuilder<'s> {
                     self.values.extra.forget("message");
                 }
             }
-        }
-        if let Some(message) = hidden::without_secrets(&event.message) {
-            event.message = message.into();
-            self.values.extra.forget("message");
         }
         event.extra = self.values.extra.to_object();
         let is_typed = matches!(event.event_type, EventType::Chat | EventType::IdentityClaim);

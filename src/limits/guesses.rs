@@ -6,13 +6,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use hmac::Hmac;
 use sha2::Sha256;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{lock, name_in_redis, names_key};
@@ -29,6 +30,8 @@ const MOST_WRONG_OF_MANY: usize = 100;
 pub(super) const PERIOD: Duration = Duration::from_secs(600);
 /// So many guessers are remembered, which bounds the memory; new ones beyond them are counted together.
 const MOST_GUESSERS: usize = 50_000;
+/// Codes that come at once, as of all players when a match begins, wait so long for their turn.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// Where Redis did not answer nobody else waits for it so long.
 const ASK_REDIS_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Looking through all of them for those whose time is over is not worth it more often.
@@ -87,9 +90,11 @@ impl fmt::Display for Guesser {
 
 /// Wrong codes of the last ten minutes.
 pub struct GuessLimits {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     names_key: Hmac<Sha256>,
     redis: Option<SharedLimits>,
+    /// Told whenever a code has been looked at.
+    one_is_known: Arc<Notify>,
 }
 
 /// A code that is being looked at. It counts as wrong until that is known, so that many at once are no more than one
@@ -133,26 +138,35 @@ impl Guess<'_> {
 impl Drop for Guess<'_> {
     fn drop(&mut self) {
         let places = std::mem::take(&mut self.places);
-        if let (false, Some(redis), Ok(runtime)) =
-            (places.is_empty(), &self.limits.redis, tokio::runtime::Handle::try_current())
-        {
-            let redis = redis.clone();
-            runtime.spawn(async move {
-                if let Err(error) = redis.give_places_back(&places).await {
-                    tracing::warn!(%error, "a code that was right counts as a wrong one for ten minutes");
-                }
-            });
-        }
-        let mut state = lock(&self.limits.state);
-        for guesser in &self.guessers {
-            if let Some(count) = state.looked_at.get_mut(guesser) {
-                *count -= 1;
-                if *count == 0 {
-                    state.looked_at.remove(guesser);
-                }
+        let guessers = std::mem::take(&mut self.guessers);
+        let state = Arc::clone(&self.limits.state);
+        let one_is_known = Arc::clone(&self.limits.one_is_known);
+        let is_known = move || {
+            lock(&state).is_known(&guessers);
+            one_is_known.notify_waiters();
+        };
+        match (places.is_empty(), &self.limits.redis, tokio::runtime::Handle::try_current()) {
+            // Whoever waits for the turn finds the place free in Redis, too.
+            (false, Some(redis), Ok(runtime)) => {
+                let redis = redis.clone();
+                runtime.spawn(async move {
+                    if let Err(error) = redis.give_places_back(&places).await {
+                        tracing::warn!(%error, "a code that was right counts as a wrong one for ten minutes");
+                    }
+                    is_known();
+                });
             }
+            _ => is_known(),
         }
     }
+}
+
+/// There is no place for another code.
+#[derive(Clone, Copy, Debug)]
+struct Full {
+    wait: Duration,
+    /// There would be one if all that is looked at were right.
+    is_for_now: bool,
 }
 
 #[derive(Default)]
@@ -170,7 +184,8 @@ struct State {
 impl GuessLimits {
     /// `secret` is one that all nodes share. Without `redis` this node counts alone.
     pub fn new(secret: &Secret, redis: Option<SharedLimits>) -> Self {
-        Self { state: Mutex::default(), names_key: names_key(secret), redis }
+        let state = Arc::default();
+        Self { state, names_key: names_key(secret), redis, one_is_known: Arc::default() }
     }
 
     /// Lets this address try another code.
@@ -186,32 +201,47 @@ impl GuessLimits {
         })
     }
 
-    /// Lets these try another code, each of whom it counts for.
+    /// Lets these try another code, each of whom it counts for. While so many are looked at that it would be one too many if
+    /// all were wrong, it waits for its turn.
     ///
     /// # Errors
     /// How long no code of one of them is listened to.
     pub async fn begin(&self, guessers: Vec<Guesser>) -> Result<Guess<'_>, Duration> {
-        let mut guess = self.begin_here(guessers)?;
+        let give_up_at = tokio::time::Instant::now() + LONGEST_TURN;
+        let mut guess = loop {
+            let mut one_is_known = std::pin::pin!(self.one_is_known.notified());
+            one_is_known.as_mut().enable();
+            match self.begin_here(guessers.clone()) {
+                Ok(guess) => break guess,
+                Err(Full { wait, is_for_now: false }) => return Err(wait),
+                Err(Full { wait, is_for_now: true }) => {
+                    tokio::time::timeout_at(give_up_at, one_is_known).await.map_err(|_| wait)?;
+                }
+            }
+        };
         guess.take_places().await?;
         Ok(guess)
     }
 
-    fn begin_here(&self, mut guessers: Vec<Guesser>) -> Result<Guess<'_>, Duration> {
-        let wait = {
+    fn begin_here(&self, mut guessers: Vec<Guesser>) -> Result<Guess<'_>, Full> {
+        let full = {
             let mut state = lock(&self.state);
             guessers.iter_mut().for_each(|guesser| *guesser = state.counted_as(guesser.clone()));
             guessers.dedup();
-            let wait = guessers.iter().filter_map(|guesser| state.wait_of(guesser)).max();
-            if wait.is_none() {
+            let full = guessers
+                .iter()
+                .filter_map(|guesser| state.full_of(guesser))
+                .max_by_key(|full| (!full.is_for_now, full.wait));
+            if full.is_none() {
                 for guesser in &guessers {
                     *state.looked_at.entry(guesser.clone()).or_default() += 1;
                 }
             }
-            wait
+            full
         };
-        match wait {
+        match full {
             None => Ok(Guess { limits: self, guessers, places: Vec::new() }),
-            Some(wait) => Err(wait),
+            Some(full) => Err(full),
         }
     }
 
@@ -288,24 +318,37 @@ impl State {
         if is_full(&self.wrong) { Guesser::Crowd } else { guesser }
     }
 
-    fn wait_of(&mut self, guesser: &Guesser) -> Option<Duration> {
+    /// Codes of these have been looked at.
+    fn is_known(&mut self, guessers: &[Guesser]) {
+        for guesser in guessers {
+            if let Some(count) = self.looked_at.get_mut(guesser) {
+                *count -= 1;
+                if *count == 0 {
+                    self.looked_at.remove(guesser);
+                }
+            }
+        }
+    }
+
+    fn full_of(&mut self, guesser: &Guesser) -> Option<Full> {
         let now = Instant::now();
         let elsewhere = self.waiting.get(guesser).map(|until| until.saturating_duration_since(now));
         if let Some(wait) = elsewhere.filter(|wait| !wait.is_zero()) {
-            return Some(wait);
+            return Some(Full { is_for_now: false, wait });
         }
         let looked_at = self.looked_at.get(guesser).copied().unwrap_or_default();
         let times = self.wrong.entry(guesser.clone()).or_default();
         times.retain(|at| now.duration_since(*at) < PERIOD);
+        let is_for_now = times.len() < guesser.most();
+        let is_full = times.len() + looked_at >= guesser.most();
         let wait = match times.front() {
-            _ if times.len() + looked_at < guesser.most() => None,
-            Some(first) => Some(PERIOD - now.duration_since(*first)),
-            None => Some(Duration::from_secs(1)),
+            Some(first) if !is_for_now => PERIOD - now.duration_since(*first),
+            _ => Duration::from_secs(1),
         };
         if times.is_empty() {
             self.wrong.remove(guesser);
         }
-        wait
+        is_full.then_some(Full { wait, is_for_now })
     }
 }
 
@@ -349,11 +392,33 @@ mod tests {
         assert!(check(&limits, &request).is_err());
     }
 
-    fn wait_of(limits: &GuessLimits, guesser: Guesser) -> Option<Duration> {
-        limits.begin_here(vec![guesser]).err()
+    #[tokio::test]
+    async fn a_code_that_comes_while_others_are_looked_at_waits_for_its_turn() {
+        let limits = limits();
+        let first: Vec<_> = (0..MOST_WRONG).map(|_| limits.begin_here(vec![player("a")]).unwrap()).collect();
+        let mut next = std::pin::pin!(limits.begin(vec![player("a")]));
+        tokio::select! {
+            biased;
+            _ = &mut next => panic!("all places are taken"),
+            () = tokio::task::yield_now() => {}
+        }
+        let mut first = first.into_iter();
+        drop(first.next());
+        assert!(next.await.is_ok(), "one was right");
+
+        let next = limits.begin(vec![player("a")]);
+        let (next, ()) = tokio::join!(next, async { first.for_each(Guess::was_wrong) });
+        assert!(next.is_ok(), "of nineteen wrong ones");
+        let last = limits.begin(vec![player("a")]);
+        let (last, ()) = tokio::join!(last, async { next.into_iter().for_each(Guess::was_wrong) });
+        assert!(last.is_err_and(|wait| wait > Duration::from_secs(590)), "twenty were wrong");
     }
 
-    fn check<'a>(limits: &'a GuessLimits, request: &HttpRequest) -> Result<Guess<'a>, Duration> {
+    fn wait_of(limits: &GuessLimits, guesser: Guesser) -> Option<Duration> {
+        limits.begin_here(vec![guesser]).err().map(|full| full.wait)
+    }
+
+    fn check<'a>(limits: &'a GuessLimits, request: &HttpRequest) -> Result<Guess<'a>, Full> {
         limits.begin_here(Guesser::all_of(request))
     }
 

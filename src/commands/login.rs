@@ -6,6 +6,7 @@ use reqwest::{Client, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use url::Url;
 
 /// What a device that is told to slow down waits longer (RFC 8628, 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
@@ -26,6 +27,11 @@ struct Begun {
 }
 
 pub fn login(arguments: &LoginArguments) -> Result<(), CommandError> {
+    let is_address = Url::parse(&arguments.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_address {
+        let why = format!("{} is no address: write http:// or https:// before it", arguments.url);
+        return Err(CommandError::failed(why));
+    }
     let url = arguments.url.trim_end_matches('/');
     block_on(async {
         let client = courier::client().map_err(CommandError::failed)?;

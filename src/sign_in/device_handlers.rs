@@ -78,7 +78,7 @@ pub struct DevicePollBody {
 /// Why there are no tokens (RFC 8628, 3.5).
 #[derive(Serialize, ToSchema)]
 pub struct DeviceError {
-    /// `authorization_pending`, `slow_down`, `expired_token` or `access_denied`.
+    /// `authorization_pending`, `slow_down`, `expired_token`, `access_denied` or `invalid_request`.
     pub error: &'static str,
     pub error_description: &'static str,
     /// The same as `error`.
@@ -108,8 +108,16 @@ pub async fn poll_device(
     sessions: Data<Sessions>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let guess = guesses.check(&request).await?;
     let body: DevicePollBody = json_or_form(&body).unwrap_or_default();
+    if body.device_code.is_empty() {
+        let answer = DeviceError {
+            error: "invalid_request",
+            error_description: "send what `device/init` gave as `device_code`",
+            code: "invalid_request",
+        };
+        return Ok(HttpResponse::BadRequest().json(answer));
+    }
+    let guess = guesses.check(&request).await?;
     let (error, error_description) = match devices.poll(&sessions, &body.device_code).await {
         Ok(Ok(opened)) => return Ok(HttpResponse::Ok().json(TokenPair::from(opened))),
         Err(SessionError::Banned | SessionError::Invalid) => {

@@ -228,10 +228,13 @@ impl Tournament {
         }
     }
 
-    /// Whether who does not check in is dropped: not by a check-in without a window, opened by hand, in which nobody did.
+    /// Whether who does not check in is dropped: not by a check-in without a window, opened by hand, in which nobody did who
+    /// had to.
     pub(super) fn checkin_is_meant(&self) -> bool {
+        let has_checked_in =
+            |entrant: &Entrant| entrant.checked_in && !came_during(self.checkin_since, entrant);
         self.status == Status::Checkin
-            && (self.settings.times.has_checkin() || self.field().any(|entrant| entrant.checked_in))
+            && (self.settings.times.has_checkin() || self.field().any(has_checked_in))
     }
 
     fn end_checkin(&mut self, at: At) {
@@ -239,7 +242,10 @@ impl Tournament {
             return;
         }
         self.checkin_is_over = true;
-        for entrant in self.entrants.values_mut().filter(|entrant| entrant.is_in() && !entrant.checked_in) {
+        let since = self.checkin_since;
+        let is_dropped =
+            |entrant: &&mut Entrant| entrant.is_in() && !entrant.checked_in && !came_during(since, entrant);
+        for entrant in self.entrants.values_mut().filter(is_dropped) {
             (entrant.place, entrant.left_at) = (Place::NoShow, Some(at));
         }
         self.move_up();
@@ -255,6 +261,11 @@ impl Tournament {
             }
         }
     }
+}
+
+/// Whether somebody was entered while a check-in ran that began then: who is, was there.
+fn came_during(checkin_since: Option<At>, entrant: &Entrant) -> bool {
+    checkin_since.is_some_and(|since| entrant.registered_at > since)
 }
 
 pub(super) fn count<'a>(entrants: impl Iterator<Item = &'a Entrant>) -> u32 {

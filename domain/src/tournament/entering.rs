@@ -136,12 +136,6 @@ impl Tournament {
             return Err(Refusal::AlreadyCheckedIn(id));
         }
         entrant.checked_in = true;
-        if let Some(since) = self.checkin_since {
-            // Who was entered while it ran was there then: that somebody checks in must not drop them.
-            for late in self.entrants.values_mut().filter(|entrant| entrant.registered_at > since) {
-                late.checked_in = true;
-            }
-        }
         Ok(())
     }
 

@@ -239,6 +239,39 @@ fn who_is_entered_while_check_in_runs_without_a_window_is_there() {
 }
 
 #[test]
+fn who_is_entered_while_check_in_runs_stays_whatever_becomes_of_its_window() {
+    let small = Settings { max_participants: 2, ..settings(Format::Swiss) };
+    let closed = closed(small, 2);
+    let waiting = by(&closed, ORGANIZER, 9, &register("waiting"));
+    let open = by(&waiting, ORGANIZER, 10, &to(Status::Checkin));
+    let asked = by(&open, ORGANIZER, 11, &check_in(3));
+    let late = by(&asked, ORGANIZER, 12, &register("late"));
+    let asked = [1, 2].into_iter().fold(late, |tournament, id| {
+        by(&tournament, ORGANIZER, 13, &Command::Withdraw { entrant: EntrantId(id) })
+    });
+    assert_eq!(by(&asked, ORGANIZER, 14, &to(Status::InProgress)).draw.seeds, [3, 4].map(EntrantId));
+
+    let with_window = |tournament: &Tournament, checkin_end| {
+        let times = Times { checkin_end, ..Times::default() };
+        let settings = Settings { times, ..tournament.settings.clone() };
+        by(tournament, ORGANIZER, 12, &Command::Update { settings: Box::new(settings), fields: None })
+    };
+    let open = by(&super::play::closed(settings(Format::Swiss), 4), ORGANIZER, 10, &to(Status::Checkin));
+    let late = by(&open, ORGANIZER, 11, &register("late"));
+    let set_later = by(&with_window(&late, Some(40)), ORGANIZER, 13, &check_in(2));
+    assert_eq!(by(&set_later, ORGANIZER, 14, &to(Status::InProgress)).draw.seeds, [2, 5].map(EntrantId));
+
+    let late = by(&with_window(&open, Some(40)), ORGANIZER, 12, &register("late"));
+    assert!(late.entrants[&EntrantId(5)].checked_in);
+    let taken_away = with_window(&late, None);
+    assert_eq!(
+        by(&taken_away, ORGANIZER, 14, &to(Status::InProgress)).draw.seeds.len(),
+        5,
+        "nobody was asked"
+    );
+}
+
+#[test]
 fn a_place_is_taken_once_and_can_be_taken_again_after_it_was_given_back() {
     let open = then(&Tournament::new(settings(Format::Swiss)), &to(Status::RegistrationOpen));
     let one = by(&open, By::User(5), 0, &user(5));

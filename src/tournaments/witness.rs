@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use mohaa_actors::tournament::{Failed, Intent, Mutation};
 use mohaa_domain::event::Event;
 use mohaa_domain::tournament::{Bout, By, Command, Entrant, Game, Holder, Key, Side, Tournament};
-use mohaa_domain::vocabulary::{GameType, Team};
+use mohaa_domain::vocabulary::{EventType, GameType, Team};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -57,6 +57,8 @@ struct TokenOfGame {
     server_id: Uuid,
     token: TokenHash,
     hearing: Hearing,
+    /// Its server has said so: what comes behind that has the next match's token.
+    is_over: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -84,8 +86,14 @@ impl TokenOfGame {
     }
 }
 
-/// The tokens of bracket matches in a request: in which of its events, and which.
-pub struct PresentedTokens(Vec<(usize, TokenHash)>);
+/// What a request says of games of brackets: in which of its events.
+pub struct PresentedTokens(Vec<(usize, Said)>);
+
+enum Said {
+    /// This is the token of the bracket match.
+    Token(TokenHash),
+    TheEnd,
+}
 
 impl PresentedTokens {
     pub fn of(events: &[Event]) -> Self {
@@ -93,15 +101,17 @@ impl PresentedTokens {
         let mut tokens = Vec::new();
         for (index, event) in events.iter().enumerate() {
             let token = event.match_token.as_str();
-            if token.is_empty() {
-                continue;
+            if !token.is_empty() {
+                let hash = match last {
+                    (text, Some(hash)) if text == token => hash,
+                    _ => TokenHash::of(token),
+                };
+                last = (token, Some(hash));
+                tokens.push((index, Said::Token(hash)));
             }
-            let hash = match last {
-                (text, Some(hash)) if text == token => hash,
-                _ => TokenHash::of(token),
-            };
-            last = (token, Some(hash));
-            tokens.push((index, hash));
+            if event.event_type == EventType::MatchEnd {
+                tokens.push((index, Said::TheEnd));
+            }
         }
         Self(tokens)
     }
@@ -133,11 +143,18 @@ impl Witness {
         let mut heard = Vec::new();
         {
             let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-            for (index, token) in &presented.0 {
+            for (index, said) in &presented.0 {
                 let Some(match_id) = matches.get(*index).filter(|match_id| !match_id.is_nil()) else {
                     continue;
                 };
-                if tokens.get(match_id).is_some_and(|known| known.has_heard(token)) {
+                let token = match said {
+                    Said::Token(token) => token,
+                    Said::TheEnd => {
+                        tokens.entry(*match_id).and_modify(|known| known.is_over = true);
+                        continue;
+                    }
+                };
+                if tokens.get(match_id).is_some_and(|known| known.is_over || known.has_heard(token)) {
                     continue;
                 }
                 if tokens.len() >= MOST_GAMES {
@@ -147,10 +164,8 @@ impl Witness {
                     tracing::warn!(%server_id, "too many games with tokens wait to be written down: one is left out");
                     continue;
                 }
-                tokens.insert(
-                    *match_id,
-                    TokenOfGame { server_id, token: *token, hearing: Hearing::Owed(None) },
-                );
+                let hearing = Hearing::Owed(None);
+                tokens.insert(*match_id, TokenOfGame { server_id, token: *token, hearing, is_over: false });
                 heard.push(*match_id);
             }
         }
@@ -193,7 +208,8 @@ impl Witness {
              JOIN servers ON servers.id = said.server_id
              ON CONFLICT (match_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
                  announced_at = excluded.announced_at
-             WHERE tournament_announced_games.said_by = 'token'
+             WHERE tournament_announced_games.said_by = 'token' AND NOT EXISTS (
+                 SELECT FROM match_summaries AS ended WHERE ended.match_id = excluded.match_id AND ended.told_end)
              RETURNING match_id",
         )
         .bind(owed.iter().map(|(match_id, _)| *match_id).collect::<Vec<_>>())

@@ -441,3 +441,46 @@ async fn each_game_of_a_request_is_of_the_match_whose_token_it_has() {
     }
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_game_that_is_over_keeps_its_token_whatever_comes_behind_its_end() {
+    let (service, cup) = four_by_guid("late_token").await;
+    let mut tokens = Vec::new();
+    for key in ["R1.1", "R1.2"] {
+        let path = format!("/matches/{key}/schedule");
+        let given = cup.does(&path, json!({ "server_id": service.server_id })).await;
+        tokens.push(given["match_token"].clone());
+    }
+    let one = cup.one("R1.1").await;
+    let names: Vec<&str> = (0..2).map(|slot| one["slots"][slot]["name"].as_str().unwrap()).collect();
+    let kill = |at: f64, killer: usize, team: [&str; 2], token: &Value| {
+        json!({
+            "type": "player_kill", "match_id": "first", "timestamp": at, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
+            "gametype": "tdm", "match_token": token,
+            "attacker_name": "A", "attacker_guid": names[killer], "attacker_team": team[0],
+            "victim_name": "B", "victim_guid": names[1 - killer], "victim_team": team[1],
+        })
+    };
+    let end = json!({
+        "type": "match_end", "match_id": "first", "timestamp": 5.0, "allies_score": 2, "axis_score": 1,
+    });
+    let game = json!([
+        kill(1.0, 0, ["allies", "axis"], &tokens[0]),
+        kill(2.0, 1, ["axis", "allies"], &tokens[0]),
+        kill(3.0, 0, ["allies", "axis"], &tokens[0]),
+    ]);
+    service.client.send(game.to_string()).await.assert_batch(202, 3, &[]);
+    service.client.send(json!([end]).to_string()).await.assert_batch(202, 1, &[]);
+    let next = json!({
+        "type": "player_say", "match_id": "first", "timestamp": 6.0, "message": "gg", "match_token": tokens[1],
+        "player_name": "A", "player_guid": names[0],
+    });
+    service.client.send(json!([next]).to_string()).await.assert_batch(202, 1, &[]);
+    let decided = eventually("the first match has its game", async || {
+        let one = cup.one("R1.1").await;
+        (one["status"] == "completed").then_some(one)
+    })
+    .await;
+    assert_eq!(scores(&decided), (2, 1));
+    service.stop().await;
+}

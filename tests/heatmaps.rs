@@ -129,6 +129,22 @@ async fn filters_narrow_a_heatmap_and_bots_are_left_out_unless_asked_for() {
     assert_eq!(columns("filter[to]=2026-11-22").await, [1024]);
     assert_eq!(columns("period=day").await, [0, 128, 256, 512]);
 
+    // What is asked of all days is what the days add up to, whatever narrows it.
+    let server = "filter[server]=00000000-0000-0000-0000-0000000005e2";
+    for who in ["", "&filter[weapon]=kar98k", "&filter[weapon]=m1-garand", "&filter[player]=1"] {
+        for narrowed in ["", server] {
+            for kind in ["kills", "victims", "deaths"] {
+                for team in ["", "&filter[team]=allies", "&filter[team]=axis"] {
+                    for bots in ["", "&filter[bots]=with", "&filter[bots]=only"] {
+                        let query = format!("{narrowed}&kind={kind}{who}{team}{bots}");
+                        let of_days = columns(&format!("{query}&filter[from]=2020-01-01")).await;
+                        assert_eq!(columns(&query).await, of_days, "{query}");
+                    }
+                }
+            }
+        }
+    }
+
     // Of a match everything, and of it alone.
     let of_match = points(&this, "/api/v1/stats/match/round-2/heatmap").await;
     assert_eq!(of_match, json!([point(1024, 0, 1)]));

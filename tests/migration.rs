@@ -12,7 +12,7 @@ use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
-const CHANGES: [(u32, &str); 8] = [
+const CHANGES: [(u32, &str); 9] = [
     (2, include_str!("../clickhouse/0003_level_time.sql")),
     (3, include_str!("../clickhouse/0004_match_order.sql")),
     (5, include_str!("../clickhouse/0006_player_match_deeds.sql")),
@@ -21,6 +21,7 @@ const CHANGES: [(u32, &str); 8] = [
     (9, include_str!("../clickhouse/0010_first_kills_and_stances.sql")),
     (11, include_str!("../clickhouse/0012_name_keys.sql")),
     (12, include_str!("../clickhouse/0013_sums_of_all_days.sql")),
+    (13, include_str!("../clickhouse/0014_cells_of_weapons_and_servers.sql")),
 ];
 
 /// After how many statements a file is cut short: after each of two tables' and, of a file that does the same with many, after

@@ -20,6 +20,11 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (10, "first_kills_and_stances", include_str!("../../clickhouse/0010_first_kills_and_stances.sql")),
     (12, "name_keys", include_str!("../../clickhouse/0012_name_keys.sql")),
     (13, "sums_of_all_days", include_str!("../../clickhouse/0013_sums_of_all_days.sql")),
+    (
+        14,
+        "cells_of_weapons_and_servers",
+        include_str!("../../clickhouse/0014_cells_of_weapons_and_servers.sql"),
+    ),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
@@ -85,6 +90,8 @@ pub const ROLLUPS: &[Rollup] = &[
     of_all_days("map_cells"),
     of_all_days("player_cells"),
     of_all_days("map_extents"),
+    of_all_days("weapon_cells"),
+    of_all_days("server_cells"),
 ];
 
 #[derive(Debug, thiserror::Error)]

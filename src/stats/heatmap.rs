@@ -228,8 +228,8 @@ impl Stats {
     }
 }
 
-/// Served by the primary keys of `map_cells` and `player_cells`, or where days, servers or weapons are asked for by that of
-/// `kill_heatmap`: map, kind, player.
+/// Served by the primary keys of `map_cells`, `weapon_cells`, `server_cells` and `player_cells`, or where days are asked for, or a
+/// player's weapons or servers, by that of `kill_heatmap`: map, kind, player.
 fn cells_of_map(
     map_name: &str,
     question: &HeatmapQuestion,
@@ -238,11 +238,13 @@ fn cells_of_map(
 ) -> Sql {
     let selection = &question.selection;
     let stored_cells = i64::from(cell_size / SMALLEST_CELL);
-    let is_overall = selection.weapon.is_none() && selection.server_id.is_none() && !selection.names_days();
-    let table = match (is_overall, &player_ids) {
-        (true, None) => "map_cells",
-        (true, Some(_)) => "player_cells",
-        (false, _) => "kill_heatmap",
+    let table = match (&player_ids, selection.server_id, &selection.weapon) {
+        _ if selection.names_days() => "kill_heatmap",
+        (None, None, None) => "map_cells",
+        (None, None, Some(_)) => "weapon_cells",
+        (None, Some(_), _) => "server_cells",
+        (Some(_), None, None) => "player_cells",
+        (Some(_), ..) => "kill_heatmap",
     };
     let mut sql = Sql::new(
         "SELECT toInt32(floor(cell_x / ?)) AS column, toInt32(floor(cell_y / ?)) AS line, \
@@ -256,7 +258,7 @@ fn cells_of_map(
     .bind(question.kind.as_str());
     if let Some(player_ids) = player_ids {
         sql = sql.text(" AND player_id IN ?").bind(player_ids);
-        if !is_overall {
+        if table == "kill_heatmap" {
             sql = sql.then(selection.known_days_condition());
         }
     }

@@ -126,6 +126,9 @@ static EVENT_TYPES: WordTable<EventType, EVENT_TYPE_WORDS> = {
 };
 
 impl EventType {
+    /// The 25 that every statistic knows: those that a server's script should send.
+    pub const CANONICAL: &'static [EventType] = EventType::ALL.split_at(26).0.split_at(1).1;
+
     /// The canonical type that a server's name for it means; `Other` for a name that nobody listed.
     pub fn parse(name: &str) -> Self {
         if let Some((_, event_type)) = EVENT_TYPES.find(name) {

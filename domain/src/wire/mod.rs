@@ -91,6 +91,11 @@ pub enum DecodeError {
 /// The server token of a body, for scripts that can't send headers.
 pub type BodyToken = SecretText;
 
+/// Whether the decoder has a place for a field of this name, or at least lists it among those that are kept.
+pub fn knows_field(name: &str) -> bool {
+    field::find(name).is_some()
+}
+
 /// Of what today's scripts send in batches, few events are shorter.
 const BYTES_OF_SHORT_EVENT: usize = 400;
 

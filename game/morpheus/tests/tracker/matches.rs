@@ -176,6 +176,36 @@ fn there_is_a_heartbeat_every_thirty_seconds() {
     assert!(beats.iter().all(|beat| beat.player_count == Some(1)));
 }
 
+/// Events of one request are simultaneous to the service, and of two scores the older could win.
+#[test]
+fn a_heartbeat_never_shares_a_request_with_the_score_that_follows_it() {
+    let server = Server::playing("obj/obj_team1", "4");
+    server.machine.happen("roundstart");
+    server.pass(40.0);
+    server.take_all();
+    // The second heartbeat, and within the same two seconds a won round and the end of the match.
+    server.pass(60.5 - f64::from(server.machine.seconds()));
+    server.machine.happen("axiswin");
+    server.leave_level(true);
+    let requests = server.take_all();
+    let scores: Vec<Vec<(String, Option<i32>)>> = requests
+        .iter()
+        .map(|request| {
+            let events = request.events();
+            let told = events.iter().filter(|event| event.axis_score.is_some());
+            told.map(|event| (event.source_type.to_string(), event.axis_score)).collect()
+        })
+        .collect();
+    assert_eq!(
+        scores,
+        [
+            vec![("heartbeat".to_owned(), Some(0))],
+            vec![("round_end".to_owned(), Some(1)), ("match_end".to_owned(), Some(1))]
+        ]
+    );
+    server.assert_no_errors();
+}
+
 #[test]
 fn two_servers_never_call_their_matches_the_same() {
     let first = Server::playing("dm/mohdm1", "2");

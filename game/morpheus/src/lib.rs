@@ -4,7 +4,8 @@
 //! [`parse`] takes what the engine's own compiler takes (`code/parser/` of OpenMOHAA, from which the rules are learnt),
 //! with its peculiarities: a `-` is a sign only behind white space, a word alone is a text and never a call, a line's end
 //! separates statements but is not needed to, and a condition or an argument holds no operator outside parentheses.
-//! What it refuses the engine would refuse as well, with the place of the error. It never panics and never recurses
+//! What it refuses the engine would refuse as well, with the place of the error, but for one mistake: a text that is not
+//! ended on its line, which the engine takes for a word. It never panics and never recurses
 //! deeper than [`parser::MAX_DEPTH`], whatever the text.
 
 pub mod ast;

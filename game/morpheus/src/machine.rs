@@ -41,6 +41,9 @@ pub struct Call<'c> {
 /// Statements that may run without a wait between them before the engine's protection against endless loops would act.
 const MAX_STATEMENTS: u64 = 2_000_000;
 
+/// How many threads the engine lets start one another.
+const MAX_DEPTH: usize = 20;
+
 type Fields = HashMap<Rc<str>, Value>;
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 type Future1<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
@@ -145,7 +148,7 @@ impl Machine {
         let (file, label): (Rc<str>, Rc<str>) = (file.into(), label.into());
         let arguments = arguments.to_vec();
         self.run(Box::pin(async move {
-            match machine.clone().thread(file.clone(), label.clone(), of, arguments).await {
+            match machine.clone().thread(1, file.clone(), label.clone(), of, arguments).await {
                 Ok(value) => *slot.borrow_mut() = Some(value),
                 Err(Exception(what)) => machine.note_error(&format!("{file}::{label}: {what}")),
             }
@@ -193,14 +196,18 @@ impl Machine {
 
     async fn thread(
         self: Rc<Self>,
+        depth: usize,
         file: Rc<str>,
         label: Rc<str>,
         of: Value,
         arguments: Vec<Value>,
     ) -> Result<Value, Exception> {
+        if depth > MAX_DEPTH {
+            return Err(Exception("stack overflow".to_owned()));
+        }
         let script = self.scripts.borrow().get(&file).cloned();
         let script = script.ok_or_else(|| Exception(format!("Can't find '{file}'")))?;
-        let frame = Frame { machine: self, file, of, locals: RefCell::default(), tries: Cell::new(0) };
+        let frame = Frame { machine: self, file, of, locals: RefCell::default(), depth, tries: Cell::new(0) };
         let mut from = 0;
         if !label.is_empty() {
             let is_label = |statement: &Statement| matches!(&statement.kind, StatementKind::Label { name, .. } if *name == label);
@@ -261,6 +268,8 @@ struct Frame {
     /// `self`
     of: Value,
     locals: RefCell<Fields>,
+    /// How many threads started it, one the other.
+    depth: usize,
     /// Within how many `try` blocks it is.
     tries: Cell<u32>,
 }
@@ -572,9 +581,10 @@ impl Frame {
             "thread" | "exec" => {
                 let (file, label) = self.target(&first)?;
                 self.check_label(&file, &label)?;
-                let machine = self.machine.clone();
+                let (machine, depth) = (self.machine.clone(), self.depth + 1);
                 self.machine.run(Box::pin(async move {
                     let thread = machine.clone().thread(
+                        depth,
                         file.clone(),
                         label.clone(),
                         listener,
@@ -588,7 +598,14 @@ impl Frame {
             }
             "waitthread" | "waitexec" => {
                 let (file, label) = self.target(&first)?;
-                Box::pin(self.machine.clone().thread(file, label, listener, arguments[1..].to_vec())).await
+                Box::pin(self.machine.clone().thread(
+                    self.depth + 1,
+                    file,
+                    label,
+                    listener,
+                    arguments[1..].to_vec(),
+                ))
+                .await
             }
             "wait" => {
                 // A frame takes 50 ms; a thread goes on in one.

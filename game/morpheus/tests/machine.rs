@@ -167,3 +167,9 @@ fn an_endless_loop_is_an_error_and_not_endless() {
     let run = Run::of("main:\n while (1) { local.a = 1 }\nend");
     assert!(run.machine.errors().iter().any(|error| error.contains("too long")));
 }
+
+#[test]
+fn threads_that_start_one_another_without_end_are_an_error() {
+    let run = Run::of("main:\n waitthread main\nend");
+    assert_eq!(run.machine.errors(), ["a.scr:2:2: stack overflow"]);
+}

@@ -128,6 +128,14 @@ fn every_script_is_morpheus() {
     SCRIPTS.into_iter().for_each(|script| drop(read(script)));
 }
 
+/// The console and old engines know no other characters.
+#[test]
+fn the_scripts_are_ascii() {
+    for script in SCRIPTS {
+        assert!(source(script).is_ascii(), "{script}");
+    }
+}
+
 /// The compiler refuses a whole file for one command that the engine does not have.
 #[test]
 fn the_scripts_use_no_command_that_engines_lack() {

@@ -49,7 +49,7 @@ use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::results::{LatestResults, settle_results};
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
-use crate::live::{Live, LiveNodes, MatchSummaries};
+use crate::live::{Live, LiveNodes, MatchSummaries, Viewers};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics};
@@ -380,8 +380,13 @@ impl Application {
         links.read().await;
         let ratings =
             RatingKeeper::new(postgres.clone(), clickhouse.clone(), data_version.clone(), &registry)?;
-        let live =
-            Live::new(pipeline.live.clone(), live_nodes.clone(), canonical_ids.clone(), achievements.clone());
+        let live = Live::new(
+            pipeline.live.clone(),
+            live_nodes.clone(),
+            canonical_ids.clone(),
+            achievements.clone(),
+            Viewers::new(&registry)?,
+        );
         let batcher = pipeline.batcher.clone();
         let mut background = vec![
             actix_web::rt::spawn(async move {

@@ -10,7 +10,7 @@ use mohaa_stats::routes;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 
-use crate::support::{Service, eventually};
+use crate::support::{EventStream, Service, eventually};
 
 #[actix_web::test]
 async fn health_readiness_and_metrics_tell_what_operators_watch() {
@@ -62,6 +62,49 @@ async fn health_readiness_and_metrics_tell_what_operators_watch() {
 }
 
 #[actix_web::test]
+async fn who_watches_is_counted_for_as_long_as_they_do_and_told_how_soon() {
+    let service = Service::start("viewers").await;
+    let kill = |second: u32| {
+        json!([{"type": "player_kill", "match_id": "m", "timestamp": second, "attacker_guid": "1", "victim_guid": "2"}])
+            .to_string()
+    };
+    service.client.send(kill(1)).await.assert_batch(202, 1, &[]);
+    eventually("the match is live", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        (live["matches"][0]["player_count"] == 2).then_some(())
+    })
+    .await;
+    const OF_MATCHES: &str = r#"mohaa_live_viewers{stream="match"}"#;
+    const OF_LISTS: &str = r#"mohaa_live_viewers{stream="list"}"#;
+    let before = service.client.metrics().await;
+    assert_eq!((before.series(OF_MATCHES), before.series(OF_LISTS)), (0.0, 0.0));
+    assert_eq!(before.series(r#"mohaa_live_matches{state="whole"}"#), 1.0);
+    assert_eq!(before.value("mohaa_ingest_to_viewer_seconds_count"), 0.0, "nobody watched");
+
+    let url = format!("{}/api/v1/live", service.client.url);
+    let viewer = EventStream::open(&format!("{url}/m"), None).await;
+    let reader = EventStream::open(&url, None).await;
+    service.client.send(kill(2)).await.assert_batch(202, 1, &[]);
+    let watched = eventually("viewers were told", async || {
+        let metrics = service.client.metrics().await;
+        (metrics.value("mohaa_ingest_to_viewer_seconds_count") >= 1.0).then_some(metrics)
+    })
+    .await;
+    assert_eq!((watched.series(OF_MATCHES), watched.series(OF_LISTS)), (1.0, 1.0));
+    let sum = watched.value("mohaa_ingest_to_viewer_seconds_sum");
+    assert!(sum < 60.0, "{sum} s: not the time since the match began");
+    drop((viewer, reader));
+    eventually("they are gone", async || {
+        // A connection that was closed is noticed when something is sent.
+        service.client.send(kill(3)).await.assert_batch(202, 1, &[]);
+        let metrics = service.client.metrics().await;
+        (metrics.series(OF_MATCHES) == 0.0).then_some(())
+    })
+    .await;
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn methods_that_nobody_knows_add_one_time_series_and_no_more() {
     let service = Service::start("methods").await;
     let client = mohaa_stats::simulate::courier::client().unwrap();
@@ -76,23 +119,6 @@ async fn methods_that_nobody_knows_add_one_time_series_and_no_more() {
     let metrics = service.client.get("/metrics").await.text;
     assert!(!metrics.contains("MADE"));
     assert!(metrics.contains(r#"method="OTHER""#));
-    service.stop().await;
-}
-
-/// A rule about a metric that nobody exports never fires.
-#[actix_web::test]
-async fn every_alert_rule_is_about_metrics_that_there_are() {
-    let service = Service::start("alerts").await;
-    service.client.send(r#"[{"type":"jump"}]"#).await.assert_batch(202, 1, &[]);
-    let metrics = service.client.settled().await;
-    let rules = std::fs::read_to_string("ops/prometheus/alerts.yml").unwrap();
-    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let names: Vec<&str> =
-        rules.split(|character| !is_part(character)).filter(|word| word.starts_with("mohaa_")).collect();
-    assert!(names.len() > 15, "{names:?}");
-    for name in names {
-        assert!(metrics.has(name), "{name} is in a rule and not among the metrics");
-    }
     service.stop().await;
 }
 

@@ -144,7 +144,7 @@ impl Pipeline {
                 })
             })
             .collect();
-        let feeds = LiveFeeds::default();
+        let feeds = LiveFeeds::measured(registry)?;
         let mut live = LiveDesk::new(LiveParts {
             feeds: feeds.clone(),
             ports,

@@ -93,6 +93,8 @@ impl WriterMetrics {
             &["code"],
         )?;
         registry.register(Box::new(retries.clone()))?;
+        // A rate over a series that begins with its first error misses that error.
+        retries.with_label_values(&["0"]);
         let reinserted_rows = IntCounter::new(
             "mohaa_batch_reinserted_rows_total",
             "Rows that were absent after an ambiguous insert and were sent again.",

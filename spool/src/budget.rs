@@ -62,6 +62,10 @@ impl Budget {
         self.disk_is_low.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     pub(crate) fn used(&self) -> u64 {
         // A record moves from queued to on_disk by adding first: read in this order, it is counted at least once.
         let queued = self.queued.load(Ordering::SeqCst);

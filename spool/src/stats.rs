@@ -10,6 +10,8 @@ pub struct SpoolStats {
     /// Of segments; the checkpoint and the identity file are a few kilobytes more.
     pub bytes_on_disk: u64,
     pub bytes_queued: u64,
+    /// What both may be together before admission is refused.
+    pub max_bytes: u64,
     pub queued_appends: u64,
     pub segments: u64,
     /// Of the oldest record on disk, stored or not.
@@ -36,6 +38,7 @@ impl SpoolStats {
         Self {
             bytes_on_disk: shared.budget.on_disk(),
             bytes_queued: shared.budget.queued(),
+            max_bytes: shared.budget.max_bytes(),
             queued_appends: gauges.queued_appends.load(Ordering::Relaxed),
             segments: gauges.segments.load(Ordering::Relaxed),
             oldest_record_age,

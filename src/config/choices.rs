@@ -76,6 +76,9 @@ pub enum LimitedCalls {
 }
 
 impl LimitedCalls {
+    pub const ALL: [Self; 6] =
+        [Self::Ingest, Self::Events, Self::Quota, Self::Api, Self::Auth, Self::Register];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",

@@ -114,9 +114,11 @@ impl Limits {
             &["calls"],
         )?;
         registry.register(Box::new(refused.clone()))?;
+        for calls in LimitedCalls::ALL {
+            refused.with_label_values(&[calls.as_str()]);
+        }
         let mut rates = BTreeMap::new();
         for (calls, rate) in &limits.0 {
-            refused.with_label_values(&[calls.as_str()]);
             if let Some(quota) = quota(*rate) {
                 let limiter = RateLimiter::keyed(quota).with_middleware();
                 rates.insert(*calls, RateOfCalls { rate: *rate, limiter });

@@ -10,12 +10,14 @@ mod list;
 mod nodes;
 mod stream;
 mod summaries;
+mod viewers;
 
 pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
 pub use nodes::{LiveNodes, LiveNodesWork};
 pub use stream::{Form, Message};
 pub use summaries::MatchSummaries;
+pub use viewers::Viewers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -39,6 +41,7 @@ pub struct Live {
     list: watch::Sender<Arc<list::ListUpdate>>,
     /// Turns true when the service ends: a stream would go on for ever.
     ends: watch::Sender<bool>,
+    viewers: Viewers,
 }
 
 impl Live {
@@ -47,6 +50,7 @@ impl Live {
         nodes: LiveNodes,
         players: CanonicalIds,
         achievements: AchievementStore,
+        viewers: Viewers,
     ) -> Self {
         Self {
             feeds,
@@ -56,6 +60,7 @@ impl Live {
             server_names: Arc::default(),
             list: watch::Sender::new(Arc::new(list::ListUpdate::first())),
             ends: watch::Sender::new(false),
+            viewers,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::Live;
 use super::answers::LiveList;
+use super::viewers::Viewer;
 
 /// Whoever hears nothing for longer is cut off: proxies wait for a minute.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
@@ -63,23 +64,23 @@ impl Live {
         feed: Arc<LiveFeed>,
         form: Arc<dyn Form>,
     ) -> HttpResponse {
-        answer(of_match(self.clone(), feed, form, position(request)))
+        answer(of_match(self.clone(), feed, form, position(request)), self.viewers.of_match())
     }
 
     /// The list of matches as an answer that goes on.
     pub fn stream_list(&self, request: &HttpRequest, form: Arc<dyn Form>) -> HttpResponse {
-        answer(of_list(self, form, position(request)))
+        answer(of_list(self, form, position(request)), self.viewers.of_list())
     }
 }
 
-fn answer(parts: impl Stream<Item = String> + 'static) -> HttpResponse {
+fn answer(parts: impl Stream<Item = String> + 'static, viewer: Viewer) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
         // A proxy must pass on what comes, when it comes.
         .insert_header(("X-Accel-Buffering", "no"))
         .insert_header(ContentEncoding::Identity)
-        .streaming(in_pieces(parts))
+        .streaming(in_pieces(parts, viewer))
 }
 
 /// Writes what is told under one number. The last message has the id: who is cut off before it gets all of them again.
@@ -101,9 +102,10 @@ fn write(out: &mut String, (epoch, number): (u64, u64), messages: &[Message]) {
 /// The same in pieces, each written to the connection before the next is made.
 fn in_pieces(
     parts: impl Stream<Item = String> + 'static,
+    viewer: Viewer,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + 'static {
-    let state = (Box::pin(parts), Bytes::new());
-    unfold(state, |(mut parts, mut rest)| async move {
+    let state = (Box::pin(parts), Bytes::new(), viewer);
+    unfold(state, |(mut parts, mut rest, viewer)| async move {
         if rest.is_empty() {
             rest = Bytes::from(parts.next().await?);
         } else {
@@ -112,7 +114,7 @@ fn in_pieces(
         let is_between_characters = |at: &usize| rest.get(*at).is_none_or(|byte| (*byte as i8) >= -0x40);
         let end = (1..=PIECE_BYTES.min(rest.len())).rev().find(is_between_characters).unwrap_or(rest.len());
         let piece = rest.split_to(end);
-        Some((Ok(piece), (parts, rest)))
+        Some((Ok(piece), (parts, rest, viewer)))
     })
 }
 

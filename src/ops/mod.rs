@@ -4,6 +4,7 @@ pub mod actors;
 pub mod handlers;
 pub mod health;
 pub mod metrics;
+mod process;
 
 pub use health::{CheckResult, HealthMonitor};
 pub use metrics::OpsMetrics;

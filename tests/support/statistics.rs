@@ -18,7 +18,7 @@ use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::data_version::DataVersion;
 use mohaa_stats::http::assets::Assets;
 use mohaa_stats::http::{self, error_answers, requests, security};
-use mohaa_stats::live::{self, Live, LiveNodes};
+use mohaa_stats::live::{self, Live, LiveNodes, Viewers};
 use mohaa_stats::pages::{self, Pages};
 use mohaa_stats::players::CanonicalIds;
 use mohaa_stats::postgres;
@@ -99,8 +99,9 @@ impl StatsUnderTest {
         let (nodes, _) = LiveNodes::new(nodes, tokio::sync::mpsc::unbounded_channel().0);
         let ids = CanonicalIds::default();
         let achievements = AchievementStore::new(postgres.clone(), stats.clone(), ids.clone());
+        let viewers = Viewers::new(&registry).unwrap();
         StatsUnderTest {
-            live: Live::new(LiveFeeds::default(), nodes, ids, achievements),
+            live: Live::new(LiveFeeds::default(), nodes, ids, achievements, viewers),
             stats,
             data_version,
             registry,

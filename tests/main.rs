@@ -4,6 +4,7 @@
 
 mod access;
 mod achievements;
+mod alerts;
 mod attacks;
 mod barriers;
 mod bots;

@@ -65,6 +65,11 @@ pub enum CliCommand {
     /// Look at what could not be stored, have it stored again, or discard it
     #[command(subcommand)]
     DeadLetters(DeadLetterCommand),
+    /// Ask whether a service that runs with these settings on this machine answers; for health checks of containers
+    Health {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
     /// Print the effective configuration and where each value comes from, secrets hidden
     Config {
         #[command(flatten)]

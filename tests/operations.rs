@@ -61,6 +61,22 @@ async fn health_readiness_and_metrics_tell_what_operators_watch() {
     service.stop().await;
 }
 
+/// As the health check of a container asks, with the settings of the service.
+#[actix_web::test]
+async fn the_health_command_tells_a_service_that_answers_from_one_that_does_not() {
+    let service = Service::start("health_command").await;
+    let listen = service.application.address.to_string();
+    let ask = async || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mohaa-stats"));
+        command.arg("health").env_clear().env("LISTEN", &listen).output().await.unwrap()
+    };
+    let there = ask().await;
+    assert!(there.status.success() && there.stdout.is_empty(), "{there:?}");
+    service.stop().await;
+    let gone = ask().await;
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+}
+
 #[actix_web::test]
 async fn who_watches_is_counted_for_as_long_as_they_do_and_told_how_soon() {
     let service = Service::start("viewers").await;

@@ -2,6 +2,7 @@
 //! said to people goes to standard error.
 
 mod dead_letters;
+mod health;
 mod logging;
 mod login;
 mod serve;
@@ -62,6 +63,7 @@ pub fn run(cli: Cli) -> ExitCode {
         CliCommand::Login(arguments) => login::login(&arguments),
         CliCommand::Migrate { settings } => serve::migrate(settings),
         CliCommand::DeadLetters(command) => dead_letters::dead_letters(command),
+        CliCommand::Health { settings } => health::health(settings),
         CliCommand::Config { settings } => show::config(settings),
         CliCommand::Openapi => show::openapi(),
     };

@@ -1,6 +1,9 @@
 //! Where values come from, and which one holds: a flag beats the environment, which beats the file, which beats
 //! the default. A value that is empty counts as not given, as compose files write `NAME=` for what they leave out.
 //!
+//! A variable `NAME_FILE` names a file that holds the value of `NAME`: secrets are handed to containers and services like
+//! that, and a file can't be read off a process as its environment can. Saying both is a mistake.
+//!
 //! `stores.env`, which running private stores keep in their data directory, is a fifth place. Naming that
 //! directory on the command line is as good as naming its stores, so it then stands above the environment;
 //! otherwise it only fills in what nobody else says.
@@ -29,6 +32,8 @@ pub enum Source {
     Flag,
     StoresEnv,
     Env,
+    /// In a file that the environment names.
+    EnvFile,
     File,
     Default,
     /// Made at the first start and kept in the data directory.
@@ -41,6 +46,7 @@ impl fmt::Display for Source {
             Self::Flag => "flag",
             Self::StoresEnv => "stores.env",
             Self::Env => "environment",
+            Self::EnvFile => "file named by the environment",
             Self::File => "file",
             Self::Default => "default",
             Self::Kept => "kept in the data directory",
@@ -103,11 +109,17 @@ impl Layers {
         let mut mistakes = Vec::new();
         let flags = flags_layer(&sources.flags);
         let environment = environment_layer(&sources.environment, &mut mistakes);
+        let named_files = named_files_layer(&sources.environment, &mut mistakes);
         let file = match sources.file_path() {
             Some(path) => file_layer(&path, &mut mistakes)?,
             None => BTreeMap::new(),
         };
-        let layers = vec![(Source::Flag, flags), (Source::Env, environment), (Source::File, file)];
+        let layers = vec![
+            (Source::Flag, flags),
+            (Source::Env, environment),
+            (Source::EnvFile, named_files),
+            (Source::File, file),
+        ];
         let mut this = Self { layers, mistakes };
 
         let (directory_source, data_dir) = match this.find("DATA_DIR") {
@@ -163,6 +175,42 @@ fn environment_layer(
                 problem: "is not UTF-8".to_owned(),
                 allowed: setting.allowed.to_owned(),
             }),
+        }
+    }
+    layer
+}
+
+/// What stands in the files that variables `NAME_FILE` name, without the line's end behind it.
+fn named_files_layer(
+    environment: &HashMap<String, OsString>,
+    mistakes: &mut Vec<Mistake>,
+) -> BTreeMap<&'static str, String> {
+    let mut layer = BTreeMap::new();
+    for setting in &SETTINGS {
+        let name = format!("{}_FILE", setting.name);
+        let Some(path) = environment.get(&name).filter(|path| !path.is_empty()) else { continue };
+        let shown = Some(path.to_string_lossy().into_owned());
+        let mut wrong = |problem: String, allowed: &str| {
+            mistakes.push(Mistake {
+                name: name.clone(),
+                source: Some(Source::Env),
+                value: shown.clone(),
+                problem,
+                allowed: allowed.to_owned(),
+            });
+        };
+        if environment.get(setting.name).is_some_and(|value| !value.is_empty()) {
+            wrong(format!("is set beside {}", setting.name), "one of the two");
+            continue;
+        }
+        match fs::read_to_string(path) {
+            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+                "" => wrong("names an empty file".to_owned(), setting.allowed),
+                value => {
+                    layer.insert(setting.name, value.to_owned());
+                }
+            },
+            Err(error) => wrong(format!("names a file that can't be read: {error}"), "a file"),
         }
     }
     layer

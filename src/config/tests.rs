@@ -320,3 +320,41 @@ fn every_setting_can_be_found_by_one_name_in_each_place() {
         ("worker-flush-interval", "worker_flush_interval")
     );
 }
+
+#[test]
+fn a_value_may_stand_in_a_file_that_the_environment_names() {
+    let given = Given::what_a_service_needs();
+    let (secret, url) = (given.path("jwt"), given.path("postgres_url"));
+    fs::write(&secret, "1f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e\n").unwrap();
+    fs::write(&url, "postgres://mohaa:hidden@other/mohaa\r\n").unwrap();
+    let given = given
+        .environment("JWT_SECRET", "")
+        .environment("JWT_SECRET_FILE", secret.to_str().unwrap())
+        .environment("POSTGRES_URL", "")
+        .environment("POSTGRES_URL_FILE", url.to_str().unwrap())
+        .file("postgres_url = 'postgres://mohaa@third/mohaa'");
+    let loaded = given.load(Purpose::SERVE).unwrap();
+    assert_eq!(loaded.config.jwt_secret.as_ref().unwrap().expose(), "1f8a3c5e7b9d1f2a4c6e8b0d3f5a7c9e");
+    let postgres = shown(&loaded, "POSTGRES_URL");
+    assert_eq!(postgres.source, Some(Source::EnvFile));
+    let value = postgres.value.as_deref().unwrap();
+    assert!(value.contains("other") && !value.contains("hidden"), "{value}");
+}
+
+#[test]
+fn a_file_that_the_environment_names_must_be_there_hold_something_and_stand_alone() {
+    let given = Given::what_a_service_needs();
+    let (empty, good, gone) = (given.path("empty"), given.path("good"), given.path("gone"));
+    fs::write(&empty, "\n").unwrap();
+    fs::write(&good, "redis://:s3cret@other").unwrap();
+    let given = given
+        .environment("POSTGRES_URL", "")
+        .environment("POSTGRES_URL_FILE", gone.to_str().unwrap())
+        .environment("STEAM_API_KEY_FILE", empty.to_str().unwrap())
+        .environment("REDIS_URL_FILE", good.to_str().unwrap());
+    let text = Mistakes(given.mistakes(Purpose::SERVE)).to_string();
+    assert!(text.contains("POSTGRES_URL_FILE") && text.contains("names a file that can't be read"), "{text}");
+    assert!(text.contains("STEAM_API_KEY_FILE") && text.contains("names an empty file"), "{text}");
+    assert!(text.contains("REDIS_URL_FILE") && text.contains("is set beside REDIS_URL"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}

@@ -31,6 +31,7 @@ mod outages;
 mod overload;
 mod overviews;
 mod owners;
+mod packaging;
 mod pages;
 mod players;
 mod races;

@@ -1,22 +1,55 @@
 #!/usr/bin/env bash
-# Makes .env for docker-compose.yml: random passwords and a signing key, readable by its owner only. Never replaces one:
-# the stores keep the passwords of their first start.
+# Makes what docker-compose.yml needs: secrets/, random passwords and a signing key, a file each, and .env, which holds no
+# secret. What is there already is left as it is: the stores keep the passwords of their first start.
+#
+# The folder is closed to everybody but its owner. The files in it are readable for all, because containers see them as they
+# are, and the users within are others than the owner.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-
-if [ -e .env ]; then
-  echo "make-env: .env is there already and is left as it is" >&2
-  exit 0
-fi
+cd "${1:-$(dirname "$0")/../..}"
 
 random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-umask 077
-cat >.env.new <<END
-POSTGRES_PASSWORD=$(random)
-CLICKHOUSE_PASSWORD=$(random)
-REDIS_PASSWORD=$(random)
-JWT_SECRET=$(random)
+# A value that an earlier version wrote into .env, where it stood in the environment of every container.
+of_env() { # NAME
+  if [ -f .env ]; then sed -n "s/^$1=//p" .env | head -n 1; fi
+}
+
+write_secret() { # file value
+  [ -e "secrets/$1" ] && return 0
+  printf '%s\n' "$2" >"secrets/.$1.new"
+  chmod 0444 "secrets/.$1.new"
+  mv "secrets/.$1.new" "secrets/$1"
+  echo "make-env: wrote secrets/$1" >&2
+}
+
+password() { # file NAME: what is kept, else of .env, else a new one
+  local kept
+  if [ -e "secrets/$1" ]; then kept="$(cat "secrets/$1")"; else kept="$(of_env "$2")"; fi
+  printf '%s' "${kept:-$(random)}"
+}
+
+mkdir -p secrets
+chmod 0700 secrets
+postgres="$(password postgres_password POSTGRES_PASSWORD)"
+clickhouse="$(password clickhouse_password CLICKHOUSE_PASSWORD)"
+redis="$(password redis_password REDIS_PASSWORD)"
+write_secret postgres_password "$postgres"
+write_secret clickhouse_password "$clickhouse"
+write_secret redis_password "$redis"
+write_secret grafana_password "$(password grafana_password GRAFANA_PASSWORD)"
+write_secret jwt_secret "$(password jwt_secret JWT_SECRET)"
+# The service takes whole addresses, with the passwords in them.
+write_secret postgres_url "postgres://mohaa:$postgres@postgres:5432/mohaa"
+write_secret clickhouse_url "http://mohaa:$clickhouse@clickhouse:8123/mohaa"
+write_secret redis_url "redis://:$redis@redis:6379"
+
+if [ -e .env ]; then
+  if grep -Eq '^(POSTGRES_PASSWORD|CLICKHOUSE_PASSWORD|REDIS_PASSWORD|JWT_SECRET)=' .env; then
+    echo "make-env: the secrets of .env are in secrets/ now; remove them from .env" >&2
+  fi
+  exit 0
+fi
+cat >.env.new <<'END'
 # Where browsers reach the service, such as https://stats.example.org; cookies are Secure when it is https.
 PUBLIC_URL=
 PORT=8080

@@ -65,6 +65,14 @@ pub enum CliCommand {
     /// Look at what could not be stored, have it stored again, or discard it
     #[command(subcommand)]
     DeadLetters(DeadLetterCommand),
+    /// Save PostgreSQL, ClickHouse and the spool as they are at one moment; the service may run meanwhile
+    ///
+    /// Prints what the backup holds. Its folder is for the owner alone: it holds keys, and what people wrote.
+    Backup(BackupArguments),
+    /// Fill empty stores and an empty spool from a backup; no service may run on them
+    ///
+    /// Every file is looked at before anything is touched, and every table after it was filled.
+    Restore(RestoreArguments),
     /// Ask whether a service that runs with these settings on this machine answers; for health checks of containers
     Health {
         #[command(flatten)]
@@ -77,6 +85,30 @@ pub enum CliCommand {
     },
     /// Print the HTTP API as OpenAPI 3.1
     Openapi,
+}
+
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// Folder to be made
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+    /// Start the private stores of the data directory for it, when no service runs
+    #[arg(long)]
+    pub embedded: bool,
+    #[command(flatten)]
+    pub settings: SettingFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// Folder of the backup
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub from: PathBuf,
+    /// Make private stores in the data directory
+    #[arg(long)]
+    pub embedded: bool,
+    #[command(flatten)]
+    pub settings: SettingFlags,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ pub mod achievements;
 pub mod admin;
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod clickhouse;
 pub mod commands;

@@ -6,6 +6,7 @@ mod access;
 mod achievements;
 mod alerts;
 mod attacks;
+mod backup;
 mod barriers;
 mod bots;
 mod browser;

@@ -42,8 +42,10 @@ const PATIENCE_FOR_QUIET: Duration = Duration::from_secs(60);
 const LOOK_FOR_QUIET: Duration = Duration::from_millis(500);
 /// How long the writers stand aside for another node at most. It may have died in a way that keeps its lock.
 const LONGEST_STANDING_ASIDE: Duration = Duration::from_secs(600);
-/// Of the advisory lock that is held by who compares.
-const LOCK: (i32, i32) = (18, 1);
+/// Of the advisory lock that is held by whoever compares, or else needs that nothing is stored for a while.
+pub const COMPARISON_LOCK: (i32, i32) = (18, 1);
+/// Within this time every node has seen that somebody holds it.
+pub const STANDING_ASIDE_WITHIN: Duration = Duration::from_secs(3);
 /// Start times are computed from two clocks of one second's resolution.
 const SAME_START_SECONDS: i64 = 3;
 
@@ -283,8 +285,8 @@ impl Reconciler {
     async fn take_turn(&self) -> sqlx::Result<Option<Transaction<'static, Postgres>>> {
         let mut turn = self.postgres.begin().await?;
         let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1, $2)")
-            .bind(LOCK.0)
-            .bind(LOCK.1)
+            .bind(COMPARISON_LOCK.0)
+            .bind(COMPARISON_LOCK.1)
             .fetch_one(&mut *turn)
             .await?;
         Ok(is_ours.then_some(turn))
@@ -296,8 +298,8 @@ impl Reconciler {
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND classid::bigint = $1 AND objid::bigint = $2 AND objsubid = 2)",
         )
-        .bind(i64::from(LOCK.0))
-        .bind(i64::from(LOCK.1))
+        .bind(i64::from(COMPARISON_LOCK.0))
+        .bind(i64::from(COMPARISON_LOCK.1))
         .fetch_one(&self.postgres);
         asked.await.unwrap_or(false)
     }
@@ -334,7 +336,7 @@ impl Reconciler {
 
     /// Says whether the part agrees now for certain. Otherwise events were being stored, and it must be compared again.
     async fn compare(&self, rollup: Rollup, part: Part) -> Result<bool> {
-        let before = self.settled_rows().await?;
+        let before = settled_rows(&self.client).await?;
         if before.is_none() {
             return Ok(false);
         }
@@ -342,32 +344,14 @@ impl Reconciler {
         if expected == self.fingerprint(rollup.table, rollup, part).await? {
             return Ok(true);
         }
-        if self.settled_rows().await? != before {
+        if settled_rows(&self.client).await? != before {
             return Ok(false);
         }
         self.differing_days.with_label_values(&[rollup.table]).set(1);
         self.replace(rollup, part).await?;
         self.mended_days.with_label_values(&[rollup.table]).inc();
-        Ok(self.settled_rows().await? == before
+        Ok(settled_rows(&self.client).await? == before
             && expected == self.fingerprint(rollup.table, rollup, part).await?)
-    }
-
-    /// The rows of `raw_events`, if no insert into it runs. When the answer is the same before and after, none ran
-    /// between: one that had begun before would have been seen running, and one that ended would have added rows.
-    async fn settled_rows(&self) -> Result<Option<u64>> {
-        let ask_for_inserts = || {
-            self.client
-                .query(
-                    "SELECT count() FROM system.processes WHERE current_database = currentDatabase() \
-                     AND query_kind = 'Insert' AND positionCaseInsensitive(query, 'raw_events') > 0",
-                )
-                .fetch_one::<u64>()
-        };
-        let running_before = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
-        let ask_for_rows = self.client.query("SELECT count() FROM raw_events").fetch_one::<u64>();
-        let rows = within(QUESTION_PATIENCE, ask_for_rows).await?;
-        let running_after = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
-        Ok((running_before == 0 && running_after == 0).then_some(rows))
     }
 
     fn recount_table(&self, rollup: Rollup) -> String {
@@ -473,6 +457,27 @@ impl Reconciler {
         }
         Ok(())
     }
+}
+
+/// The rows of `raw_events`, if no insert into it runs. When the answer is the same before and after, none ran
+/// between: one that had begun before would have been seen running, and one that ended would have added rows.
+///
+/// # Errors
+/// When ClickHouse does not answer.
+pub async fn settled_rows(client: &Client) -> Result<Option<u64>> {
+    let ask_for_inserts = || {
+        client
+            .query(
+                "SELECT count() FROM system.processes WHERE current_database = currentDatabase() \
+                 AND query_kind = 'Insert' AND positionCaseInsensitive(query, 'raw_events') > 0",
+            )
+            .fetch_one::<u64>()
+    };
+    let running_before = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
+    let rows = client.query("SELECT count() FROM raw_events").fetch_one::<u64>();
+    let rows = within(QUESTION_PATIENCE, rows).await?;
+    let running_after = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
+    Ok((running_before == 0 && running_after == 0).then_some(rows))
 }
 
 async fn within<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

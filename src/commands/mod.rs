@@ -1,6 +1,7 @@
 //! One file for each group of commands. A command prints at most one JSON document on standard output; everything
 //! said to people goes to standard error.
 
+mod backup;
 mod dead_letters;
 mod health;
 mod logging;
@@ -63,6 +64,8 @@ pub fn run(cli: Cli) -> ExitCode {
         CliCommand::Login(arguments) => login::login(&arguments),
         CliCommand::Migrate { settings } => serve::migrate(settings),
         CliCommand::DeadLetters(command) => dead_letters::dead_letters(command),
+        CliCommand::Backup(arguments) => backup::backup(arguments),
+        CliCommand::Restore(arguments) => backup::restore(arguments),
         CliCommand::Health { settings } => health::health(settings),
         CliCommand::Config { settings } => show::config(settings),
         CliCommand::Openapi => show::openapi(),

@@ -1,0 +1,181 @@
+//! PostgreSQL: every table as `COPY` writes it, out of one snapshot and into one transaction.
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use super::files::Folder;
+use super::manifest::{Postgres, PostgresTable};
+use super::{BackupError, Result};
+
+/// Tables of the service, and the columns that are stored, both ready to stand in a statement.
+const TABLES: &str = "
+    SELECT c.relname::text, quote_ident(c.relname), string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+    FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname <> '_sqlx_migrations'
+    GROUP BY c.oid, c.relname
+    ORDER BY c.relname";
+
+const VERSION: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
+
+/// Foreign keys that are checked at the end of each statement: table, name, both ready to stand in a statement.
+const FOREIGN_KEYS: &str = "
+    SELECT conrelid::regclass::text, quote_ident(conname)
+    FROM pg_constraint
+    WHERE connamespace = current_schema()::regnamespace AND contype = 'f' AND NOT condeferrable
+    ORDER BY 1, 2";
+
+/// PostgreSQL as it was at one moment.
+pub struct Snapshot {
+    connection: PgConnection,
+}
+
+/// Names are quoted by PostgreSQL itself, and nothing else of ours is put into a statement.
+async fn execute(connection: &mut PgConnection, statement: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
+    Ok(())
+}
+
+/// A connection of its own, whose statements take as long as they take.
+async fn patient_connection(pool: &PgPool) -> Result<PgConnection> {
+    let mut connection = pool.acquire().await?.detach();
+    execute(&mut connection, "SET statement_timeout = 0".to_owned()).await?;
+    Ok(connection)
+}
+
+impl Snapshot {
+    /// Every later statement sees what is committed now.
+    pub async fn begin(pool: &PgPool) -> Result<Self> {
+        let mut connection = patient_connection(pool).await?;
+        execute(&mut connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned()).await?;
+        // The snapshot is taken by the first question.
+        sqlx::query_scalar::<_, Option<i64>>(VERSION).fetch_one(&mut connection).await?;
+        Ok(Self { connection })
+    }
+
+    /// Writes out every table.
+    pub async fn save(mut self, folder: &Folder) -> Result<Postgres> {
+        let connection = &mut self.connection;
+        let version: i64 = sqlx::query_scalar(VERSION).fetch_one(&mut *connection).await?;
+        let names: Vec<(String, String, String)> = sqlx::query_as(TABLES).fetch_all(&mut *connection).await?;
+        let mut tables = Vec::with_capacity(names.len());
+        for (name, quoted, columns) in names {
+            let mut file = folder.compressed(format!("postgres/{name}.copy.zst"))?;
+            let mut rows = 0;
+            {
+                let statement = format!("COPY {quoted} ({columns}) TO STDOUT");
+                let mut pieces = connection.copy_out_raw(&statement).await?;
+                while let Some(piece) = pieces.try_next().await? {
+                    // A line is a row: line ends within values are escaped.
+                    rows += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    file.write(&piece)?;
+                }
+            }
+            let file = file.end()?;
+            tables.push(PostgresTable { name, columns, rows, file });
+        }
+        let sequences = sqlx::query_as(
+            "SELECT sequencename::text, last_value FROM pg_sequences
+             WHERE schemaname = current_schema() AND last_value IS NOT NULL ORDER BY 1",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        execute(connection, "COMMIT".to_owned()).await?;
+        Ok(Postgres { version, tables, sequences })
+    }
+}
+
+/// A database that is being filled; nothing of it shows before the end.
+pub struct Filling {
+    connection: PgConnection,
+    tables: Vec<String>,
+}
+
+impl Filling {
+    /// # Errors
+    /// When the schema is of another version than the backup's, or somebody has used the database.
+    pub async fn begin(pool: &PgPool, saved: &Postgres) -> Result<Self> {
+        let mut connection = patient_connection(pool).await?;
+        let version: i64 = sqlx::query_scalar(VERSION).fetch_one(&mut connection).await?;
+        if version != saved.version {
+            return Err(BackupError::OtherSchema {
+                of_backup: format!("PostgreSQL {}", saved.version),
+                of_program: format!("PostgreSQL {version}"),
+            });
+        }
+        execute(&mut connection, "BEGIN".to_owned()).await?;
+        // What migrations themselves put into other tables is replaced.
+        for table in ["users", "servers", "match_summaries", "tournaments", "teams"] {
+            let question = format!("SELECT EXISTS (SELECT FROM {table})");
+            let is_used: bool =
+                sqlx::query_scalar(AssertSqlSafe(question)).fetch_one(&mut connection).await?;
+            if is_used {
+                return Err(BackupError::StoreNotEmpty(format!("PostgreSQL ({table})")));
+            }
+        }
+        let names: Vec<(String, String, String)> = sqlx::query_as(TABLES).fetch_all(&mut connection).await?;
+        let (known, tables): (Vec<String>, Vec<String>) =
+            names.into_iter().map(|(name, quoted, _)| (name, quoted)).unzip();
+        if let Some(unknown) = saved.tables.iter().find(|table| !known.contains(&table.name)) {
+            return Err(BackupError::OtherSchema {
+                of_backup: format!("it has a table {}", unknown.name),
+                of_program: "it has none".to_owned(),
+            });
+        }
+        Ok(Self { connection, tables })
+    }
+
+    /// Fills the tables in whatever order they come: triggers rest, and foreign keys are looked at when all rows are there.
+    pub async fn fill(mut self, saved: &Postgres, folder: &Folder) -> Result<Self> {
+        let connection = &mut self.connection;
+        let keys: Vec<(String, String)> = sqlx::query_as(FOREIGN_KEYS).fetch_all(&mut *connection).await?;
+        for table in &self.tables {
+            execute(connection, format!("ALTER TABLE {table} DISABLE TRIGGER USER")).await?;
+        }
+        execute(connection, format!("TRUNCATE {}", self.tables.join(", "))).await?;
+        for (table, key) in &keys {
+            let statement =
+                format!("ALTER TABLE {table} ALTER CONSTRAINT {key} DEFERRABLE INITIALLY DEFERRED");
+            execute(connection, statement).await?;
+        }
+        for table in &saved.tables {
+            let quoted: String = sqlx::query_scalar("SELECT quote_ident($1)")
+                .bind(&table.name)
+                .fetch_one(&mut *connection)
+                .await?;
+            let statement = format!("COPY {quoted} ({}) FROM STDIN", table.columns);
+            let mut copy = connection.copy_in_raw(&statement).await?;
+            let mut pieces = folder.decompressed(&table.file)?;
+            while let Some(piece) = pieces.next()? {
+                copy.send(piece).await?;
+            }
+            let rows = copy.finish().await?;
+            if rows != table.rows {
+                return Err(BackupError::Differs {
+                    table: table.name.clone(),
+                    found: format!("{rows} rows"),
+                    expected: format!("{} rows", table.rows),
+                });
+            }
+        }
+        execute(connection, "SET CONSTRAINTS ALL IMMEDIATE".to_owned()).await?;
+        for (table, key) in &keys {
+            execute(connection, format!("ALTER TABLE {table} ALTER CONSTRAINT {key} NOT DEFERRABLE")).await?;
+        }
+        for table in &self.tables {
+            execute(connection, format!("ALTER TABLE {table} ENABLE TRIGGER USER")).await?;
+        }
+        for (sequence, last_value) in &saved.sequences {
+            sqlx::query("SELECT setval(quote_ident($1)::regclass, $2)")
+                .bind(sequence)
+                .bind(last_value)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(self)
+    }
+
+    pub async fn commit(mut self) -> Result<()> {
+        execute(&mut self.connection, "COMMIT".to_owned()).await
+    }
+}

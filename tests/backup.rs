@@ -1,0 +1,215 @@
+//! Backup and restore: what was accepted before is there again once, and so is everything else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgPool};
+
+use mohaa_embedded::StoreUrls;
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::backup::{BackupError, Stores};
+use mohaa_stats::clickhouse::client;
+use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
+use mohaa_stats::startup::Surroundings;
+use mohaa_stats::users::Role;
+
+use crate::support::{Cup, Service, Warehouse, eventually, favourite};
+
+fn stores(urls: &StoreUrls, data_dir: &Path) -> Stores {
+    Stores {
+        postgres: mohaa_stats::postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap(),
+        clickhouse: client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap()),
+        spool_dir: data_dir.join("spool"),
+        data_dir: data_dir.to_owned(),
+    }
+}
+
+/// Kills, each of a match of its own name, posted one after the other until it is told to stop.
+struct Load {
+    accepted: Rc<RefCell<Vec<String>>>,
+    stops: Rc<Cell<bool>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Load {
+    fn start(service: &Service) -> Self {
+        let (accepted, stops) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(false)));
+        let (client, taken, ends) = (service.client.clone(), accepted.clone(), stops.clone());
+        let task = tokio::task::spawn_local(async move {
+            let mut number = 0;
+            while !ends.get() {
+                let name = format!("killer-{number:06}");
+                let kill = json!([{"type": "kill", "match_id": "evening", "timestamp": number, "weapon": "Thompson",
+                    "attacker_name": name, "attacker_guid": "41", "victim_name": "B", "victim_guid": "42"}]);
+                client.send(kill.to_string()).await.assert_batch(202, 1, &[]);
+                taken.borrow_mut().push(name);
+                number += 1;
+            }
+        });
+        Self { accepted, stops, task }
+    }
+
+    fn accepted(&self) -> Vec<String> {
+        self.accepted.borrow().clone()
+    }
+
+    async fn grows_by(&self, count: usize) {
+        let before = self.accepted.borrow().len();
+        eventually("more is accepted", async || {
+            (self.accepted.borrow().len() >= before + count).then_some(())
+        })
+        .await;
+    }
+
+    async fn stop(self) -> Vec<String> {
+        self.stops.set(true);
+        self.task.await.unwrap();
+        self.accepted.take()
+    }
+}
+
+/// Every row of a table as text, in an order of its own.
+async fn content(pool: &PgPool, table: &str) -> Vec<String> {
+    let question = format!("SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1");
+    sqlx::query_scalar(AssertSqlSafe(question)).fetch_all(pool).await.unwrap()
+}
+
+async fn killers(warehouse: &Warehouse) -> Vec<String> {
+    let rows =
+        warehouse.rows("SELECT player_name FROM raw_events WHERE type = 'kill' ORDER BY player_name").await;
+    rows.iter().map(|row| row["player_name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[actix_web::test]
+async fn a_backup_under_load_brings_back_all_that_was_accepted_before_it_and_nothing_twice() {
+    let stores_of_tests = TestStores::shared().await;
+    let urls = stores_of_tests.database("backup_from").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (data_dir, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    // Batches of moments: some are on their way whenever the backup begins.
+    let settings = [("DATA_DIR", data_dir.to_str().unwrap()), ("WORKER_FLUSH_INTERVAL", "20ms")];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let (user, organizer) = service.add_user("Anna", Role::Organizer).await;
+    service.link_player(user, "41").await;
+    let cup_settings = json!({ "name": "Autumn", "format": "single_elimination" });
+    let cup = Cup::begun(&service.client, &organizer, cup_settings, 4).await;
+    cup.plays(favourite).await;
+    let places = cup.final_places().await;
+
+    let load = Load::start(&service);
+    load.grows_by(50).await;
+    let before = load.accepted();
+    let manifest = stores(&urls, &data_dir).save(&backup).await.unwrap();
+    load.grows_by(20).await;
+    let all = load.stop().await;
+    assert!(
+        manifest.events() >= 1 && all.len() > before.len() + 20,
+        "{} of {}",
+        manifest.events(),
+        all.len()
+    );
+    service.client.settled().await;
+    let leftovers = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND startsWith(name, 'backup_')";
+    assert_eq!(service.warehouse.count(leftovers).await, 0, "clones are gone");
+    assert_eq!(killers(&service.warehouse).await, all, "the service has lost nothing by it");
+    let tables = ["users", "servers", "tournaments", "audit_log", "achievements", "achievement_tiers"];
+    let mut expected = Vec::new();
+    for table in tables {
+        expected.push(content(&service.application.postgres, table).await);
+    }
+    let token = service.client.token.clone();
+    service.stop().await;
+
+    // Nothing is left but the backup.
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    let fresh = stores_of_tests.database("backup_to").await;
+    let restored = stores(&fresh, &data_dir).restore(&backup).await.unwrap();
+    assert_eq!(restored.events(), manifest.events());
+    for (table, expected) in tables.iter().zip(expected) {
+        let found = content(&stores(&fresh, &data_dir).postgres, table).await;
+        let without_time = |rows: &[String]| -> Vec<Value> {
+            let mut rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
+            // When the server was heard last goes on changing after the backup.
+            rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("last_seen_at")));
+            rows
+        };
+        assert_eq!(without_time(&found), without_time(&expected), "{table}");
+    }
+    let service = Service::restart_on(&fresh, &settings, &token).await;
+    let cup = Cup { client: service.client.clone(), organizer, id: cup.id };
+    assert_eq!(cup.final_places().await, places);
+    // The server's token is good, and its events get numbers that no other has.
+    let kill = r#"[{"type":"kill","match_id":"evening","timestamp":99999,"attacker_name":"later","attacker_guid":"41","victim_guid":"42"}]"#;
+    service.client.send(kill).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    let there = killers(&service.warehouse).await;
+    let distinct: BTreeSet<&String> = there.iter().collect();
+    assert_eq!(distinct.len(), there.len(), "nothing is there twice");
+    assert!(
+        before.iter().all(|name| distinct.contains(name)),
+        "all that was accepted before the backup is there"
+    );
+    let sent: BTreeSet<&str> = all.iter().map(String::as_str).chain(["later"]).collect();
+    assert!(there.iter().all(|name| sent.contains(name.as_str())));
+    assert!(there.contains(&"later".to_owned()));
+    service.warehouse.assert_rollups_agree().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_are_used_is_refused() {
+    let stores_of_tests = TestStores::shared().await;
+    let urls = stores_of_tests.database("restore_fails").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (data_dir, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let settings = [("DATA_DIR", data_dir.to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    service.client.send(r#"[{"type":"jump"},{"type":"jump"}]"#).await.assert_batch(202, 2, &[]);
+    service.client.settled().await;
+    service.stop().await;
+    let from = stores(&urls, &data_dir);
+    from.save(&backup).await.unwrap();
+    assert!(
+        matches!(from.save(&backup).await, Err(BackupError::NotEmpty(_))),
+        "a backup is never overwritten"
+    );
+    let refused = from.restore(&backup).await.unwrap_err();
+    assert!(matches!(refused, BackupError::NotEmpty(_)), "{refused}");
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    let refused = from.restore(&backup).await.unwrap_err();
+    assert!(matches!(refused, BackupError::StoreNotEmpty(_)), "{refused}");
+
+    // A table that does not have what the manifest says.
+    let path = backup.join("manifest.json");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let mut manifest: Value = serde_json::from_str(&whole).unwrap();
+    let tables = manifest["postgres"]["tables"].as_array_mut().unwrap();
+    let servers = tables.iter_mut().find(|table| table["name"] == "servers").unwrap();
+    servers["rows"] = 7.into();
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let fresh = stores_of_tests.database("restore_to").await;
+    let to = stores(&fresh, &data_dir);
+    let failed = to.restore(&backup).await.unwrap_err();
+    assert!(matches!(&failed, BackupError::Differs { table, .. } if table == "servers"), "{failed}");
+    assert!(!to.spool_dir.exists());
+    let warehouse = Warehouse::new(&fresh.clickhouse_url);
+    assert_eq!(warehouse.count("SELECT count() FROM raw_events").await, 0);
+    assert_eq!(content(&to.postgres, "servers").await.len(), 0);
+    assert!(!content(&to.postgres, "achievements").await.is_empty(), "what migrations made is there");
+
+    // A file that was changed is noticed before anything is touched.
+    std::fs::write(&path, &whole).unwrap();
+    let events = backup.join("clickhouse/raw_events.native.zst");
+    let mut bytes = std::fs::read(&events).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&events, &bytes).unwrap();
+    assert!(matches!(to.restore(&backup).await, Err(BackupError::Damaged { .. })));
+    bytes[middle] ^= 1;
+    std::fs::write(&events, &bytes).unwrap();
+    assert_eq!(to.restore(&backup).await.unwrap().events(), 2);
+    assert_eq!(warehouse.count("SELECT count() FROM raw_events").await, 2);
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Looks at what nobody runs here: Prometheus' configuration, rules and their tests, the Dockerfile, the compose file, the
-# units. Says what it could not look at, for want of a program (ops/setup.sh lint gets them).
+# balancer, the unit. Says what it could not look at, for want of a program (ops/setup.sh lint gets them).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +33,13 @@ if have docker-compose; then
   /usr/bin/python3 ops/docker/check-compose.py "$composed"
 else
   skip docker-compose.yml docker-compose
+fi
+
+if have haproxy; then
+  BALANCER_BIND=127.0.0.1:18080 NODE1=127.0.0.1:18101 NODE2=127.0.0.1:18102 \
+    quietly haproxy -c -f ops/balancer/haproxy.cfg
+else
+  skip ops/balancer haproxy
 fi
 
 # 15 of 100: what is left is that it talks to the network. systemd-analyze wants the program that the unit names to be there.

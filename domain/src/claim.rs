@@ -29,9 +29,38 @@ pub fn visible(line: &str) -> String {
 
 /// Whether a text speaks of claiming or logging in.
 pub fn speaks_of_codes(text: &str) -> bool {
-    let is_command = |word: &[u8]| word.eq_ignore_ascii_case(b"claim") || word.eq_ignore_ascii_case(b"login");
-    text.as_bytes().windows(5).any(is_command)
+    let bytes = text.as_bytes();
+    let mut end = COMMAND_BYTES;
+    while end <= bytes.len() {
+        let word = &bytes[end - COMMAND_BYTES..end];
+        match STEPS[usize::from(word[COMMAND_BYTES - 1])] {
+            0 if COMMANDS.iter().any(|command| word.eq_ignore_ascii_case(*command)) => return true,
+            0 => end += 1,
+            step => end += usize::from(step),
+        }
+    }
+    false
 }
+
+const COMMAND_BYTES: usize = 5;
+const COMMANDS: [&[u8; COMMAND_BYTES]; 2] = [b"claim", b"login"];
+
+/// How far the next command can end behind this byte, whatever its case; 0 for one that a command ends with.
+const STEPS: [u8; 256] = {
+    let mut steps = [COMMAND_BYTES as u8; 256];
+    let mut left = COMMAND_BYTES;
+    while left > 0 {
+        left -= 1;
+        let mut command = 0;
+        while command < COMMANDS.len() {
+            let byte = COMMANDS[command][COMMAND_BYTES - 1 - left];
+            steps[byte as usize] = left as u8;
+            steps[byte.to_ascii_uppercase() as usize] = left as u8;
+            command += 1;
+        }
+    }
+    steps
+};
 
 /// A line that speaks of claiming or logging in, with whatever may be a code in it taken out; none where there is nothing to
 /// take out. Who mistypes a command says the code to everybody, and it still is good.

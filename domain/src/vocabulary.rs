@@ -266,7 +266,7 @@ pub const MEANS_OF_DEATH: [&str; 30] = [
 
 /// The engine's name for a hit location given by name or number; `None` for words that are not the engine's.
 pub fn hit_location(text: &str) -> Option<&'static str> {
-    match whole_number(text) {
+    match small_number(text) {
         Some(number) => HIT_LOCATIONS.get(usize::try_from(number + 2).ok()?).copied(),
         None => HIT_LOCATIONS.iter().find(|name| name.eq_ignore_ascii_case(text)).copied(),
     }
@@ -275,7 +275,7 @@ pub fn hit_location(text: &str) -> Option<&'static str> {
 /// The engine's name for a means of death given by name, by name with the prefix `MOD_` of its source, or by
 /// number; `None` for words that are not the engine's.
 pub fn means_of_death(text: &str) -> Option<&'static str> {
-    if let Some(number) = whole_number(text) {
+    if let Some(number) = small_number(text) {
         return MEANS_OF_DEATH.get(usize::try_from(number).ok()?).copied();
     }
     let name = match text.split_at_checked(4) {
@@ -283,6 +283,12 @@ pub fn means_of_death(text: &str) -> Option<&'static str> {
         _ => text,
     };
     MEANS_OF_DEATH.iter().find(|canonical| canonical.eq_ignore_ascii_case(name)).copied()
+}
+
+/// As [`whole_number`], for texts that are mostly words.
+fn small_number(text: &str) -> Option<i32> {
+    let is_word = text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+    if is_word { None } else { whole_number(text) }
 }
 
 /// The small whole number that a text spells, also as scripts format it (`18`, `-1`, `18.000`).

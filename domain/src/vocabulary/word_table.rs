@@ -31,6 +31,11 @@ impl<T: Copy, const N: usize> WordTable<T, N> {
         Self { entries, slots }
     }
 
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> &[(&'static str, T)] {
+        &self.entries
+    }
+
     /// Place of the word in the table, and what it stands for.
     pub(crate) fn find(&self, word: &str) -> Option<(usize, T)> {
         let mut slot = slot_of(word.as_bytes());

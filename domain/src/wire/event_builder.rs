@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::extra::Extra;
-use super::field::{self, Decimal, Field, Integer, Part, Role};
+use super::field::{self, Decimal, Field, Integer, Key, Part, Role};
 use super::json::{Scanner, Value};
 use super::players::Blocks;
 use super::time::{self, Timestamp};
@@ -92,22 +92,22 @@ impl<'s> EventBuilder<'s> {
         self
     }
 
-    pub(super) fn field(&mut self, key: &str, value: Value<'_>) {
-        let Some((place, field)) = field::find(key) else {
+    pub(super) fn field(&mut self, name: &str, value: Value<'_>) {
+        let Some((place, field)) = field::find(name) else {
             self.repeated = false;
-            self.values.keep(key, &value);
+            self.values.keep(Key::unlisted(name), &value);
             return;
         };
         let bit = 1_u64 << (place % 64);
         self.repeated = self.seen[place / 64] & bit != 0;
         self.seen[place / 64] |= bit;
         if self.repeated {
-            self.values.extra.forget(key);
+            self.values.extra.forget(name);
         }
-        self.known_field(key, field, &value);
+        self.known_field(Key::listed(name, field), field, &value);
     }
 
-    fn known_field(&mut self, key: &str, field: Field, value: &Value<'_>) {
+    fn known_field(&mut self, key: Key<'_>, field: Field, value: &Value<'_>) {
         match field {
             Field::Type => self.event_type(key, value),
             Field::MatchId => {
@@ -147,7 +147,7 @@ impl<'s> EventBuilder<'s> {
             Field::PlainTeam => {
                 let team = self.values.team(key, value);
                 self.plain_team = team.unwrap_or(self.plain_team);
-                if key != "team" {
+                if key.name != "team" {
                     self.values.keep(key, value);
                 }
             }
@@ -255,6 +255,7 @@ impl<'s> EventBuilder<'s> {
                 self.values.keep(key, value);
             }
             Field::Kept => self.values.keep(key, value),
+            Field::NeverKept => {}
         }
     }
 
@@ -359,13 +360,17 @@ impl<'s> EventBuilder<'s> {
         }
     }
 
-    fn event_type(&mut self, key: &str, value: &Value<'_>) {
+    fn event_type(&mut self, key: Key<'_>, value: &Value<'_>) {
         // A number or a flag is no name.
         let name = match value {
             Value::Text(text) => without_nul(text.trim_ascii()),
             _ => Cow::Borrowed(""),
         };
-        self.event.source_type = match name.char_indices().nth(MAX_TYPE_LENGTH) {
+        let too_long = match name.len() > MAX_TYPE_LENGTH {
+            true => name.char_indices().nth(MAX_TYPE_LENGTH),
+            false => None,
+        };
+        self.event.source_type = match too_long {
             Some((end, _)) => {
                 self.values.keep(key, value);
                 Text::from(&name[..end])
@@ -374,7 +379,7 @@ impl<'s> EventBuilder<'s> {
         };
     }
 
-    fn timestamp(&mut self, key: &str, value: &Value<'_>) {
+    fn timestamp(&mut self, key: Key<'_>, value: &Value<'_>) {
         (self.event.level_time, self.event.sent_at) = (None, None);
         let Some(text) = spelling(value).filter(|text| !text.is_empty()) else {
             if matches!(value, Value::Bool(_) | Value::Nested(_)) {
@@ -394,7 +399,7 @@ impl<'s> EventBuilder<'s> {
         }
     }
 
-    fn block_part(&mut self, key: &str, role: Role, part: Part, value: &Value<'_>) {
+    fn block_part(&mut self, key: Key<'_>, role: Role, part: Part, value: &Value<'_>) {
         match part {
             Part::Name => {
                 let name = self.values.free_text(key, value);
@@ -407,8 +412,8 @@ impl<'s> EventBuilder<'s> {
                 if self.is_form && !block.name.is_empty() && !block.member_id.is_empty() {
                     // Scripts write name, guid, member id: one that stands between the first two is part of a name.
                     let forged = std::mem::take(&mut block.member_id);
-                    let key = key.replace("guid", "member_id");
-                    self.values.extra.push(&key, &Value::Text(forged.as_str().into()));
+                    let name = key.name.replace("guid", "member_id");
+                    self.values.extra.push(Key::unlisted(&name), &Value::Text(forged.as_str().into()));
                 }
             }
             Part::MemberId => {
@@ -437,7 +442,7 @@ impl<'s> EventBuilder<'s> {
     }
 
     /// A nested block. It is kept whole besides: tools put more into it than a block has.
-    fn block_object(&mut self, key: &str, role: Role, value: &Value<'_>) {
+    fn block_object(&mut self, key: Key<'_>, role: Role, value: &Value<'_>) {
         if let Value::Nested(text) = value
             && text.starts_with('{')
         {
@@ -491,7 +496,7 @@ impl<'s> EventBuilder<'s> {
         self.values.unreadable_fields += u32::from(!readable);
     }
 
-    fn weapon(&mut self, key: &str, value: &Value<'_>) {
+    fn weapon(&mut self, key: Key<'_>, value: &Value<'_>) {
         (self.event.weapon_name, self.weapon_as_means) = (Text::default(), Text::default());
         let Some(name) = self.values.word(key, value) else {
             return;
@@ -505,7 +510,7 @@ impl<'s> EventBuilder<'s> {
         self.values.keep(key, value);
     }
 
-    fn team_only(&mut self, key: &str, value: &Value<'_>) {
+    fn team_only(&mut self, key: Key<'_>, value: &Value<'_>) {
         let flag = match value {
             Value::Bool(flag) => Some(*flag),
             Value::Null => None,

@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
+use super::field::Key;
 use super::hidden::{is_address, without_secrets};
-use super::json::{Scanner, Value};
+use super::json::{Scanner, Value, find_escaped};
 use super::number;
 
 /// Nested values deeper than this are dropped: readers of JSON have such a limit too (serde_json 128).
@@ -36,12 +37,12 @@ impl Extra {
     }
 
     /// Adds a field; false if its value is too deep to keep. Secrets are passed over.
-    pub(super) fn push(&mut self, key: &str, value: &Value<'_>) -> bool {
+    pub(super) fn push(&mut self, key: Key<'_>, value: &Value<'_>) -> bool {
         if is_never_kept(key, value) {
             return true;
         }
         let start = self.json.len();
-        let key_range = self.push_key(key);
+        let key_range = self.push_key(key.name);
         self.json.push(':');
         if write_value(value, 1, &mut self.json).is_err() {
             self.json.truncate(start);
@@ -52,25 +53,25 @@ impl Extra {
     }
 
     /// Adds a field unless one of this name is there.
-    pub(super) fn push_if_absent(&mut self, key: &str, value: &Value<'_>) {
-        let mut json_key = String::with_capacity(key.len() + 2);
-        write_text(key, &mut json_key);
+    pub(super) fn push_if_absent(&mut self, name: &str, value: &Value<'_>) {
+        let mut json_key = String::with_capacity(name.len() + 2);
+        write_text(name, &mut json_key);
         if self.entries.iter().all(|entry| self.json[entry.key.clone()] != json_key) {
-            self.push(key, value);
+            self.push(Key::unlisted(name), value);
         }
     }
 
     /// Takes back what was kept under this name: the field came again.
-    pub(super) fn forget(&mut self, key: &str) {
+    pub(super) fn forget(&mut self, name: &str) {
         if !self.entries.is_empty() {
-            let key = self.push_key(key);
+            let key = self.push_key(name);
             self.entries.push(Entry { whole: key.clone(), key });
         }
     }
 
-    fn push_key(&mut self, key: &str) -> Range<usize> {
+    fn push_key(&mut self, name: &str) -> Range<usize> {
         let start = self.json.len();
-        write_text(key, &mut self.json);
+        write_text(name, &mut self.json);
         start..self.json.len()
     }
 
@@ -113,8 +114,9 @@ impl Extra {
 }
 
 /// Whether a field is what may never be stored, by its name or as a whole. Of other texts only what they hold of it goes.
-fn is_never_kept(key: &str, value: &Value<'_>) -> bool {
-    is_secret(key) || matches!(value, Value::Text(text) if is_address(text)) || without_secrets(key).is_some()
+fn is_never_kept(key: Key<'_>, value: &Value<'_>) -> bool {
+    matches!(value, Value::Text(text) if is_address(text))
+        || !key.is_harmless && (is_secret(key.name) || without_secrets(key.name).is_some())
 }
 
 /// Whether a field of this name may never be stored, however it is spelled: it is, or ends in, a word for an address or for
@@ -214,7 +216,7 @@ fn write_nested(text: &str, depth: usize, out: &mut String) -> Result<(), TooDee
     let (scanned, closing) = if text.starts_with('{') {
         out.push('{');
         let scanned = scanner.members(|key, value| {
-            if result.is_err() || is_never_kept(key, &value) {
+            if result.is_err() || is_never_kept(Key::unlisted(key), &value) {
                 return;
             }
             separate(out);
@@ -242,11 +244,11 @@ fn write_nested(text: &str, depth: usize, out: &mut String) -> Result<(), TooDee
 fn write_text(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push('"');
+    let bytes = text.as_bytes();
     let mut plain_start = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    while let Some(distance) = find_escaped(&bytes[plain_start..]) {
+        let index = plain_start + distance;
+        let byte = bytes[index];
         out.push_str(&text[plain_start..index]);
         plain_start = index + 1;
         out.push('\\');

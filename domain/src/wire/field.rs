@@ -94,8 +94,10 @@ pub(super) enum Field {
     DeltaDistance,
     /// Number of players, where it is a number.
     Players,
-    /// Has no place of its own and goes to `extra`, unless its name says that it may not be stored.
+    /// Has no place of its own and goes to `extra`.
     Kept,
+    /// May not be stored.
+    NeverKept,
 }
 
 impl Field {
@@ -112,12 +114,33 @@ impl Field {
                 | Field::Message
                 | Field::Map { .. }
                 | Field::Kept
+                | Field::NeverKept
         )
     }
 }
 
 pub(super) fn find(name: &str) -> Option<(usize, Field)> {
     FIELDS.find(name)
+}
+
+/// The name of a field, as it came.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'k> {
+    pub(super) name: &'k str,
+    /// One of the table's that may be stored: nothing in it has to be looked for again.
+    pub(super) is_harmless: bool,
+}
+
+impl<'k> Key<'k> {
+    /// A name that the table has for `field`.
+    pub(super) fn listed(name: &'k str, field: Field) -> Self {
+        Self { name, is_harmless: field != Field::NeverKept }
+    }
+
+    /// Any name.
+    pub(super) fn unlisted(name: &'k str) -> Self {
+        Self { name, is_harmless: false }
+    }
 }
 
 /// Part of a block that a name in a nested object stands for.
@@ -241,11 +264,11 @@ fields! {
         "delta_distance" => Field::DeltaDistance,
         "players" => Field::Players,
         "server_id" => Field::Kept,
-        "ip" => Field::Kept,
-        "player_ip" => Field::Kept,
-        "address" => Field::Kept,
-        "auth_token" => Field::Kept,
-        "password" => Field::Kept,
+        "ip" => Field::NeverKept,
+        "player_ip" => Field::NeverKept,
+        "address" => Field::NeverKept,
+        "auth_token" => Field::NeverKept,
+        "password" => Field::NeverKept,
         "timelimit" => Field::Kept,
         "fraglimit" => Field::Kept,
         "total_rounds" => Field::Kept,
@@ -266,5 +289,20 @@ fields! {
         "smf_member_name" => Field::Kept,
         "objective_id" => Field::Kept,
         "cpu_usage" => Field::Kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIELDS, Field};
+    use crate::wire::{extra, hidden};
+
+    #[test]
+    fn only_names_of_what_may_be_stored_are_called_harmless() {
+        for (name, field) in FIELDS.entries() {
+            let is_handed_over = matches!(field, Field::MatchToken | Field::ServerToken);
+            let is_harmless = !extra::is_secret(name) && hidden::without_secrets(name).is_none();
+            assert_eq!(is_harmless, *field != Field::NeverKept && !is_handed_over, "{name}");
+        }
     }
 }

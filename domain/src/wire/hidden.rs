@@ -15,9 +15,43 @@ const LONGEST_PORT: usize = 5;
 /// What tokens of servers and matches begin with.
 const TOKENS: [&str; 2] = ["mohaa_s_", "mohaa_m_"];
 const KEY: &str = "[key:";
+/// What all commands begin with that passwords of consoles stand behind.
+const RCON: &str = "rcon";
 
 /// The text without what nobody may read; none where there is nothing of it.
 pub(super) fn without_secrets(text: &str) -> Option<String> {
+    let may_hold_some = has_marks(text.as_bytes()) || begins_with_command(text);
+    if may_hold_some { without_what_is_found(text) } else { None }
+}
+
+/// Whether it holds so many of the characters that secrets are written with that one may be among them. Most texts don't, and
+/// each byte of all of them is looked at here.
+fn has_marks(bytes: &[u8]) -> bool {
+    // A byte for each kind, its high bit set once there are enough: three dots, two colons, two underscores, one bracket.
+    const BEGIN: u32 = u32::from_le_bytes([0x80 - 3, 0x80 - 2, 0x80 - 2, 0x80 - 1]);
+    const ENOUGH: u32 = u32::from_le_bytes([0x80; 4]);
+    const ONE: [u32; 256] = {
+        let mut one = [0; 256];
+        one[b'.' as usize] = 1;
+        one[b':' as usize] = 1 << 8;
+        one[b'_' as usize] = 1 << 16;
+        one[b'[' as usize] = 1 << 24;
+        one
+    };
+    let mut counts = BEGIN;
+    bytes.iter().any(|byte| {
+        counts += ONE[usize::from(*byte)];
+        counts & ENOUGH != 0
+    })
+}
+
+/// Whether the first word may be one that a password of the console stands behind.
+fn begins_with_command(text: &str) -> bool {
+    let line = text.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    line.get(..RCON.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(RCON))
+}
+
+fn without_what_is_found(text: &str) -> Option<String> {
     let mut found = Vec::new();
     let (mut dots, mut colons, mut underscores, mut has_bracket) = (0_usize, 0_usize, 0_usize, false);
     for byte in text.bytes() {
@@ -194,6 +228,10 @@ fn console_password(text: &str, found: &mut Vec<Range<usize>>) {
 
 /// Whether a text is the address of a host and nothing else, with or without a port.
 pub(super) fn is_address(text: &str) -> bool {
+    // Three dots or two colons.
+    if !has_marks(text.as_bytes()) {
+        return false;
+    }
     let text = text.trim();
     // No shorter one can be meant, and no longer one written.
     if !(7..=47).contains(&text.len()) || !text.bytes().any(|byte| matches!(byte, b'.' | b':')) {

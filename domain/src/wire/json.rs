@@ -284,22 +284,41 @@ impl<'a> Scanner<'a> {
 
 /// Eight bytes at a time: most keys and values are too short for `memchr2` to be worth its call.
 fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    // The high bit of the lowest byte that is zero is the lowest bit set; bits above it may be wrong.
+    find(bytes, quotes_and_backslashes, |byte| matches!(byte, b'"' | b'\\'))
+}
+
+/// The first byte that JSON writes with a backslash.
+pub(super) fn find_escaped(bytes: &[u8]) -> Option<usize> {
+    // Below 0x20: the high bit is clear, and goes up from below when 0x20 is taken away.
+    let controls = |word: u64| word.wrapping_sub(LOW_BITS * 0x20) & !word & HIGH_BITS;
+    find(
+        bytes,
+        |word| quotes_and_backslashes(word) | controls(word),
+        |byte| byte < 0x20 || matches!(byte, b'"' | b'\\'),
+    )
+}
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The lowest bit set is the high bit of the first such byte; bits above it may be wrong.
+#[inline]
+fn quotes_and_backslashes(word: u64) -> u64 {
     let zero_bytes = |word: u64| word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
-    let mut position = 0;
-    while let Some(&chunk) = bytes[position..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(chunk);
-        let found = zero_bytes(word ^ (LOW_BITS * u64::from(b'"')))
-            | zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')));
+    zero_bytes(word ^ (LOW_BITS * u64::from(b'"'))) | zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')))
+}
+
+/// The first byte that is looked for: `of_word` sets its high bit in a word of eight, and others only above it.
+#[inline]
+fn find(bytes: &[u8], of_word: impl Fn(u64) -> u64, is_it: impl Fn(u8) -> bool) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let found = of_word(u64::from_le_bytes(*word));
         if found != 0 {
-            return Some(position + found.trailing_zeros() as usize / 8);
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }
-        position += 8;
     }
-    let rest = &bytes[position..];
-    rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).map(|distance| position + distance)
+    rest.iter().position(|byte| is_it(*byte)).map(|distance| words.len() * 8 + distance)
 }
 
 fn is_object_start(bytes: &[u8], brace: usize) -> bool {

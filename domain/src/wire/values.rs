@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::extra::Extra;
+use super::field::Key;
 use super::json::Value;
 use super::{BodyToken, number};
 use crate::event::Text;
@@ -16,19 +17,19 @@ pub(super) struct Values<'s> {
 }
 
 impl Values<'_> {
-    pub(super) fn team(&mut self, key: &str, value: &Value<'_>) -> Option<Team> {
+    pub(super) fn team(&mut self, key: Key<'_>, value: &Value<'_>) -> Option<Team> {
         self.vocabulary_word(key, value, Team::parse, Team::as_str)
     }
 
     /// A team, or none for a draw.
-    pub(super) fn winner(&mut self, key: &str, value: &Value<'_>) -> Option<Team> {
+    pub(super) fn winner(&mut self, key: Key<'_>, value: &Value<'_>) -> Option<Team> {
         self.vocabulary_word(key, value, Team::parse_winner, Team::as_str)
     }
 
     /// A word of a closed vocabulary. What came is kept unless it is that very word.
     pub(super) fn vocabulary_word<T: Copy>(
         &mut self,
-        key: &str,
+        key: Key<'_>,
         value: &Value<'_>,
         parse: fn(&str) -> Option<T>,
         as_str: fn(T) -> &'static str,
@@ -47,7 +48,7 @@ impl Values<'_> {
     /// A word that the engine may have another name for. What came is kept where it has.
     pub(super) fn canonical<'v>(
         &mut self,
-        key: &str,
+        key: Key<'_>,
         value: &'v Value<'_>,
         canonical_name: fn(&str) -> Option<&'static str>,
     ) -> Option<Cow<'v, str>> {
@@ -62,7 +63,7 @@ impl Values<'_> {
     }
 
     /// A forum id; none for 0, −1 and the empty text, by which scripts say that there is none.
-    pub(super) fn member_id(&mut self, key: &str, value: &Value<'_>) -> Option<Text> {
+    pub(super) fn member_id(&mut self, key: Key<'_>, value: &Value<'_>) -> Option<Text> {
         let text = self.word(key, value)?;
         match parse_member_id(&text) {
             Some(member_id) => member_id,
@@ -73,12 +74,12 @@ impl Values<'_> {
         }
     }
 
-    pub(super) fn decimal(&mut self, key: &str, value: &Value<'_>) -> Option<f32> {
+    pub(super) fn decimal(&mut self, key: Key<'_>, value: &Value<'_>) -> Option<f32> {
         self.number_as(key, value, number::to_f32)
     }
 
     /// A number without a place of its own.
-    pub(super) fn kept_number(&mut self, key: &str, value: &Value<'_>) -> Option<f64> {
+    pub(super) fn kept_number(&mut self, key: Key<'_>, value: &Value<'_>) -> Option<f64> {
         let number = self.number_as(key, value, Some);
         if number.is_some() {
             self.keep(key, value);
@@ -89,7 +90,7 @@ impl Values<'_> {
     /// A number that `convert` takes; any other is absent and counted.
     pub(super) fn number_as<T>(
         &mut self,
-        key: &str,
+        key: Key<'_>,
         value: &Value<'_>,
         convert: fn(f64) -> Option<T>,
     ) -> Option<T> {
@@ -109,19 +110,19 @@ impl Values<'_> {
 
     /// An identifier or a word of some vocabulary: white space around it means nothing, and `NIL` and `NULL` are how
     /// scripts print that there is none.
-    pub(super) fn word<'v>(&mut self, key: &str, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
-        match value {
-            Value::Text(text) if matches!(text.trim_ascii(), "NIL" | "NULL") => {
+    pub(super) fn word<'v>(&mut self, key: Key<'_>, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
+        let Value::Text(text) = value else { return self.free_text(key, value) };
+        match text.trim_ascii() {
+            "NIL" | "NULL" => {
                 self.unreadable(key, value);
                 None
             }
-            Value::Text(text) => self.stored_text(key, value, text.trim_ascii()),
-            _ => self.free_text(key, value),
+            text => self.stored_text(key, value, text),
         }
     }
 
     /// Text that a person chose.
-    pub(super) fn free_text<'v>(&mut self, key: &str, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
+    pub(super) fn free_text<'v>(&mut self, key: Key<'_>, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
         match value {
             Value::Text(text) => self.stored_text(key, value, text),
             Value::Number(text) => Some(Cow::Borrowed(text)),
@@ -134,7 +135,7 @@ impl Values<'_> {
         }
     }
 
-    fn stored_text<'v>(&mut self, key: &str, value: &Value<'_>, text: &'v str) -> Option<Cow<'v, str>> {
+    fn stored_text<'v>(&mut self, key: Key<'_>, value: &Value<'_>, text: &'v str) -> Option<Cow<'v, str>> {
         if text.is_empty() {
             return None;
         }
@@ -145,12 +146,12 @@ impl Values<'_> {
         Some(stored)
     }
 
-    pub(super) fn unreadable(&mut self, key: &str, value: &Value<'_>) {
+    pub(super) fn unreadable(&mut self, key: Key<'_>, value: &Value<'_>) {
         self.unreadable_fields += 1;
         self.extra.push(key, value);
     }
 
-    pub(super) fn keep(&mut self, key: &str, value: &Value<'_>) {
+    pub(super) fn keep(&mut self, key: Key<'_>, value: &Value<'_>) {
         if !self.extra.push(key, value) {
             self.unreadable_fields += 1;
         }
@@ -168,6 +169,11 @@ pub(super) fn spelling<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 
 /// The inner value is none for 0 and −1.
 pub(super) fn parse_member_id(text: &str) -> Option<Option<Text>> {
+    let is_plain = matches!(text.as_bytes(), [b'1'..=b'9', digits @ ..]
+        if digits.len() < 15 && digits.iter().all(u8::is_ascii_digit));
+    if is_plain {
+        return Some(Some(Text::from(text)));
+    }
     match number::parse(text)? {
         0.0 | -1.0 => Some(None),
         // Ids have at most ten digits; all of these are whole in an `f64`.

@@ -201,6 +201,10 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], ReadError> {
 
 /// Strings are preceded by their length in bytes as an unsigned LEB128.
 fn put_text(text: &str, out: &mut Vec<u8>) {
+    // Of thirty texts most events have ten.
+    if text.is_empty() {
+        return out.push(0);
+    }
     let mut length = text.len();
     while length >= 0x80 {
         out.push((length & 0x7f) as u8 | 0x80);

@@ -195,6 +195,15 @@ proptest! {
     }
 
     #[test]
+    fn an_event_is_read_alike_alone_and_behind_others(
+        events in vec(members_in_any_order(), 1..6),
+    ) {
+        let alone: Vec<Event> = events.iter().flat_map(|event| decode(event.as_bytes()).events).collect();
+        prop_assert_eq!(alone.len(), events.len());
+        prop_assert_eq!(decode(format!("[{}]", events.join(",")).as_bytes()).events, alone);
+    }
+
+    #[test]
     fn well_formed_json_is_read_as_an_independent_reader_reads_it(
         events in vec(g3_event(), 1..6),
         pretty: bool,
@@ -214,6 +223,22 @@ proptest! {
             prop_assert_eq!(&Event { extra: String::new(), ..event.clone() }, &expected);
         }
     }
+}
+
+/// The text of an event: its members in any order, the first of them once more, and perhaps a NUL.
+fn members_in_any_order() -> impl Strategy<Value = String> {
+    let members = |event: Value| {
+        let members =
+            event.as_object().unwrap().iter().map(|(name, value)| format!("{}:{value}", json!(name)));
+        Just(members.collect::<Vec<String>>()).prop_shuffle()
+    };
+    (g3_event().prop_flat_map(members), any::<bool>()).prop_map(|(mut members, holds_nul)| {
+        members.push(members[0].clone());
+        if holds_nul {
+            members.push("\"session_id\":\"s\0\"".to_owned());
+        }
+        format!("{{{}}}", members.join(","))
+    })
 }
 
 /// A number as G3 scripts send it: native or formatted to three decimals.
@@ -322,7 +347,9 @@ fn holds_secret(value: &Value) -> bool {
             // As far as names of six letters go.
             key.split(|c: char| !c.is_ascii_alphanumeric())
                 .any(|word| matches!(word, "ip" | "ips" | "ipaddr" | "rcon" | "jwt"))
-                || ["addr", "token", "tokens", "passwd", "secret", "apikey"].iter().any(|end| key.ends_with(end))
+                || ["addr", "token", "tokens", "passwd", "secret", "apikey"]
+                    .iter()
+                    .any(|end| key.ends_with(end))
                 || matches!(key.as_str(), "auth" | "peer" | "remote" | "cookie")
                 || holds_secret(value)
         }),

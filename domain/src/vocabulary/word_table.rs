@@ -31,8 +31,8 @@ impl<T: Copy, const N: usize> WordTable<T, N> {
         Self { entries, slots }
     }
 
-    #[cfg(test)]
-    pub(crate) fn entries(&self) -> &[(&'static str, T)] {
+    /// The words and what they stand for, in their places.
+    pub(crate) fn entries(&self) -> &[(&'static str, T); N] {
         &self.entries
     }
 

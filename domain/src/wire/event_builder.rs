@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::extra::Extra;
 use super::field::{self, Decimal, Field, Integer, Key, Part, Role};
-use super::json::{Scanner, Value};
+use super::json::{OnMember, Scanner, Value};
 use super::players::Blocks;
 use super::time::{self, Timestamp};
 use super::values::{Values, parse_member_id, secret, spelling, without_nul};
@@ -19,23 +19,61 @@ const MAX_TYPE_LENGTH: usize = 64;
 
 const CLAIM_CODE_KEYS: [&str; 2] = ["code", "claim_code"];
 
-/// Buffers that outlive an event.
+/// What outlives an event.
 #[derive(Default)]
 pub(super) struct Scratch {
     extra: Extra,
     blocks: Blocks,
+    order: FieldOrder,
+    /// The body holds NUL.
+    pub(super) holds_nul: bool,
+}
+
+/// Which field came behind which: scripts write the same ones in the same order over and over.
+struct FieldOrder {
+    /// By the place of a field's name, the last for the beginning of an event; [`NO_FIELD`] where nothing is known.
+    behind: [u16; field::COUNT + 1],
+    /// Of the field at hand.
+    place: usize,
+}
+
+const NO_FIELD: u16 = u16::MAX;
+
+impl Default for FieldOrder {
+    fn default() -> Self {
+        Self { behind: [NO_FIELD; field::COUNT + 1], place: field::COUNT }
+    }
+}
+
+impl FieldOrder {
+    fn begin(&mut self) {
+        self.place = field::COUNT;
+    }
+
+    fn next_place(&self) -> Option<usize> {
+        let next = self.behind[self.place];
+        (next != NO_FIELD).then_some(usize::from(next))
+    }
+
+    fn note(&mut self, place: usize) {
+        self.behind[self.place] = place as u16;
+        self.place = place;
+    }
 }
 
 /// One element of the body, read.
 pub(super) struct Element {
-    pub(super) event: Result<Event, RejectReason>,
+    /// Why what was built is no event.
+    pub(super) rejected: Option<RejectReason>,
     pub(super) server_token: Option<BodyToken>,
     pub(super) unreadable_fields: u32,
 }
 
 pub(super) struct EventBuilder<'s> {
-    event: Event,
+    /// Where it will stay: events are large to move.
+    event: &'s mut Event,
     blocks: &'s mut Blocks,
+    order: &'s mut FieldOrder,
     values: Values<'s>,
     server_token: Option<BodyToken>,
     claim_code: Text,
@@ -59,14 +97,17 @@ pub(super) struct EventBuilder<'s> {
 }
 
 impl<'s> EventBuilder<'s> {
-    pub(super) fn new(scratch: &'s mut Scratch) -> Self {
-        let Scratch { extra, blocks } = scratch;
+    /// Builds in `event`, a blank one.
+    pub(super) fn new(scratch: &'s mut Scratch, event: &'s mut Event) -> Self {
+        let Scratch { extra, blocks, order, holds_nul } = scratch;
         extra.clear();
         blocks.clear();
+        order.begin();
         Self {
-            event: Event::default(),
+            event,
             blocks,
-            values: Values { extra, unreadable_fields: 0 },
+            order,
+            values: Values { extra, unreadable_fields: 0, may_hold_nul: *holds_nul },
             server_token: None,
             claim_code: Text::default(),
             seen: [0; field::COUNT.div_ceil(64)],
@@ -98,13 +139,18 @@ impl<'s> EventBuilder<'s> {
             self.values.keep(Key::unlisted(name), &value);
             return;
         };
+        self.order.note(place);
+        self.listed_field(place, name, field, &value);
+    }
+
+    fn listed_field(&mut self, place: usize, name: &str, field: Field, value: &Value<'_>) {
         let bit = 1_u64 << (place % 64);
         self.repeated = self.seen[place / 64] & bit != 0;
         self.seen[place / 64] |= bit;
         if self.repeated {
             self.values.extra.forget(name);
         }
-        self.known_field(Key::listed(name, field), field, &value);
+        self.known_field(Key::listed(name, field), field, value);
     }
 
     fn known_field(&mut self, key: Key<'_>, field: Field, value: &Value<'_>) {
@@ -260,18 +306,23 @@ impl<'s> EventBuilder<'s> {
     }
 
     pub(super) fn finish(mut self) -> Element {
-        let event = if self.event.source_type.is_empty() {
-            Err(RejectReason::MissingType)
-        } else {
-            self.complete();
-            Ok(self.event)
+        let rejected = match self.event.source_type.is_empty() {
+            true => Some(RejectReason::MissingType),
+            false => {
+                self.complete();
+                None
+            }
         };
-        Element { event, server_token: self.server_token, unreadable_fields: self.values.unreadable_fields }
+        Element {
+            rejected,
+            server_token: self.server_token,
+            unreadable_fields: self.values.unreadable_fields,
+        }
     }
 
     /// What only the whole of an event's fields tells.
     fn complete(&mut self) {
-        let event = &mut self.event;
+        let event = &mut *self.event;
         event.event_type = EventType::parse(&event.source_type);
         let is_pain = event.source_type.eq_ignore_ascii_case("player_pain");
         (event.player, event.target) = self.blocks.take(event.event_type, is_pain, self.values.extra);
@@ -530,6 +581,24 @@ impl<'s> EventBuilder<'s> {
             },
         };
         assign(&mut self.event.team_only, flag, self.repeated);
+    }
+}
+
+impl<'a> OnMember<'a> for EventBuilder<'_> {
+    fn guess(&self) -> &'static str {
+        self.order.next_place().map_or("", |place| field::at(place).0)
+    }
+
+    fn guessed_member(&mut self, value: Value<'a>) {
+        if let Some(place) = self.order.next_place() {
+            self.order.place = place;
+            let (name, field) = field::at(place);
+            self.listed_field(place, name, field, &value);
+        }
+    }
+
+    fn member(&mut self, name: &str, value: Value<'a>) {
+        self.field(name, value);
     }
 }
 

@@ -123,6 +123,11 @@ pub(super) fn find(name: &str) -> Option<(usize, Field)> {
     FIELDS.find(name)
 }
 
+/// The name that has this place, and what it stands for.
+pub(super) fn at(place: usize) -> (&'static str, Field) {
+    FIELDS.entries()[place]
+}
+
 /// The name of a field, as it came.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'k> {

@@ -31,7 +31,7 @@ pub(super) fn read_body(text: &str, elements: &mut Elements) -> Result<(), Decod
             let element = builder.finish();
             elements.finish(element)?;
         } else {
-            elements.reject(RejectReason::Unreadable)?;
+            elements.abandon(RejectReason::Unreadable)?;
         }
     }
     Ok(())

@@ -52,13 +52,13 @@ pub(super) fn read_body(text: &str, elements: &mut Elements) -> Result<(), Decod
             Some(b'{') => {
                 let object_start = scanner.position;
                 let mut builder = elements.begin();
-                match scanner.members(|key, value| builder.field(key, value)) {
+                match scanner.members_of(&mut builder) {
                     Ok(()) => {
                         let element = builder.finish();
                         elements.finish(element)?;
                     }
                     Err(Broken) => {
-                        elements.reject(RejectReason::Unreadable)?;
+                        elements.abandon(RejectReason::Unreadable)?;
                         scanner.resume_after(object_start);
                     }
                 }
@@ -76,20 +76,54 @@ pub(super) fn read_body(text: &str, elements: &mut Elements) -> Result<(), Decod
     }
 }
 
+/// What is done with the members of an object.
+pub(super) trait OnMember<'a> {
+    /// The name that the next member probably has, as it stands in the text: to compare it costs less than to find its end
+    /// and look it up. `""` for no guess.
+    fn guess(&self) -> &'static str {
+        ""
+    }
+
+    /// The next member, which has the name of [`guess`](Self::guess).
+    fn guessed_member(&mut self, value: Value<'a>);
+
+    /// The next member.
+    fn member(&mut self, name: &str, value: Value<'a>);
+}
+
+struct NoGuess<F>(F);
+
+impl<'a, F: FnMut(&str, Value<'a>)> OnMember<'a> for NoGuess<F> {
+    fn guessed_member(&mut self, value: Value<'a>) {
+        self.member("", value);
+    }
+
+    fn member(&mut self, name: &str, value: Value<'a>) {
+        (self.0)(name, value);
+    }
+}
+
 pub(super) struct Scanner<'a> {
     text: &'a str,
     position: usize,
     /// Where the last string, word or bracket began.
     token_start: usize,
+    /// Nothing in the whole text is escaped.
+    is_plain: bool,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, position: 0, token_start: 0 }
+        Self { text, position: 0, token_start: 0, is_plain: memchr(b'\\', text.as_bytes()).is_none() }
     }
 
     /// Reads the object that starts here and hands over its members in order, repeated names and all.
-    pub(super) fn members(&mut self, mut on_member: impl FnMut(&str, Value<'a>)) -> Result<(), Broken> {
+    pub(super) fn members(&mut self, on_member: impl FnMut(&str, Value<'a>)) -> Result<(), Broken> {
+        self.members_of(&mut NoGuess(on_member))
+    }
+
+    /// As [`members`](Self::members).
+    pub(super) fn members_of(&mut self, on_member: &mut impl OnMember<'a>) -> Result<(), Broken> {
         self.open(b'{')?;
         loop {
             self.skip_space();
@@ -102,10 +136,16 @@ impl<'a> Scanner<'a> {
                 }
                 Some(b']') if self.rest_is_closing() => return Ok(()),
                 Some(b'"') => {
-                    let key = self.string()?;
-                    self.colon()?;
-                    let value = self.value()?;
-                    on_member(&key, value);
+                    if self.skip_string(on_member.guess()) {
+                        self.colon()?;
+                        let value = self.value()?;
+                        on_member.guessed_member(value);
+                    } else {
+                        let name = self.string()?;
+                        self.colon()?;
+                        let value = self.value()?;
+                        on_member.member(&name, value);
+                    }
                     self.skip_space();
                     if matches!(self.peek(), Some(b'"')) {
                         return Err(Broken);
@@ -162,11 +202,32 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Reads the string that starts here if its content is `expected`, which is not empty and holds nothing that is escaped.
+    #[inline]
+    fn skip_string(&mut self, expected: &str) -> bool {
+        let start = self.position + 1;
+        let end = start + expected.len();
+        let bytes = self.text.as_bytes();
+        let is_it = !expected.is_empty()
+            && bytes.get(end) == Some(&b'"')
+            && bytes.get(start..end).is_some_and(|content| content == expected.as_bytes());
+        if is_it {
+            self.token_start = self.position;
+            self.position = end + 1;
+        }
+        is_it
+    }
+
     #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>, Broken> {
         self.token_start = self.position;
         let start = self.position + 1;
         let bytes = self.text.as_bytes();
+        if self.is_plain {
+            let length = find_quote(bytes.get(start..).ok_or(Broken)?).ok_or(Broken)?;
+            self.position = start + length + 1;
+            return Ok(Cow::Borrowed(&self.text[start..start + length]));
+        }
         let mut end = start;
         let mut escaped = false;
         loop {
@@ -243,10 +304,12 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.position).copied()
     }
 
+    #[inline]
     fn skip_space(&mut self) {
         while self.peek().is_some_and(is_space) {
             self.position += 1;
@@ -283,6 +346,11 @@ impl<'a> Scanner<'a> {
 }
 
 /// Eight bytes at a time: most keys and values are too short for `memchr2` to be worth its call.
+fn find_quote(bytes: &[u8]) -> Option<usize> {
+    find(bytes, |word| zero_bytes(word ^ (LOW_BITS * u64::from(b'"'))), |byte| byte == b'"')
+}
+
+/// The same for either.
 fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     find(bytes, quotes_and_backslashes, |byte| matches!(byte, b'"' | b'\\'))
 }
@@ -301,10 +369,14 @@ pub(super) fn find_escaped(bytes: &[u8]) -> Option<usize> {
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// The lowest bit set is the high bit of the first such byte; bits above it may be wrong.
+/// The lowest bit set is the high bit of the first byte that is zero; bits above it may be wrong.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
+}
+
 #[inline]
 fn quotes_and_backslashes(word: u64) -> u64 {
-    let zero_bytes = |word: u64| word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
     zero_bytes(word ^ (LOW_BITS * u64::from(b'"'))) | zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')))
 }
 
@@ -341,8 +413,10 @@ fn is_object_start(bytes: &[u8], brace: usize) -> bool {
 }
 
 /// NUL bytes count as white space: C strings leave them between documents.
+#[inline]
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0 | 0x0b | 0x0c)
+    // Most bytes are none.
+    byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0 | 0x0b | 0x0c)
 }
 
 /// Resolves the escapes of a string; those that mean nothing stay as they are.

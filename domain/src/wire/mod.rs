@@ -106,6 +106,7 @@ pub fn decode(body: &[u8], limits: Limits) -> Result<Decoded, DecodeError> {
     let expected_events = (body.len() / BYTES_OF_SHORT_EVENT + 1).min(limits.max_events);
     let decoded = Decoded { events: Vec::with_capacity(expected_events), ..Decoded::default() };
     let mut elements = Elements { limits, scratch: Scratch::default(), decoded };
+    elements.scratch.holds_nul = memchr::memchr(0, body).is_some();
     match body.first() {
         None => {}
         Some(b'[' | b'{') => json::read_body(&encoding::to_text(body), &mut elements)?,
@@ -138,13 +139,21 @@ struct Elements {
 }
 
 impl Elements {
-    /// Starts the next element; what it builds is accepted by [`finish`](Self::finish) or dropped.
+    /// Starts the next element; what it builds stands behind the events before it until [`finish`](Self::finish) or
+    /// [`abandon`](Self::abandon).
     fn begin(&mut self) -> EventBuilder<'_> {
-        EventBuilder::new(&mut self.scratch)
+        EventBuilder::new(&mut self.scratch, self.decoded.events.push_mut(Event::default()))
     }
 
-    fn check_room(&self) -> Result<usize, DecodeError> {
-        let index = self.decoded.events.len() + self.decoded.rejected.len();
+    /// Takes back what was begun.
+    fn abandon(&mut self, reason: RejectReason) -> Result<(), DecodeError> {
+        self.decoded.events.pop();
+        self.reject(reason)
+    }
+
+    /// The index of an element with so many events before it.
+    fn check_room(&self, events_before: usize) -> Result<usize, DecodeError> {
+        let index = events_before + self.decoded.rejected.len();
         if index >= self.limits.max_events {
             return Err(DecodeError::TooManyEvents { limit: self.limits.max_events });
         }
@@ -152,22 +161,22 @@ impl Elements {
     }
 
     fn finish(&mut self, element: event_builder::Element) -> Result<(), DecodeError> {
-        let index = self.check_room()?;
+        let index = self.check_room(self.decoded.events.len().saturating_sub(1))?;
         if self.decoded.body_token.is_none() {
             self.decoded.body_token = element.server_token;
         }
-        match element.event {
-            Ok(event) => {
-                self.decoded.unreadable_fields += u64::from(element.unreadable_fields);
-                self.decoded.events.push(event);
+        match element.rejected {
+            None => self.decoded.unreadable_fields += u64::from(element.unreadable_fields),
+            Some(reason) => {
+                self.decoded.events.pop();
+                self.decoded.rejected.push(Rejected { index, reason });
             }
-            Err(reason) => self.decoded.rejected.push(Rejected { index, reason }),
         }
         Ok(())
     }
 
     fn reject(&mut self, reason: RejectReason) -> Result<(), DecodeError> {
-        let index = self.check_room()?;
+        let index = self.check_room(self.decoded.events.len())?;
         self.decoded.rejected.push(Rejected { index, reason });
         Ok(())
     }

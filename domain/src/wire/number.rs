@@ -19,23 +19,23 @@ fn parse_plain(text: &[u8]) -> Option<f64> {
         return None;
     }
     let mut mantissa = 0_u64;
-    let mut digit_count = 0;
-    let mut fraction_digits = None;
-    for &byte in digits {
-        match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa * 10 + u64::from(byte - b'0');
-                digit_count += 1;
-                fraction_digits = fraction_digits.map(|count: usize| count + 1);
-            }
-            b'.' if fraction_digits.is_none() => fraction_digits = Some(0),
-            _ => return None,
+    let mut point = None;
+    for (place, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            mantissa = mantissa * 10 + u64::from(digit);
+        } else if *byte == b'.' && point.is_none() {
+            point = Some(place);
+        } else {
+            return None;
         }
     }
+    let digit_count = digits.len() - usize::from(point.is_some());
     if digit_count == 0 || digit_count > 15 {
         return None;
     }
-    let magnitude = mantissa as f64 / POWERS_OF_TEN[fraction_digits.unwrap_or(0)];
+    let fraction_digits = point.map_or(0, |place| digits.len() - place - 1);
+    let magnitude = mantissa as f64 / POWERS_OF_TEN[fraction_digits];
     Some(if negative && mantissa != 0 { -magnitude } else { magnitude })
 }
 

@@ -14,6 +14,8 @@ use crate::vocabulary::Team;
 pub(super) struct Values<'s> {
     pub(super) extra: &'s mut Extra,
     pub(super) unreadable_fields: u32,
+    /// Texts that were taken over as they are may hold NUL.
+    pub(super) may_hold_nul: bool,
 }
 
 impl Values<'_> {
@@ -94,11 +96,11 @@ impl Values<'_> {
         value: &Value<'_>,
         convert: fn(f64) -> Option<T>,
     ) -> Option<T> {
-        if *value == Value::Null {
-            return None;
-        }
-        let text = spelling(value);
-        if text == Some("") {
+        let text = match value {
+            Value::Null => return None,
+            _ => spelling(value),
+        };
+        if text.is_some_and(str::is_empty) {
             return None;
         }
         let number = text.and_then(number::parse).and_then(convert);
@@ -138,6 +140,9 @@ impl Values<'_> {
     fn stored_text<'v>(&mut self, key: Key<'_>, value: &Value<'_>, text: &'v str) -> Option<Cow<'v, str>> {
         if text.is_empty() {
             return None;
+        }
+        if !self.may_hold_nul && matches!(value, Value::Text(Cow::Borrowed(_))) {
+            return Some(Cow::Borrowed(text));
         }
         let stored = without_nul(text);
         if stored.len() != text.len() {

@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The service alone, for stores that run elsewhere (docker-compose.yml brings them). Templates, assets, schemas and the roots
-# of TLS are compiled into the binary, so the image holds nothing else of ours, and neither a shell nor a package manager.
+# of TLS are compiled into the binary, so the image holds nothing else of ours and needs no package.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
@@ -14,8 +14,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && strip --strip-debug /out/mohaa-stats \
     && install -d --mode=0750 /out/data
 
-# The C library of the builder's Debian, and no more.
-FROM gcr.io/distroless/cc-debian12:nonroot
+# The builder's Debian, for its C library.
+FROM debian:bookworm-slim
 COPY --from=build /out/mohaa-stats /usr/local/bin/mohaa-stats
 COPY --from=build --chown=10001:10001 /out/data /data
 USER 10001:10001

@@ -21,6 +21,7 @@ pub mod openapi;
 pub mod ops;
 pub mod overviews;
 pub mod pages;
+pub mod pictures;
 pub mod players;
 pub mod postgres;
 pub mod ratings;

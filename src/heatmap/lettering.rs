@@ -2,8 +2,7 @@
 
 use font8x8::{BASIC_FONTS, UnicodeFonts as _};
 
-use super::canvas::Canvas;
-use super::ramp::Colour;
+use crate::pictures::{Canvas, Colour};
 
 const GLYPH: usize = 8;
 

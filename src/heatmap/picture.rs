@@ -7,12 +7,11 @@ use actix_web::web::Bytes;
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, RgbImage};
 
-use super::PictureError;
-use super::canvas::Canvas;
 use super::density::Density;
 use super::frame::{Frame, UNITS_PER_METRE, grid_metres};
 use super::lettering::{fitting, text_height, text_width, write};
-use super::ramp::{Colour, colour, mixed, place};
+use super::ramp::{colour, place};
+use crate::pictures::{Canvas, Colour, Drawing, PictureError, mixed};
 use crate::stats::{Heatmap, HeatmapBounds};
 
 /// The night theme's colours (`static/css/tokens.css`): a picture stands anywhere and has no theme.
@@ -118,9 +117,8 @@ impl Hasher for Collected {
     }
 }
 
-impl Picture {
-    /// What tells this picture from others.
-    pub fn identity(&self) -> Vec<u8> {
+impl Drawing for Picture {
+    fn identity(&self) -> Vec<u8> {
         let mut all = Collected(Vec::with_capacity(self.heatmap.points.len() * 16 + 256));
         let Heatmap { map_name, kind, cell_size, bounds, points } = &*self.heatmap;
         (map_name, kind, cell_size, self.width, &self.captions).hash(&mut all);
@@ -135,11 +133,7 @@ impl Picture {
         all.0
     }
 
-    /// Draws it.
-    ///
-    /// # Errors
-    /// When the overview can't be decoded, or the PNG not be written.
-    pub fn png(&self) -> Result<Vec<u8>, PictureError> {
+    fn png(&self) -> Result<Vec<u8>, PictureError> {
         let frame = self.backdrop.frame(self.heatmap.bounds);
         let layout = Layout::of(&frame, self.width);
         let mut canvas = Canvas::new(self.width as usize, layout.height, GROUND);
@@ -147,7 +141,7 @@ impl Picture {
         canvas.fill(layout.margin, layout.map_top, layout.map_width, layout.map_height, PLATE);
         if let Backdrop::Overview { png, bounds, .. } = &self.backdrop {
             let pixels =
-                image::load_from_memory_with_format(png, ImageFormat::Png).map_err(PictureError::Overview)?;
+                image::load_from_memory_with_format(png, ImageFormat::Png).map_err(PictureError::Ground)?;
             overview(&mut canvas, &layout, &frame, &pixels.into_rgb8(), *bounds);
         }
         let scale = layout.map_width as f64 / frame.width();
@@ -162,7 +156,9 @@ impl Picture {
         scale_bar(&mut canvas, &layout, scale, metres);
         canvas.png().map_err(PictureError::Encode)
     }
+}
 
+impl Picture {
     fn title(&self, canvas: &mut Canvas, layout: &Layout) {
         let Layout { dot, margin, map_width, .. } = *layout;
         let title = fitting(&self.captions.title, map_width, dot);

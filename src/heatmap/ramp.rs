@@ -3,8 +3,7 @@
 //! Matplotlib's *inferno* (Smith and van der Walt, CC0) at eleven even steps. Its lightness rises all the way, so that it
 //! reads the same in grey, in print and with every kind of colour blindness.
 
-/// sRGB.
-pub type Colour = [u8; 3];
+use crate::pictures::{Colour, mixed};
 
 pub const RAMP: [Colour; 11] = [
     [0x00, 0x00, 0x04],
@@ -38,14 +37,6 @@ pub fn place(density: f32, highest: f32) -> f32 {
     } else {
         FAINTEST + (1.0 - FAINTEST) * (density / highest).clamp(0.0, 1.0).sqrt()
     }
-}
-
-/// `share` of the second colour over the first.
-pub fn mixed(under: Colour, over: Colour, share: f32) -> Colour {
-    let mix = |one: u8, other: u8| {
-        (f32::from(one) + (f32::from(other) - f32::from(one)) * share.clamp(0.0, 1.0)).round() as u8
-    };
-    [mix(under[0], over[0]), mix(under[1], over[1]), mix(under[2], over[2])]
 }
 
 #[cfg(test)]

@@ -44,12 +44,12 @@ pub use tournaments::FrameAncestors;
 
 use crate::access::{Anyone, Route, get, post};
 use crate::auth::{CsrfToken, Identity, SessionCookies};
-use crate::heatmap::Pictures;
 use crate::http::assets::Assets;
 use crate::http::error_answers::ErrorPage;
 use crate::http::requests::RequestId;
 use crate::http::{ApiError, caching};
 use crate::overviews::OverviewImages;
+use crate::pictures::Pictures;
 use crate::stats::Stats;
 use crate::users;
 

@@ -3,7 +3,8 @@
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _, ImageError};
 
-use super::ramp::{Colour, mixed};
+/// sRGB.
+pub type Colour = [u8; 3];
 
 pub struct Canvas {
     pub width: usize,
@@ -45,4 +46,12 @@ impl Canvas {
         )?;
         Ok(png)
     }
+}
+
+/// `share` of the second colour over the first.
+pub fn mixed(under: Colour, over: Colour, share: f32) -> Colour {
+    let mix = |one: u8, other: u8| {
+        (f32::from(one) + (f32::from(other) - f32::from(one)) * share.clamp(0.0, 1.0)).round() as u8
+    };
+    [mix(under[0], over[0]), mix(under[1], over[1]), mix(under[2], over[2])]
 }

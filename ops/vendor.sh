@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
-# Copies pinned third-party files from their npm tarballs into static/vendor, each with its licence, and writes
-# SHA256SUMS. Run at development time only: the results are committed, the service needs neither npm nor a network.
+# Copies pinned third-party files from their npm tarballs into static/vendor (what pages load) and src/cards/fonts (what
+# pictures are written in), each with its licence, and writes SHA256SUMS. Run at development time only: the results are
+# committed, the service needs neither npm nor a network.
 #
 #   ops/vendor.sh          fetch and copy
 #   ops/vendor.sh --check  compare what is committed with SHA256SUMS
 set -euo pipefail
 
-cd "$(dirname "$0")/../static/vendor"
+root=$(cd "$(dirname "$0")/.." && pwd)
+loaded_by_pages=$root/static/vendor
+written_in=$root/src/cards/fonts
 
 if [[ "${1:-}" == "--check" ]]; then
-    exec sha256sum --check --strict --quiet SHA256SUMS
+    for folder in "$loaded_by_pages" "$written_in"; do
+        (cd "$folder" && sha256sum --check --strict --quiet SHA256SUMS)
+    done
+    exit
 fi
 
 scratch=$(mktemp -d)
@@ -36,6 +42,8 @@ vendor() {
     echo "$package" > "$folder/VERSION"
 }
 
+cd "$loaded_by_pages"
+
 # Display face: one weight, latin. Headings and large numerals only.
 vendor big-shoulders-stencil @fontsource/big-shoulders-stencil@5.3.0 \
     ruy9fT5PFzr1jplPV2OGM7D/RU6uOWTfTPuGdrqlyfXHsPrdErO/CeioPNXvf/wZNiE9fvzJYQ/Ol9ztgXWp1A== \
@@ -51,4 +59,24 @@ vendor htmx htmx.org@4.0.1 \
     oF7JgXhDW9UXCy/k1ZYFUQgzu/rm19ORWPSPNL91vPluB2PB9+MV55tyQdH/w7o2EAbTYUG5SDW1R60mdkdqGg== \
     dist/htmx.min.js dist/ext/hx-sse.min.js
 
-find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+mkdir -p "$written_in"
+cd "$written_in"
+
+# The faces of the pages, once more as WOFF 1: to unpack that takes zlib alone. With the letters that names have beyond latin.
+vendor big-shoulders-stencil @fontsource/big-shoulders-stencil@5.3.0 \
+    ruy9fT5PFzr1jplPV2OGM7D/RU6uOWTfTPuGdrqlyfXHsPrdErO/CeioPNXvf/wZNiE9fvzJYQ/Ol9ztgXWp1A== \
+    files/big-shoulders-stencil-latin-700-normal.woff files/big-shoulders-stencil-latin-ext-700-normal.woff
+
+vendor public-sans @fontsource/public-sans@5.3.0 \
+    kjODI0S3zdv0mBYCIQ8TbBayaiqszpc2UbhJiO3bjIqVVXzcWfHSt2o3WBCLOY3juaGaQoy4MoWCcgmfI5hCuA== \
+    files/public-sans-latin-600-normal.woff files/public-sans-latin-ext-600-normal.woff
+
+# Neither has Cyrillic or Greek letters.
+vendor noto-sans @fontsource/noto-sans@5.3.0 \
+    fBCog2PY7DiVVTEEqtI/Qdinx/knobHYfoGpjFXdfBX5RoJaBp1Prw2G75p0OIsdlMZg3cLo0c+YbIUYOxnQJw== \
+    files/noto-sans-cyrillic-700-normal.woff files/noto-sans-greek-700-normal.woff
+
+for folder in "$loaded_by_pages" "$written_in"; do
+    cd "$folder"
+    find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+done

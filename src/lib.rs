@@ -6,6 +6,7 @@ pub mod admin;
 pub mod audit;
 pub mod auth;
 pub mod backup;
+pub mod cards;
 pub mod cli;
 pub mod clickhouse;
 pub mod commands;

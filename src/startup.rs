@@ -473,7 +473,7 @@ impl Application {
             postgres.clone(),
         )));
         let state = State {
-            pages: Data::new(Pages::new(&assets, stats.clone())?),
+            pages: Data::new(Pages::new(&assets, stats.clone(), config.public_url.as_deref())?),
             assets,
             stats: Data::new(stats),
             achievements: Data::new(achievements),

@@ -11,6 +11,7 @@ mod barriers;
 mod bots;
 mod browser;
 mod caching;
+mod cards;
 mod commands;
 mod contract;
 mod database;

@@ -8,6 +8,7 @@ mod account;
 mod achievements;
 mod admin;
 mod api_docs;
+mod cards;
 mod charts;
 mod filters;
 mod game_servers;
@@ -96,14 +97,16 @@ struct Viewer {
 
 impl Pages {
     /// Reads all templates, so that a broken one is a start-up error.
-    pub fn new(assets: &Assets, stats: Stats) -> Result<Self, PagesError> {
+    /// `origin` is where the site is reached from everywhere (`PUBLIC_URL`): pages tell other sites where their picture is only
+    /// where that is known.
+    pub fn new(assets: &Assets, stats: Stats, origin: Option<&str>) -> Result<Self, PagesError> {
         let mut tera = Tera::new();
         filters::register(&mut tera, assets.clone());
         let mut templates = Vec::new();
         collect(&TEMPLATES, &mut templates);
         tera.add_raw_templates(templates)?;
         // Social tags need an absolute address, which only a configured one can be.
-        let site = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "origin": null });
+        let site = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "origin": origin });
         tera.global_context().insert("site", &site);
         Ok(Pages { tera, stats, pictures: Pictures::default(), overviews: OverviewImages::default() })
     }
@@ -236,6 +239,7 @@ pub fn routes() -> Vec<Route> {
         get("/players/{id}/maps", player_parts::maps),
         get("/players/{id}/matches", player_parts::matches),
         get("/players/{id}/rivals", player_parts::rivals),
+        get("/players/{id}/card.png", cards::of_player),
         get("/compare", player_parts::compare),
         get("/achievements", achievements::page),
         get("/live", live::list),
@@ -248,6 +252,8 @@ pub fn routes() -> Vec<Route> {
         get("/matches", routes::matches),
         get("/matches/{id}", routes::match_detail),
         get("/matches/{id}/heatmap.png", heatmap::of_match),
+        get("/matches/{id}/card.png", cards::of_match),
+        get("/tournaments/{id}/card.png", cards::of_tournament),
         get("/login", sign_in::login),
         get("/device", sign_in::device),
         post("/device", sign_in::answer_device),

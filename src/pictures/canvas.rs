@@ -1,7 +1,7 @@
 //! A rectangle of pixels without transparency.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder as _, ImageError};
+use image::{ExtendedColorType, ImageEncoder as _, ImageError, ImageFormat};
 
 /// sRGB.
 pub type Colour = [u8; 3];
@@ -15,6 +15,13 @@ pub struct Canvas {
 impl Canvas {
     pub fn new(width: usize, height: usize, ground: Colour) -> Self {
         Canvas { width, height, pixels: vec![ground; width * height] }
+    }
+
+    /// A canvas that has a PNG on it already.
+    pub fn on(png: &[u8]) -> Result<Self, ImageError> {
+        let ground = image::load_from_memory_with_format(png, ImageFormat::Png)?.into_rgb8();
+        let pixels = ground.pixels().map(|pixel| pixel.0).collect();
+        Ok(Canvas { width: ground.width() as usize, height: ground.height() as usize, pixels })
     }
 
     /// Puts `share` of a colour over a pixel; what lies outside is left out.

@@ -31,6 +31,8 @@ use uuid::Uuid;
 
 use super::contract;
 
+/// Where everybody reaches the pages.
+pub const PUBLIC_URL: &str = "https://stats.example.org";
 /// A Sunday, the last day of ISO week 47.
 pub const NOW: &str = "2026-11-22T12:00:00Z";
 pub const MAP: &str = "dm/mohdm1";
@@ -150,7 +152,7 @@ impl StatsUnderTest {
 
     pub async fn get_with(&self, path: &str, if_none_match: Option<&str>) -> Answer {
         use actix_web::{App, middleware::from_fn, test, web, web::Data};
-        let pages = Pages::new(&self.assets, self.stats.clone()).unwrap();
+        let pages = Pages::new(&self.assets, self.stats.clone(), Some(PUBLIC_URL)).unwrap();
         let app = test::init_service(
             App::new()
                 .app_data(Data::new(pages))

@@ -29,6 +29,7 @@ use crate::http::ApiError;
 use crate::http::query::{Paging, QueryShape};
 use crate::tournaments::{self, Tournaments};
 use shown::{Seen, formats, statuses};
+pub(super) use shown::{format_word, status_word};
 
 type Page = Result<HttpResponse, ApiError>;
 
@@ -171,13 +172,18 @@ async fn overview(
     seen.show(&pages, &request, "tournaments/overview.html", None, context).await
 }
 
-/// How many matches there are to play and how many are played.
 fn progress(tournament: &Tournament) -> Value {
+    let (all, played) = played_of_all(tournament);
+    json!({ "matches": all, "played": played })
+}
+
+/// How many matches there are to play, byes aside, and how many of them are played.
+pub(super) fn played_of_all(tournament: &Tournament) -> (usize, usize) {
     let real = tournament.existing().filter(|bout| !bout.has_bye());
     let (mut all, mut played) = (0, 0);
     for bout in real {
         all += 1;
         played += usize::from(bout.status == mohaa_domain::tournament::BoutStatus::Completed);
     }
-    json!({ "matches": all, "played": played })
+    (all, played)
 }

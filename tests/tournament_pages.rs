@@ -402,6 +402,24 @@ async fn a_cup_is_run_by_plain_forms() {
     does(&organizer, &one("R1.1", "/report"), &games).await;
     let told = service.client.get(&format!("/api/v1{}", one("R1.1", ""))).await.json();
     assert_eq!((&told["slots"][0]["score"], &told["games"][1]["score2"]), (&json!(2), &json!(9)));
+    let form = sees(&organizer, &one("R1.1", "/correct")).await;
+    for held in [
+        r#"name="game1_score2" value="4""#,
+        r#"name="game2_score1" value="10""#,
+        "<option selected>dm/mohdm2",
+    ] {
+        assert!(form.contains(held), "a correction begins with the games that hold: {held} in {form}");
+    }
+    let games =
+        "game1_map=dm%2Fmohdm2&game1_score1=4&game1_score2=10&game2_map=&game2_score1=3&game2_score2=10";
+    let preview = sees(&organizer, &one("R1.1", &format!("/correct?{games}"))).await;
+    for typed in [r#"name="game2_score1" value="3""#, r#"type="hidden" name="game2_score1" value="3""#] {
+        assert!(preview.contains(typed), "{typed} in {preview}");
+    }
+    assert!(
+        preview.contains("What follows")
+            && sees(&organizer, &admin).await.contains("Correct one of 1 result")
+    );
     does(&organizer, &one("R1.2", "/report"), &[("forfeit", "2")]).await;
     let page = sees(&organizer, &one("R1.1", "/correct?score1=1&score2=2")).await;
     assert!(page.contains("No later match falls"), "{page}");

@@ -50,11 +50,12 @@ pub async fn page(
         one["is_in"] = matches!(one["status"].as_str(), Some("registered" | "waiting")).into();
     }
     let view_of = View::new(current.id, tournament);
-    let (mut disputed, mut open) = (Vec::new(), Vec::new());
+    let (mut disputed, mut open, mut played) = (Vec::new(), Vec::new(), Vec::new());
     for bout in tournament.existing().filter(|bout| !bout.has_bye()) {
         let part = match bout.status {
             _ if bout.dispute.is_some() => &mut disputed,
             BoutStatus::Ready | BoutStatus::Running => &mut open,
+            BoutStatus::Completed => &mut played,
             _ => continue,
         };
         let mut one = plain(&view_of.bout(bout))?;
@@ -72,6 +73,7 @@ pub async fn page(
         "is_over": matches!(tournament.status, Status::Completed | Status::Cancelled),
         "disputed": disputed,
         "open": open,
+        "played": played,
         "may_pair": may_pair(&seen),
         "staff": plain(&tournaments::staff(&tournaments, current).await?)?["staff"],
         "log": entries(log)?,

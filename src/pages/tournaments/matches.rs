@@ -34,17 +34,26 @@ const fn typed(name: &'static str, description: &'static str, example: &'static 
     Parameter { name, description, example }
 }
 
-/// What a correction is previewed by: the fields of its form.
-const CORRECTION: QueryShape = QueryShape {
-    parameters: &[
-        typed("score1", "The first side's score.", "2"),
-        typed("score2", "The second side's score.", "1"),
-        typed("winner", "1 or 2, where it does not follow.", "1"),
-        typed("forfeit", "1, 2 or both.", "2"),
-    ],
-    filters: &[],
-    paged: false,
-};
+/// A result's fields with so many games.
+macro_rules! result_fields {
+    ($($game:literal),*) => {
+        &[
+            typed("score1", "The first side's score.", "2"),
+            typed("score2", "The second side's score.", "1"),
+            typed("winner", "1 or 2, where it does not follow.", "1"),
+            typed("forfeit", "1, 2 or both.", "2"),
+            $(
+                typed(concat!("game", $game, "_map"), "Where a game was played.", "dm/mohdm1"),
+                typed(concat!("game", $game, "_score1"), "The first side's score in it.", "10"),
+                typed(concat!("game", $game, "_score2"), "The second side's score in it.", "4"),
+            )*
+        ]
+    };
+}
+
+/// What a correction is previewed by: the fields of its form, which has room for [`MOST_GAMES`].
+const CORRECTION: QueryShape =
+    QueryShape { parameters: result_fields!(1, 2, 3, 4, 5, 6, 7), filters: &[], paged: false };
 
 /// A match of a tournament with all its page shows.
 struct Looked {
@@ -261,9 +270,26 @@ fn game_rows(tournament: &Tournament, bout: &Bout) -> Value {
     (0..rows)
         .map(|at| {
             let planned = bout.plan.map.as_deref().filter(|_| rows == 1);
-            json!({ "number": at + 1, "map": chosen.get(at).copied().or(planned) })
+            json!({ "number": at + 1, "map": chosen.get(at).copied().or(planned), "score1": null, "score2": null })
         })
         .collect()
+}
+
+/// The same for a correction: with what was typed already, else with the games that hold.
+fn rows_to_correct(tournament: &Tournament, bout: &Bout, fields: &Fields) -> Value {
+    let mut rows = game_rows(tournament, bout);
+    let held = bout.outcome.as_ref().map(|outcome| outcome.verdict.games.as_slice()).unwrap_or_default();
+    for (at, row) in rows.as_array_mut().into_iter().flatten().enumerate() {
+        if !fields.is_empty() {
+            let typed = |what: &str| said(fields, &format!("game{}_{what}", at + 1));
+            (row["map"], row["score1"], row["score2"]) =
+                (typed("map").into(), typed("score1").into(), typed("score2").into());
+        } else if let Some(game) = held.get(at) {
+            (row["map"], row["score1"], row["score2"]) =
+                (game.map.clone().into(), game.score1.into(), game.score2.into());
+        }
+    }
+    rows
 }
 
 fn back(id: Uuid, key: &str) -> HttpResponse {
@@ -383,7 +409,14 @@ pub async fn preview(
         return Err(Refusal::NotAllowed("an organizer of the tournament").into());
     }
     let bout = looked.bout()?;
-    let mut context = json!({ "match": looked.shown(&Default::default())?, "asked": fields, "preview": null, "is_still": true });
+    let mut context = json!({
+        "match": looked.shown(&Default::default())?,
+        "game_rows": rows_to_correct(tournament, bout, &fields),
+        "map_pool": tournament.settings.map_pool,
+        "asked": fields,
+        "preview": null,
+        "is_still": true,
+    });
     // Nothing was typed yet: the page is a form.
     if !fields.is_empty() {
         let body = || {

@@ -221,6 +221,7 @@ async fn a_spectator_follows_a_match_to_its_end_without_loading_a_page_again() {
     browser.comes_to_say("Hero 1001").await;
     browser.run("window.loadedOnce = true").await;
     browser.assert_fits().await;
+    browser.watch_for_shifts().await;
 
     send(json!([kill(8.0, "1001", "1002"), kill(9.0, "1001", "1002"), score(10.0, 7)])).await;
     browser.comes_to_say("2 at a stroke").await;
@@ -238,6 +239,7 @@ async fn a_spectator_follows_a_match_to_its_end_without_loading_a_page_again() {
     })
     .await;
     assert_eq!(browser.run("return window.loadedOnce").await, true, "nothing was loaded again");
+    assert_eq!(browser.shifts().await, Vec::<String>::new(), "nothing moves while news arrive");
     browser.assert_fits().await;
     browser.picture("2-match").await;
 

@@ -186,6 +186,109 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
 }
 
 #[actix_web::test]
+async fn a_cup_is_played_with_scripts_off() {
+    let service = Service::start("cup_without_scripts").await;
+    let (_, link) = link_of(&service, "Chief", Role::Organizer).await;
+    let organizer = Chromium::open_without_scripts(&service.client.url, "plain-organizer", DESKTOP).await;
+    organizer.go(&link).await;
+    organizer.click("Sign in").await;
+    organizer.arrives_at("/").await;
+    organizer.go("/tournaments").await;
+    organizer.click("New tournament").await;
+    organizer.arrives_at("/tournaments/new").await;
+    organizer.type_into("#name", "Winter Cup").await;
+    organizer.click("Make the tournament").await;
+    organizer.comes_to_say("Nothing was done yet").await;
+    let admin = organizer.path().await;
+    let cup = admin.strip_suffix("/admin").unwrap().to_owned();
+    let api = format!("/api/v1{cup}");
+    organizer.click("Open registration").await;
+    is_so(&service, &api, "status", json!("registration_open")).await;
+
+    let (anna_id, link) = link_of(&service, "Anna", Role::Player).await;
+    service.link_player(anna_id, "anna").await;
+    let anna = Chromium::open_without_scripts(&service.client.url, "plain-player", PHONE).await;
+    anna.go(&link).await;
+    anna.click("Sign in").await;
+    anna.arrives_at("/").await;
+    anna.go(&cup).await;
+    anna.click("Take part").await;
+    anna.comes_to_say("Withdraw").await;
+    let mut others = Vec::new();
+    for name in ["Bert", "Cleo", "Dora", "Emil", "Frida", "Gustav", "Hanna"] {
+        let player = signed_in(&service, name, Role::Player).await;
+        does(&player, &format!("{cup}/register"), &[]).await;
+        others.push(player);
+    }
+    organizer.go(&admin).await;
+    organizer.click("Close registration").await;
+    organizer.comes_to_say("Open check-in").await;
+    organizer.click("Open check-in").await;
+    is_so(&service, &api, "status", json!("checkin")).await;
+    anna.go(&cup).await;
+    anna.click("Check in").await;
+    anna.comes_to_say("Checked in").await;
+    for player in &others {
+        does(player, &format!("{cup}/checkin"), &[]).await;
+    }
+    organizer.go(&admin).await;
+    organizer.click("Start").await;
+    is_so(&service, &api, "status", json!("in_progress")).await;
+
+    let [_, _, dora, emil, _, _, hanna] = &others[..] else { panic!("there are seven") };
+    let one = |key: &str, act: &str| format!("{cup}/matches/{key}{act}");
+    let reports = async |browser: &Chromium, key: &str, score1: &str, score2: &str| {
+        browser.go(&one(key, "")).await;
+        browser.type_into("#report-score1", score1).await;
+        browser.type_into("#report-score2", score2).await;
+        browser.click("Report").await;
+    };
+    // The first against the last: both captains agree.
+    anna.go(&cup).await;
+    anna.comes_to_say("Your next match").await;
+    reports(&anna, "R1.1", "10", "4").await;
+    anna.comes_to_say("Reported, not confirmed").await;
+    anna.assert_fits().await;
+    does(hanna, &one("R1.1", "/confirm"), &[]).await;
+    // Dora and Emil don't.
+    does(dora, &one("R1.2", "/report"), &[("score1", "10"), ("score2", "8")]).await;
+    does(emil, &one("R1.2", "/report"), &[("score1", "3"), ("score2", "10")]).await;
+    organizer.go(&one("R1.2", "")).await;
+    organizer.comes_to_say("the reports differ").await;
+    organizer.click("This one holds").await;
+    is_so(&service, &format!("{api}/matches/R2.1"), "status", json!("ready")).await;
+    for key in ["R1.3", "R1.4", "R2.1", "R2.2", "R3.1"] {
+        reports(&organizer, key, "10", "2").await;
+        is_so(&service, &format!("{api}/matches/{key}"), "status", json!("completed")).await;
+    }
+    is_so(&service, &api, "status", json!("completed")).await;
+    anna.go(&cup).await;
+    assert!(anna.text_of(".place-1").await.contains("Anna"));
+    anna.picture("champion").await;
+
+    // Hanna had won: what Anna won later falls, until that is taken back.
+    organizer.go(&one("R1.1", "/correct")).await;
+    organizer.type_into("#correct-score1", "4").await;
+    organizer.type_into("#correct-score2", "10").await;
+    organizer.click("See what follows").await;
+    organizer.comes_to_say("2 later matches fall").await;
+    organizer.picture("preview").await;
+    organizer.click("Correct it").await;
+    is_so(&service, &api, "status", json!("in_progress")).await;
+    organizer.go(&admin).await;
+    organizer.click("Take the last change back").await;
+    is_so(&service, &api, "status", json!("completed")).await;
+    anna.go(&cup).await;
+    assert!(anna.text_of(".place-1").await.contains("Anna"));
+    for browser in [&organizer, &anna] {
+        assert_eq!(browser.run("return typeof window.htmx").await, "undefined", "no script has run");
+    }
+    anna.close().await;
+    organizer.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn htmx_gets_what_differs_and_everybody_else_whole_pages() {
     let service = Service::start("parts_of_pages").await;
     let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
@@ -253,6 +356,7 @@ async fn a_live_match_is_seen_inside_its_bracket() {
     browser.go(&format!("/tournaments/{}/bracket", cup.id)).await;
     browser.comes_to_say("Semi-finals").await;
     browser.run("window.loadedOnce = true").await;
+    browser.watch_for_shifts().await;
     let server = service.client.with_token(&token);
     let score = |at: f64, allies: i32| {
         json!({
@@ -267,6 +371,7 @@ async fn a_live_match_is_seen_inside_its_bracket() {
     browser.picture("1-live").await;
     server.send(json!([score(9.0, 7)]).to_string()).await.assert_batch(202, 1, &[]);
     browser.comes_to_say("7–3").await;
+    assert_eq!(browser.shifts().await, Vec::<String>::new(), "nothing moves while scores arrive");
     assert_eq!(browser.run("return window.loadedOnce").await, true, "nothing was loaded again");
     browser.assert_fits().await;
     browser.close().await;

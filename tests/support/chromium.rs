@@ -47,11 +47,23 @@ impl Chromium {
         Self::open_in(origin, name, screen, Theme::Light).await
     }
 
-    pub async fn open_in(
+    pub async fn open_in(origin: &str, name: &'static str, screen: Screen, theme: Theme) -> Self {
+        Self::open_with(origin, name, screen, theme, json!({})).await
+    }
+
+    /// One whose owner lets no page run scripts.
+    pub async fn open_without_scripts(origin: &str, name: &'static str, screen: Screen) -> Self {
+        const BLOCKED: u8 = 2;
+        let preferences = json!({ "profile.managed_default_content_settings.javascript": BLOCKED });
+        Self::open_with(origin, name, screen, Theme::Light, preferences).await
+    }
+
+    async fn open_with(
         origin: &str,
         name: &'static str,
         Screen(width, height): Screen,
         theme: Theme,
+        preferences: Value,
     ) -> Self {
         let (driver, port) = eventually("chromedriver listens", start_driver).await;
         let arguments = [
@@ -72,9 +84,11 @@ impl Chromium {
             Theme::Light => 1,
         };
         arguments.push(format!("--blink-settings=preferredColorScheme={scheme}"));
-        let mut options = json!({ "args": arguments });
+        // The driver's taps wait for scripts of the page, which there may be none of.
+        let touch = preferences == json!({});
+        let mut options = json!({ "args": arguments, "prefs": preferences });
         if width < NARROWEST_WINDOW {
-            options["mobileEmulation"] = json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true } });
+            options["mobileEmulation"] = json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": touch } });
         }
         let capabilities = json!({
             "browserName": "chrome",
@@ -171,6 +185,23 @@ impl Chromium {
         std::fs::create_dir_all(&directory).unwrap();
         let picture = self.client.screenshot().await.unwrap();
         std::fs::write(directory.join(format!("{}-{of}.png", self.name)), picture).unwrap();
+    }
+
+    /// From now on adds up by how much parts of the page move that nobody touched (Cumulative Layout Shift).
+    pub async fn watch_for_shifts(&self) {
+        self.run(
+            "window.shifts = []; new PerformanceObserver(list => window.shifts.push(...list.getEntries().filter(it => !it.hadRecentInput)))
+                .observe({ type: 'layout-shift' })",
+        )
+        .await;
+    }
+
+    /// What has moved since [`Self::watch_for_shifts`], with how much of the page it was.
+    pub async fn shifts(&self) -> Vec<String> {
+        let script = "return window.shifts.map(it => `${it.value}: ` + it.sources.map(of =>
+            `${of.node?.outerHTML?.slice(0, 120)} from ${JSON.stringify(of.previousRect)} to ${JSON.stringify(of.currentRect)}`).join(' | '))";
+        let shifts = self.run(script).await;
+        shifts.as_array().unwrap().iter().map(|shift| shift.as_str().unwrap().to_owned()).collect()
     }
 
     /// Nothing stands beside the window's edge: a page that has to be pushed to and fro on a phone is broken.

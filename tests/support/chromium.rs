@@ -16,7 +16,8 @@ use super::eventually;
 #[derive(Clone, Copy)]
 pub struct Screen(pub u32, pub u32);
 
-pub const PHONE: Screen = Screen(390, 844);
+/// The narrowest that people use.
+pub const PHONE: Screen = Screen(360, 800);
 pub const DESKTOP: Screen = Screen(1280, 900);
 
 /// What its owner set their devices to.
@@ -187,6 +188,11 @@ impl Chromium {
         std::fs::write(directory.join(format!("{}-{of}.png", self.name)), picture).unwrap();
     }
 
+    /// Forgets who is signed in.
+    pub async fn forget(&self) {
+        self.client.delete_all_cookies().await.unwrap();
+    }
+
     /// From now on adds up by how much parts of the page move that nobody touched (Cumulative Layout Shift).
     pub async fn watch_for_shifts(&self) {
         self.run(
@@ -204,6 +210,16 @@ impl Chromium {
         shifts.as_array().unwrap().iter().map(|shift| shift.as_str().unwrap().to_owned()).collect()
     }
 
+    /// Elements that reach beyond the window's right edge, where that makes the page scroll sideways.
+    pub async fn stands_out(&self) -> Option<String> {
+        let script = "const edge = document.documentElement.clientWidth;
+            if (document.documentElement.scrollWidth <= edge) return null;
+            const out = [...document.body.querySelectorAll('*')].filter(it => it.getBoundingClientRect().right > edge + 1);
+            return `scrolls sideways to ${document.documentElement.scrollWidth}: ` +
+                out.slice(0, 4).map(it => it.outerHTML.slice(0, 160)).join(' | ')";
+        self.run(script).await.as_str().map(str::to_owned)
+    }
+
     /// Nothing stands beside the window's edge: a page that has to be pushed to and fro on a phone is broken.
     pub async fn assert_fits(&self) {
         let fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
@@ -213,7 +229,7 @@ impl Chromium {
     /// What axe-core finds in the page, each with the elements that it is about.
     pub async fn barriers(&self) -> Vec<String> {
         let script = format!(
-            "{}; const done = arguments[arguments.length - 1];
+            "if (!window.axe) {{ {} }}; const done = arguments[arguments.length - 1];
              axe.run(document, {{ runOnly: {{ type: 'tag', values: {RULES} }}, resultTypes: ['violations'] }}).then(
                  found => done(found.violations.map(it => `${{it.id}}: ${{it.help}}: ` +
                      it.nodes.map(node => `${{node.target.join(' ')}} (${{node.failureSummary}})`).join(', '))),

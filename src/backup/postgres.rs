@@ -88,7 +88,8 @@ impl Snapshot {
 /// A database that is being filled; nothing of it shows before the end.
 pub struct Filling {
     connection: PgConnection,
-    tables: Vec<String>,
+    /// Names, and names and columns ready to stand in a statement.
+    tables: Vec<(String, String, String)>,
 }
 
 impl Filling {
@@ -113,13 +114,15 @@ impl Filling {
                 return Err(BackupError::StoreNotEmpty(format!("PostgreSQL ({table})")));
             }
         }
-        let names: Vec<(String, String, String)> = sqlx::query_as(TABLES).fetch_all(&mut connection).await?;
-        let (known, tables): (Vec<String>, Vec<String>) =
-            names.into_iter().map(|(name, quoted, _)| (name, quoted)).unzip();
-        if let Some(unknown) = saved.tables.iter().find(|table| !known.contains(&table.name)) {
+        let tables: Vec<(String, String, String)> = sqlx::query_as(TABLES).fetch_all(&mut connection).await?;
+        // Nothing that a manifest says gets into a statement: it has to be what the schema says.
+        let is_known = |saved: &PostgresTable| {
+            tables.iter().any(|(name, _, columns)| (name, columns) == (&saved.name, &saved.columns))
+        };
+        if let Some(unknown) = saved.tables.iter().find(|table| !is_known(table)) {
             return Err(BackupError::OtherSchema {
-                of_backup: format!("it has a table {}", unknown.name),
-                of_program: "it has none".to_owned(),
+                of_backup: format!("it has a table {} ({})", unknown.name, unknown.columns),
+                of_program: "it has none like that".to_owned(),
             });
         }
         Ok(Self { connection, tables })
@@ -129,21 +132,21 @@ impl Filling {
     pub async fn fill(mut self, saved: &Postgres, folder: &Folder) -> Result<Self> {
         let connection = &mut self.connection;
         let keys: Vec<(String, String)> = sqlx::query_as(FOREIGN_KEYS).fetch_all(&mut *connection).await?;
-        for table in &self.tables {
+        let all: Vec<&str> = self.tables.iter().map(|(_, quoted, _)| quoted.as_str()).collect();
+        for table in &all {
             execute(connection, format!("ALTER TABLE {table} DISABLE TRIGGER USER")).await?;
         }
-        execute(connection, format!("TRUNCATE {}", self.tables.join(", "))).await?;
+        execute(connection, format!("TRUNCATE {}", all.join(", "))).await?;
         for (table, key) in &keys {
             let statement =
                 format!("ALTER TABLE {table} ALTER CONSTRAINT {key} DEFERRABLE INITIALLY DEFERRED");
             execute(connection, statement).await?;
         }
         for table in &saved.tables {
-            let quoted: String = sqlx::query_scalar("SELECT quote_ident($1)")
-                .bind(&table.name)
-                .fetch_one(&mut *connection)
-                .await?;
-            let statement = format!("COPY {quoted} ({}) FROM STDIN", table.columns);
+            let Some((_, quoted, columns)) = self.tables.iter().find(|(name, ..)| *name == table.name) else {
+                continue;
+            };
+            let statement = format!("COPY {quoted} ({columns}) FROM STDIN");
             let mut copy = connection.copy_in_raw(&statement).await?;
             let mut pieces = folder.decompressed(&table.file)?;
             while let Some(piece) = pieces.next()? {
@@ -162,7 +165,7 @@ impl Filling {
         for (table, key) in &keys {
             execute(connection, format!("ALTER TABLE {table} ALTER CONSTRAINT {key} NOT DEFERRABLE")).await?;
         }
-        for table in &self.tables {
+        for table in &all {
             execute(connection, format!("ALTER TABLE {table} ENABLE TRIGGER USER")).await?;
         }
         for (sequence, last_value) in &saved.sequences {

@@ -12,6 +12,7 @@ pub mod name;
 pub mod player;
 pub mod rating;
 pub mod row;
+pub mod server_query;
 pub mod tournament;
 pub mod tracker;
 pub mod vocabulary;

@@ -249,3 +249,16 @@ fn an_engine_that_tells_of_less_is_told_so_and_sends_the_rest() {
     assert!(printed.contains("does not tell of level_exit weapon_hit player_land"), "{printed}");
     server.assert_no_errors();
 }
+
+/// Its compiler refuses the files that name the command.
+#[test]
+fn an_engine_that_can_not_post_says_so_and_plays_on() {
+    let server = Server::with_scripts(&["tracker.scr", "tracker_events.scr", "DMprecache.scr"]);
+    server.load_map("dm/mohdm1");
+    server.connect(0, b"Anna", "allies");
+    server.pass(60.0);
+    server.leave_level(true);
+    assert!(server.request().is_none());
+    assert_eq!(server.printed(), ["tracker: this engine has no curl_post. Nothing will be sent."]);
+    server.assert_no_errors();
+}

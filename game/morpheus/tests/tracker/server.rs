@@ -201,9 +201,14 @@ pub struct Server {
 impl Server {
     /// The scripts are loaded, and no map is.
     pub fn new() -> Self {
+        Self::with_scripts(&SCRIPTS)
+    }
+
+    /// An engine that compiles only these.
+    pub fn with_scripts(scripts: &[&str]) -> Self {
         let engine = Rc::new(RefCell::new(Engine::default()));
         let machine = Machine::new(Box::new(EngineHost(engine.clone())));
-        for script in SCRIPTS {
+        for script in scripts {
             machine
                 .load(&format!("global/{script}"), &source(script))
                 .unwrap_or_else(|error| panic!("{script}:{error}"));

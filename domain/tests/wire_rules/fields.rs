@@ -192,3 +192,24 @@ fn placeholder_ids_name_nothing() {
         );
     }
 }
+
+#[test]
+fn a_name_that_begins_or_ends_like_the_one_expected_is_another() {
+    let decoded = decode(
+        r#"[{"type":"kill","map":"a","session_id":"1"},{"type":"kill","map_name":"b","session_id":"2"},
+            {"type":"kill","map":"c","session_id":"3"},{"type":"kill","mapx":"d","session_id":"4"}]"#,
+    );
+    let read: Vec<(&str, &str)> =
+        decoded.events.iter().map(|event| (event.map_name.as_str(), event.session_id.as_str())).collect();
+    assert_eq!(read, [("a", "1"), ("b", "2"), ("c", "3"), ("", "4")]);
+    assert_eq!(extra(&decoded.events[3]), json!({"mapx": "d"}));
+}
+
+#[test]
+fn nul_is_taken_out_of_texts_and_what_came_is_kept() {
+    for message in ["a\0b", r"a\u0000b"] {
+        let event = json_event("chat", &format!(r#""player_name":"x","message":"{message}""#));
+        assert_eq!((event.player.name.as_str(), event.message.as_str()), ("x", "ab"));
+        assert_eq!(extra(&event), json!({"message": "a\0b"}));
+    }
+}

@@ -101,6 +101,10 @@ async fn a_backup_under_load_brings_back_all_that_was_accepted_before_it_and_not
 
     let load = Load::start(&service);
     load.grows_by(50).await;
+    eventually("some are stored already", async || {
+        (!killers(&service.warehouse).await.is_empty()).then_some(())
+    })
+    .await;
     let before = load.accepted();
     let manifest = stores(&urls, &data_dir).save(&backup).await.unwrap();
     load.grows_by(20).await;

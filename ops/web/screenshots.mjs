@@ -6,6 +6,9 @@ import { world } from "./world.mjs";
 const [base, token, login, folder] = process.argv.slice(2);
 const SCREENS = { phone: { width: 360, height: 800, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }, desktop: { width: 1280, height: 900 } };
 
+/// The browser draws no picture of more lines than that; the API's reference has more.
+const MOST_PIXELS = 16_000;
+
 const browser = await puppeteer.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 const page = await browser.newPage();
 // Streams are open as long as the page is: what is waited for is the page itself.
@@ -22,7 +25,9 @@ async function take(pages) {
         await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }, { name: "prefers-reduced-motion", value: "reduce" }]);
         await go(path);
         await page.evaluate(() => document.fonts.ready);
-        await page.screenshot({ path: `${folder}/${name}-${screen}-${theme}.png`, fullPage: true });
+        const height = await page.evaluate(() => document.documentElement.scrollHeight);
+        const clip = { x: 0, y: 0, width: viewport.width, height: Math.min(height, MOST_PIXELS / (viewport.deviceScaleFactor ?? 1)) };
+        await page.screenshot({ path: `${folder}/${name}-${screen}-${theme}.png`, clip, captureBeyondViewport: true });
       }
       const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (over > 0) sideways.push(`${name} (${path}) on a ${screen}: ${over} pixels`);

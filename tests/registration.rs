@@ -414,6 +414,37 @@ async fn a_used_key_finds_the_server_that_it_registered_and_nothing_else_does() 
 }
 
 #[actix_web::test]
+async fn a_key_shown_twice_at_once_registers_one_server() {
+    let service = started("key_at_once", &[("REGISTRATION_POLICY", "open")]).await;
+    let (_, owner) = service.add_user("Owner", Role::Organizer).await;
+    for _ in 0..4 {
+        let keyed = named(&format!("Omaha [key:{}]", key_of(&service, &owner).await));
+        let both = tokio::join!(register(&service, &keyed), register(&service, &keyed));
+        assert_eq!(registered(&both.0).0, registered(&both.1).0);
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_that_was_got_without_a_key_ends_when_a_key_lets_its_server_in() {
+    let service = started("before_the_key", &[APPROVAL]).await;
+    let (_, owner) = service.add_user("Owner", Role::Organizer).await;
+    let (waiting, before) = registered(&register(&service, &named("Omaha")).await);
+    let keyed = named(&format!("Omaha [key:{}]", key_of(&service, &owner).await));
+    let (server_id, token) = registered(&register(&service, &keyed).await);
+    assert_eq!(server_id, waiting);
+    let (_, again) = registered(&register(&service, &keyed).await);
+    eventually("the token from before is refused", async || {
+        (service.client.with_token(&before).send("[]").await.status == 401).then_some(())
+    })
+    .await;
+    for token in [token, again] {
+        service.client.with_token(&token).send(jumps(1)).await.assert_batch(202, 1, &[]);
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_server_that_was_looked_at_is_not_renamed_by_whoever_calls_again() {
     let service = started("renamed", &[APPROVAL]).await;
     let (_, admin) = service.add_user("Admin", Role::Admin).await;

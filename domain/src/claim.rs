@@ -22,8 +22,12 @@ pub const HIDDEN: &str = "[hidden]";
 
 /// A line of chat as people see it, without colours and what takes no room.
 pub fn visible(line: &str) -> String {
-    let is_seen =
-        |c: &char| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let takes_no_room = |c: &char| {
+        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+            || matches!(c, '\u{2800}' | '\u{3164}' | '\u{e0000}'..='\u{e01ef}')
+            || (c.is_control() && !c.is_whitespace())
+    };
+    let is_seen = |c: &char| !takes_no_room(c);
     strip_colors(line).chars().filter(is_seen).collect()
 }
 
@@ -43,7 +47,9 @@ pub fn speaks_of_codes(text: &str) -> bool {
 }
 
 const COMMAND_BYTES: usize = 5;
-const COMMANDS: [&[u8; COMMAND_BYTES]; 2] = [b"claim", b"login"];
+/// The commands, and other ways to speak of logging in.
+const COMMANDS: [&[u8; COMMAND_BYTES]; 7] =
+    [b"claim", b"login", b"log i", b"log-i", b"log_i", b"loggi", b"logge"];
 
 /// How far the next command can end behind this byte, whatever its case; 0 for one that a command ends with.
 const STEPS: [u8; 256] = {
@@ -163,8 +169,8 @@ pub fn without_bare_codes(line: &str) -> Option<String> {
     })
 }
 
-/// A word without those of its runs of letters and figures that are a code, or with the next one are a code or a key
-/// (`key:K7WQ-2MXH,`); none where there is none.
+/// A word without those of its runs of letters and figures that are a code, or with the next ones are a code or a key
+/// (`key:K7WQ-2MXH,`), or hold a code in capitals that small letters are glued to; none where there is none.
 fn without_codes_among_signs(word: &str) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric();
     let mut kept = String::new();
@@ -173,42 +179,71 @@ fn without_codes_among_signs(word: &str) -> Option<String> {
     while let Some(start) = rest.find(is_part) {
         let end_of_run = |from: usize| rest[from..].find(|c| !is_part(c)).map_or(rest.len(), |at| from + at);
         let end = end_of_run(start);
-        let second = rest[end..].chars().next().map(|sign| end + sign.len_utf8());
-        let pair_end = second.map(end_of_run).filter(|end| is_divided_code(&rest[start..*end]));
         let whole = &rest[start..end];
         let is_whole = is_code(whole) && mixes_letters_and_figures(whole.as_bytes());
+        // A sign between two of them.
+        let next_end = |end: &usize| {
+            let sign = rest[*end..].chars().next()?;
+            let next = end + sign.len_utf8();
+            rest[next..].starts_with(is_part).then(|| end_of_run(next))
+        };
+        let mut ends = std::iter::successors(next_end(&end), next_end).take(CODE_CHARS);
+        let code_end = ends.find(|end| is_divided_code(&rest[start..*end])).or(is_whole.then_some(end));
         kept.push_str(&rest[..start]);
-        kept.push_str(if pair_end.is_some() || is_whole { HIDDEN } else { whole });
-        is_changed |= pair_end.is_some() || is_whole;
-        rest = &rest[pair_end.unwrap_or(end)..];
+        match code_end {
+            Some(_) => kept.push_str(HIDDEN),
+            None => match without_mixed_glued_codes(whole) {
+                Some(without) => {
+                    kept.push_str(&without);
+                    is_changed = true;
+                }
+                None => kept.push_str(whole),
+            },
+        }
+        is_changed |= code_end.is_some();
+        rest = &rest[code_end.unwrap_or(end)..];
     }
     kept.push_str(rest);
     is_changed.then_some(kept)
 }
 
-/// Whether two runs of letters and figures with a sign between them are a code, or a key as it is said alone.
-fn is_divided_code(pair: &str) -> bool {
-    let is_hyphened_code = pair.contains('-') && is_code(pair);
-    (is_hyphened_code && !is_of_the_game(pair) || is_said_alone(pair))
-        && mixes_letters_and_figures(pair.as_bytes())
+/// A run of letters and figures in which a code in capitals, with figures, has small letters beside it.
+fn without_mixed_glued_codes(run: &str) -> Option<String> {
+    let (first, length) = (0..run.len()).find_map(|at| {
+        let before = run[..at].chars().next_back();
+        let length = glued_code(before, &run[at..])?;
+        let code = &run.as_bytes()[at..at + length];
+        let is_one = mixes_letters_and_figures(code) && !code.iter().any(u8::is_ascii_lowercase);
+        is_one.then_some((at, length))
+    })?;
+    let behind = &run[first + length..];
+    let behind = without_mixed_glued_codes(behind).unwrap_or_else(|| behind.to_owned());
+    Some(format!("{}{HIDDEN}{behind}", &run[..first]))
+}
+
+/// Whether runs of letters and figures with a sign between each two are a code, or a key as it is said alone.
+fn is_divided_code(runs: &str) -> bool {
+    let is_hyphened_code = runs.contains('-') && is_code(runs) && runs.matches('-').count() == 1;
+    (is_hyphened_code && !is_of_the_game(runs) || is_said_alone(runs))
+        && mixes_letters_and_figures(runs.as_bytes())
 }
 
 /// Whether all its parts are weapons as people write them.
 fn is_of_the_game(text: &str) -> bool {
-    const WEAPONS: [&str; 5] = ["MP44", "STG44", "KAR98", "K98K", "PPSH"];
+    const WEAPONS: [&str; 6] = ["MP44", "STG44", "KAR98", "K98K", "PPSH", "BAR"];
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|part| !part.is_empty())
         .all(|part| WEAPONS.iter().any(|weapon| part.eq_ignore_ascii_case(weapon)))
 }
 
 /// Whether a line that is this and nothing else says a code or a key: eight or nine characters of the alphabet, in one or
-/// two parts with blanks or signs between. Where words of people may look the same it is one by its figures and letters, both, in
+/// several parts with blanks or signs between. Where words of people may look the same it is one by its figures and letters, both, in
 /// capitals, or divided behind the fourth and with a figure before a letter (`next game2` is none), or by capitals and a hyphen
 /// behind the fourth.
 fn is_said_alone(line: &str) -> bool {
     /// With as many signs between.
-    const LONGEST: usize = 2 * CODE_CHARS;
-    let is_divider = |c: char| c.is_ascii_punctuation() || c.is_whitespace();
+    const LONGEST: usize = 4 * CODE_CHARS;
+    let is_divider = |c: char| !c.is_alphanumeric();
     let is_in_alphabet = |byte: u8| CODE_ALPHABET.contains(&byte.to_ascii_uppercase());
     if line.len() > LONGEST
         || !line.chars().all(|c| is_divider(c) || u8::try_from(c).is_ok_and(is_in_alphabet))
@@ -220,6 +255,7 @@ fn is_said_alone(line: &str) -> bool {
     let is_divided_as_shown = match &parts[..] {
         [whole] if is_long_enough(whole.len()) => true,
         [first, second] if is_long_enough(first.len() + second.len()) => first.len() == FIRST_PART_CHARS,
+        parts if is_long_enough(parts.iter().map(|part| part.len()).sum()) => false,
         _ => return false,
     };
     let is_in_capitals = !line.bytes().any(|byte| byte.is_ascii_lowercase());
@@ -303,6 +339,8 @@ mod tests {
             ("login codek7wq2mxht", "login [hidden]"),
             ("claim XK7WQ2MXHT, thanks", "claim [hidden], thanks"),
             ("(loginxk7wq2mxhty)", "([hidden])"),
+            ("logging in with 9T5F RTG2M", "logging in with [hidden]"),
+            ("EVKY 4S2RJ is how I Log in", "[hidden] is how I Log in"),
         ] {
             assert_eq!(without_codes(line).as_deref(), Some(kept), "{line}");
         }
@@ -342,6 +380,14 @@ mod tests {
             ("K7WQ_2MXHT", "[hidden]"),
             ("K7WQ2 MXHT", "[hidden]"),
             ("2/K7WQ/2MXHT/3", "2/[hidden]/3"),
+            ("RBE-56X-PGE", "[hidden]"),
+            ("use 4AY-4E6-HQG now", "use [hidden] now"),
+            ("2.N.X.J.P.4.T.D.9", "[hidden]"),
+            ("it is 2DZM→6G5ZK", "it is [hidden]"),
+            ("mycodeisPA97VEZ4R", "mycodeis[hidden]"),
+            ("CCM8E8VK8thx", "[hidden]thx"),
+            ("Q98 7S2 PKX", "[hidden]"),
+            ("S4JB\u{1}C7V\u{fe0f}V8", "[hidden]"),
         ] {
             assert_eq!(without_bare_codes(line).as_deref(), Some(kept), "{line}");
         }
@@ -368,6 +414,9 @@ mod tests {
             "mp44-kar98",
             "he has 22:33:44.555",
             "rush2 base",
+            "STG44 > BAR",
+            "BAR-STG44",
+            "v1.2.3-4x5",
         ] {
             assert_eq!(without_bare_codes(line), None, "{line}");
         }

@@ -48,13 +48,14 @@ impl Folder {
         }
         let folder = Self { path: path.to_owned() };
         for file in manifest.all_files() {
-            let is_below = Path::new(&file.path)
-                .components()
-                .all(|part| matches!(part, std::path::Component::Normal(_)));
-            if !is_below {
+            if !is_below(&file.path) {
                 return Err(no_backup(format!("{} is outside of it", file.path)));
             }
             folder.check(file)?;
+        }
+        let is_ours = |path: &str| KEPT_FILES.contains(&path) || spool_file(path).is_some();
+        if let Some(file) = manifest.files.iter().find(|file| !is_ours(&file.path)) {
+            return Err(no_backup(format!("{} is no file of a data directory", file.path)));
         }
         Ok((folder, manifest))
     }
@@ -151,7 +152,7 @@ impl Folder {
         DirBuilder::new().recursive(true).mode(0o755).create(data_dir).map_err(in_file(data_dir))?;
         DirBuilder::new().recursive(true).mode(0o700).create(&beside).map_err(in_file(&beside))?;
         for file in files {
-            let target = match file.path.strip_prefix("spool/") {
+            let target = match spool_file(&file.path) {
                 Some(name) => beside.join(name),
                 None => data_dir.join(&file.path),
             };
@@ -167,6 +168,16 @@ impl Folder {
         }
         fs::rename(&beside, spool).map_err(in_file(spool))
     }
+}
+
+/// Whether a path leads to something below where it begins. The manifest may come from anybody.
+fn is_below(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']))
+}
+
+/// The name within the spool, of a file of it.
+fn spool_file(path: &str) -> Option<&str> {
+    path.strip_prefix(SPOOL)?.strip_prefix('/')
 }
 
 /// Whether nothing is in a folder, if there is one, but empty folders and the lock that an ended service leaves.
@@ -336,8 +347,17 @@ mod tests {
         Folder::open(&path).unwrap();
         fs::write(path.join("spool/identity"), "identitx").unwrap();
         assert!(matches!(Folder::open(&path), Err(BackupError::Damaged { .. })));
-        manifest.files[0].path = "../data/spool/identity".to_owned();
-        folder.write_manifest(&manifest).unwrap();
-        assert!(matches!(Folder::open(&path), Err(BackupError::NoBackup { .. })));
+        let outside = path.join("spool").join(directory.path().strip_prefix("/").unwrap());
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("identity"), "identity").unwrap();
+        let absolute = format!("spool/{}/identity", directory.path().display());
+        fs::create_dir_all(path.join("postgres")).unwrap();
+        fs::write(path.join("spool/identity"), "identity").unwrap();
+        fs::write(path.join("postgres/identity"), "identity").unwrap();
+        for elsewhere in ["../data/spool/identity", &absolute, "spool/./identity", "postgres/identity"] {
+            manifest.files[0].path = elsewhere.to_owned();
+            folder.write_manifest(&manifest).unwrap();
+            assert!(matches!(Folder::open(&path), Err(BackupError::NoBackup { .. })), "{elsewhere}");
+        }
     }
 }

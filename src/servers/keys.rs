@@ -97,9 +97,18 @@ pub(super) async fn consume_server_key(
         "UPDATE server_keys SET used_at = now() WHERE key_hash = ANY($1) AND used_at IS NULL AND expires_at > now()",
     )
     .bind(&shown)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(if used.rows_affected() == 1 { ShownKey::Good { owner } } else { ShownKey::Spent { server_id } })
+    if used.rows_affected() == 1 {
+        return Ok(ShownKey::Good { owner });
+    }
+    // Somebody may have shown it at the same moment, who was waited for.
+    let server_id = sqlx::query_scalar("SELECT server_id FROM server_keys WHERE key_hash = ANY($1)")
+        .bind(&shown)
+        .fetch_optional(connection)
+        .await?
+        .flatten();
+    Ok(ShownKey::Spent { server_id })
 }
 
 /// Notes which server a key has registered.

@@ -94,6 +94,7 @@ pub async fn register(
         None => insert(&mut transaction, registration, &name, &admission).await?,
     };
     if let (true, Some(key)) = (has_key, key) {
+        revoke_those_without_key(&mut transaction, server_id).await?;
         note_server_of_key(&mut transaction, codes, key, server_id).await?;
     }
     let is_approved: bool = sqlx::query_scalar("SELECT approved_at IS NOT NULL FROM servers WHERE id = $1")
@@ -236,6 +237,19 @@ async fn insert(
     .execute(connection)
     .await?;
     Ok(server_id)
+}
+
+/// A server that waited and is let in by its first key: who got a token of it before may be somebody else. By
+/// `server_keys_by_server`, `server_tokens_live`.
+async fn revoke_those_without_key(connection: &mut PgConnection, server_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE server_tokens SET revoked_at = now() WHERE server_id = $1 AND revoked_at IS NULL
+         AND NOT EXISTS (SELECT FROM server_keys WHERE server_keys.server_id = $1)",
+    )
+    .bind(server_id)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// By `server_tokens_live`.

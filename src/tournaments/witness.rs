@@ -140,7 +140,7 @@ impl Witness {
     /// A server has sent events with tokens. `matches` says which match each of its events is of. What is new is written down
     /// before this returns, unless PostgreSQL does not answer soon: then it is [owed](Self::write_owed).
     pub async fn hear_tokens(&self, server_id: Uuid, presented: &PresentedTokens, matches: &[Uuid]) {
-        let mut heard = Vec::new();
+        let (mut heard, mut over) = (Vec::new(), Vec::new());
         {
             let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
             for (index, said) in &presented.0 {
@@ -151,6 +151,7 @@ impl Witness {
                     Said::Token(token) => token,
                     Said::TheEnd => {
                         tokens.entry(*match_id).and_modify(|known| known.is_over = true);
+                        over.push(*match_id);
                         continue;
                     }
                 };
@@ -169,10 +170,14 @@ impl Witness {
                 heard.push(*match_id);
             }
         }
-        if heard.is_empty() {
+        if heard.is_empty() && over.is_empty() {
             return;
         }
-        match tokio::time::timeout(WRITTEN_WITHIN, self.write_owed()).await {
+        let written = async {
+            self.write_ends(&over).await?;
+            self.write_owed().await
+        };
+        match tokio::time::timeout(WRITTEN_WITHIN, written).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, %server_id, "a game's token can't be written down yet"),
             Err(_) => {
@@ -185,6 +190,17 @@ impl Witness {
                 known.hearing = Hearing::Owed(Some(Instant::now()));
             }
         }
+    }
+
+    /// Games that are over keep their tokens, whichever node hears what comes behind. By primary key.
+    async fn write_ends(&self, over: &[Uuid]) -> sqlx::Result<()> {
+        if !over.is_empty() {
+            sqlx::query("UPDATE tournament_announced_games SET is_over = true WHERE match_id = ANY($1)")
+                .bind(over)
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Writes tokens down that are not yet, those that are of a bracket match, open or not. By `match_token_hash`.
@@ -201,20 +217,20 @@ impl Witness {
             return Ok(());
         }
         let written: Vec<Uuid> = sqlx::query_scalar(
-            "INSERT INTO tournament_announced_games (match_id, server_id, tournament_id, key, said_by)
-             SELECT said.match_id, said.server_id, played.tournament_id, played.key, 'token'
-             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS said (match_id, server_id, token)
+            "INSERT INTO tournament_announced_games (match_id, server_id, tournament_id, key, said_by, is_over)
+             SELECT said.match_id, said.server_id, played.tournament_id, played.key, 'token', said.is_over
+             FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::boolean[]) AS said (match_id, server_id, token, is_over)
              JOIN tournament_matches AS played ON played.match_token_hash = said.token
              JOIN servers ON servers.id = said.server_id
              ON CONFLICT (match_id) DO UPDATE SET tournament_id = excluded.tournament_id, key = excluded.key,
-                 announced_at = excluded.announced_at
-             WHERE tournament_announced_games.said_by = 'token' AND NOT EXISTS (
-                 SELECT FROM match_summaries AS ended WHERE ended.match_id = excluded.match_id AND ended.told_end)
+                 announced_at = excluded.announced_at, is_over = excluded.is_over
+             WHERE tournament_announced_games.said_by = 'token' AND NOT tournament_announced_games.is_over
              RETURNING match_id",
         )
         .bind(owed.iter().map(|(match_id, _)| *match_id).collect::<Vec<_>>())
         .bind(owed.iter().map(|(_, known)| known.server_id).collect::<Vec<_>>())
         .bind(owed.iter().map(|(_, known)| known.token.as_bytes().to_vec()).collect::<Vec<_>>())
+        .bind(owed.iter().map(|(_, known)| known.is_over).collect::<Vec<_>>())
         .fetch_all(&self.pool)
         .await?;
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,7 @@
 //! Game servers as witnesses: brackets that report themselves.
 
+use mohaa_embedded::testing::TestStores;
+use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
@@ -325,6 +327,11 @@ async fn a_server_that_says_otherwise_than_a_captain_makes_a_dispute() {
 /// Four whom nobody is, entered by what they are called and play as, in semi-finals.
 async fn four_by_guid(name: &str) -> (Service, Cup) {
     let service = Service::start(name).await;
+    let cup = cup_of_four(&service).await;
+    (service, cup)
+}
+
+async fn cup_of_four(service: &Service) -> Cup {
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
     let cup = Cup::draft(&service.client, &organizer, single()).await;
     cup.moves_to("registration_open").await;
@@ -333,7 +340,7 @@ async fn four_by_guid(name: &str) -> (Service, Cup) {
     }
     cup.moves_to("registration_closed").await;
     cup.moves_to("in_progress").await;
-    (service, cup)
+    cup
 }
 
 #[actix_web::test]
@@ -444,43 +451,69 @@ async fn each_game_of_a_request_is_of_the_match_whose_token_it_has() {
 
 #[actix_web::test]
 async fn a_game_that_is_over_keeps_its_token_whatever_comes_behind_its_end() {
-    let (service, cup) = four_by_guid("late_token").await;
+    let urls = TestStores::shared().await.database("late_token").await;
+    let service = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let cup = cup_of_four(&service).await;
     let mut tokens = Vec::new();
     for key in ["R1.1", "R1.2"] {
         let path = format!("/matches/{key}/schedule");
         let given = cup.does(&path, json!({ "server_id": service.server_id })).await;
         tokens.push(given["match_token"].clone());
     }
-    let one = cup.one("R1.1").await;
-    let names: Vec<&str> = (0..2).map(|slot| one["slots"][slot]["name"].as_str().unwrap()).collect();
-    let kill = |at: f64, killer: usize, team: [&str; 2], token: &Value| {
+    let mut names = Vec::new();
+    for key in ["R1.1", "R1.2"] {
+        let one = cup.one(key).await;
+        names.push([0, 1].map(|slot| one["slots"][slot]["name"].as_str().unwrap().to_owned()));
+    }
+    let kill = |game: usize, at: f64, killer: usize, team: [&str; 2]| {
+        let (names, token) = (&names[game], &tokens[game]);
         json!({
-            "type": "player_kill", "match_id": "first", "timestamp": at, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
+            "type": "player_kill", "match_id": format!("game {game}"), "timestamp": at, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
             "gametype": "tdm", "match_token": token,
             "attacker_name": "A", "attacker_guid": names[killer], "attacker_team": team[0],
             "victim_name": "B", "victim_guid": names[1 - killer], "victim_team": team[1],
         })
     };
-    let end = json!({
-        "type": "match_end", "match_id": "first", "timestamp": 5.0, "allies_score": 2, "axis_score": 1,
-    });
-    let game = json!([
-        kill(1.0, 0, ["allies", "axis"], &tokens[0]),
-        kill(2.0, 1, ["axis", "allies"], &tokens[0]),
-        kill(3.0, 0, ["allies", "axis"], &tokens[0]),
-    ]);
-    service.client.send(game.to_string()).await.assert_batch(202, 3, &[]);
-    service.client.send(json!([end]).to_string()).await.assert_batch(202, 1, &[]);
-    let next = json!({
-        "type": "player_say", "match_id": "first", "timestamp": 6.0, "message": "gg", "match_token": tokens[1],
-        "player_name": "A", "player_guid": names[0],
-    });
-    service.client.send(json!([next]).to_string()).await.assert_batch(202, 1, &[]);
-    let decided = eventually("the first match has its game", async || {
-        let one = cup.one("R1.1").await;
-        (one["status"] == "completed").then_some(one)
-    })
-    .await;
-    assert_eq!(scores(&decided), (2, 1));
+    let game = |game: usize| {
+        json!([
+            kill(game, 1.0, 0, ["allies", "axis"]),
+            kill(game, 2.0, 1, ["axis", "allies"]),
+            kill(game, 3.0, 0, ["allies", "axis"]),
+        ])
+    };
+    // The token of another match, behind the end.
+    let end = |game: usize| {
+        json!({
+            "type": "match_end", "match_id": format!("game {game}"), "timestamp": 5.0, "allies_score": 2,
+            "axis_score": 1,
+        })
+    };
+    let next = |game: usize| {
+        json!({
+            "type": "player_say", "match_id": format!("game {game}"), "timestamp": 6.0, "message": "gg",
+            "match_token": tokens[1 - game], "player_name": "A", "player_guid": names[game][0],
+        })
+    };
+    service.client.send(game(0).to_string()).await.assert_batch(202, 3, &[]);
+    service.client.send(json!([end(0)]).to_string()).await.assert_batch(202, 1, &[]);
+    service.client.send(json!([next(0)]).to_string()).await.assert_batch(202, 1, &[]);
+    let is_decided = async |cup: &Cup, key: &str| {
+        let decided = eventually("the match has its game", async || {
+            let one = cup.one(key).await;
+            (one["status"] == "completed").then_some(one)
+        })
+        .await;
+        assert_eq!(scores(&decided), (2, 1), "{key}");
+    };
+    is_decided(&cup, "R1.1").await;
+
+    // Whoever did not hear the game's own token knows it, too.
+    service.client.send(game(1).to_string()).await.assert_batch(202, 3, &[]);
+    let token = service.client.token.clone();
+    service.stop().await;
+    let service = Service::restart_on(&urls, &[], &token).await;
+    service.client.send(json!([end(1), next(1)]).to_string()).await.assert_batch(202, 2, &[]);
+    let cup = Cup { client: service.client.clone(), ..cup };
+    is_decided(&cup, "R1.2").await;
     service.stop().await;
 }

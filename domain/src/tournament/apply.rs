@@ -233,8 +233,9 @@ impl Tournament {
     pub(super) fn checkin_is_meant(&self) -> bool {
         let has_checked_in =
             |entrant: &Entrant| entrant.checked_in && !came_during(self.checkin_since, entrant);
-        self.status == Status::Checkin
-            && (self.settings.times.has_checkin() || self.field().any(has_checked_in))
+        // Who has left since then had been asked, too.
+        let mut asked = self.entrants.values().filter(|entrant| entrant.place != Place::Waiting);
+        self.status == Status::Checkin && (self.settings.times.has_checkin() || asked.any(has_checked_in))
     }
 
     fn end_checkin(&mut self, at: At) {

@@ -6,11 +6,14 @@
 //! and content types. A changed file has a new name, so caches never need to ask. References between style sheets,
 //! scripts, fonts and images (`url("../img/x.svg")`, `import "./x.js"`) are rewritten to the hashed names.
 //!
+//! Beside what is text lies the same in Brotli's and gzip's smallest form, which nobody has to wait for. The sheets of every
+//! page are one file, `css/site.css`: each request less is a round trip less before the first paint.
+//!
 //! Looking for `static/` on disk instead (beside the executable, in the checkout) would break as soon as the binary
 //! is copied somewhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use actix_files::Files;
@@ -20,6 +23,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpResponse, web};
+use brotli::CompressorWriter;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +33,18 @@ static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/static");
 
 /// Hashed names are unique in practice at this length: 48 bits for a few hundred files.
 const HASH_HEX_DIGITS: usize = 12;
+/// Sheets of every page, in the order of their rules.
+const SHEETS_OF_ALL: [&str; 5] =
+    ["css/tokens.css", "css/base.css", "css/layout.css", "css/components.css", "css/tables.css"];
+/// What they are together.
+const SITE_SHEET: &str = "css/site.css";
+/// Kinds of files that get smaller; pictures and fonts are compressed as they are.
+const TEXTS: [&str; 4] = [".css", ".js", ".mjs", ".svg"];
+/// Brotli's best, which takes a quarter of a second for all files.
+const BROTLI_QUALITY: u32 = 11;
+/// The logarithm of Brotli's window: more than any file.
+const BROTLI_WINDOW: u32 = 18;
+const BROTLI_BUFFER: usize = 4096;
 const CACHE_FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +69,19 @@ impl Assets {
     pub fn unpack(directory: &Path) -> Result<Self, AssetsError> {
         let mut naming = Naming { files: BTreeMap::new(), named: BTreeMap::new(), open: BTreeSet::new() };
         collect(&EMBEDDED, &mut naming.files);
+        let sheets = SHEETS_OF_ALL.iter().filter_map(|path| naming.files.get(*path));
+        let site_sheet = sheets.flatten().copied().collect();
+        naming.files.insert(SITE_SHEET.to_owned(), site_sheet);
         let paths: Vec<String> = naming.files.keys().cloned().collect();
         for path in &paths {
             naming.name(path)?;
         }
         for (name, content) in naming.named.values() {
-            write_if_missing(&directory.join(name), content)?;
+            let path = directory.join(name);
+            write_if_missing(&path, content)?;
+            if TEXTS.iter().any(|ending| name.ends_with(ending)) {
+                write_compressed_if_missing(&path, content)?;
+            }
         }
         let urls =
             naming.named.into_iter().map(|(path, (name, _))| (path, format!("/static/{name}"))).collect();
@@ -73,7 +98,12 @@ impl Assets {
         config.service(
             web::scope("/static")
                 .wrap(from_fn(cache_found_files))
-                .service(Files::new("/", &self.directory).prefer_utf8(true).use_last_modified(false))
+                .service(
+                    Files::new("/", &self.directory)
+                        .prefer_utf8(true)
+                        .use_last_modified(false)
+                        .try_compressed(),
+                )
                 .default_service(web::to(HttpResponse::NotFound)),
         );
     }
@@ -181,23 +211,54 @@ fn hashed(path: &str, hash: &str) -> String {
 /// The name says the content, so a file that is there is right; a half-written one never gets the name.
 fn write_if_missing(path: &Path, content: &[u8]) -> Result<(), AssetsError> {
     let is_there = std::fs::metadata(path).is_ok_and(|found| found.len() == content.len() as u64);
-    if is_there {
-        return Ok(());
+    if is_there { Ok(()) } else { write(path, content) }
+}
+
+/// Writes `<path>.br` and `<path>.gz`, where `actix-files` looks for them.
+fn write_compressed_if_missing(path: &Path, content: &[u8]) -> Result<(), AssetsError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AssetsError::Write { path, source }
+    };
+    let brotli_path = with_ending(path, ".br");
+    if !brotli_path.exists() {
+        let mut encoder =
+            CompressorWriter::new(Vec::new(), BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
+        encoder.write_all(content).map_err(failed(&brotli_path))?;
+        write(&brotli_path, &encoder.into_inner())?;
     }
-    let write = || -> io::Result<()> {
+    let gzip_path = with_ending(path, ".gz");
+    if !gzip_path.exists() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let compressed = encoder.write_all(content).and_then(|()| encoder.finish());
+        write(&gzip_path, &compressed.map_err(failed(&gzip_path))?)?;
+    }
+    Ok(())
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut whole = path.as_os_str().to_owned();
+    whole.push(ending);
+    whole.into()
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), AssetsError> {
+    let written = || -> io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let temporary = with_ending(path, &format!(".{}.tmp", std::process::id()));
         std::fs::write(&temporary, content)?;
         std::fs::rename(&temporary, path)
     };
-    write().map_err(|source| AssetsError::Write { path: path.to_owned(), source })
+    written().map_err(|source| AssetsError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::io::Read as _;
 
     use super::*;
 
@@ -243,5 +304,33 @@ mod tests {
             assert!(directory.path().join(name).is_file(), "{name}");
         }
         assert_eq!(Assets::unpack(directory.path()).unwrap().urls, assets.urls);
+    }
+
+    #[test]
+    fn the_sheet_of_the_site_is_that_of_its_parts_in_order_with_their_references() {
+        let directory = tempfile::tempdir().unwrap();
+        let assets = Assets::unpack(directory.path()).unwrap();
+        let read = |path: &str| {
+            let name = assets.url(path).unwrap().strip_prefix("/static/").unwrap();
+            std::fs::read_to_string(directory.path().join(name)).unwrap()
+        };
+        assert_eq!(read(SITE_SHEET), SHEETS_OF_ALL.map(read).concat());
+        assert!(!read(SITE_SHEET).contains("contours.svg\""), "references are those of hashed names");
+    }
+
+    #[test]
+    fn what_is_text_lies_there_compressed_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let assets = Assets::unpack(directory.path()).unwrap();
+        let script = directory.path().join(assets.url("js/theme.js").unwrap().strip_prefix("/static/").unwrap());
+        let plain = std::fs::read(&script).unwrap();
+        let mut decoded = [Vec::new(), Vec::new()];
+        let open = |ending| std::fs::File::open(with_ending(&script, ending)).unwrap();
+        brotli::Decompressor::new(open(".br"), BROTLI_BUFFER).read_to_end(&mut decoded[0]).unwrap();
+        flate2::read::GzDecoder::new(open(".gz")).read_to_end(&mut decoded[1]).unwrap();
+        assert_eq!(decoded, [plain.clone(), plain]);
+        let font = assets.url("vendor/public-sans/public-sans-latin-wght-normal.woff2").unwrap();
+        let font = directory.path().join(font.strip_prefix("/static/").unwrap());
+        assert!(font.exists() && !with_ending(&font, ".br").exists(), "a font is compressed as it is");
     }
 }

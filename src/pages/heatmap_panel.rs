@@ -1,5 +1,5 @@
-//! The panel in which pages show a heatmap: a form of filters and the service's own picture, which
-//! `static/js/heatmap.js` replaces by one that tells the count of each cell. `templates/README.md` says what it is made of.
+//! The panel in which pages show a heatmap: a form of filters and a canvas, on which `static/js/heatmap.js` tells the count of
+//! each cell. Without scripts the service's own picture stands there. `templates/README.md` says what it is made of.
 
 use mohaa_domain::player::PlayerId;
 use mohaa_domain::vocabulary::Team;
@@ -194,10 +194,9 @@ async fn panel(
         "selects": selects,
         "width": width,
         "height": height,
+        "canvas_height": frame.pixels_high(DEFAULT_WIDTH),
         "settings": json!({
             "frame": [frame.min_x, frame.min_y, frame.max_x, frame.max_y],
-            "height": frame.pixels_high(DEFAULT_WIDTH),
-            "width": DEFAULT_WIDTH,
             "overview": shown,
             "ramp": RAMP,
         }).to_string(),

@@ -1,5 +1,5 @@
-// Draws a heatmap that tells the count of each cell, in the place of the service's picture. What it shows follows the
-// form beside it, and the address follows that. Without scripts the picture and the form do.
+// Draws a heatmap that tells the count of each cell. What it shows follows the form beside it, and the address follows that.
+// Without scripts a picture of the service's and the form do.
 const GROUND = "#1b2115";
 const GRID = "#2c3622";
 const UNITS_PER_METRE = 16 / 0.3048;
@@ -30,11 +30,8 @@ function follow(figure) {
   const form = figure.parentElement.querySelector("[data-heatmap-form]");
   const part = (name) => figure.querySelector(`[data-heatmap-${name}]`);
   const canvas = figure.querySelector("canvas");
-  const picture = figure.querySelector("a:has(img)");
   const pen = canvas.getContext("2d");
   const [minX, minY, maxX, maxY] = settings.frame;
-  canvas.width = settings.width;
-  canvas.height = settings.height;
   const scale = canvas.width / (maxX - minX);
   const across = (x) => (x - minX) * scale;
   const down = (y) => (maxY - y) * scale; // north is up
@@ -77,6 +74,7 @@ function follow(figure) {
   }
 
   function choose(x, y) {
+    if (!heatmap) return;
     const cell = heatmap.cell_size;
     chosen = [Math.floor(x / cell) * cell, Math.floor(y / cell) * cell];
     const metres = (units) => (units / UNITS_PER_METRE).toFixed(0);
@@ -97,16 +95,19 @@ function follow(figure) {
       : "No position is known for this choice.";
     part("cell").textContent = "";
     part("link").href = figure.dataset.heatmapPicture + query;
-    picture.hidden = true;
-    canvas.hidden = false;
     draw();
   }
 
   async function ask(query) {
     const turn = ++asked;
+    canvas.setAttribute("aria-busy", "true");
     const answer = await fetch(figure.dataset.heatmapJson + query).catch(() => null);
+    const found = answer?.ok ? await answer.json().catch(() => null) : null;
     // Whoever chose something else meanwhile waits for that.
-    if (answer?.ok && turn === asked) show(query, await answer.json());
+    if (turn !== asked) return;
+    canvas.removeAttribute("aria-busy");
+    if (found) show(query, found);
+    else part("sum").textContent = "The heatmap can’t be shown right now: choose again, or look at the picture.";
   }
 
   form.addEventListener("change", (event) => {
@@ -124,7 +125,7 @@ function follow(figure) {
   canvas.addEventListener("pointerdown", place);
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (!step) return;
+    if (!step || !heatmap) return;
     event.preventDefault();
     const hottest = heatmap.points.reduce((best, point) => (point.count > best.count ? point : best), { x: 0, y: 0, count: 0 });
     const from = chosen ?? [hottest.x, hottest.y];

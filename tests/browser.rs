@@ -4,7 +4,7 @@ use mohaa_stats::auth::make_login_link;
 use mohaa_stats::users::{self, Role};
 use serde_json::json;
 
-use crate::support::{Chromium, DESKTOP, PHONE, Providers, Service, eventually};
+use crate::support::{Chromium, Cup, DESKTOP, PHONE, Providers, Service, eventually};
 
 async fn start(name: &str) -> (Service, Providers) {
     let providers = Providers::start();
@@ -251,6 +251,30 @@ async fn a_spectator_follows_a_match_to_its_end_without_loading_a_page_again() {
     })
     .await;
     browser.picture("3-after").await;
+    browser.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn times_are_those_of_the_reader() {
+    let service = Service::start("browser_times").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let settings = json!({
+        "name": "Cup", "format": "single_elimination", "start_time": "2030-01-02T20:30:00Z",
+    });
+    let cup = Cup::draft(&service.client, &organizer, settings).await;
+    cup.moves_to("registration_open").await;
+    let path = format!("/tournaments/{}", cup.id);
+    assert!(service.client.get(&path).await.text.contains("2030-01-02 20:30"), "without scripts it is UTC");
+    let browser = Chromium::open_in_zone(&service.client.url, "times", PHONE, "Asia/Tokyo").await;
+    browser.go(&path).await;
+    browser.comes_to_say("starts 2030-01-03 05:30").await;
+    browser.comes_to_say("Times are those of Asia/Tokyo").await;
+    // What comes later is in the reader's zone, too.
+    cup.enters("Two").await;
+    browser.comes_to_say("1 of 64 players").await;
+    browser.comes_to_say("starts 2030-01-03 05:30").await;
+    assert!(!browser.text().await.contains("20:30"));
     browser.close().await;
     service.stop().await;
 }

@@ -36,10 +36,10 @@ pub(super) fn register(tera: &mut Tera, assets: Assets) {
         value.as_f64().map_or(UNKNOWN.to_owned(), clock_face)
     });
     tera.register_filter("ago", |value: Value, _: Kwargs, _: &State| {
-        moment(&value, |at| (time_ago(at, Utc::now()), at.format("%Y-%m-%d %H:%M UTC").to_string()))
+        moment(&value, "age", |at| (time_ago(at, Utc::now()), at.format("%Y-%m-%d %H:%M UTC").to_string()))
     });
     tera.register_filter("datetime", |value: Value, _: Kwargs, _: &State| {
-        moment(&value, |at| {
+        moment(&value, "at", |at| {
             (at.format("%Y-%m-%d %H:%M").to_string(), at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
         })
     });
@@ -97,14 +97,15 @@ pub(super) fn clock_face(seconds: f64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// A `<time>` element around what `shown` makes of a moment: text and title.
-fn moment(value: &Value, shown: impl FnOnce(DateTime<Utc>) -> (String, String)) -> Value {
+/// A `<time>` element around what `shown` makes of a moment: text and title. `static/js/times.js` tells by `kind` how to say it in the
+/// reader's zone.
+fn moment(value: &Value, kind: &str, shown: impl FnOnce(DateTime<Utc>) -> (String, String)) -> Value {
     let Some(at) = value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok()) else {
         return safe(UNKNOWN);
     };
     let (label, title) = shown(at);
     let machine = at.format("%Y-%m-%dT%H:%M:%SZ");
-    safe(&format!("<time datetime=\"{machine}\" title=\"{title}\">{label}</time>"))
+    safe(&format!("<time datetime=\"{machine}\" title=\"{title}\" data-{kind}>{label}</time>"))
 }
 
 fn time_ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {

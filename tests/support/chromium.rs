@@ -30,6 +30,9 @@ pub enum Theme {
 /// What WCAG 2.2 AA asks for, as far as a program can see it, and what good pages do besides.
 const RULES: &str = r#"["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]"#;
 
+/// Where browsers of tests are unless they say: times are then those of the service.
+const HERE: &str = "UTC";
+
 /// Narrower ones are a phone's, which a window is not.
 const NARROWEST_WINDOW: u32 = 500;
 
@@ -49,14 +52,19 @@ impl Chromium {
     }
 
     pub async fn open_in(origin: &str, name: &'static str, screen: Screen, theme: Theme) -> Self {
-        Self::open_with(origin, name, screen, theme, json!({})).await
+        Self::open_with(origin, name, screen, theme, json!({}), HERE).await
+    }
+
+    /// One whose owner's clock goes by this time zone.
+    pub async fn open_in_zone(origin: &str, name: &'static str, screen: Screen, zone: &str) -> Self {
+        Self::open_with(origin, name, screen, Theme::Light, json!({}), zone).await
     }
 
     /// One whose owner lets no page run scripts.
     pub async fn open_without_scripts(origin: &str, name: &'static str, screen: Screen) -> Self {
         const BLOCKED: u8 = 2;
         let preferences = json!({ "profile.managed_default_content_settings.javascript": BLOCKED });
-        Self::open_with(origin, name, screen, Theme::Light, preferences).await
+        Self::open_with(origin, name, screen, Theme::Light, preferences, HERE).await
     }
 
     async fn open_with(
@@ -65,8 +73,9 @@ impl Chromium {
         Screen(width, height): Screen,
         theme: Theme,
         preferences: Value,
+        zone: &str,
     ) -> Self {
-        let (driver, port) = eventually("chromedriver listens", start_driver).await;
+        let (driver, port) = eventually("chromedriver listens", async || start_driver(zone).await).await;
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -195,18 +204,30 @@ impl Chromium {
 
     /// From now on adds up by how much parts of the page move that nobody touched (Cumulative Layout Shift).
     pub async fn watch_for_shifts(&self) {
-        self.run(
+        self.observe_shifts(false).await;
+    }
+
+    /// The same with what has moved since the page began to be shown.
+    pub async fn watch_for_shifts_from_the_beginning(&self) {
+        self.observe_shifts(true).await;
+    }
+
+    async fn observe_shifts(&self, is_from_the_beginning: bool) {
+        self.run(&format!(
             "window.shifts = []; new PerformanceObserver(list => window.shifts.push(...list.getEntries().filter(it => !it.hadRecentInput)))
-                .observe({ type: 'layout-shift' })",
-        )
+                .observe({{ type: 'layout-shift', buffered: {is_from_the_beginning} }})",
+        ))
         .await;
     }
 
-    /// What has moved since [`Self::watch_for_shifts`], with how much of the page it was.
+    /// What has moved since it was watched, with how much of the page it was.
     pub async fn shifts(&self) -> Vec<String> {
-        let script = "return window.shifts.map(it => `${it.value}: ` + it.sources.map(of =>
-            `${of.node?.outerHTML?.slice(0, 120)} from ${JSON.stringify(of.previousRect)} to ${JSON.stringify(of.currentRect)}`).join(' | '))";
-        let shifts = self.run(script).await;
+        // They are told with the picture after the one in which something moved.
+        let script = "const done = arguments[arguments.length - 1];
+            const told = () => done(window.shifts.map(it => `${it.value}: ` + it.sources.map(of =>
+            `${of.node?.outerHTML?.slice(0, 120)} from ${JSON.stringify(of.previousRect)} to ${JSON.stringify(of.currentRect)}`).join(' | ')));
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(told)))";
+        let shifts = self.client.execute_async(script, Vec::new()).await.unwrap();
         shifts.as_array().unwrap().iter().map(|shift| shift.as_str().unwrap().to_owned()).collect()
     }
 
@@ -247,9 +268,10 @@ impl Chromium {
 }
 
 /// A driver and its port. None where it stopped at once: it takes any free port of IPv4, which may be taken in IPv6.
-async fn start_driver() -> Option<(Child, String)> {
+async fn start_driver(zone: &str) -> Option<(Child, String)> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
+        .env("TZ", zone)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)

@@ -16,7 +16,7 @@ pub mod statistics;
 mod warehouse;
 
 pub use browser::Browser;
-pub use chromium::{Chromium, DESKTOP, PHONE, Theme};
+pub use chromium::{Chromium, DESKTOP, PHONE, Screen, Theme};
 pub use client::{Reply, ServiceClient};
 pub use cups::{Cup, favourite};
 pub use events::{EventStream, StreamEvent};

@@ -650,6 +650,7 @@ impl State {
                 web::scope("")
                     .wrap(from_fn(requests::refuse_nul))
                     .wrap(from_fn(auth::keep_signed_in))
+                    .wrap(from_fn(pages::tell_what_was_done))
                     .wrap(from_fn(security::headers))
                     .wrap(Compress::default())
                     .configure(|service| self.configure_what_people_see(service)),

@@ -41,6 +41,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tera::{Context, Tera};
 
+pub use notice::tell_what_was_done;
 pub use tournaments::FrameAncestors;
 
 use crate::access::{Anyone, Route, get, post};
@@ -162,9 +163,10 @@ impl Pages {
         let cookies = cookies.ok_or_else(|| ApiError::internal("no cookies can be made here"))?;
         let csrf = CsrfToken::for_page(request, ***cookies);
         context["csrf"] = Value::String(csrf.value);
-        let notice = notice::read(request);
-        let notice_was_read = notice.as_ref().map(|_| notice::gone(***cookies));
-        context["notice"] = notice.into();
+        let said = notice::Said::of(request);
+        let said_once = said.gone(***cookies);
+        context["notice"] = said.refused.into();
+        context["done"] = said.done.into();
         let head =
             PageHead { user: viewer_of(request, Anyone(viewer)).await, ..PageHead::of(request, title) };
         let body = self.render(template, &head, &context)?;
@@ -173,7 +175,7 @@ impl Pages {
             .insert_header((CACHE_CONTROL, "no-store"))
             .append_header(VARY_BY_PART)
             .content_type("text/html; charset=utf-8");
-        for cookie in csrf.cookie.into_iter().chain(notice_was_read) {
+        for cookie in csrf.cookie.into_iter().chain(said_once) {
             response.cookie(cookie);
         }
         Ok(response.body(body))

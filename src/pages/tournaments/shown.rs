@@ -83,7 +83,9 @@ impl Seen {
         let title = title.map_or_else(|| name.clone(), |title| format!("{title}, {name}"));
         self.add_to(&mut context)?;
         let Some(viewer) = self.viewer else {
-            (context["csrf"], context["notice"]) = (Value::Null, Value::Null);
+            for of_form in ["csrf", "notice", "done"] {
+                context[of_form] = Value::Null;
+            }
             return pages.page(request, Anyone(None), template, &title, &context).await;
         };
         pages.form(Form { request, viewer: Some(viewer), template, title: &title, context }).await

@@ -51,6 +51,7 @@ mod servers;
 mod sessions;
 mod sign_in;
 mod stats;
+mod stillness;
 mod support;
 mod teams;
 mod tournament_pages;

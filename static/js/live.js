@@ -4,6 +4,7 @@ const AFTER_THE_END_MS = 4000;
 const ASK_EVERY_MS = 10000;
 // A stream begins with what there is.
 const STREAM_BEGINS_WITHIN_MS = 10000;
+const GLIDE_MS = 200;
 
 const parts = (root) => [...root.querySelectorAll("[data-live-part]")];
 
@@ -11,6 +12,13 @@ function announce(root) {
   const announcer = root.querySelector("[data-live-announcer]");
   const said = root.querySelector("[data-said]")?.dataset.said;
   if (announcer && said && announcer.textContent !== said) announcer.textContent = said;
+}
+
+// The lines of a feed go down one place by gliding, not by a leap; who wants no motion gets none.
+function makeWay(lines) {
+  const height = lines.firstElementChild?.getBoundingClientRect().height;
+  if (!height || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  for (const line of lines.children) line.animate({ transform: [`translateY(-${height}px)`, "none"] }, { duration: GLIDE_MS, easing: "ease-out" });
 }
 
 function ask(root) {
@@ -40,11 +48,15 @@ function follow(root) {
     if (isOver) return;
     isOver = true;
     source.close();
+    lost.hidden = true;
     ask(root);
   };
   const late = setTimeout(giveUp, STREAM_BEGINS_WITHIN_MS);
   // A browser tries again by itself after a lost connection, and not after a refusal.
+  const lost = root.querySelector("[data-live-lost]");
+  source.addEventListener("open", () => (lost.hidden = true));
   source.addEventListener("error", () => {
+    lost.hidden = isOver;
     if (source.readyState === EventSource.CLOSED) giveUp();
   });
 
@@ -55,11 +67,17 @@ function follow(root) {
     });
   const replace = (name) => (html) => {
     part(name).innerHTML = html;
-    announce(root);
   };
 
-  for (const name of ["list", "board"]) {
-    if (part(name)) on(name, replace(name));
+  if (part("list")) on("list", replace("list"));
+  // A match's state belongs to several places of its page.
+  if (part("board")) {
+    on("board", (html) => {
+      const news = document.createElement("template");
+      news.innerHTML = html;
+      for (const piece of news.content.querySelectorAll("[data-live-into]")) part(piece.dataset.liveInto)?.replaceChildren(...piece.childNodes);
+      announce(root);
+    });
   }
   // Feeds: the whole of one, or the next line.
   for (const [line, whole] of [["kill", "kills"], ["chat", "chats"], ["achievement", "achievements"]]) {
@@ -68,6 +86,7 @@ function follow(root) {
     on(whole, replace(line));
     on(line, (html) => {
       lines.insertAdjacentHTML("afterbegin", html);
+      makeWay(lines);
       while (lines.children.length > Number(lines.dataset.liveMost)) lines.lastElementChild.remove();
     });
   }

@@ -26,12 +26,37 @@ async fn link_of(service: &Service, name: &str, role: Role) -> (i32, String) {
 
 /// Somebody who is signed in, without scripts.
 async fn signed_in(service: &Service, name: &str, role: Role) -> Browser {
+    signed_in_with_guid(service, name, role).await.0
+}
+
+/// And as whom they play.
+async fn signed_in_with_guid(service: &Service, name: &str, role: Role) -> (Browser, String) {
     let (user_id, link) = link_of(service, name, role).await;
-    service.link_player(user_id, &format!("guid-{user_id}")).await;
+    let guid = format!("guid-{user_id}");
+    service.link_player(user_id, &guid).await;
     let browser = Browser::new(&service.client);
     assert_eq!(browser.get(&link).await.status, 200);
     assert_eq!(browser.post(&link, &[]).await.status, 303);
-    browser
+    (browser, guid)
+}
+
+/// A game of two players on the service's own server, of which the first wins with ten to four.
+async fn is_played(service: &Service, match_token: &str, winner: &str, loser: &str) {
+    let kill = json!({
+        "type": "player_kill", "match_id": "game", "timestamp": 10.0, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
+        "gametype": "tdm", "match_token": match_token,
+        "attacker_name": "A", "attacker_guid": winner, "attacker_team": "allies",
+        "victim_name": "B", "victim_guid": loser, "victim_team": "axis",
+    });
+    let mut back = kill.clone();
+    for (to, from) in [("attacker_guid", "victim_guid"), ("attacker_team", "victim_team")] {
+        back[to] = kill[from].clone();
+        back[from] = kill[to].clone();
+    }
+    back["timestamp"] = json!(20.0);
+    let end =
+        json!({"type": "match_end", "match_id": "game", "timestamp": 60.0, "allies_score": 10, "axis_score": 4});
+    service.client.send(json!([kill, back, end]).to_string()).await.assert_batch(202, 3, &[]);
 }
 
 /// A form that does what it says, and leads to a page.
@@ -83,15 +108,16 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     spectator.go(&cup).await;
     spectator.comes_to_say("Registration open").await;
     spectator.run("window.loadedOnce = true").await;
-    let mut players = Vec::new();
-    for name in ["Anna", "Bert", "Cleo", "Dora"] {
-        let player = signed_in(&service, name, Role::Player).await;
+    let (mut players, mut guids) = (Vec::new(), Vec::new());
+    for name in ["Anna", "Bert", "Cleo", "Dora", "Emil", "Frida", "Gustav", "Hanna"] {
+        let (player, guid) = signed_in_with_guid(&service, name, Role::Player).await;
         assert!(sees(&player, &cup).await.contains("Take part"));
         assert_eq!(does(&player, &format!("{cup}/register"), &[]).await, cup);
         players.push(player);
+        guids.push(guid);
     }
-    spectator.comes_to_say("4 of 64 players").await;
-    organizer.comes_to_say("Dora").await;
+    spectator.comes_to_say("8 of 64 players").await;
+    organizer.comes_to_say("Hanna").await;
     organizer.run("window.loadedOnce = true").await;
     organizer.click("Close registration").await;
     organizer.comes_to_say("Open check-in").await;
@@ -115,22 +141,22 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     spectator.run("window.loadedOnce = true").await;
     organizer.click("Start").await;
     spectator.comes_to_say("Semi-finals").await;
-    spectator.comes_to_say("Dora").await;
+    spectator.comes_to_say("Hanna").await;
     spectator.assert_fits().await;
     spectator.picture("3-bracket").await;
 
-    // Anna against Dora: both captains agree.
-    let [anna, bert, cleo, dora] = &players[..] else { panic!("there are four") };
+    // The first against the last: both captains agree.
+    let [anna, _, _, dora, emil, _, _, hanna] = &players[..] else { panic!("there are eight") };
     let one = |key: &str, act: &str| format!("{cup}/matches/{key}{act}");
     assert!(sees(anna, &cup).await.contains("Your next match"));
     does(anna, &one("R1.1", "/report"), &[("score1", "10"), ("score2", "4")]).await;
     assert!(!sees(anna, &one("R1.1", "")).await.contains("Confirm this result"));
-    assert!(sees(dora, &one("R1.1", "")).await.contains("Confirm this result"));
+    assert!(sees(hanna, &one("R1.1", "")).await.contains("Confirm this result"));
     spectator.comes_to_say("Reported").await;
-    does(dora, &one("R1.1", "/confirm"), &[]).await;
-    // Bert and Cleo don't.
-    does(bert, &one("R1.2", "/report"), &[("score1", "10"), ("score2", "8")]).await;
-    does(cleo, &one("R1.2", "/report"), &[("score1", "3"), ("score2", "10")]).await;
+    does(hanna, &one("R1.1", "/confirm"), &[]).await;
+    // Dora and Emil don't.
+    does(dora, &one("R1.2", "/report"), &[("score1", "10"), ("score2", "8")]).await;
+    does(emil, &one("R1.2", "/report"), &[("score1", "3"), ("score2", "10")]).await;
     spectator.comes_to_say("Disputed").await;
     organizer.go(&admin).await;
     organizer.comes_to_say("Disputes").await;
@@ -142,16 +168,30 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     organizer.picture("4-dispute").await;
     organizer.click("This one holds").await;
     is_so(&service, &format!("{api}/matches/R2.1"), "status", json!("ready")).await;
+    // Bert's and Gustav's game is reported by the server that it is given to.
+    organizer.go(&one("R1.3", "")).await;
+    let has_server = "return document.querySelector('#server_id').value = document.querySelector('#server_id').options[1].value";
+    assert_eq!(organizer.run(has_server).await, service.server_id.to_string());
+    organizer.click("Save").await;
+    organizer.comes_to_say("It is shown this once").await;
+    let match_token = organizer.text_of(".code-plate code").await;
+    is_played(&service, &match_token, &guids[1], &guids[6]).await;
+    is_so(&service, &format!("{api}/matches/R1.3"), "status", json!("completed")).await;
+    organizer.go(&one("R1.3", "")).await;
+    organizer.comes_to_say("by game server").await;
 
-    // The referee's word on the final.
-    organizer.go(&one("R2.1", "")).await;
-    organizer.type_into("#report-score1", "10").await;
-    organizer.type_into("#report-score2", "2").await;
-    organizer.click("Report").await;
+    // The referee's word on the rest, and on the final.
+    for key in ["R1.4", "R2.1", "R2.2", "R3.1"] {
+        organizer.go(&one(key, "")).await;
+        organizer.type_into("#report-score1", "10").await;
+        organizer.type_into("#report-score2", "2").await;
+        organizer.click("Report").await;
+        is_so(&service, &format!("{api}/matches/{key}"), "status", json!("completed")).await;
+    }
     is_so(&service, &api, "status", json!("completed")).await;
     eventually("the result is announced", async || {
         let said = spectator.run("return document.querySelector('[data-said-by]').textContent").await;
-        (said == "R2.1: Anna 10, Bert 2").then_some(())
+        (said == "R3.1: Anna 10, Bert 2").then_some(())
     })
     .await;
     assert_eq!(spectator.run("return window.loadedOnce").await, true, "nothing was loaded again");
@@ -161,12 +201,12 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     assert!(organizer.text_of(".place-1").await.contains("Anna"));
     organizer.picture("6-champion").await;
 
-    // Dora had won after all: the final falls, and is brought back by one undo.
+    // Hanna had won after all: semi-final and final fall, and one undo brings them back.
     organizer.go(&one("R1.1", "/correct")).await;
     organizer.type_into("#correct-score1", "4").await;
     organizer.type_into("#correct-score2", "10").await;
     organizer.click("See what follows").await;
-    organizer.comes_to_say("1 later match falls").await;
+    organizer.comes_to_say("2 later matches fall").await;
     organizer.comes_to_say("The tournament is under way again").await;
     organizer.picture("7-preview").await;
     assert_eq!(service.client.get(&api).await.json()["status"], "completed", "a preview changes nothing");
@@ -174,7 +214,7 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     is_so(&service, &api, "status", json!("in_progress")).await;
     spectator.comes_to_say("Under way").await;
     organizer.go(&admin).await;
-    organizer.comes_to_say("fell: R2.1").await;
+    organizer.comes_to_say("fell: R2.1, R3.1").await;
     organizer.click("Take the last change back").await;
     is_so(&service, &api, "status", json!("completed")).await;
     spectator.go(&cup).await;

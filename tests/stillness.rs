@@ -71,7 +71,9 @@ async fn lists_of_live_matches_stay_where_they_are_as_matches_begin_and_end() {
             browser.watch_for_shifts().await;
             let cards = async |count: usize| {
                 eventually(&format!("{count} matches are on {news}"), async || {
-                    let shown = browser.run("return document.querySelectorAll('[data-live-part] .card').length").await;
+                    let shown = browser
+                        .run("return document.querySelectorAll('[data-live-part] .card').length")
+                        .await;
                     (shown == count).then_some(())
                 })
                 .await;
@@ -147,7 +149,9 @@ async fn pages_of_a_tournament_stay_where_they_are_as_results_come() {
             let shown = async || {
                 let version = cup.get("").await["version"].clone();
                 eventually(&format!("{page} shows version {version}"), async || {
-                    let shown = browser.run("return Number(document.querySelector('#tournament').dataset.version)").await;
+                    let shown = browser
+                        .run("return Number(document.querySelector('#tournament').dataset.version)")
+                        .await;
                     (shown == version).then_some(())
                 })
                 .await;

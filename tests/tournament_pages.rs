@@ -54,8 +54,7 @@ async fn is_played(service: &Service, match_token: &str, winner: &str, loser: &s
         back[from] = kill[to].clone();
     }
     back["timestamp"] = json!(20.0);
-    let end =
-        json!({"type": "match_end", "match_id": "game", "timestamp": 60.0, "allies_score": 10, "axis_score": 4});
+    let end = json!({"type": "match_end", "match_id": "game", "timestamp": 60.0, "allies_score": 10, "axis_score": 4});
     service.client.send(json!([kill, back, end]).to_string()).await.assert_batch(202, 3, &[]);
 }
 

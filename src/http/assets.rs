@@ -222,8 +222,7 @@ fn write_compressed_if_missing(path: &Path, content: &[u8]) -> Result<(), Assets
     };
     let brotli_path = with_ending(path, ".br");
     if !brotli_path.exists() {
-        let mut encoder =
-            CompressorWriter::new(Vec::new(), BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
+        let mut encoder = CompressorWriter::new(Vec::new(), BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
         encoder.write_all(content).map_err(failed(&brotli_path))?;
         write(&brotli_path, &encoder.into_inner())?;
     }
@@ -322,7 +321,8 @@ mod tests {
     fn what_is_text_lies_there_compressed_too() {
         let directory = tempfile::tempdir().unwrap();
         let assets = Assets::unpack(directory.path()).unwrap();
-        let script = directory.path().join(assets.url("js/theme.js").unwrap().strip_prefix("/static/").unwrap());
+        let script =
+            directory.path().join(assets.url("js/theme.js").unwrap().strip_prefix("/static/").unwrap());
         let plain = std::fs::read(&script).unwrap();
         let mut decoded = [Vec::new(), Vec::new()];
         let open = |ending| std::fs::File::open(with_ending(&script, ending)).unwrap();

@@ -18,7 +18,7 @@ function announce(root) {
 function makeWay(lines) {
   const height = lines.firstElementChild?.getBoundingClientRect().height;
   if (!height || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  for (const line of lines.children) line.animate({ transform: [`translateY(-${height}px)`, "none"] }, { duration: GLIDE_MS, easing: "ease-out" });
+  for (const line of lines.children) line.animate({ transform: [`translateY(-${height}px)`, "none"] }, { duration: GLIDE_MS, easing: "ease-out", composite: "add" });
 }
 
 function ask(root) {

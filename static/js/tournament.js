@@ -20,6 +20,9 @@ const isStream = (ctx) => ctx.request.action.endsWith("/stream");
 // What is typed or moved stays until it is sent.
 const isSomebodys = (node) => node.matches("input:not([type=hidden]), select, textarea, [data-changed]");
 
+// What the service says once stays until its reader goes on.
+const isSaidOnce = () => content.querySelector("[data-once]") !== null;
+
 htmx.registerExtension("tournament", {
   htmx_before_morph_node: (node) => !(isAsking && isSomebodys(node)),
   htmx_before_morph_attr: (node, { attrName }) => !(isAsking && attrName === "open"),
@@ -28,7 +31,7 @@ htmx.registerExtension("tournament", {
 async function refresh() {
   if (isAsking) return;
   await new Promise((done) => setTimeout(done, Math.random() * SPREAD_MS));
-  if (isAsking || !page()) return;
+  if (isAsking || !page() || isSaidOnce()) return;
   isAsking = true;
   const asked = known;
   try {
@@ -77,7 +80,7 @@ content.addEventListener("htmx:before:response", (event) => {
     event.preventDefault();
   } else if (ctx.sourceElement === content) {
     // The next look may find it again.
-    if (status !== 200) event.preventDefault();
+    if (status !== 200 || isSaidOnce()) event.preventDefault();
   } else if (raw.redirected && !new URL(raw.url).pathname.startsWith("/tournaments/")) {
     location.assign(raw.url);
     event.preventDefault();

@@ -137,8 +137,6 @@ async fn pages_of_a_tournament_stay_where_they_are_as_results_come() {
         for (page, settings) in [
             ("", json!({ "name": "Cup", "format": "single_elimination", "description": "Be on time." })),
             ("/bracket", json!({ "name": "Cup", "format": "double_elimination" })),
-            ("/schedule", json!({ "name": "Cup", "format": "single_elimination" })),
-            ("/standings", json!({ "name": "League", "format": "round_robin" })),
         ] {
             let cup = Cup::begun(&service.client, &organizer, settings, 4).await;
             let browser = Chromium::open(&service.client.url, name, screen).await;

@@ -166,7 +166,7 @@ impl Pages {
         let said = notice::Said::of(request);
         let said_once = said.gone(***cookies);
         context["notice"] = said.refused.into();
-        context["done"] = said.done.into();
+        context["was_done"] = said.done.into();
         let head =
             PageHead { user: viewer_of(request, Anyone(viewer)).await, ..PageHead::of(request, title) };
         let body = self.render(template, &head, &context)?;

@@ -83,7 +83,7 @@ impl Seen {
         let title = title.map_or_else(|| name.clone(), |title| format!("{title}, {name}"));
         self.add_to(&mut context)?;
         let Some(viewer) = self.viewer else {
-            for of_form in ["csrf", "notice", "done"] {
+            for of_form in ["csrf", "notice", "was_done"] {
                 context[of_form] = Value::Null;
             }
             return pages.page(request, Anyone(None), template, &title, &context).await;

@@ -112,7 +112,9 @@ pub enum BatcherSignal {
     Nodes(NodeNews),
     /// Have live matches leave snapshots; answered when they have, or can't.
     SaveLive(oneshot::Sender<()>),
-    /// Seal and write everything; answered when nothing is open any more.
+    /// Seal what is open; answered when that is begun.
+    Flush(oneshot::Sender<()>),
+    /// Seal and write everything; answered when nothing is open any more, or dropped where all writers are paused.
     Drain(oneshot::Sender<()>),
     /// End; answered when the spool is closed. What is not stored stays in it.
     Close(oneshot::Sender<()>),
@@ -442,6 +444,9 @@ impl Batcher {
                 // Whoever asked may have given up waiting.
                 let _ = drained.send(());
             }
+        } else if self.estate.draining.is_some() && self.estate.batches.wait_in_vain() {
+            self.rotate();
+            self.estate.draining = None;
         }
     }
 }
@@ -540,6 +545,12 @@ impl Worker for Batcher {
                 self.rotate();
                 self.estate.batches.leave_in_spool();
                 context.stop();
+            }
+            BatcherSignal::Flush(begun) => {
+                self.estate.batches.flush();
+                self.dispatch();
+                // Whoever asked may have given up waiting.
+                let _ = begun.send(());
             }
             BatcherSignal::Drain(drained) => {
                 self.estate.draining = Some(drained);

@@ -18,6 +18,7 @@ use crate::batch::{SealedRange, StoredRecord};
 use crate::batcher::{Batcher, BatcherOptions, BatcherSignal};
 use crate::clock::Clock;
 use crate::port::{Port, Weight};
+use crate::switches::WriterSwitches;
 use crate::writer::{ClickHouseWriter, WriteJob};
 
 struct OpenRecord {
@@ -76,21 +77,25 @@ pub struct Batches {
     clock: Clock,
     writers: Vec<Port<ClickHouseWriter>>,
     idle_writers: Vec<usize>,
+    switches: WriterSwitches,
     open: Vec<OpenRecord>,
     open_rows: usize,
     open_bytes: usize,
     open_since: Option<Instant>,
     sealed: VecDeque<SealedBatch>,
     is_draining: bool,
+    /// What is open doesn't wait any longer.
+    is_flushing: bool,
     blocked: Blocked,
 }
 
 impl Batches {
-    /// `writers` are idle. `blocked_seconds` counts the time in which batches waited and no writer was free.
+    /// `writers` are idle, and have a switch each. `blocked_seconds` counts the time in which batches waited and no writer was free.
     pub fn new(
         options: BatcherOptions,
         clock: Clock,
         writers: Vec<Port<ClickHouseWriter>>,
+        switches: WriterSwitches,
         recovered: Vec<RecoveredBatch>,
         blocked_seconds: prometheus::Counter,
     ) -> Self {
@@ -109,12 +114,14 @@ impl Batches {
             clock,
             idle_writers: (0..writers.len()).collect(),
             writers,
+            switches,
             open: Vec::new(),
             open_rows: 0,
             open_bytes: 0,
             open_since: None,
             sealed,
             is_draining: false,
+            is_flushing: false,
             blocked: Blocked { since: None, seconds: blocked_seconds },
         }
     }
@@ -134,6 +141,23 @@ impl Batches {
         self.is_draining = true;
     }
 
+    /// The open batch is sealed as soon as a writer is free, however small and young it is.
+    pub fn flush(&mut self) {
+        self.is_flushing = !self.open.is_empty();
+    }
+
+    /// Something waits, and nobody will ever take it: every writer is paused, and none has a batch.
+    pub fn wait_in_vain(&self) -> bool {
+        self.switches.are_all_paused()
+            && self.idle_writers.len() == self.writers.len()
+            && !(self.open.is_empty() && self.sealed.is_empty())
+    }
+
+    /// Writers that have no batch and may have one.
+    fn free_writers(&self) -> usize {
+        self.idle_writers.iter().filter(|writer| !self.switches.is_paused(**writer)).count()
+    }
+
     /// Nothing waits and nothing is in work.
     pub fn are_written(&self) -> bool {
         self.open.is_empty() && self.sealed.is_empty() && self.idle_writers.len() == self.writers.len()
@@ -142,21 +166,21 @@ impl Batches {
     /// Gives free writers work, and seals what must not grow further.
     pub fn dispatch(&mut self, spool: &Spool, port: &Port<Batcher>) {
         self.hand_out_what_is_due(spool, port);
-        let is_blocked = self.idle_writers.is_empty()
+        let is_blocked = self.free_writers() == 0
             && (self.open_batch_is_due() || self.sealed.iter().any(SealedBatch::is_ready));
         self.blocked.note(is_blocked, self.clock.instant());
     }
 
     fn hand_out_what_is_due(&mut self, spool: &Spool, port: &Port<Batcher>) {
         self.log_boundaries(spool, port);
-        while !self.idle_writers.is_empty() {
+        while self.free_writers() > 0 {
             let next_ready = self.sealed.iter().position(SealedBatch::is_ready);
             if let Some(position) = next_ready {
                 self.hand_out(position, port);
                 continue;
             }
             // One boundary under way is enough for each free writer.
-            if self.sealed.len() >= self.idle_writers.len() || !self.open_batch_is_due() {
+            if self.sealed.len() >= self.free_writers() || !self.open_batch_is_due() {
                 return;
             }
             self.seal_open_batch(spool, port);
@@ -171,6 +195,7 @@ impl Batches {
         self.open_rows >= self.options.batch_rows
             || self.clock.instant().saturating_duration_since(since) >= self.options.flush_interval
             || self.is_draining
+            || self.is_flushing
     }
 
     fn seal_open_batch(&mut self, spool: &Spool, port: &Port<Batcher>) {
@@ -194,6 +219,7 @@ impl Batches {
         self.open_rows = 0;
         self.open_bytes = 0;
         self.open_since = None;
+        self.is_flushing = false;
         let Some(events) = events else { return };
         let in_memory = self.sealed.iter().filter(|batch| batch.records.is_some()).count();
         let keep_in_memory = in_memory < 2 * self.options.writer_count;
@@ -229,7 +255,9 @@ impl Batches {
     }
 
     fn hand_out(&mut self, position: usize, port: &Port<Batcher>) {
-        let Some(writer) = self.idle_writers.pop() else { return };
+        let may_write = |writer: &usize| !self.switches.is_paused(*writer);
+        let Some(place) = self.idle_writers.iter().rposition(may_write) else { return };
+        let writer = self.idle_writers.remove(place);
         let Some(batch) = self.sealed.remove(position) else { return };
         let weight = Weight { events: batch.events.events(), bytes: 0 };
         let port = port.clone();
@@ -296,6 +324,7 @@ impl Batches {
             "sealed_in_memory": self.sealed.iter().filter(|batch| batch.records.is_some()).count(),
             "writers": self.writers.len(),
             "idle_writers": self.idle_writers.len(),
+            "paused_writers": self.switches.paused(),
         })
     }
 }

@@ -57,6 +57,17 @@ pub enum DeadLetterContent {
     Record { spool_id: Uuid, spool_seq: u64, events: u64, record: String },
 }
 
+impl DeadLetterContent {
+    /// `row`, `request` or `record`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Row { .. } => "row",
+            Self::Request { .. } => "request",
+            Self::Record { .. } => "record",
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
     #[error("{path}: {source}", path = .path.display())]

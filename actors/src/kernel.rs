@@ -113,8 +113,9 @@ impl<W: Worker> Kernel<W> {
         }
         let took = self.clock.instant().saturating_duration_since(began);
         self.metrics.handling_seconds.observe(took.as_secs_f64());
-        self.metrics.last_progress.set(self.clock.now().0 / 1000);
-        self.instance.leave();
+        let now = self.clock.now();
+        self.metrics.last_progress.set(now.0 / 1000);
+        self.instance.leave(took, now);
         panic
     }
 

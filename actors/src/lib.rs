@@ -22,6 +22,7 @@ pub mod record;
 pub mod replay;
 pub mod store;
 pub mod supervision;
+pub mod switches;
 pub mod tournament;
 pub mod webhooks;
 pub mod writer;

@@ -1,5 +1,8 @@
 //! Metrics of a mailbox, labelled by the actor's kind and never by an instance.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::{
     Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
@@ -16,6 +19,8 @@ pub struct MailboxMetricFamilies {
     queue_wait_seconds: HistogramVec,
     handling_seconds: HistogramVec,
     blocked_seconds: CounterVec,
+    /// What was taken from the families.
+    kinds: Mutex<BTreeMap<&'static str, MailboxMetrics>>,
 }
 
 /// The metrics of one actor kind.
@@ -85,11 +90,22 @@ impl MailboxMetricFamilies {
             queue_wait_seconds: histograms("mohaa_mailbox_wait_seconds", "Time from offer to handling.")?,
             handling_seconds: histograms("mohaa_actor_handling_seconds", "Time spent in one handler.")?,
             blocked_seconds,
+            kinds: Mutex::default(),
         })
+    }
+
+    /// Those of every kind that was asked for, by its name.
+    pub fn kinds(&self) -> Vec<MailboxMetrics> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// The metrics of one actor kind.
     pub fn of_kind(&self, kind: &'static str) -> MailboxMetrics {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.entry(kind).or_insert_with(|| self.made(kind)).clone()
+    }
+
+    fn made(&self, kind: &'static str) -> MailboxMetrics {
         let label = &[kind];
         MailboxMetrics {
             kind,

@@ -30,6 +30,7 @@ use crate::record::RecordView;
 use crate::replay::Replayer;
 use crate::store::EventStore;
 use crate::supervision::{Directory, RestartBudget};
+use crate::switches::WriterSwitches;
 use crate::writer::{ClickHouseWriter, WriterEnvironment, WriterMetrics};
 
 /// An event in the mailbox takes about a kilobyte once decoded; requests of huge events are bounded by bytes.
@@ -78,6 +79,8 @@ pub struct Pipeline {
     /// See [`WriterEnvironment::doubtful_inserts`].
     pub doubtful_inserts: Arc<AtomicU64>,
     pub spool_id: Uuid,
+    /// Which writers are paused.
+    pub switches: WriterSwitches,
     /// All actors that run.
     pub actors: Directory,
     /// Where further kinds of actors take the metrics of their mailboxes from.
@@ -158,11 +161,13 @@ impl Pipeline {
         for tracker in earlier.trackers.iter() {
             live.meet(tracker.server_id(), tracker.matches(clock.now()), delivered_through);
         }
+        let switches = WriterSwitches::new(options.batcher.writer_count);
         let metrics = families.of_kind("batcher");
         let batches = Batches::new(
             options.batcher,
             clock.clone(),
             writers,
+            switches.clone(),
             earlier.batches,
             metrics.blocked_seconds.clone(),
         );
@@ -201,6 +206,7 @@ impl Pipeline {
             gate,
             doubtful_inserts,
             spool_id,
+            switches,
             actors,
             mailbox_metrics: families,
             environment,
@@ -215,6 +221,26 @@ impl Pipeline {
             ledger: self.ledger.clone(),
         };
         replayer.watch()
+    }
+
+    /// Has a writer end its batch and take no other, or take batches again. Says nothing where there is no such writer.
+    pub fn set_paused(&self, writer: usize, is_paused: bool) {
+        self.switches.set(writer, is_paused);
+        self.batcher.tell(BatcherSignal::Tick);
+    }
+
+    /// Has what is accepted and not sealed written now, instead of when its batch is large or old enough; returns when that
+    /// was begun.
+    pub async fn flush(&self) {
+        let (begun, done) = oneshot::channel();
+        self.batcher.tell(BatcherSignal::Flush(begun));
+        // A Batcher that has ended has nothing to flush.
+        let _ = done.await;
+    }
+
+    /// Inserts that were tried again, by ClickHouse's error code; 0 stands for no answer.
+    pub fn insert_retries(&self) -> Vec<(u32, u64)> {
+        self.environment.metrics.retries_by_code()
     }
 
     /// Writes what it can until `deadline` and closes the spool; says whether everything is stored.

@@ -54,6 +54,14 @@ pub struct Instance {
     observe: Observe,
     handled: AtomicU64,
     rejected: AtomicU64,
+    /// Messages that were taken from the mailbox, and for how many microseconds they had waited together.
+    taken: AtomicU64,
+    waited_micros: AtomicU64,
+    /// Handlers that came back, and for how many microseconds they had run together.
+    runs: AtomicU64,
+    run_micros: AtomicU64,
+    /// When the last handler came back, in Unix milliseconds; [`IDLE`] before the first.
+    last_progress: AtomicI64,
     /// Microseconds from `began` to when the present handler was entered; [`IDLE`] between handlers.
     busy_since: AtomicI64,
     /// Microseconds from `began` to when the message that was taken last had come in.
@@ -95,6 +103,11 @@ impl Instance {
             observe,
             handled: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            waited_micros: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+            run_micros: AtomicU64::new(0),
+            last_progress: AtomicI64::new(IDLE),
             busy_since: AtomicI64::new(IDLE),
             last_taken_queued_at: AtomicI64::new(IDLE),
             trouble: Mutex::default(),
@@ -105,11 +118,18 @@ impl Instance {
         self.busy_since.store(self.micros(now), Ordering::Relaxed);
         if let Some(queued_at) = queued_at {
             self.last_taken_queued_at.store(self.micros(queued_at), Ordering::Relaxed);
+            let waited = now.saturating_duration_since(queued_at);
+            self.waited_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+            self.taken.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn leave(&self) {
+    /// The handler that was entered last came back after so long.
+    pub(crate) fn leave(&self, took: Duration, now: Millis) {
         self.busy_since.store(IDLE, Ordering::Relaxed);
+        self.run_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.last_progress.store(now.0, Ordering::Relaxed);
     }
 
     pub(crate) fn note_handled(&self) {
@@ -165,6 +185,11 @@ impl Instance {
             (0, _) | (_, IDLE) => Duration::ZERO,
             (_, queued_at) => self.time_since(queued_at),
         };
+        let mean = |micros: &AtomicU64, count: &AtomicU64| {
+            let micros = micros.load(Ordering::Relaxed);
+            Duration::from_micros(micros.checked_div(count.load(Ordering::Relaxed)).unwrap_or(0))
+        };
+        let last_progress = self.last_progress.load(Ordering::Relaxed);
         InstanceReport {
             kind: self.kind,
             name: self.name.clone(),
@@ -174,6 +199,9 @@ impl Instance {
             rejected: self.rejected.load(Ordering::Relaxed),
             restarts: trouble.restarts,
             oldest_wait,
+            mean_wait: mean(&self.waited_micros, &self.taken),
+            mean_handling: mean(&self.run_micros, &self.runs),
+            last_progress: (last_progress != IDLE).then_some(Millis(last_progress)),
             busy_for: self.busy_for(),
             last_failure: trouble.last.clone(),
         }
@@ -208,6 +236,12 @@ pub struct InstanceReport {
     pub restarts: u64,
     /// Since when the message that was taken last has been waiting, while anything is queued or in work.
     pub oldest_wait: Duration,
+    /// From offer to handling, over all messages that were taken.
+    pub mean_wait: Duration,
+    /// Of a handler, over all that came back.
+    pub mean_handling: Duration,
+    /// When the last handler came back.
+    pub last_progress: Option<Millis>,
     /// How long the present handler has been running.
     pub busy_for: Duration,
     pub last_failure: Option<Failure>,

@@ -18,6 +18,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context};
 use futures_util::FutureExt;
 use mohaa_spool::{Damage, DamageKind, ReadError, Record, SpoolReader};
+use prometheus::core::Collector as _;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
@@ -123,6 +124,17 @@ impl WriterMetrics {
             reinserted_rows,
             spool_damage,
         })
+    }
+
+    /// See [`Pipeline::insert_retries`](crate::pipeline::Pipeline::insert_retries).
+    pub(crate) fn retries_by_code(&self) -> Vec<(u32, u64)> {
+        let families = self.retries.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let retries = series.filter_map(|series| {
+            let code = series.get_label().first()?.value().parse().ok()?;
+            Some((code, series.get_counter().get_value() as u64))
+        });
+        retries.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Logs and counts what could not be read of the spool.

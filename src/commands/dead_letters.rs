@@ -63,7 +63,7 @@ fn summary(letters: &DeadLetters, id: &str, to_be_replayed: bool) -> Value {
     match letters.read(id) {
         Ok(letter) => json!({
             "id": letter.id,
-            "kind": kind(&letter),
+            "kind": letter.content.kind(),
             "received_at": time(letter.received_at.0),
             "server_id": letter.server_id,
             "events": letter.events(),
@@ -88,21 +88,13 @@ fn shown(letter: &DeadLetter) -> Value {
     };
     json!({
         "id": letter.id,
-        "kind": kind(letter),
+        "kind": letter.content.kind(),
         "received_at": time(letter.received_at.0),
         "server_id": letter.server_id,
         "reason": letter.reason,
         "clickhouse_code": code,
         "events": events,
     })
-}
-
-fn kind(letter: &DeadLetter) -> &'static str {
-    match letter.content {
-        DeadLetterContent::Row { .. } => "row",
-        DeadLetterContent::Request { .. } => "request",
-        DeadLetterContent::Record { .. } => "record",
-    }
 }
 
 fn time(millis: i64) -> Option<String> {

@@ -33,6 +33,7 @@ mod ratio;
 mod search;
 mod selection;
 mod server;
+mod slowest;
 mod tallies;
 mod timeline;
 mod totals;
@@ -65,6 +66,7 @@ pub use search::handlers::{SearchApi, read_needle};
 pub use selection::{Bots, Period, Selection, normal_map_name};
 pub use server::Span;
 pub use server::handlers::{ServerStatsApi, ShownServer, shown_server};
+pub use slowest::{SlowQuestion, SlowestQuestions};
 pub use timeline::{Place, TimelineQuestion};
 pub use tournament::{BracketGame, BracketGames, TournamentFigures, TournamentSort};
 pub use weapons::handlers::{WeaponsApi, read_weapon};
@@ -80,6 +82,7 @@ pub struct Stats {
     cache: AnswerCache,
     names: KnownNames,
     clock: Clock,
+    slowest: SlowestQuestions,
 }
 
 impl Stats {
@@ -94,7 +97,13 @@ impl Stats {
         cache: AnswerCache,
         clock: Clock,
     ) -> Self {
-        Stats { clickhouse, cache, names: KnownNames::new(postgres), clock }
+        let slowest = SlowestQuestions::default();
+        Stats { clickhouse, cache, names: KnownNames::new(postgres), clock, slowest }
+    }
+
+    /// What took ClickHouse longest lately.
+    pub fn slowest(&self) -> &SlowestQuestions {
+        &self.slowest
     }
 
     /// The present by the clock of this instance.

@@ -2,7 +2,7 @@
 //! cached (`cache`).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clickhouse::error::Error;
@@ -11,6 +11,7 @@ use clickhouse::{Client, RowOwned, RowRead};
 use super::Stats;
 use super::cache::{FlightError, Holds};
 use super::people::WITH_LINKS;
+use super::slowest::SlowestQuestions;
 use crate::http::ApiError;
 
 /// Longest that ClickHouse may work on one statement.
@@ -126,7 +127,7 @@ impl Stats {
         T: RowOwned + RowRead + Clone + Send + Sync + 'static,
     {
         let sql = if sql.text.contains("links.1") { Sql::new(WITH_LINKS).then(sql) } else { sql };
-        let asking = ask(self.clickhouse.clone(), sql.clone());
+        let asking = ask_and_time(self.clickhouse.clone(), sql.clone(), self.slowest.clone());
         match self.cache.rows(&sql, holds, asking).await {
             Ok(rows) => Ok(Arc::unwrap_or_clone(rows)),
             Err(FlightError::Failed(error)) => Err(failure(error)),
@@ -142,6 +143,17 @@ impl Stats {
         let first = self.rows(sql).await?.into_iter().next();
         first.ok_or_else(|| ApiError::internal("an aggregate answered no row"))
     }
+}
+
+async fn ask_and_time<T: RowOwned + RowRead>(
+    clickhouse: Client,
+    sql: Sql,
+    slowest: SlowestQuestions,
+) -> Result<Vec<T>, Error> {
+    let (text, asked_at) = (sql.text.clone(), Instant::now());
+    let answer = ask(clickhouse, sql).await;
+    slowest.note(&text, asked_at.elapsed(), answer.is_err(), Utc::now());
+    answer
 }
 
 async fn ask<T: RowOwned + RowRead>(clickhouse: Client, sql: Sql) -> Result<Vec<T>, Error> {

@@ -2,9 +2,11 @@
 //!
 //! Follow it in order: [`body`] reads and decompresses, [`mohaa_domain::wire`] decodes, [`events`] asks who speaks,
 //! [`submit`] offers the events to the Batcher and words what became of them. Nothing here blocks and nothing here decides
-//! what an event means. [`results`] makes an event of a match's result, which [`held_results`] keeps until it is settled.
+//! what an event means. [`results`] makes an event of a match's result, which [`held_results`] keeps until it is settled,
+//! and [`ends`] one of a match that an admin ends.
 
 pub mod body;
+mod ends;
 pub mod events;
 pub mod held_results;
 pub mod metrics;

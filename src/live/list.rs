@@ -42,7 +42,7 @@ pub(super) async fn keep(live: Live, stats: Stats) {
             .map(|seen| live.listed(seen))
             .collect();
         live.name_tournaments(&stats, &mut matches).await;
-        live.nodes.tell_what_is_followed(matches.clone()).await;
+        live.nodes.tell_what_is_followed(matches.clone(), live.viewers.count()).await;
         for followed in live.nodes.followed_elsewhere() {
             if !matches.iter().any(|listed| listed.match_id == followed.match_id) {
                 matches.push(followed);

@@ -14,7 +14,7 @@ mod viewers;
 
 pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
-pub use nodes::{LiveNodes, LiveNodesWork};
+pub use nodes::{HeardNode, LiveNodes, LiveNodesWork};
 pub use stream::{Form, Message};
 pub use summaries::MatchSummaries;
 pub use viewers::Viewers;
@@ -80,6 +80,11 @@ impl Live {
     /// The matches that are being played.
     pub fn list_now(&self) -> LiveList {
         self.list.borrow().list.clone()
+    }
+
+    /// Open streams of this node.
+    pub fn viewers(&self) -> u64 {
+        self.viewers.count()
     }
 
     /// Turns true when streams are to end.

@@ -30,6 +30,11 @@ impl Viewers {
         })
     }
 
+    /// All of this node.
+    pub(super) fn count(&self) -> u64 {
+        u64::try_from(self.of_matches.get() + self.of_lists.get()).unwrap_or(0)
+    }
+
     pub(super) fn of_match(&self) -> Viewer {
         Viewer::of(&self.of_matches)
     }

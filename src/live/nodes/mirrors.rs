@@ -27,6 +27,17 @@ const MOST_MIRRORS: usize = 2_000;
 pub(super) struct OtherNode {
     pub(super) heard_at: Instant,
     pub(super) matches: Vec<ListedLiveMatch>,
+    pub(super) viewers: u64,
+    pub(super) is_drained: bool,
+}
+
+/// Another node, by its own word.
+pub struct HeardNode {
+    pub node: Uuid,
+    pub heard_before: Duration,
+    pub live_matches: usize,
+    pub viewers: u64,
+    pub is_drained: bool,
 }
 
 /// A match that is watched here and followed elsewhere.
@@ -54,9 +65,26 @@ impl LiveNodes {
         speaking.flat_map(|other| other.matches.iter().cloned()).collect()
     }
 
-    /// Tells the other nodes what this one follows.
-    pub(crate) async fn tell_what_is_followed(&self, matches: Vec<ListedLiveMatch>) {
-        let said = Said::List { node: self.node(), matches };
+    /// The other nodes that were heard in the last ten minutes, those that are silent by now among them.
+    pub fn heard(&self) -> Vec<HeardNode> {
+        let mut heard: Vec<HeardNode> = lock(&self.inner.others)
+            .iter()
+            .map(|(node, other)| HeardNode {
+                node: *node,
+                heard_before: other.heard_at.elapsed(),
+                live_matches: other.matches.len(),
+                viewers: other.viewers,
+                is_drained: other.is_drained,
+            })
+            .filter(|other| other.heard_before < FORGOTTEN_AFTER)
+            .collect();
+        heard.sort_by_key(|other| other.node);
+        heard
+    }
+
+    /// Tells the other nodes what this one follows, and how many watch here.
+    pub(crate) async fn tell_what_is_followed(&self, matches: Vec<ListedLiveMatch>, viewers: u64) {
+        let said = Said::List { node: self.node(), matches, viewers, is_drained: self.is_drained() };
         self.say(&self.inner.store.list_channel(), &said).await;
     }
 

@@ -5,6 +5,7 @@ mod leases;
 mod mirrors;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ use self::leases::Server;
 use self::mirrors::{Mirror, OtherNode, Told};
 use super::answers::ListedLiveMatch;
 use crate::redis::LiveNodesStore;
+
+pub use self::mirrors::HeardNode;
 
 const MOST_OUTGOING: usize = 1_000;
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -53,10 +56,18 @@ enum Said {
         epoch: u64,
         update: Arc<Update>,
     },
-    /// What a node follows.
+    /// What a node follows, how many watch there, and whether an operator drains it.
     List {
         node: Uuid,
         matches: Vec<ListedLiveMatch>,
+        #[serde(default)]
+        viewers: u64,
+        #[serde(default)]
+        is_drained: bool,
+    },
+    /// An operator drains this node, or takes that back.
+    Drain {
+        is_drained: bool,
     },
 }
 
@@ -79,6 +90,8 @@ struct Inner {
     mirrors: Mutex<HashMap<Uuid, Mirror>>,
     is_watched: Notify,
     told: Mutex<HashMap<(Uuid, Uuid), Told>>,
+    /// An operator wants this node out of the balancer.
+    is_drained: AtomicBool,
 }
 
 /// What runs as long as the process.
@@ -103,13 +116,35 @@ impl LiveNodes {
             mirrors: Mutex::default(),
             is_watched: Notify::new(),
             told: Mutex::default(),
+            is_drained: AtomicBool::new(false),
         };
         let nodes = Self { inner: Arc::new(inner) };
         (nodes.clone(), LiveNodesWork { nodes, outgoing: sent })
     }
 
-    fn node(&self) -> Uuid {
+    /// This node's name; the same over restarts.
+    pub fn node(&self) -> Uuid {
         *self.inner.node.get_or_init(Uuid::new_v4)
+    }
+
+    /// Whether an operator drains this node: `/ready` is 503, and what comes is taken all the same.
+    pub fn is_drained(&self) -> bool {
+        self.inner.is_drained.load(Ordering::Acquire)
+    }
+
+    fn set_drained(&self, is_drained: bool) {
+        if self.inner.is_drained.swap(is_drained, Ordering::AcqRel) != is_drained {
+            tracing::warn!(is_drained, "an operator drains this node, or takes that back");
+        }
+    }
+
+    /// Drains a node, or takes that back; says whether that node was there to hear it.
+    pub async fn drain(&self, node: Uuid, is_drained: bool) -> bool {
+        if node == self.node() {
+            self.set_drained(is_drained);
+            return true;
+        }
+        self.say_to(node, &Said::Drain { is_drained }).await
     }
 
     fn tell(&self, news: NodeNews) {
@@ -183,9 +218,11 @@ impl LiveNodes {
                 }
             }
             Said::List { node, .. } if node == self.node() => {}
-            Said::List { node, matches } => {
-                lock(&self.inner.others).insert(node, OtherNode { heard_at: Instant::now(), matches });
+            Said::List { node, matches, viewers, is_drained } => {
+                let heard = OtherNode { heard_at: Instant::now(), matches, viewers, is_drained };
+                lock(&self.inner.others).insert(node, heard);
             }
+            Said::Drain { is_drained } => self.set_drained(is_drained),
         }
     }
 }

@@ -41,6 +41,7 @@ struct CommonApi;
 /// The whole document.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = CommonApi::openapi();
+    document.merge(ops::actions::OpsActionsApi::openapi());
     document.merge(stats::StatsApi::openapi());
     document.merge(stats::MapsApi::openapi());
     document.merge(stats::WeaponsApi::openapi());

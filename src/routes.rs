@@ -20,6 +20,7 @@ pub fn of_people(metrics_are_elsewhere: bool) -> Vec<Route> {
         routes.extend(ops::handlers::metrics_routes());
     }
     routes.extend(ops::actors::routes());
+    routes.extend(ops::actions::routes());
     routes.extend(stats::routes());
     routes.extend(achievements::routes());
     routes.extend(live::routes());

@@ -52,7 +52,7 @@ use crate::limits::{self, GuessLimits, Limits};
 use crate::live::{Live, LiveNodes, MatchSummaries, Viewers};
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
-use crate::ops::{HealthMonitor, OpsMetrics};
+use crate::ops::{HealthMonitor, OpsMetrics, OpsSources, OpsWatch};
 use crate::pages::{self, FrameAncestors, Pages};
 use crate::players::{self, CanonicalIds, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
@@ -346,7 +346,7 @@ impl Application {
         ));
         let tournaments_watcher = tournaments.watch().await;
         let witness = Witness::new(postgres.clone());
-        let health = HealthMonitor::new(pipeline.clone());
+        let health = HealthMonitor::new(pipeline.clone(), live_nodes.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
             clickhouse.clone(),
@@ -472,6 +472,16 @@ impl Application {
             stats.clone(),
             postgres.clone(),
         )));
+        let ops_watch = OpsWatch::new(OpsSources {
+            pipeline: pipeline.clone(),
+            health: health.clone(),
+            live: live.clone(),
+            nodes: live_nodes.clone(),
+            stats: stats.clone(),
+            clickhouse: clickhouse.clone(),
+            registry: registry.clone(),
+        });
+        background.push(actix_web::rt::spawn(ops_watch.clone().keep()));
         let state = State {
             pages: Data::new(Pages::new(&assets, stats.clone(), config.public_url.as_deref())?),
             assets,
@@ -482,6 +492,7 @@ impl Application {
                 health: health.clone(),
                 metrics: OpsMetrics::new(registry)?,
                 pipeline: pipeline.clone(),
+                watch: ops_watch,
             }),
             postgres: Data::new(postgres.clone()),
             server_tokens: Data::new(server_tokens),

@@ -75,6 +75,7 @@ const NO_WEBHOOK_ROTATES: &str = "/api/v1/webhooks/00000000-0000-0000-0000-00000
 const NO_WEBHOOK_LOG: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/deliveries";
 const NO_WEBHOOK_REPLAYS: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/replay";
 const NO_WEBHOOK_TEST: &str = "/api/v1/webhooks/00000000-0000-0000-0000-000000000000/test";
+const NO_NODE: &str = "/api/v1/ops/nodes/00000000-0000-0000-0000-000000000000/drain";
 const A_DELIVERY: &str = r#"{"delivery_id":"00000000-0000-0000-0000-000000000000"}"#;
 const NOBODY: &str = "/players/nobody-at-all";
 
@@ -272,6 +273,19 @@ fn table() -> Vec<Case> {
         at(NO_WEBHOOK_REPLAYS, post("/api/v1/webhooks/{id}/replay", ORGANIZER, A_DELIVERY, 404)),
         at(NO_WEBHOOK_TEST, post("/api/v1/webhooks/{id}/test", ORGANIZER, "", 404)),
         get("/api/v1/ops/actors", ADMIN, "/api/v1/ops/actors", 200),
+        at("/api/v1/ops/writers/99/pause", post("/api/v1/ops/writers/{writer}/pause", ADMIN, "", 404)),
+        delete("/api/v1/ops/writers/{writer}/pause", ADMIN, "/api/v1/ops/writers/99/pause", 404),
+        post("/api/v1/ops/flush", ADMIN, "", 204),
+        at(NO_NODE, post("/api/v1/ops/nodes/{node}/drain", ADMIN, "", 404)),
+        delete("/api/v1/ops/nodes/{node}/drain", ADMIN, NO_NODE, 404),
+        at(
+            "/api/v1/ops/matches/00000000-0000-0000-0000-000000000000/end",
+            post("/api/v1/ops/matches/{match_id}/end", ADMIN, "", 404),
+        ),
+        at(
+            "/api/v1/ops/dead-letters/none/replay",
+            post("/api/v1/ops/dead-letters/{id}/replay", ADMIN, "", 404),
+        ),
         get("/api/v1/stats/leaderboard", ANYONE, "/api/v1/stats/leaderboard", 200),
         get("/api/v1/stats/leaderboard/weekly", ANYONE, "/api/v1/stats/leaderboard/weekly", 200),
         get(
@@ -415,6 +429,22 @@ fn table() -> Vec<Case> {
         form("/admin/maps", ADMIN),
         form("/admin/maps/remove", ADMIN),
         get("/admin/audit", ADMIN, "/admin/audit", 200),
+        get("/ops", ADMIN, "/ops", 200),
+        get("/ops/runbook", ADMIN, "/ops/runbook", 200),
+        get("/ops/stream", ADMIN, "/ops/stream?nothing=1", 422),
+        at("/ops/writers/99/pause", form("/ops/writers/{writer}/pause", ADMIN)),
+        at("/ops/writers/99/resume", form("/ops/writers/{writer}/resume", ADMIN)),
+        form("/ops/flush", ADMIN),
+        at("/ops/nodes/00000000-0000-0000-0000-000000000000/drain", form("/ops/nodes/{node}/drain", ADMIN)),
+        at(
+            "/ops/nodes/00000000-0000-0000-0000-000000000000/take-back",
+            form("/ops/nodes/{node}/take-back", ADMIN),
+        ),
+        at(
+            "/ops/matches/00000000-0000-0000-0000-000000000000/end",
+            form("/ops/matches/{match_id}/end", ADMIN),
+        ),
+        at("/ops/dead-letters/none/replay", form("/ops/dead-letters/{id}/replay", ADMIN)),
         get("/api/docs", ANYONE, "/api/docs", 200),
         get("/api/openapi.json", ANYONE, "/api/openapi.json", 200),
         get("/login/link/{code}", ANYONE, "/login/link/none", 410),

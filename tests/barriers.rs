@@ -235,6 +235,8 @@ async fn world(name: &str) -> World {
         shown(Admin, "/admin/players", "/admin/players"),
         shown(Admin, "/admin/maps", "/admin/maps"),
         shown(Admin, "/admin/audit", "/admin/audit"),
+        shown(Admin, "/ops", "/ops"),
+        shown(Admin, "/ops/runbook", "/ops/runbook"),
         shown(Admin, "/tournaments/new", "/tournaments/new"),
     ];
     pages.extend(live.iter().map(|id| shown(Nobody, "/live/{id}", format!("/live/{id}"))));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::health::Checks;
-use super::{HealthMonitor, OpsMetrics};
+use super::{HealthMonitor, OpsMetrics, OpsWatch};
 use crate::access::{Anyone, Route, get};
 use crate::http::ApiError;
 
@@ -19,6 +19,7 @@ pub struct Ops {
     pub health: Arc<HealthMonitor>,
     pub metrics: OpsMetrics,
     pub pipeline: Pipeline,
+    pub watch: OpsWatch,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -32,6 +33,8 @@ pub struct Health {
 pub struct Readiness {
     /// Whether events are taken.
     pub ready: bool,
+    /// `starting`, `serving`, `drained` by an operator, or `stopping`.
+    pub state: &'static str,
     /// Whether something does not work that ingest can do without for a while.
     pub degraded: bool,
     pub checks: Checks,
@@ -49,21 +52,28 @@ pub async fn health(_: Anyone) -> HttpResponse {
 
 /// Whether events are taken, and how the stores are.
 ///
-/// 503 only while starting, draining, or when the spool is full or broken; failing stores show in `checks`.
+/// 503 only while starting, stopping, drained by an operator, or when the spool is full or broken; failing stores show in
+/// `checks`.
 #[utoipa::path(
     get,
     path = "/ready",
     tag = "Operations",
     responses(
         (status = 200, description = "events are taken", body = Readiness),
-        (status = 503, description = "starting, draining, or the spool is full or broken", body = Readiness),
+        (status = 503, description = "starting, stopping, drained, or the spool is full or broken", body = Readiness),
     )
 )]
 pub async fn ready(_: Anyone, ops: Data<Ops>) -> HttpResponse {
     let checks = ops.health.checks();
     let ready = ops.health.is_ready();
     let degraded = !checks.all_ok() || ops.pipeline.actors.instances().iter().any(|actor| actor.is_failing());
-    let answer = Readiness { ready, degraded, checks, queue_depth: ops.health.queue_depth() };
+    let answer = Readiness {
+        ready,
+        state: ops.health.state(),
+        degraded,
+        checks,
+        queue_depth: ops.health.queue_depth(),
+    };
     let mut response = match ready {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),

@@ -9,7 +9,10 @@ use futures_util::future::join3;
 use mohaa_actors::pipeline::Pipeline;
 use serde::Serialize;
 use sqlx::PgPool;
+use tokio::sync::watch;
 use utoipa::ToSchema;
+
+use crate::live::LiveNodes;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -56,16 +59,21 @@ pub enum Phase {
 pub struct HealthMonitor {
     phase: AtomicU8,
     stores: RwLock<[CheckResult; 3]>,
+    /// Counts the checks that found something else than the one before.
+    changes: watch::Sender<u64>,
     pipeline: Pipeline,
+    nodes: LiveNodes,
 }
 
 impl HealthMonitor {
-    pub fn new(pipeline: Pipeline) -> Arc<Self> {
+    pub fn new(pipeline: Pipeline, nodes: LiveNodes) -> Arc<Self> {
         let unknown = CheckResult::failing("not asked yet");
         Arc::new(Self {
             phase: AtomicU8::new(Phase::Starting as u8),
             stores: RwLock::new([unknown.clone(), unknown.clone(), unknown]),
+            changes: watch::Sender::new(0),
             pipeline,
+            nodes,
         })
     }
 
@@ -98,7 +106,27 @@ impl HealthMonitor {
     /// Ingest outlives its stores, so only its own state decides: a store that fails must not take every node out
     /// of the balancer at once.
     pub fn is_ready(&self) -> bool {
-        self.phase() == Phase::Serving && self.checks().spool.ok
+        self.phase() == Phase::Serving && !self.is_drained() && self.checks().spool.ok
+    }
+
+    /// An operator wants this node out of the balancer; what comes is taken all the same.
+    pub fn is_drained(&self) -> bool {
+        self.nodes.is_drained()
+    }
+
+    /// In a word: what the process does, or what an operator has it do.
+    pub fn state(&self) -> &'static str {
+        match self.phase() {
+            Phase::Starting => "starting",
+            Phase::Serving if self.is_drained() => "drained",
+            Phase::Serving => "serving",
+            Phase::Draining => "stopping",
+        }
+    }
+
+    /// Changes when a store that answered does so no more, or does again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub fn queue_depth(&self) -> u64 {
@@ -128,7 +156,14 @@ impl HealthMonitor {
                 check("Redis", async { crate::redis::ping(&redis).await.map_err(|error| error.to_string()) }),
             )
             .await;
-            *self.stores.write().unwrap_or_else(PoisonError::into_inner) = [postgres, clickhouse, redis];
+            let found = [postgres, clickhouse, redis];
+            let known = {
+                let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
+                std::mem::replace(&mut *stores, found.clone())
+            };
+            if known != found {
+                self.changes.send_modify(|changes| *changes += 1);
+            }
             tokio::time::sleep(INTERVAL).await;
         }
     }

@@ -21,6 +21,7 @@ pub struct OpsMetrics {
     spool_oldest_seconds: Gauge,
     spool_queued_appends: IntGauge,
     dead_letters: IntGauge,
+    writers_paused: IntGauge,
     live_matches: IntGaugeVec,
     process: ProcessMetrics,
     store_up: IntGaugeVec,
@@ -104,6 +105,10 @@ impl OpsMetrics {
                 "mohaa_dead_letters",
                 "Dead letters: refused rows, and requests whose handler panicked.",
             )?,
+            writers_paused: gauge(
+                "mohaa_writers_paused",
+                "Writers that an operator keeps from taking batches.",
+            )?,
             spool_oldest_seconds,
             live_matches,
             process: ProcessMetrics::new(&registry)?,
@@ -139,6 +144,7 @@ impl OpsMetrics {
         self.spool_queued_appends.set(to_gauge(spool.queued_appends));
         self.spool_oldest_seconds.set(spool.oldest_record_age.map_or(0.0, |age| age.as_secs_f64()));
         self.dead_letters.set(to_gauge(pipeline.dead_letters.count() as u64));
+        self.writers_paused.set(to_gauge(pipeline.switches.paused() as u64));
         self.ready.set(i64::from(health.is_ready()));
         let feeds = pipeline.live.all().into_iter().map(|feed| feed.seen());
         let (stale, whole): (Vec<_>, Vec<_>) =

@@ -63,6 +63,16 @@ impl ProcessMetrics {
     }
 }
 
+/// Of the file descriptors that may be open, those that are; 0 where nobody can say.
+pub(super) fn share_of_open_files() -> f64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    match first_number(&limits, "Max open files") {
+        Some(most @ 1..) => open as f64 / most as f64,
+        _ => 0.0,
+    }
+}
+
 /// The first number of the line that begins so.
 fn first_number(text: &str, beginning: &str) -> Option<i64> {
     let line = text.lines().find_map(|line| line.strip_prefix(beginning))?;

@@ -2,6 +2,7 @@
 //! with a table that says the same.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -49,6 +50,31 @@ impl Bars {
     }
 }
 
+/// A value as it went, newest at the right.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Line {
+    /// The `d` of an SVG path in a box of 600 by 120; empty where nothing is known.
+    pub path: String,
+    /// What the top of the box stands for.
+    pub most: f64,
+}
+
+impl Line {
+    /// `values` with how long ago each was, the oldest first; the box is `span` wide.
+    pub fn new(values: &[(Duration, f64)], span: Duration) -> Self {
+        let most = values.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+        let mut path = String::new();
+        for (ago, value) in values {
+            let across = WIDTH * (1.0 - ago.as_secs_f64() / span.as_secs_f64()).clamp(0.0, 1.0);
+            let height = if most > 0.0 { HEIGHT * value / most } else { 0.0 };
+            let command = if path.is_empty() { 'M' } else { 'L' };
+            // Writing to a text can't fail.
+            let _ = write!(path, "{command}{across:.1} {:.1}", HEIGHT - height);
+        }
+        Self { path, most }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -60,6 +86,15 @@ mod tests {
         let bars = Bars::new(&[1, 0, 2], |at| at.to_string()).unwrap();
         assert_eq!(bars.path, "M70.0 120v-60.0h60.00v60.0zM470.0 120v-120.0h60.00v120.0z");
         assert_eq!((bars.most, bars.labels), (2, vec!["0".to_owned(), "1".to_owned(), "2".to_owned()]));
+    }
+
+    #[test]
+    fn a_line_ends_at_the_right_and_its_highest_value_is_at_the_top() {
+        let seconds = Duration::from_secs;
+        let line = Line::new(&[(seconds(10), 1.0), (seconds(5), 4.0), (seconds(0), 2.0)], seconds(10));
+        assert_eq!(line, Line { path: "M0.0 90.0L300.0 0.0L600.0 60.0".to_owned(), most: 4.0 });
+        assert_eq!(Line::new(&[], seconds(10)), Line { path: String::new(), most: 0.0 });
+        assert_eq!(Line::new(&[(seconds(0), 0.0)], seconds(10)).path, "M600.0 120.0");
     }
 
     #[test]

@@ -19,9 +19,11 @@ mod login_link;
 mod map_overviews;
 mod maps;
 mod notice;
+mod ops;
 mod player_parts;
 mod rating_line;
 mod routes;
+mod runbook;
 mod search;
 mod servers;
 mod sign_in;
@@ -286,6 +288,16 @@ pub fn routes() -> Vec<Route> {
         post("/admin/maps", map_overviews::put),
         post("/admin/maps/remove", map_overviews::remove),
         get("/admin/audit", admin::audit_log),
+        get("/ops", ops::page),
+        get("/ops/stream", ops::stream),
+        get("/ops/runbook", ops::show_runbook),
+        post("/ops/writers/{writer}/pause", ops::pause_writer),
+        post("/ops/writers/{writer}/resume", ops::resume_writer),
+        post("/ops/flush", ops::flush),
+        post("/ops/nodes/{node}/drain", ops::drain),
+        post("/ops/nodes/{node}/take-back", ops::take_back),
+        post("/ops/matches/{match_id}/end", ops::end_match),
+        post("/ops/dead-letters/{id}/replay", ops::replay),
         get("/api/docs", api_docs::page),
         get("/api/openapi.json", api_docs::document),
         get("/login/link/{code}", login_link::ask),

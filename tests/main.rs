@@ -29,6 +29,7 @@ mod match_story;
 mod migration;
 mod nodes;
 mod operations;
+mod ops;
 mod outages;
 mod overload;
 mod overviews;

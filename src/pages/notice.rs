@@ -27,7 +27,7 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 const LONGEST_NOTICE_CHARS: usize = 300;
 
 /// What a form has done, by where it is sent. Forms that lead to what they made (codes, tokens, another account) say it there.
-const DONE: [(&str, &str); 33] = [
+const DONE: [(&str, &str); 40] = [
     ("/tournaments", "The tournament is made. Nobody but its staff sees it until its registration opens."),
     ("/tournaments/{id}/register", "The entry is in."),
     ("/tournaments/{id}/withdraw", "The entry is taken back."),
@@ -61,6 +61,13 @@ const DONE: [(&str, &str); 33] = [
     ("/admin/players/anonymise", "The names are taken away."),
     ("/admin/maps", "The overview is uploaded."),
     ("/admin/maps/remove", "The overview is removed."),
+    ("/ops/writers/{writer}/pause", "Paused: what is accepted stays in the spool."),
+    ("/ops/writers/{writer}/resume", "Writing again."),
+    ("/ops/flush", "What was accepted is on its way to ClickHouse."),
+    ("/ops/nodes/{node}/drain", "The node is drained: nothing new is sent to it."),
+    ("/ops/nodes/{node}/take-back", "The node takes part again."),
+    ("/ops/matches/{match_id}/end", "The match has ended."),
+    ("/ops/dead-letters/{id}/replay", "The dead letter was sent again."),
 ];
 
 /// Middleware: a form that has led on to a page lets that page say what was done.

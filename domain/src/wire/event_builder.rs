@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::extra::Extra;
 use super::field::{self, Decimal, Field, Integer, Key, Part, Role};
-use super::json::{OnMember, Scanner, Value};
+use super::json::{Lead, OnMember, Scanner, Value};
 use super::players::Blocks;
 use super::time::{self, Timestamp};
 use super::values::{Values, parse_member_id, secret, spelling, without_nul};
@@ -29,19 +29,23 @@ pub(super) struct Scratch {
     pub(super) holds_nul: bool,
 }
 
-/// Which field came behind which: scripts write the same ones in the same order over and over.
+/// Which field came behind which, and how it began: scripts write the same ones in the same way over and over.
 struct FieldOrder {
-    /// By the place of a field's name, the last for the beginning of an event; [`NO_FIELD`] where nothing is known.
-    behind: [u16; field::COUNT + 1],
+    /// By the place of a field's name, the last for the beginning of an event.
+    behind: [Option<NextField>; field::COUNT + 1],
     /// Of the field at hand.
     place: usize,
 }
 
-const NO_FIELD: u16 = u16::MAX;
+#[derive(Clone, Copy)]
+struct NextField {
+    place: u16,
+    lead: Lead,
+}
 
 impl Default for FieldOrder {
     fn default() -> Self {
-        Self { behind: [NO_FIELD; field::COUNT + 1], place: field::COUNT }
+        Self { behind: [None; field::COUNT + 1], place: field::COUNT }
     }
 }
 
@@ -50,13 +54,12 @@ impl FieldOrder {
         self.place = field::COUNT;
     }
 
-    fn next_place(&self) -> Option<usize> {
-        let next = self.behind[self.place];
-        (next != NO_FIELD).then_some(usize::from(next))
+    fn next(&self) -> Option<NextField> {
+        self.behind[self.place]
     }
 
-    fn note(&mut self, place: usize) {
-        self.behind[self.place] = place as u16;
+    fn note(&mut self, place: usize, lead: Lead) {
+        self.behind[self.place] = Some(NextField { place: place as u16, lead });
         self.place = place;
     }
 }
@@ -134,12 +137,18 @@ impl<'s> EventBuilder<'s> {
     }
 
     pub(super) fn field(&mut self, name: &str, value: Value<'_>) {
+        self.field_with(name, None, value);
+    }
+
+    fn field_with(&mut self, name: &str, lead: Option<Lead>, value: Value<'_>) {
         let Some((place, field)) = field::find(name) else {
             self.repeated = false;
             self.values.keep(Key::unlisted(name), &value);
             return;
         };
-        self.order.note(place);
+        if let Some(lead) = lead {
+            self.order.note(place, lead);
+        }
         self.listed_field(place, name, field, &value);
     }
 
@@ -406,7 +415,7 @@ impl<'s> EventBuilder<'s> {
         }
         event.extra = self.values.extra.to_object();
         let is_typed = matches!(event.event_type, EventType::Chat | EventType::IdentityClaim);
-        if !event.extra.is_empty() && (is_typed || claim::speaks_of_codes(&event.extra)) {
+        if !event.extra.is_empty() && (is_typed || self.values.extra.speaks_of_codes()) {
             hide_codes(&mut event.extra, event.event_type);
         }
     }
@@ -585,20 +594,23 @@ impl<'s> EventBuilder<'s> {
 }
 
 impl<'a> OnMember<'a> for EventBuilder<'_> {
-    fn guess(&self) -> &'static str {
-        self.order.next_place().map_or("", |place| field::at(place).0)
+    #[inline]
+    fn guess(&self) -> Option<Lead> {
+        self.order.next().map(|next| next.lead)
     }
 
+    #[inline]
     fn guessed_member(&mut self, value: Value<'a>) {
-        if let Some(place) = self.order.next_place() {
+        if let Some(NextField { place, .. }) = self.order.next() {
+            let place = usize::from(place);
             self.order.place = place;
             let (name, field) = field::at(place);
             self.listed_field(place, name, field, &value);
         }
     }
 
-    fn member(&mut self, name: &str, value: Value<'a>) {
-        self.field(name, value);
+    fn member(&mut self, name: &str, lead: Lead, value: Value<'a>) {
+        self.field_with(name, Some(lead), value);
     }
 }
 

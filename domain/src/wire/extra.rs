@@ -8,6 +8,7 @@ use super::field::Key;
 use super::hidden::{is_address, without_secrets};
 use super::json::{Scanner, Value, find_escaped};
 use super::number;
+use crate::claim::speaks_of_codes;
 
 /// Nested values deeper than this are dropped: readers of JSON have such a limit too (serde_json 128).
 const MAX_DEPTH: usize = 32;
@@ -21,6 +22,7 @@ pub(super) struct Extra {
     /// `"key":value` of each entry, one after the other.
     json: String,
     entries: Vec<Entry>,
+    speaks_of_codes: bool,
 }
 
 #[derive(Clone)]
@@ -34,6 +36,12 @@ impl Extra {
     pub(super) fn clear(&mut self) {
         self.json.clear();
         self.entries.clear();
+        self.speaks_of_codes = false;
+    }
+
+    /// Whether a name or a text speaks of claiming or logging in, also one that was taken back since.
+    pub(super) fn speaks_of_codes(&self) -> bool {
+        self.speaks_of_codes
     }
 
     /// Adds a field; false if its value is too deep to keep. Secrets are passed over.
@@ -49,6 +57,14 @@ impl Extra {
             return false;
         }
         self.entries.push(Entry { key: key_range, whole: start..self.json.len() });
+        self.speaks_of_codes |= key.may_speak_of_codes && speaks_of_codes(key.name)
+            || match value {
+                Value::Text(text) => speaks_of_codes(text),
+                // What is escaped in it is compared with nothing.
+                Value::Nested(_) => speaks_of_codes(&self.json[start..]),
+                Value::Word(text) => speaks_of_codes(text),
+                Value::Number(_) | Value::Bool(_) | Value::Null => false,
+            };
         true
     }
 

@@ -134,17 +134,19 @@ pub(super) struct Key<'k> {
     pub(super) name: &'k str,
     /// One of the table's that may be stored: nothing in it has to be looked for again.
     pub(super) is_harmless: bool,
+    /// It may speak of claiming or logging in.
+    pub(super) may_speak_of_codes: bool,
 }
 
 impl<'k> Key<'k> {
     /// A name that the table has for `field`.
     pub(super) fn listed(name: &'k str, field: Field) -> Self {
-        Self { name, is_harmless: field != Field::NeverKept }
+        Self { name, is_harmless: field != Field::NeverKept, may_speak_of_codes: field == Field::ClaimCode }
     }
 
     /// Any name.
     pub(super) fn unlisted(name: &'k str) -> Self {
-        Self { name, is_harmless: false }
+        Self { name, is_harmless: false, may_speak_of_codes: true }
     }
 }
 
@@ -299,7 +301,8 @@ fields! {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIELDS, Field};
+    use super::{FIELDS, Field, Key};
+    use crate::claim::speaks_of_codes;
     use crate::wire::{extra, hidden};
 
     #[test]
@@ -308,6 +311,13 @@ mod tests {
             let is_handed_over = matches!(field, Field::MatchToken | Field::ServerToken);
             let is_harmless = !extra::is_secret(name) && hidden::without_secrets(name).is_none();
             assert_eq!(is_harmless, *field != Field::NeverKept && !is_handed_over, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_codes_speak_of_codes() {
+        for (name, field) in FIELDS.entries() {
+            assert!(Key::listed(name, *field).may_speak_of_codes || !speaks_of_codes(name), "{name}");
         }
     }
 }

@@ -78,27 +78,40 @@ pub(super) fn read_body(text: &str, elements: &mut Elements) -> Result<(), Decod
 
 /// What is done with the members of an object.
 pub(super) trait OnMember<'a> {
-    /// The name that the next member probably has, as it stands in the text: to compare it costs less than to find its end
-    /// and look it up. `""` for no guess.
-    fn guess(&self) -> &'static str {
-        ""
+    /// Where the text stands with which the next member probably begins: to compare it costs less than to read it. None for no
+    /// guess.
+    fn guess(&self) -> Option<Lead> {
+        None
     }
 
-    /// The next member, which has the name of [`guess`](Self::guess).
+    /// The next member, which begins as [`guess`](Self::guess) said.
     fn guessed_member(&mut self, value: Value<'a>);
 
-    /// The next member.
-    fn member(&mut self, name: &str, value: Value<'a>);
+    /// The next member, and how it began.
+    fn member(&mut self, name: &str, lead: Lead, value: Value<'a>);
+}
+
+/// What stands between a value, or the beginning of an object, and the value of the next member: a comma, the member's name
+/// and a colon, with the white space between them, and the quote of a value that is a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lead {
+    /// In the text of the body.
+    start: u32,
+    end: u32,
+    /// It is the first of its object, and there is no comma; in all others there is.
+    pub(super) is_first: bool,
+    /// It ends with the quote of a string.
+    is_of_string: bool,
 }
 
 struct NoGuess<F>(F);
 
 impl<'a, F: FnMut(&str, Value<'a>)> OnMember<'a> for NoGuess<F> {
     fn guessed_member(&mut self, value: Value<'a>) {
-        self.member("", value);
+        (self.0)("", value);
     }
 
-    fn member(&mut self, name: &str, value: Value<'a>) {
+    fn member(&mut self, name: &str, _lead: Lead, value: Value<'a>) {
         (self.0)(name, value);
     }
 }
@@ -125,35 +138,72 @@ impl<'a> Scanner<'a> {
     /// As [`members`](Self::members).
     pub(super) fn members_of(&mut self, on_member: &mut impl OnMember<'a>) -> Result<(), Broken> {
         self.open(b'{')?;
+        let mut is_first = true;
+        // Where the last value ended, or the object began.
+        let mut behind = self.position;
         loop {
-            self.skip_space();
-            match self.peek() {
-                None => return Ok(()),
-                Some(b',') => self.position += 1,
-                Some(b'}') => {
-                    self.position += 1;
-                    return Ok(());
-                }
-                Some(b']') if self.rest_is_closing() => return Ok(()),
-                Some(b'"') => {
-                    if self.skip_string(on_member.guess()) {
-                        self.colon()?;
-                        let value = self.value()?;
-                        on_member.guessed_member(value);
-                    } else {
-                        let name = self.string()?;
-                        self.colon()?;
-                        let value = self.value()?;
-                        on_member.member(&name, value);
-                    }
-                    self.skip_space();
-                    if matches!(self.peek(), Some(b'"')) {
-                        return Err(Broken);
-                    }
-                }
-                Some(_) => return Err(Broken),
+            if let Some(lead) = on_member.guess()
+                && lead.is_first == is_first
+                && self.skip_lead(behind, lead)
+            {
+                let value = match lead.is_of_string {
+                    true => self.string().map(Value::Text)?,
+                    false => self.value()?,
+                };
+                on_member.guessed_member(value);
+                (behind, is_first) = (self.position, false);
+                continue;
             }
+            let mut has_comma = is_first;
+            loop {
+                self.skip_space();
+                match self.peek() {
+                    None => return Ok(()),
+                    Some(b',') => {
+                        has_comma = true;
+                        self.position += 1;
+                    }
+                    Some(b'}') => {
+                        self.position += 1;
+                        return Ok(());
+                    }
+                    Some(b']') if self.rest_is_closing() => return Ok(()),
+                    Some(b'"') if has_comma => break,
+                    Some(_) => return Err(Broken),
+                }
+            }
+            let name = self.string()?;
+            self.colon()?;
+            self.skip_space();
+            let is_of_string = self.peek() == Some(b'"');
+            // Bodies are far shorter than what such a number can say.
+            let lead = Lead {
+                start: behind as u32,
+                end: self.position as u32 + u32::from(is_of_string),
+                is_first,
+                is_of_string,
+            };
+            let value = self.value()?;
+            on_member.member(&name, lead, value);
+            (behind, is_first) = (self.position, false);
         }
+    }
+
+    /// Goes to the value of the member that begins at `behind`, if it begins as `lead` says: to the quote of a string.
+    #[inline]
+    fn skip_lead(&mut self, behind: usize, lead: Lead) -> bool {
+        let expected = lead.start as usize..lead.end as usize;
+        let end = behind + expected.len();
+        let bytes = self.text.as_bytes();
+        let is_it = match (bytes.get(behind..end), bytes.get(expected)) {
+            (Some(found), Some(expected)) => found == expected,
+            _ => false,
+        };
+        if is_it {
+            self.token_start = behind;
+            self.position = end - usize::from(lead.is_of_string);
+        }
+        is_it
     }
 
     /// Reads the array that starts here and hands over its elements in order.
@@ -200,22 +250,6 @@ impl<'a> Scanner<'a> {
             _ if matches!(token.as_bytes()[0], b'0'..=b'9' | b'+' | b'-' | b'.') => Ok(Value::Number(token)),
             _ => Ok(Value::Word(token)),
         }
-    }
-
-    /// Reads the string that starts here if its content is `expected`, which is not empty and holds nothing that is escaped.
-    #[inline]
-    fn skip_string(&mut self, expected: &str) -> bool {
-        let start = self.position + 1;
-        let end = start + expected.len();
-        let bytes = self.text.as_bytes();
-        let is_it = !expected.is_empty()
-            && bytes.get(end) == Some(&b'"')
-            && bytes.get(start..end).is_some_and(|content| content == expected.as_bytes());
-        if is_it {
-            self.token_start = self.position;
-            self.position = end + 1;
-        }
-        is_it
     }
 
     #[inline]

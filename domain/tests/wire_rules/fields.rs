@@ -206,6 +206,30 @@ fn a_name_that_begins_or_ends_like_the_one_expected_is_another() {
 }
 
 #[test]
+fn a_field_that_begins_like_the_one_before_it_may_hold_another_kind_of_value() {
+    let decoded = decode(
+        r#"[{"type":"distance", "walked": "1.5", "session_id": "1"},{"type":"distance", "walked": 2.5, "session_id": "2"},
+            {"type":"distance", "walked":   "3.5" , "session_id":"3"},{"type":"distance", "walked": null, "session_id": "4"},
+            {,"type":"distance", "walked": "5.5", "session_id": "5"}]"#,
+    );
+    let read: Vec<(Option<f32>, &str)> =
+        decoded.events.iter().map(|event| (event.walked, event.session_id.as_str())).collect();
+    assert_eq!(read, [(Some(1.5), "1"), (Some(2.5), "2"), (Some(3.5), "3"), (None, "4"), (Some(5.5), "5")]);
+    assert_eq!(decoded.unreadable_fields, 0);
+}
+
+#[test]
+fn a_comma_that_is_missing_breaks_an_event_however_the_ones_before_it_were() {
+    let decoded = decode(
+        r#"[{"type":"kill","map":"a"},{"other":1,"type":"kill","map":"b"},{"type":"kill" "map":"c"},
+            {"other":1 "type":"kill","map":"d"},{"type":"kill","map":"e"}]"#,
+    );
+    let maps: Vec<&str> = decoded.events.iter().map(|event| event.map_name.as_str()).collect();
+    let rejected: Vec<usize> = decoded.rejected.iter().map(|rejected| rejected.index).collect();
+    assert_eq!((maps, rejected), (vec!["a", "b", "e"], vec![2, 3]));
+}
+
+#[test]
 fn nul_is_taken_out_of_texts_and_what_came_is_kept() {
     for message in ["a\0b", r"a\u0000b"] {
         let event = json_event("chat", &format!(r#""player_name":"x","message":"{message}""#));

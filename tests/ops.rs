@@ -69,7 +69,7 @@ impl Watched {
 
 /// What is wrong, as the page says it.
 fn trouble(page: &str) -> String {
-    let part = page.split(r#"role="status""#).nth(1).unwrap_or_else(|| panic!("no trouble in {page}"));
+    let part = page.split(r#"id="trouble""#).nth(1).unwrap_or_else(|| panic!("no trouble in {page}"));
     part.split("</section>").next().unwrap().to_owned()
 }
 

@@ -224,4 +224,10 @@ if [ "${1:-}" = tests ]; then
   set_up_promtool
 fi
 
+# The balancer before two nodes.
+if [ "${1:-}" = tests ] && ! have haproxy; then
+  can_apt || fail "HAProxy is needed for the tests; install haproxy"
+  apt_install haproxy
+fi
+
 say "everything is there"

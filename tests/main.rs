@@ -7,6 +7,7 @@ mod achievements;
 mod alerts;
 mod attacks;
 mod backup;
+mod balancer;
 mod barriers;
 mod bots;
 mod browser;

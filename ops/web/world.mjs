@@ -112,6 +112,8 @@ export async function world(base, token) {
       "admin-players": "/admin/players",
       "admin-maps": "/admin/maps",
       "admin-audit": "/admin/audit",
+      ops: "/ops",
+      "ops-runbook": "/ops/runbook",
     },
   };
 }

@@ -127,7 +127,8 @@ impl Stats {
         T: RowOwned + RowRead + Clone + Send + Sync + 'static,
     {
         let sql = if sql.text.contains("links.1") { Sql::new(WITH_LINKS).then(sql) } else { sql };
-        let asking = ask_and_time(self.clickhouse.clone(), sql.clone(), self.slowest.clone());
+        // Whoever waits for it hands it on by value, a frame of the stack each.
+        let asking = Box::pin(ask_and_time(self.clickhouse.clone(), sql.clone(), self.slowest.clone()));
         match self.cache.rows(&sql, holds, asking).await {
             Ok(rows) => Ok(Arc::unwrap_or_clone(rows)),
             Err(FlightError::Failed(error)) => Err(failure(error)),

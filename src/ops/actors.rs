@@ -11,7 +11,7 @@ use mohaa_actors::supervision::Instance;
 use serde_json::Value;
 
 use super::handlers::Ops;
-use super::overview::Overview;
+use super::overview::NodeOverview;
 use crate::access::{Admin, Route, get};
 use crate::http::{ApiError, ErrorBody};
 
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
     path = "/api/v1/ops/actors",
     tag = "Operations",
     responses(
-        (status = 200, description = "all actors of this node", body = Overview),
+        (status = 200, description = "all actors of this node", body = NodeOverview),
         (status = 401, description = "nobody is signed in", body = ErrorBody),
         (status = 403, description = "only an admin may see this", body = ErrorBody),
     ),

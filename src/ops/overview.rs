@@ -16,7 +16,7 @@ use crate::stats::SlowQuestion;
 
 /// This node, its actors, and what it stands on.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Overview {
+pub struct NodeOverview {
     /// This node; the same over restarts.
     pub node: Uuid,
     pub at: DateTime<Utc>,

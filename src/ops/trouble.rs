@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::overview::Overview;
+use super::overview::NodeOverview;
 
 /// A part of this node that needs somebody, or is about to.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -36,7 +36,7 @@ pub(super) struct Besides {
 }
 
 /// What is wrong, the worst first.
-pub(super) fn of(overview: &Overview, besides: &Besides) -> Vec<Trouble> {
+pub(super) fn of(overview: &NodeOverview, besides: &Besides) -> Vec<Trouble> {
     let mut found = Vec::new();
     let mut add = |alert: &'static str, what: String| {
         let runbook = format!("/ops/runbook#{}", alert.to_lowercase());

@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::history::{History, KindTotals, SAMPLE_EVERY, Sample};
 use super::overview::{
     ActorReport, ClickHouseFigures, DeadLetterFigures, EventFigures, InsertRetries, KindReport, LetterReport,
-    NodeReport, Overview, SpoolFigures, WriterState,
+    NodeOverview, NodeReport, SpoolFigures, WriterState,
 };
 use super::trouble::{self, Besides};
 use super::{HealthMonitor, process};
@@ -39,7 +39,7 @@ pub struct OpsSources {
 /// This node as it was seen last, and in the form of a page, which is made once for all who watch.
 pub struct Seen {
     pub number: u64,
-    pub overview: Overview,
+    pub overview: NodeOverview,
     pub renditions: Renditions,
 }
 
@@ -134,7 +134,7 @@ impl OpsWatch {
     }
 
     /// This node now; actors' states are left out.
-    pub async fn look(&self) -> Overview {
+    pub async fn look(&self) -> NodeOverview {
         let OpsSources { pipeline, health, live, nodes, stats, registry, .. } = &self.inner.sources;
         let letters = pipeline.dead_letters.clone();
         // A folder of thousands is no work for a thread that answers requests.
@@ -208,7 +208,7 @@ impl OpsWatch {
             viewers: heard.viewers,
             heard_seconds_ago: heard.heard_before.as_secs_f64(),
         });
-        let mut overview = Overview {
+        let mut overview = NodeOverview {
             node: nodes.node(),
             at: now.at,
             ready: health.is_ready(),

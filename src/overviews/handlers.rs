@@ -7,7 +7,9 @@ use sqlx::PgPool;
 use utoipa::{OpenApi, ToSchema};
 
 use super::accepted::AcceptedImage;
-use super::store::{Overview, OverviewError, find_overview, list_overviews, put_overview, remove_overview};
+use super::store::{
+    MapOverview, OverviewError, find_overview, list_overviews, put_overview, remove_overview,
+};
 use super::upload::{Upload, UploadForm};
 use super::{checked_bounds, map_name};
 use crate::access::{Admin, Route, delete, get, post};
@@ -30,7 +32,7 @@ pub fn routes() -> Vec<Route> {
 #[derive(Serialize, ToSchema)]
 pub struct OverviewList {
     /// By map.
-    pub overviews: Vec<Overview>,
+    pub overviews: Vec<MapOverview>,
 }
 
 /// Overviews of maps
@@ -63,7 +65,7 @@ pub async fn overviews(_: Admin, request: HttpRequest, pool: Data<PgPool>) -> Re
     params(("map" = String, Path, description = "Map name; its slash may stand plain", example = "dm/mohdm1")),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The overview as it is kept", body = Overview),
+        (status = 200, description = "The overview as it is kept", body = MapOverview),
         (status = 400, description = "The form can't be read", body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),

@@ -6,7 +6,7 @@ use actix_web::web::Bytes;
 use moka::future::Cache;
 use sqlx::PgPool;
 
-use super::store::{Overview, OverviewError, find_overview, overview_image};
+use super::store::{MapOverview, OverviewError, find_overview, overview_image};
 use crate::heatmap::Backdrop;
 
 /// Pictures in memory, all together.
@@ -32,7 +32,7 @@ impl Default for OverviewImages {
 
 impl OverviewImages {
     /// The PNG of an overview; none if it has been replaced meanwhile.
-    pub async fn png(&self, pool: &PgPool, overview: &Overview) -> Result<Option<Bytes>, OverviewError> {
+    pub async fn png(&self, pool: &PgPool, overview: &MapOverview) -> Result<Option<Bytes>, OverviewError> {
         let hash = &overview.image_hash;
         if let Some(known) = self.images.get(hash).await {
             return Ok(Some(known));
@@ -68,7 +68,7 @@ impl OverviewImages {
 }
 
 /// The overview of a map; none while PostgreSQL can't be asked.
-pub async fn overview_if_reachable(pool: &PgPool, map_name: &str) -> Option<Overview> {
+pub async fn overview_if_reachable(pool: &PgPool, map_name: &str) -> Option<MapOverview> {
     match tokio::time::timeout(GIVE_UP_AFTER, find_overview(pool, map_name)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {

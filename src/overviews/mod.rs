@@ -15,7 +15,7 @@ pub use accepted::{AcceptedImage, ImageRefusal};
 pub use handlers::{OverviewsApi, put_uploaded, routes};
 pub use memory::{OverviewImages, overview_if_reachable};
 pub use store::{
-    Overview, OverviewError, find_overview, list_overviews, overview_image, put_overview, remove_overview,
+    MapOverview, OverviewError, find_overview, list_overviews, overview_image, put_overview, remove_overview,
 };
 pub use upload::{SafeUpload, Upload};
 

@@ -34,7 +34,7 @@ impl From<OverviewError> for ApiError {
 
 /// What is known of an overview without its pixels.
 #[derive(Clone, Debug, PartialEq, FromRow, Serialize, ToSchema)]
-pub struct Overview {
+pub struct MapOverview {
     #[schema(example = "dm/mohdm1")]
     pub map_name: String,
     /// SHA-256 of the picture in hexadecimal.
@@ -53,7 +53,7 @@ pub struct Overview {
     pub uploaded_at: DateTime<Utc>,
 }
 
-impl Overview {
+impl MapOverview {
     pub fn bounds(&self) -> HeatmapBounds {
         HeatmapBounds { min_x: self.min_x, min_y: self.min_y, max_x: self.max_x, max_y: self.max_y }
     }
@@ -77,12 +77,12 @@ macro_rules! select_overviews {
 }
 
 /// All of them, by map: as many as admins had pictures for.
-pub async fn list_overviews(pool: &PgPool) -> Result<Vec<Overview>, OverviewError> {
+pub async fn list_overviews(pool: &PgPool) -> Result<Vec<MapOverview>, OverviewError> {
     Ok(sqlx::query_as(select_overviews!("ORDER BY map_name")).fetch_all(pool).await?)
 }
 
 /// One, by primary key.
-pub async fn find_overview(pool: &PgPool, map_name: &str) -> Result<Option<Overview>, OverviewError> {
+pub async fn find_overview(pool: &PgPool, map_name: &str) -> Result<Option<MapOverview>, OverviewError> {
     let sql = select_overviews!("WHERE map_name = $1");
     Ok(sqlx::query_as(sql).bind(map_name).fetch_optional(pool).await?)
 }
@@ -152,7 +152,7 @@ pub async fn remove_overview(pool: &PgPool, by: By, map_name: &str) -> Result<()
 }
 
 /// One that nobody else changes until the transaction ends.
-async fn locked(connection: &mut PgConnection, map_name: &str) -> sqlx::Result<Option<Overview>> {
+async fn locked(connection: &mut PgConnection, map_name: &str) -> sqlx::Result<Option<MapOverview>> {
     let sql = select_overviews!("WHERE map_name = $1 FOR UPDATE OF map_overviews");
     sqlx::query_as(sql).bind(map_name).fetch_optional(connection).await
 }
@@ -162,8 +162,8 @@ async fn log(
     by: By,
     action: &str,
     map_name: &str,
-    before: Option<Overview>,
-    after: Option<Overview>,
+    before: Option<MapOverview>,
+    after: Option<MapOverview>,
 ) -> sqlx::Result<()> {
     let entry = Entry {
         by,

@@ -26,7 +26,7 @@ use crate::http::query::QueryShape;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::ops::handlers::Ops;
-use crate::ops::overview::{ActorReport, Overview};
+use crate::ops::overview::{ActorReport, NodeOverview};
 use crate::ops::{HistoryPoint, SPAN, actions, watch::Seen};
 use crate::users::Role;
 
@@ -148,7 +148,7 @@ impl Watcher {
 }
 
 /// The overview as people read it.
-fn shown(overview: &Overview, live: &Live) -> Result<Value, ApiError> {
+fn shown(overview: &NodeOverview, live: &Live) -> Result<Value, ApiError> {
     let mut shown = serde_json::to_value(overview).map_err(ApiError::internal)?;
     let mut actors: Vec<&ActorReport> = overview.actors.iter().collect();
     let count = actors.len();
@@ -209,7 +209,7 @@ fn actor(actor: &ActorReport) -> Value {
 }
 
 /// The charts of the last ten minutes, each with what it says in words: now, and the most there was.
-fn charts(overview: &Overview) -> Value {
+fn charts(overview: &NodeOverview) -> Value {
     let chart = |title: &str, value: fn(&HistoryPoint) -> f64, words: fn(f64) -> String| {
         let ago = |point: &HistoryPoint| (overview.at - point.at).to_std().unwrap_or_default();
         let values: Vec<(Duration, f64)> =

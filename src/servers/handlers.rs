@@ -346,7 +346,7 @@ pub async fn make_key(
 
 /// What a game script says that has no token.
 #[derive(Default, Deserialize, ToSchema)]
-pub struct RegisterBody {
+pub struct RegistrationBody {
     /// What the server is called, perhaps with a key at its end: `Omaha [key:K7WQ-2MXH]`.
     #[serde(default)]
     #[schema(value_type = String)]
@@ -360,7 +360,7 @@ pub struct RegisterBody {
     pub port: LooseText,
 }
 
-impl RegisterBody {
+impl RegistrationBody {
     fn has_key(&self) -> bool {
         split_key(&self.name.0).1.is_some()
     }
@@ -398,7 +398,7 @@ impl RegisterBody {
     post,
     path = "/api/v1/servers/register",
     tag = "Servers",
-    request_body(content = RegisterBody, content_type = "*/*", description = "as JSON or as a form, whatever it is labelled as"),
+    request_body(content = RegistrationBody, content_type = "*/*", description = "as JSON or as a form, whatever it is labelled as"),
     responses(
         (status = 200, description = "The server and its token", body = ServerTokenAnswer),
         (status = 403, description = "`registration_closed`: not without a key that is good", body = ErrorBody),
@@ -418,7 +418,7 @@ pub async fn register_server(
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let guess = guesses.check(&request).await?;
-    let body: RegisterBody = json_or_form(&body).unwrap_or_default();
+    let body: RegistrationBody = json_or_form(&body).unwrap_or_default();
     // Who may not register is told so, whatever is wrong with what they say.
     if **policy == RegistrationPolicy::Closed && !body.has_key() {
         return Err(registration_closed());

@@ -46,7 +46,7 @@ pub fn routes() -> Vec<Route> {
 /// Who is to be entered; nothing: the caller.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
-pub struct RegisterBody {
+pub struct EntryBody {
     /// A player: one of the caller's own, or anybody's as an organizer.
     pub player_guid: Option<String>,
     pub team_id: Option<Uuid>,
@@ -87,7 +87,7 @@ pub(super) fn optional_body<T: serde::de::DeserializeOwned + Default>(body: &[u8
     path = "/api/v1/tournaments/{id}/register",
     tag = "Tournaments",
     params(("id" = Uuid, Path, description = "the tournament")),
-    request_body = RegisterBody,
+    request_body = EntryBody,
     responses(
         (status = 201, description = "The participant", body = Registered),
         (status = 400, description = "The body is not JSON", body = ErrorBody),
@@ -123,7 +123,7 @@ impl Tournaments {
         terms: &impl Terms,
         caller: Identity,
         id: Uuid,
-        body: impl FnOnce() -> Result<RegisterBody, ApiError>,
+        body: impl FnOnce() -> Result<EntryBody, ApiError>,
     ) -> Result<Done, ApiError> {
         let (current, by) = self.seen_by(id, caller).await?;
         let team_size = current.tournament.settings.team_size;
@@ -196,12 +196,12 @@ impl Tournaments {
 
     async fn entry(
         &self,
-        body: RegisterBody,
+        body: EntryBody,
         caller: Identity,
         by: By,
         team_size: u32,
     ) -> Result<Entry, ApiError> {
-        let RegisterBody { player_guid, team_id, name } = body;
+        let EntryBody { player_guid, team_id, name } = body;
         if let Some(team_id) = team_id {
             return self.team(team_id, caller, by, team_size).await;
         }

@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 pub use answers::{BracketAnswer, MatchAnswer, TournamentAnswer, View, group_letter, standings};
 pub use body::{SettingsBody, changed, merged};
-pub use entrants::{RegisterBody, listed as participants};
+pub use entrants::{EntryBody, listed as participants};
 pub use handlers::{
     ALL_BUT_DRAFTS, QUERY_SHAPES, StaffBody, TournamentList, TournamentsApi, asked_of_list, listed as list,
 };

@@ -17,7 +17,7 @@ use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, from_json};
 use crate::pages::{Form, Pages, see, text, view};
 use crate::tournaments::{
-    self, AuditList, NextRoundBody, RegisterBody, SettingsBody, Tournaments, View, participants,
+    self, AuditList, EntryBody, NextRoundBody, SettingsBody, Tournaments, View, participants,
 };
 
 const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
@@ -335,7 +335,7 @@ pub async fn enter(
         if name.is_none() && player_guid.is_none() && team_id.is_none() {
             return Err(ApiError::invalid_field("name", "say who is to be entered"));
         }
-        from_json::<RegisterBody>(json!({ "name": name, "player_guid": player_guid, "team_id": team_id }))
+        from_json::<EntryBody>(json!({ "name": name, "player_guid": player_guid, "team_id": team_id }))
     };
     tournaments.take_place(&Sent::of(&fields)?, caller, *id, body).await?;
     Ok(back(*id, "entrants"))

@@ -18,7 +18,7 @@ use crate::http::ApiError;
 use crate::http::query::QueryShape;
 use crate::pages::{Pages, see};
 use crate::teams::{self, ListedMember};
-use crate::tournaments::{RegisterBody, Tournaments, participants};
+use crate::tournaments::{EntryBody, Tournaments, participants};
 
 pub async fn page(
     viewer: Anyone,
@@ -146,7 +146,7 @@ pub async fn register(
     let body = || {
         let team = form.team_id.as_deref().map(str::trim).filter(|team| !team.is_empty());
         let no_team = |_| ApiError::invalid_field("team_id", "no such team");
-        Ok(RegisterBody { team_id: team.map(str::parse).transpose().map_err(no_team)?, ..Default::default() })
+        Ok(EntryBody { team_id: team.map(str::parse).transpose().map_err(no_team)?, ..Default::default() })
     };
     tournaments.take_place(&Sent::default(), caller, *id, body).await?;
     Ok(see(&format!("/tournaments/{id}#place")))

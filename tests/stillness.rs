@@ -5,7 +5,9 @@ use mohaa_stats::simulate::{DialectChoice, SimulateOptions, run};
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Chromium, Cup, DESKTOP, PHONE, Screen, Service, ServiceClient, eventually};
+use crate::support::{
+    Chromium, Cup, DESKTOP, PHONE, Screen, Service, ServiceClient, eventually, sooner_or_later,
+};
 
 const SCREENS: [(&str, Screen); 2] = [("still-phone", PHONE), ("still-desktop", DESKTOP)];
 
@@ -63,6 +65,17 @@ async fn lists_of_live_matches_stay_where_they_are_as_matches_begin_and_end() {
         let (_, token) = service.add_server(name).await;
         servers.push(service.client.with_token(&token));
     }
+    // Whoever is there before the first server has reported comes to see it.
+    let newcomer = Chromium::open(&service.client.url, "newcomer", PHONE).await;
+    newcomer.go("/").await;
+    newcomer.reload_until("No server has reported yet").await;
+    let mut first = Game::begins(&service.client, "first").await;
+    newcomer.comes_to_say("dm/mohdm1").await;
+    first.ends().await;
+    newcomer.comes_to_say("All quiet").await;
+    service.client.settled().await;
+    newcomer.reload_until("Recent matches").await;
+    newcomer.close().await;
     for (name, screen) in SCREENS {
         let browser = Chromium::open(&service.client.url, name, screen).await;
         for path in ["/live", "/"] {
@@ -70,11 +83,11 @@ async fn lists_of_live_matches_stay_where_they_are_as_matches_begin_and_end() {
             browser.go(path).await;
             browser.watch_for_shifts().await;
             let cards = async |count: usize| {
-                eventually(&format!("{count} matches are on {news}"), async || {
+                sooner_or_later(&format!("{count} matches are on {news}"), async || {
                     let shown = browser
                         .run("return document.querySelectorAll('[data-live-part] .card').length")
                         .await;
-                    (shown == count).then_some(())
+                    if shown == count { Ok(()) } else { Err(browser.text().await) }
                 })
                 .await;
             };

@@ -31,6 +31,7 @@ function ask(root) {
       return;
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if ("liveAnew" in root.dataset && !page.querySelector("[data-live-anew]")) return location.reload();
     for (const part of parts(root)) {
       const fresh = page.querySelector(`[data-live-part="${part.dataset.livePart}"]`);
       if (fresh) part.replaceChildren(...fresh.childNodes);
@@ -70,6 +71,14 @@ function follow(root) {
   };
 
   if (part("list")) on("list", replace("list"));
+  // What is empty has no place for the first match; the page that has one does.
+  if ("liveAnew" in root.dataset) {
+    on("list", (html) => {
+      const news = document.createElement("template");
+      news.innerHTML = html;
+      if (news.content.querySelector(".card")) location.reload();
+    });
+  }
   // A match's state belongs to several places of its page.
   if (part("board")) {
     on("board", (html) => {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::eventually;
+use super::{eventually, sooner_or_later};
 
 /// Width and height of the window.
 #[derive(Clone, Copy)]
@@ -150,8 +150,9 @@ impl Chromium {
 
     /// Waits until the page says this.
     pub async fn comes_to_say(&self, says: &str) {
-        eventually(&format!("the page says {says:?}"), async || {
-            self.text().await.contains(says).then_some(())
+        sooner_or_later(&format!("the page says {says:?}"), async || {
+            let text = self.text().await;
+            if text.contains(says) { Ok(()) } else { Err(text) }
         })
         .await;
     }
@@ -172,7 +173,7 @@ impl Chromium {
 
     /// Loads the page again until it says this.
     pub async fn reload_until(&self, says: &str) {
-        eventually("the page says so", async || {
+        eventually(&format!("the page says {says:?}"), async || {
             self.client.refresh().await.unwrap();
             self.text().await.contains(says).then_some(())
         })

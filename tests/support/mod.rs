@@ -27,20 +27,27 @@ pub use season::Season;
 pub use service::Service;
 pub use warehouse::Warehouse;
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// Everything a test waits for happens within seconds; a loaded machine gets the rest.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For what has to come about some time. Nothing that passes takes so long: a machine with much to do does not fail a test.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Asks again and again until there is an answer. Panics when it stays away for a minute.
+/// Asks again and again until there is an answer. Panics when it stays away for [`PATIENCE`].
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    sooner_or_later(what, async || ask().await.ok_or("nothing")).await
+}
+
+/// As [`eventually`], and says what there was instead.
+pub async fn sooner_or_later<T, E: Display>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(seen) => assert!(Instant::now() < deadline, "it never came about that {what}: {seen}"),
         }
-        assert!(Instant::now() < deadline, "it never came about that {what}");
         tokio::time::sleep(POLL).await;
     }
 }

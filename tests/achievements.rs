@@ -1,14 +1,13 @@
 //! Achievements: earned in live matches, kept once, shown everywhere.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, Service, eventually};
+use crate::support::{EventStream, PATIENCE, Service, eventually};
 
 fn kill(match_id: &str, at: f64, killer: &str, victim: &str) -> Value {
     json!({
@@ -198,7 +197,7 @@ async fn a_match_that_is_folded_again_unlocks_nothing_twice() {
             .unwrap())
     };
     let recorded = times(&service).await;
-    service.application.stop(Duration::from_secs(30)).await;
+    service.application.stop(PATIENCE).await;
 
     let service = Service::restart_on(&urls, &settings, &token).await;
     let mut viewer = follow(&service, "evening").await;

@@ -8,19 +8,17 @@ mod numbers;
 mod questions;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Service, ServiceClient};
+use crate::support::{PATIENCE, Service, ServiceClient};
 
 pub const EVENTS: &str = "/api/v1/ingest/events";
 pub const JUMP: &str = r#"[{"type":"jump","player_name":"A"}]"#;
 
 /// The service closes a connection that it is done with; a loaded machine gets the rest.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What has to hold whatever came in: `accepted` events are stored, each once; the books balance; no actor had to be
 /// started again; no request was answered with a 5xx.

@@ -1,7 +1,5 @@
 //! Live matches as viewers follow them.
 
-use std::time::Duration;
-
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{EventStream, Service, StreamEvent, eventually};
+use crate::support::{EventStream, PATIENCE, Service, StreamEvent, eventually};
 
 fn kill(at: f64, killer: &str, victim: &str) -> Value {
     json!({
@@ -238,7 +236,7 @@ async fn a_match_goes_on_over_a_restart_as_if_nothing_had_been() {
     let mut viewer = follow(&service, None).await;
     let before = viewer.state_where(|state| state["players"][0]["kills"] == 2).await;
     drop(viewer);
-    service.application.stop(Duration::from_secs(30)).await;
+    service.application.stop(PATIENCE).await;
 
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
     let client = service.client.with_token(&token);

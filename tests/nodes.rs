@@ -10,7 +10,7 @@ use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, Service, ServiceClient, StreamEvent, eventually};
+use crate::support::{EventStream, PATIENCE, Service, ServiceClient, StreamEvent, eventually};
 
 /// The next owner has to be there by then.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
@@ -280,7 +280,7 @@ async fn what_a_node_stores_while_another_one_recounts_is_counted_once() {
             let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
             let recounting = Service::restart_on(&urls, &settings, &token).await;
             has_compared(&recounting).await;
-            recounting.application.stop(Duration::from_secs(30)).await;
+            recounting.application.stop(PATIENCE).await;
         }
         is_over.set(true);
     };
@@ -321,8 +321,8 @@ async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
     let before = viewer.state_where(|state| total_kills(state) == 40).await;
     drop(viewer);
     let unlocked = all_unlocked(&service).await;
-    assert!(unlocked > 3, "{unlocked}");
-    service.application.stop(Duration::from_secs(30)).await;
+    assert!(unlocked.len() > 3, "{unlocked:?}");
+    service.application.stop(PATIENCE).await;
     forget_snapshots(&urls.redis_url).await;
 
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
@@ -344,11 +344,11 @@ async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
     service.stop().await;
 }
 
-/// How many tiers were unlocked, once no more are: every match has looked at all of its players, nothing is left to keep, and it
+/// The tiers that were unlocked, once no more are: every match has looked at all of its players, nothing is left to keep, and it
 /// stays so for some ticks.
-async fn all_unlocked(service: &Service) -> i64 {
+async fn all_unlocked(service: &Service) -> Vec<(String, String, i16)> {
     let (_, admin) = service.add_user("Operator", Role::Admin).await;
-    let mut seen = (-1, Instant::now());
+    let mut seen = (Vec::new(), Instant::now());
     eventually("nothing more is unlocked", async || {
         let answer = service.client.get_as(&admin, "/api/v1/ops/actors").await.json();
         let mut matches = answer["actors"].as_array()?.iter().filter(|actor| actor["kind"] == "match");
@@ -356,14 +356,16 @@ async fn all_unlocked(service: &Service) -> i64 {
             let state = &actor["state"];
             state["players_to_look_at"] == 0 && state["achievements_owed"] == 0
         });
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM player_achievements")
-            .fetch_one(&service.application.postgres)
-            .await
-            .unwrap();
-        if !is_done || count != seen.0 {
-            seen = (count, Instant::now());
+        let unlocked: Vec<(String, String, i16)> = sqlx::query_as(
+            "SELECT player_id, achievement, tier FROM player_achievements ORDER BY player_id, achievement, tier",
+        )
+        .fetch_all(&service.application.postgres)
+        .await
+        .unwrap();
+        if !is_done || unlocked != seen.0 {
+            seen = (unlocked.clone(), Instant::now());
         }
-        (seen.1.elapsed() > Duration::from_secs(2)).then_some(count)
+        (seen.1.elapsed() > Duration::from_secs(2)).then_some(unlocked)
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, Reply, Service, eventually};
+use crate::support::{EventStream, PATIENCE, Reply, Service, eventually};
 
 fn kill(match_id: &str) -> Value {
     json!({"type": "player_kill", "match_id": match_id, "timestamp": 20.0, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
@@ -234,7 +234,7 @@ async fn a_match_that_ends_just_before_a_stop_is_summed_up_by_the_next_start_and
         .execute(&service.application.postgres)
         .await
         .unwrap();
-    service.application.stop(std::time::Duration::from_secs(30)).await;
+    service.application.stop(PATIENCE).await;
 
     let service = Service::start_on(&urls, &settings, Default::default()).await;
     let scores = async || -> Option<(i32, i32)> {

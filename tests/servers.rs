@@ -1,6 +1,7 @@
 //! Server tokens against a real PostgreSQL, with outages made by a proxy in between.
 
 use crate::database::fresh_database;
+use crate::support::PATIENCE;
 use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::{
@@ -30,7 +31,7 @@ async fn becomes(tokens: &ServerTokens, token: &ServerToken, expected: Result<()
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(5), asking).await;
+    let in_time = tokio::time::timeout(PATIENCE, asking).await;
     assert!(in_time.is_ok(), "the answer never became {expected:?}");
 }
 
@@ -141,7 +142,7 @@ async fn a_change_of_the_server_itself_is_heard_of() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(!tokio::time::timeout(Duration::from_secs(5), renamed).await.unwrap().approved);
+    assert!(!tokio::time::timeout(PATIENCE, renamed).await.unwrap().approved);
     sqlx::query("UPDATE servers SET removed_at = now()").execute(&database.pool).await.unwrap();
     becomes(&tokens, &added.token, Err(TokenError::Unknown)).await;
 }
@@ -207,7 +208,7 @@ async fn a_restart_in_an_outage_still_knows_the_servers() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let kept = tokio::time::timeout(Duration::from_secs(5), kept).await.unwrap();
+    let kept = tokio::time::timeout(PATIENCE, kept).await.unwrap();
     assert!(
         kept.contains(&TokenHash::of(added.token.expose()).to_hex()) && !kept.contains("mohaa_s_"),
         "{kept}"

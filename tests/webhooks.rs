@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Bytes, Data};
@@ -18,7 +17,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::locks::until_waiting;
-use crate::support::{Cup, Reply, Service, eventually};
+use crate::support::{Cup, PATIENCE, Reply, Service, eventually};
 
 /// How a receiver answers the next message; one that has no orders says 204.
 enum Order {
@@ -852,7 +851,7 @@ async fn a_webhook_is_described_in_full_or_not_made() {
         webhook(&service, &token, good.clone()).await;
     }
     post(&service, &token, "/api/v1/webhooks", good).await.assert_refused(409, "too_many_webhooks");
-    tokio::time::timeout(Duration::from_secs(30), service.stop()).await.unwrap();
+    tokio::time::timeout(PATIENCE / 3, service.stop()).await.unwrap();
 }
 
 #[actix_web::test]

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{JUMP, assert_unharmed, exchange, request, rest_of, statuses};
-use crate::support::Service;
+use crate::support::{PATIENCE, Service};
 
 /// Connections of one kind at the same time.
 const MANY: usize = 50;
@@ -39,7 +39,7 @@ async fn a_body_that_drips_is_408_and_nobody_else_waits() {
                 tokio::select! {
                     () = drip => {}
                     read = tokio::time::timeout(
-                        super::PATIENCE,
+                        PATIENCE,
                         tokio::io::AsyncReadExt::read_to_string(&mut reading, &mut answer),
                     ) => drop(read.expect("it is given up")),
                 }

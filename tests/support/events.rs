@@ -1,12 +1,10 @@
 //! A viewer of a stream of Server-Sent Events.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use serde_json::Value;
 
-/// Whatever a test waits for comes within seconds; a loaded machine gets the rest.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::PATIENCE;
 
 /// One event of a stream.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The whole service in this process, with databases and a data directory of its own.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
@@ -13,7 +12,7 @@ use mohaa_stats::users::{self, Role};
 use mohaa_stats::{players, postgres};
 use uuid::Uuid;
 
-use super::{JWT_SECRET, ServiceClient, Warehouse, configuration};
+use super::{JWT_SECRET, PATIENCE, ServiceClient, Warehouse, configuration};
 
 pub struct Service {
     pub application: Application,
@@ -111,7 +110,7 @@ impl Service {
     /// Stops it, and with it proves that the books balance: whatever came in has ended.
     pub async fn stop(self) {
         let ledger = self.application.pipeline.ledger.clone();
-        self.application.stop(Duration::from_secs(30)).await;
+        self.application.stop(PATIENCE).await;
         if self.is_alone {
             self.warehouse.drop_tables().await;
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -13,12 +12,11 @@ use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::support::{Cup, Service, ServiceClient};
+use crate::support::{Cup, PATIENCE, Service, ServiceClient};
 
 const TOURNAMENTS: usize = 100;
 const REPORTERS: usize = 20;
 const KILLS: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is reported of a match: the same whenever it is reported.
 fn scores(number: usize) -> (u32, u32) {

@@ -218,9 +218,12 @@ impl Unlocking {
         new
     }
 
-    /// Players who have to be looked at.
+    /// Players who have to be looked at, or looked at again once it is known what their other matches add up to.
     pub(super) fn waiting(&self) -> usize {
-        self.stirred.len()
+        let is_incomplete = |(player_id, standing): &(&Text, &Standing)| {
+            standing.others.is_none() && !self.stirred.contains_key(*player_id)
+        };
+        self.stirred.len() + self.standings.iter().filter(is_incomplete).count()
     }
 
     /// Tiers that were earned and are not kept yet.

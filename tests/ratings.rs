@@ -161,8 +161,11 @@ async fn a_draw_is_one_everywhere_by_whatever_word_it_is_told() {
         let live = format!("{}/api/v1/live/{match_id}", service.client.url);
         let live = EventStream::open(&live, None).await.next_of("snapshot").await;
         assert_eq!((&live.data["status"], &live.data["winning_team"]), (&json!("ended"), &json!("none")));
-        let page = service.client.get(&format!("/matches/{match_id}")).await;
-        assert!(page.text.contains("The match was a draw."), "{}", page.text);
+        eventually("the page says so", async || {
+            let page = service.client.get(&format!("/matches/{match_id}")).await;
+            page.text.contains("The match was a draw.").then_some(())
+        })
+        .await;
     }
     let played = service.client.get("/api/v1/stats/player/100/matches").await.json();
     let results: Vec<&Value> = played["matches"].as_array().unwrap().iter().map(|it| &it["result"]).collect();

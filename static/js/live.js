@@ -14,11 +14,42 @@ function announce(root) {
   if (announcer && said && announcer.textContent !== said) announcer.textContent = said;
 }
 
-// The lines of a feed go down one place by gliding, not by a leap; who wants no motion gets none.
-function makeWay(lines) {
-  const height = lines.firstElementChild?.getBoundingClientRect().height;
-  if (!height || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  for (const line of lines.children) line.animate({ transform: [`translateY(-${height}px)`, "none"] }, { duration: GLIDE_MS, easing: "ease-out", composite: "add" });
+// A feed, whose new lines stand on top. Those below make way by gliding, not by a leap; who wants no motion gets none. What comes
+// while they glide waits until that is painted to its end: a line that was moved halfway would leap.
+function feed(lines) {
+  const most = Number(lines.dataset.liveMost);
+  const waiting = [];
+  let isGliding = false;
+
+  const top = (line) => line.getBoundingClientRect().top - lines.getBoundingClientRect().top;
+  const show = () => {
+    const before = [...lines.children].map((line) => [line, top(line)]);
+    lines.insertAdjacentHTML("afterbegin", waiting.splice(0).reverse().join(""));
+    while (lines.children.length > most) lines.lastElementChild.remove();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    isGliding = true;
+    const glides = before
+      .filter(([line]) => line.isConnected)
+      .map(([line, from]) => line.animate({ transform: [`translateY(${from - top(line)}px)`, "none"] }, { duration: GLIDE_MS, easing: "ease-out" }));
+    Promise.allSettled(glides.map((glide) => glide.finished)).then(() => requestAnimationFrame(() => setTimeout(glided)));
+  };
+  const glided = () => {
+    isGliding = false;
+    if (waiting.length) show();
+  };
+
+  return {
+    add: (html) => {
+      waiting.push(html);
+      // A page that nobody sees paints nothing.
+      if (waiting.length > most) waiting.shift();
+      if (!isGliding) show();
+    },
+    replace: (html) => {
+      waiting.length = 0;
+      lines.innerHTML = html;
+    },
+  };
 }
 
 function ask(root) {
@@ -92,12 +123,9 @@ function follow(root) {
   for (const [line, whole] of [["kill", "kills"], ["chat", "chats"], ["achievement", "achievements"]]) {
     const lines = part(line);
     if (!lines) continue;
-    on(whole, replace(line));
-    on(line, (html) => {
-      lines.insertAdjacentHTML("afterbegin", html);
-      makeWay(lines);
-      while (lines.children.length > Number(lines.dataset.liveMost)) lines.lastElementChild.remove();
-    });
+    const { add, replace: anew } = feed(lines);
+    on(whole, anew);
+    on(line, add);
   }
   on("end", () => {
     isOver = true;

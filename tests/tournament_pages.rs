@@ -378,6 +378,16 @@ async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
         (names == ["Third", "First", "Second"]).then_some(())
     })
     .await;
+    // Over both of the others.
+    browser.go(&format!("/tournaments/{}/admin", cup.id)).await;
+    browser.drag(".seed-row:last-child .seed-handle", -200.0).await;
+    browser.click("Save the seeds").await;
+    eventually("the dragged seeds are kept", async || {
+        let all = cup.get("/participants").await;
+        let names: Vec<_> = all["participants"].as_array()?.iter().map(|one| one["name"].clone()).collect();
+        (names == ["Second", "Third", "First"]).then_some(())
+    })
+    .await;
     browser.close().await;
     service.stop().await;
 }

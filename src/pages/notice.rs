@@ -16,7 +16,7 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use super::see;
+use super::{see, view};
 use crate::auth::{SessionCookies, asked_host};
 use crate::http::{ApiError, BaseUrl};
 
@@ -28,7 +28,7 @@ const LONGEST_NOTICE_CHARS: usize = 300;
 
 /// What a form has done, by where it is sent. Forms that lead to what they made (codes, tokens, another account) say it there.
 const DONE: [(&str, &str); 40] = [
-    ("/tournaments", "The tournament is made. Nobody but its staff sees it until its registration opens."),
+    ("/tournaments", "The tournament is made. It is in no list until its registration opens."),
     ("/tournaments/{id}/register", "The entry is in."),
     ("/tournaments/{id}/withdraw", "The entry is taken back."),
     ("/tournaments/{id}/checkin", "Checked in."),
@@ -116,9 +116,7 @@ fn sentence(error: &ApiError) -> String {
     match error.fields().is_empty() {
         true => error.message().to_owned(),
         false => {
-            let fields: Vec<String> =
-                error.fields().iter().map(|(name, why)| format!("{name}: {why}")).collect();
-            format!("This could not be used: {}", fields.join("; "))
+            format!("This could not be used: {}", view::mistakes(error).join("; "))
         }
     }
 }

@@ -164,8 +164,7 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         None => sentence(error.message()),
     };
     if !error.fields().is_empty() {
-        let fields = error.fields().iter().map(|(name, why)| format!("{name} {why}"));
-        message = sentence(&fields.collect::<Vec<_>>().join("; "));
+        message = sentence(&mistakes(error).join("; "));
     }
     json!({
         "status": error.status().as_u16(),
@@ -176,6 +175,11 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         "candidates": error.detail("candidates"),
         "request_id": (!request_id.is_empty()).then_some(request_id),
     })
+}
+
+/// What is wrong with which field, a line a field.
+pub(super) fn mistakes(error: &ApiError) -> Vec<String> {
+    error.fields().iter().map(|(name, why)| format!("{}: {why}", name.replace('_', " "))).collect()
 }
 
 /// With a capital and a full stop.

@@ -33,27 +33,34 @@ function arrange(form) {
     handle.setAttribute("aria-hidden", "true");
     row.append(up, down, handle);
 
-    // Pointer events work for mice and fingers alike.
+    // The list keeps the pointer: who is moved in the page loses it.
     handle.addEventListener("pointerdown", (event) => {
-      handle.setPointerCapture(event.pointerId);
+      list.setPointerCapture(event.pointerId);
       row.classList.add("is-dragged");
       event.preventDefault();
     });
-    handle.addEventListener("pointermove", (event) => {
-      if (!row.classList.contains("is-dragged")) return;
-      const before = rows().find((other) => {
-        const box = other.getBoundingClientRect();
-        return other !== row && event.clientY < box.top + box.height / 2;
-      });
-      if (before !== row.nextElementSibling) list.insertBefore(row, before ?? null);
-    });
-    const drop = () => {
-      if (row.classList.contains("is-dragged")) number();
-      row.classList.remove("is-dragged");
-    };
-    handle.addEventListener("pointerup", drop);
-    handle.addEventListener("pointercancel", drop);
   }
+
+  // Pointer events work for mice and fingers alike.
+  const dragged = () => list.querySelector(".is-dragged");
+  list.addEventListener("pointermove", (event) => {
+    const row = dragged();
+    if (!row) return;
+    const before = rows().find((other) => {
+      const box = other.getBoundingClientRect();
+      return other !== row && event.clientY < box.top + box.height / 2;
+    });
+    if (before !== row.nextElementSibling) list.insertBefore(row, before ?? null);
+  });
+  const drop = () => {
+    const row = dragged();
+    if (!row) return;
+    row.classList.remove("is-dragged");
+    number();
+  };
+  list.addEventListener("pointerup", drop);
+  list.addEventListener("pointercancel", drop);
+  list.addEventListener("lostpointercapture", drop);
 
   // A number that was typed moves its row there.
   list.addEventListener("input", () => (list.dataset.changed = "yes"));

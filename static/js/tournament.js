@@ -17,8 +17,8 @@ let lastSaid = said();
 let latest = {};
 
 const isStream = (ctx) => ctx.request.action.endsWith("/stream");
-// What is typed or moved stays until it is sent.
-const isSomebodys = (node) => node.matches("input:not([type=hidden]), select, textarea, [data-changed]");
+// What is typed or moved stays until it is sent, and what a form has done until its reader has seen it.
+const isSomebodys = (node) => node.matches("input:not([type=hidden]), select, textarea, [data-changed], .toasts");
 
 // What the service says once stays until its reader goes on.
 const isSaidOnce = () => content.querySelector("[data-once]") !== null;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use fantoccini::actions::{InputSource as _, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -169,6 +170,24 @@ impl Chromium {
 
     pub async fn type_into(&self, selector: &str, text: &str) {
         self.find(selector).await.send_keys(text).await.unwrap();
+    }
+
+    /// Drags something down, or up where `by` is negative, in CSS pixels.
+    pub async fn drag(&self, selector: &str, by: f64) {
+        let step = |y| PointerAction::MoveBy { duration: None, x: 0.0, y };
+        let mut mouse = MouseActions::new("mouse".to_owned())
+            .then(PointerAction::MoveToElement {
+                element: self.find(selector).await,
+                duration: None,
+                x: 0.0,
+                y: 0.0,
+            })
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT });
+        for _ in 0..10 {
+            mouse = mouse.then(step(by / 10.0));
+        }
+        let actions = mouse.then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.client.perform_actions(actions).await.unwrap();
     }
 
     /// Loads the page again until it says this.

@@ -213,7 +213,7 @@ async fn form_of_new(
 fn mistakes(error: &ApiError) -> Vec<String> {
     match error.fields().is_empty() {
         true => vec![error.message().to_owned()],
-        false => error.fields().iter().map(|(name, why)| format!("{name}: {why}")).collect(),
+        false => view::mistakes(error),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::http::query::QueryShape;
 use crate::pages::{Pages, see};
 use crate::teams::{self, ListedMember};
 use crate::tournaments::{EntryBody, Tournaments, participants};
+use crate::users::{self, users_unavailable};
 
 pub async fn page(
     viewer: Anyone,
@@ -50,7 +51,7 @@ pub async fn page(
     let context = json!({
         "field": field, "waiting": waiting, "left": left,
         "shows_checkin": shows_checkin(&seen),
-        "can": what_viewer_can(&seen),
+        "can": what_viewer_can(&tournaments, &seen).await?,
         "teams": own_teams(&tournaments, &seen).await?,
     });
     seen.show(&pages, &request, "tournaments/participants.html", Some("Entrants"), context).await
@@ -117,18 +118,28 @@ pub async fn own_teams(tournaments: &Tournaments, seen: &Seen) -> Result<Value, 
 }
 
 /// What the viewer can do about a place of their own.
-pub fn what_viewer_can(seen: &Seen) -> Value {
+pub async fn what_viewer_can(tournaments: &Tournaments, seen: &Seen) -> Result<Value, ApiError> {
     let tournament = &seen.current.tournament;
     let own = seen.own.and_then(|own| tournament.entrants.get(&own));
     let has_place = own.is_some_and(|own| matches!(own.place, Place::Registered | Place::Waiting));
     let is_over = matches!(tournament.status, Status::Completed | Status::Cancelled);
-    json!({
-        "register": tournament.status == Status::RegistrationOpen && !has_place,
+    let can_register = tournament.status == Status::RegistrationOpen && !has_place;
+    // Organizers may enter without; they are told of nothing.
+    let has_to_link = match &seen.viewer {
+        Some(viewer) if can_register && tournament.settings.team_size == 1 && !seen.is_organizer() => {
+            let linked = users::find_player_ids(tournaments.pool(), viewer.user_id).await;
+            linked.map_err(users_unavailable)?.is_empty()
+        }
+        _ => false,
+    };
+    Ok(json!({
+        "register": can_register,
+        "has_to_link": has_to_link,
         "check_in": tournament.status == Status::Checkin
             && own.is_some_and(|own| own.place == Place::Registered && !own.checked_in),
         "withdraw": has_place && !is_over,
         "is_full": tournament.field().count() >= tournament.settings.max_participants as usize,
-    })
+    }))
 }
 
 #[derive(Deserialize)]

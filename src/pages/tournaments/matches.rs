@@ -23,7 +23,7 @@ use crate::auth::{Identity, NEW_SECRET_COOKIE, SessionCookies};
 use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, from_json};
 use crate::live::Live;
-use crate::pages::{Pages, see, with_cookies};
+use crate::pages::{Pages, see, view, with_cookies};
 use crate::servers::{list_servers, servers_unavailable};
 use crate::tournaments::{Tournaments, View, match_key};
 
@@ -450,8 +450,7 @@ pub async fn preview(
                 });
             }
             Err(error) if error.status().is_client_error() => {
-                let why: Vec<String> =
-                    error.fields().iter().map(|(name, why)| format!("{name}: {why}")).collect();
+                let why = view::mistakes(&error);
                 let why = if why.is_empty() { error.message().to_owned() } else { why.join("; ") };
                 context["mistake"] = why.into();
             }

@@ -166,7 +166,7 @@ async fn overview(
         "places": bracket::places(tournament),
         "schedule": shown::times(tournament),
         "progress": progress(tournament),
-        "can": entrants::what_viewer_can(&seen),
+        "can": entrants::what_viewer_can(&tournaments, &seen).await?,
         "teams": entrants::own_teams(&tournaments, &seen).await?,
     });
     seen.show(&pages, &request, "tournaments/overview.html", None, context).await

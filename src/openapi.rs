@@ -315,10 +315,11 @@ mod tests {
     /// Of two that are called alike the document keeps one, and says of the other's answers what is not so.
     #[test]
     fn no_two_areas_call_different_shapes_alike() {
-        let mut known: HashMap<String, Value> = HashMap::new();
+        let mut known: HashMap<String, Option<Value>> = HashMap::new();
         for area in areas() {
             for (name, schema) in area.components.map(|it| it.schemas).unwrap_or_default() {
-                let schema = serde_json::to_value(schema).unwrap();
+                let schema = serde_json::to_value(schema).ok();
+                assert!(schema.is_some(), "{name}");
                 let before = known.entry(name.clone()).or_insert_with(|| schema.clone());
                 assert_eq!(*before, schema, "{name}");
             }

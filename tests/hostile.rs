@@ -18,8 +18,6 @@ use crate::support::{PATIENCE, Service, ServiceClient};
 pub const EVENTS: &str = "/api/v1/ingest/events";
 pub const JUMP: &str = r#"[{"type":"jump","player_name":"A"}]"#;
 
-/// The service closes a connection that it is done with; a loaded machine gets the rest.
-
 /// What has to hold whatever came in: `accepted` events are stored, each once; the books balance; no actor had to be
 /// started again; no request was answered with a 5xx.
 pub async fn assert_unharmed(service: &Service, accepted: u64) {

@@ -363,6 +363,15 @@ async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
     for name in ["First", "Second", "Third"] {
         cup.enters(name).await;
     }
+    let kept = async |seeds: [&str; 3]| {
+        eventually(&format!("the seeds {seeds:?} are kept"), async || {
+            let all = cup.get("/participants").await;
+            let entrants = all["participants"].as_array()?.iter();
+            let names: Vec<_> = entrants.map(|one| one["name"].clone()).collect();
+            (names == seeds).then_some(())
+        })
+        .await;
+    };
     let browser = Chromium::open(&service.client.url, "seeds", DESKTOP).await;
     browser.go(&link).await;
     browser.click("Sign in").await;
@@ -372,22 +381,12 @@ async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
     browser.run("document.querySelector('[aria-label=\"Move Third up\"]').click()").await;
     browser.picture("moved").await;
     browser.click("Save the seeds").await;
-    eventually("the seeds are kept", async || {
-        let all = cup.get("/participants").await;
-        let names: Vec<_> = all["participants"].as_array()?.iter().map(|one| one["name"].clone()).collect();
-        (names == ["Third", "First", "Second"]).then_some(())
-    })
-    .await;
+    kept(["Third", "First", "Second"]).await;
     // Over both of the others.
     browser.go(&format!("/tournaments/{}/admin", cup.id)).await;
     browser.drag(".seed-row:last-child .seed-handle", -200.0).await;
     browser.click("Save the seeds").await;
-    eventually("the dragged seeds are kept", async || {
-        let all = cup.get("/participants").await;
-        let names: Vec<_> = all["participants"].as_array()?.iter().map(|one| one["name"].clone()).collect();
-        (names == ["Second", "Third", "First"]).then_some(())
-    })
-    .await;
+    kept(["Second", "Third", "First"]).await;
     browser.close().await;
     service.stop().await;
 }

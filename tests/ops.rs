@@ -12,7 +12,9 @@ use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::{self, Role};
 use serde_json::{Value, json};
 
-use crate::support::{Chromium, DESKTOP, PATIENCE, PHONE, Reply, Service, ServiceClient, eventually};
+use crate::support::{
+    Chromium, DESKTOP, PATIENCE, PHONE, Reply, Service, ServiceClient, eventually, sooner_or_later,
+};
 
 const JUMP: &str = r#"[{"type":"jump"}]"#;
 const KILL: &str = r#"[{"type":"player_kill","match_id":"evening","timestamp":5.0,"map_name":"dm/mohdm1",
@@ -85,6 +87,14 @@ async fn admin(service: &Service) -> String {
 
 async fn overview(service: &Service, token: &str) -> Value {
     service.client.get_as(token, "/api/v1/ops/actors").await.json()
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn of_kind<'a>(reports: &'a Value, kind: &str) -> Option<&'a Value> {
+    array(reports).iter().find(|report| report["kind"] == kind)
 }
 
 async fn call(service: &Service, token: &str, method: &str, path: &str) -> Reply {
@@ -388,35 +398,47 @@ async fn an_overview_tells_what_was_done_how_long_it_took_and_what_was_asked() {
     .await;
     service.client.send(KILL).await.assert_batch(202, 1, &[]);
     service.client.settled().await;
-    service.client.get("/api/v1/stats/leaderboard").await;
-    let seen =
-        eventually("it was looked at, ClickHouse has told its parts, and the match is on", async || {
-            let seen = overview(&service, &token).await;
-            let has_history =
-                seen["history"].as_array()?.iter().any(|point| point["stored_per_second"] != 0.0);
-            let is_whole = !seen["clickhouse"]["parts"].is_null() && seen["nodes"][0]["live_matches"] == 1;
-            (has_history && is_whole).then_some(seen)
-        })
-        .await;
-    assert!(seen["clickhouse"]["parts"]["parts"].as_u64().unwrap() > 0, "{}", seen["clickhouse"]);
-    let batcher = seen["kinds"].as_array().unwrap().iter().find(|kind| kind["kind"] == "batcher").unwrap();
-    assert_eq!((&batcher["instances"], &batcher["restarts"]), (&json!(1), &json!(0)), "{batcher}");
-    assert!(batcher["wait_seconds"].as_f64() > Some(0.0) && batcher["handling_seconds"].as_f64() > Some(0.0));
-    let actors = seen["actors"].as_array().unwrap();
-    let batcher = actors.iter().find(|actor| actor["kind"] == "batcher").unwrap();
+    eventually("the board is told", async || {
+        (service.client.get("/api/v1/stats/leaderboard").await.status == 200).then_some(())
+    })
+    .await;
+    let seen = sooner_or_later("all of it is seen", async || {
+        // The last minute's means need something of the last minute, which a busy machine may take to get here.
+        service.client.send(JUMP).await.assert_batch(202, 1, &[]);
+        let seen = overview(&service, &token).await;
+        let batcher = of_kind(&seen["kinds"], "batcher").unwrap_or(&Value::Null);
+        let missed = [
+            ("its batcher's wait", batcher["wait_seconds"].as_f64() > Some(0.0)),
+            ("its batcher's handling", batcher["handling_seconds"].as_f64() > Some(0.0)),
+            ("rates", array(&seen["history"]).iter().any(|point| point["stored_per_second"] != 0.0)),
+            ("parts", seen["clickhouse"]["parts"]["parts"].as_u64() > Some(0)),
+            ("the live match", seen["nodes"][0]["live_matches"] == 1),
+            ("its actor", of_kind(&seen["actors"], "match").is_some()),
+            (
+                "the question",
+                array(&seen["slow_questions"]).iter().any(|asked| {
+                    asked["statement"].as_str().is_some_and(|text| text.contains("SELECT"))
+                        && asked["seconds"].as_f64() > Some(0.0)
+                }),
+            ),
+            ("balanced books", seen["events"]["missing"] == 0),
+        ]
+        .into_iter()
+        .filter_map(|(part, is_seen)| (!is_seen).then_some(part))
+        .collect::<Vec<_>>();
+        if missed.is_empty() { Ok(seen) } else { Err(format!("without {}: {seen}", missed.join(", "))) }
+    })
+    .await;
+    let kind = of_kind(&seen["kinds"], "batcher").unwrap();
+    assert_eq!((&kind["instances"], &kind["restarts"]), (&json!(1), &json!(0)), "{kind}");
+    let batcher = of_kind(&seen["actors"], "batcher").unwrap();
     assert!(batcher["mean_handling_seconds"].as_f64() > Some(0.0), "{batcher}");
     assert!(batcher["last_progress_at"].is_string() && batcher["last_failure"].is_null(), "{batcher}");
-    assert!(actors.iter().any(|actor| actor["kind"] == "match"));
-    assert_eq!((&seen["events"]["received"], &seen["events"]["missing"]), (&json!(1), &json!(0)));
-    assert!(seen["spool"]["bytes"].as_u64() > Some(0) && seen["spool"]["segments"].as_u64() > Some(0));
-    let nodes = seen["nodes"].as_array().unwrap();
-    assert_eq!((nodes.len(), &nodes[0]["is_this"], &nodes[0]["live_matches"]), (1, &json!(true), &json!(1)));
-    let questions = seen["slow_questions"].as_array().unwrap();
-    assert!(
-        questions.iter().any(|asked| asked["statement"].as_str().unwrap().contains("SELECT")
-            && asked["seconds"].as_f64() > Some(0.0)),
-        "{questions:?}"
-    );
+    assert!(seen["events"]["received"].as_u64() > Some(1), "{}", seen["events"]);
+    let spool = &seen["spool"];
+    assert!(spool["bytes"].as_u64() > Some(0) && spool["segments"].as_u64() > Some(0), "{spool}");
+    let nodes = array(&seen["nodes"]);
+    assert_eq!((nodes.len(), &nodes[0]["is_this"]), (1, &json!(true)));
     service.stop().await;
 }
 

@@ -54,12 +54,12 @@ pub struct Instance {
     observe: Observe,
     handled: AtomicU64,
     rejected: AtomicU64,
-    /// Messages that were taken from the mailbox, and for how many microseconds they had waited together.
+    /// Messages that were taken from the mailbox, and for how many nanoseconds they had waited together.
     taken: AtomicU64,
-    waited_micros: AtomicU64,
-    /// Handlers that came back, and for how many microseconds they had run together.
+    waited_nanos: AtomicU64,
+    /// Handlers that came back, and for how many nanoseconds they had run together.
     runs: AtomicU64,
-    run_micros: AtomicU64,
+    run_nanos: AtomicU64,
     /// When the last handler came back, in Unix milliseconds; [`IDLE`] before the first.
     last_progress: AtomicI64,
     /// Microseconds from `began` to when the present handler was entered; [`IDLE`] between handlers.
@@ -104,9 +104,9 @@ impl Instance {
             handled: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             taken: AtomicU64::new(0),
-            waited_micros: AtomicU64::new(0),
+            waited_nanos: AtomicU64::new(0),
             runs: AtomicU64::new(0),
-            run_micros: AtomicU64::new(0),
+            run_nanos: AtomicU64::new(0),
             last_progress: AtomicI64::new(IDLE),
             busy_since: AtomicI64::new(IDLE),
             last_taken_queued_at: AtomicI64::new(IDLE),
@@ -119,7 +119,7 @@ impl Instance {
         if let Some(queued_at) = queued_at {
             self.last_taken_queued_at.store(self.micros(queued_at), Ordering::Relaxed);
             let waited = now.saturating_duration_since(queued_at);
-            self.waited_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+            self.waited_nanos.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
             self.taken.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -127,7 +127,7 @@ impl Instance {
     /// The handler that was entered last came back after so long.
     pub(crate) fn leave(&self, took: Duration, now: Millis) {
         self.busy_since.store(IDLE, Ordering::Relaxed);
-        self.run_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        self.run_nanos.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.last_progress.store(now.0, Ordering::Relaxed);
     }
@@ -185,9 +185,9 @@ impl Instance {
             (0, _) | (_, IDLE) => Duration::ZERO,
             (_, queued_at) => self.time_since(queued_at),
         };
-        let mean = |micros: &AtomicU64, count: &AtomicU64| {
-            let micros = micros.load(Ordering::Relaxed);
-            Duration::from_micros(micros.checked_div(count.load(Ordering::Relaxed)).unwrap_or(0))
+        let mean = |nanos: &AtomicU64, count: &AtomicU64| {
+            let nanos = nanos.load(Ordering::Relaxed);
+            Duration::from_nanos(nanos.checked_div(count.load(Ordering::Relaxed)).unwrap_or(0))
         };
         let last_progress = self.last_progress.load(Ordering::Relaxed);
         InstanceReport {
@@ -199,8 +199,8 @@ impl Instance {
             rejected: self.rejected.load(Ordering::Relaxed),
             restarts: trouble.restarts,
             oldest_wait,
-            mean_wait: mean(&self.waited_micros, &self.taken),
-            mean_handling: mean(&self.run_micros, &self.runs),
+            mean_wait: mean(&self.waited_nanos, &self.taken),
+            mean_handling: mean(&self.run_nanos, &self.runs),
             last_progress: (last_progress != IDLE).then_some(Millis(last_progress)),
             busy_for: self.busy_for(),
             last_failure: trouble.last.clone(),

@@ -19,7 +19,7 @@ use uuid::Uuid;
     version,
     arg_required_else_help = true,
     after_help = "Try it: mohaa-stats demo\n\
-        Logs go to standard error; RUST_LOG filters them (default: info), LOG_FORMAT=json writes them as JSON.\n\
+        Logs go to standard error; RUST_LOG filters them (default: info), LOG_FORMAT=json writes them as JSON; OTEL_EXPORTER_OTLP_ENDPOINT sends traces.\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
 )]
 pub struct Cli {

@@ -35,5 +35,6 @@ pub mod startup;
 pub mod stats;
 pub mod teams;
 pub mod tournaments;
+pub mod traces;
 pub mod users;
 pub mod webhooks;

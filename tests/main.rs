@@ -58,6 +58,7 @@ mod support;
 mod teams;
 mod tournament_pages;
 mod tournaments;
+mod traces;
 mod users;
 mod weapons;
 mod webhooks;

@@ -22,6 +22,8 @@ use prometheus::core::Collector as _;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug_span};
 use uuid::Uuid;
 
 use crate::accounting::{Accounted, RejectReason};
@@ -401,7 +403,17 @@ pub(crate) async fn write_piece(
 async fn attempt_insert(environment: &WriterEnvironment, attempt: InsertAttempt) -> Result<(), StoreError> {
     let _open_gate = environment.gate.read().await;
     let began = environment.clock.instant();
-    let result = environment.store.insert(attempt).await;
+    let span = debug_span!(
+        "insert",
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = "clickhouse",
+        rows = attempt.rows,
+    );
+    let result = environment.store.insert(attempt).instrument(span.clone()).await;
+    if result.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
     let took = environment.clock.instant().saturating_duration_since(began);
     environment.metrics.insert_seconds.observe(took.as_secs_f64());
     result

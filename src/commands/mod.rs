@@ -54,7 +54,7 @@ impl CommandError {
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> ExitCode {
-    logging::start();
+    let traces = logging::start();
     let done = match cli.command {
         CliCommand::Serve { embedded, settings } => serve::serve(embedded, settings),
         CliCommand::Demo { settings } => serve::demo(settings),
@@ -70,6 +70,9 @@ pub fn run(cli: Cli) -> ExitCode {
         CliCommand::Config { settings } => show::config(settings),
         CliCommand::Openapi => show::openapi(),
     };
+    if let Some(traces) = traces {
+        traces.end();
+    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

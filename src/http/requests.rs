@@ -12,10 +12,12 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use tracing::field::Empty;
 use tracing::{Instrument, debug, debug_span, error, info, info_span};
 use uuid::Uuid;
 
 use super::ApiError;
+use crate::traces;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -98,9 +100,13 @@ pub async fn trace<B: MessageBody>(
 
     let is_routine = is_routine(request.path());
     let span = match is_routine {
-        true => debug_span!("request", id = %request_id.0),
-        false => info_span!("request", id = %request_id.0),
+        true => debug_span!(
+            "request", id = %request_id.0, trace_id = Empty, otel.kind = Empty, otel.name = Empty),
+        false => info_span!(
+            "request", id = %request_id.0, trace_id = Empty, otel.kind = Empty, otel.name = Empty),
     };
+    traces::request_begins(&span, request.headers());
+    let traced = span.clone();
     async move {
         let mut response = next.call(request).await?;
         let echo = HeaderValue::from_str(&request_id.0).unwrap_or(HeaderValue::from_static("invalid"));
@@ -121,6 +127,7 @@ pub async fn trace<B: MessageBody>(
         } else {
             info!(id, %method, route = %route(), status = status.as_u16(), microseconds = microseconds(), "request");
         }
+        traces::request_ends(&traced, &method, route, status);
         Ok(response)
     }
     .instrument(span)

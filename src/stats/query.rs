@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use clickhouse::error::Error;
 use clickhouse::{Client, RowOwned, RowRead};
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug_span};
 
 use super::Stats;
 use super::cache::{FlightError, Holds};
@@ -128,7 +130,8 @@ impl Stats {
     {
         let sql = if sql.text.contains("links.1") { Sql::new(WITH_LINKS).then(sql) } else { sql };
         // Whoever waits for it hands it on by value, a frame of the stack each.
-        let asking = Box::pin(ask_and_time(self.clickhouse.clone(), sql.clone(), self.slowest.clone()));
+        let asking = ask_and_time(self.clickhouse.clone(), sql.clone(), self.slowest.clone());
+        let asking = Box::pin(asking.in_current_span());
         match self.cache.rows(&sql, holds, asking).await {
             Ok(rows) => Ok(Arc::unwrap_or_clone(rows)),
             Err(FlightError::Failed(error)) => Err(failure(error)),
@@ -152,7 +155,18 @@ async fn ask_and_time<T: RowOwned + RowRead>(
     slowest: SlowestQuestions,
 ) -> Result<Vec<T>, Error> {
     let (text, asked_at) = (sql.text.clone(), Instant::now());
-    let answer = ask(clickhouse, sql).await;
+    // Its text holds no values: they are bound.
+    let span = debug_span!(
+        "statement",
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = "clickhouse",
+        db.query.text = text,
+    );
+    let answer = ask(clickhouse, sql).instrument(span.clone()).await;
+    if answer.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
     slowest.note(&text, asked_at.elapsed(), answer.is_err(), Utc::now());
     answer
 }

@@ -127,17 +127,13 @@ pub(crate) fn request_begins(span: &Span, headers: &HeaderMap) {
 }
 
 /// What became of a request.
-pub(crate) fn request_ends(
-    span: &Span,
-    method: &Method,
-    route: impl FnOnce() -> String,
-    status: StatusCode,
-) {
+pub(crate) fn request_ends(span: &Span, method: &Method, route: impl FnOnce() -> String, status: StatusCode) {
     if ARE_ON.get().is_none() || span.is_disabled() {
         return;
     }
     let route = route();
-    span.record("otel.name", format!("{method} {route}"));
+    // A field `otel.name` would be too late: the span began when its trace was told.
+    span.context().span().update_name(format!("{method} {route}"));
     span.set_attribute("http.request.method", method.to_string());
     span.set_attribute("http.route", route);
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));

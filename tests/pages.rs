@@ -1,7 +1,7 @@
 //! Pages, rendered over the same answers as the API.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
 
 use mohaa_domain::vocabulary::{EventType, GameType, Team};
 
@@ -93,6 +93,10 @@ async fn static_files_have_hashed_names_and_are_cached_for_ever() {
         assert_eq!(file.status, StatusCode::OK, "{url}");
         assert_eq!(file.header(CACHE_CONTROL), "public, max-age=31536000, immutable", "{url}");
     }
+    // Where programs look that read no page.
+    let mark = this.get("/favicon.ico").await;
+    assert_eq!(mark.status, StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(this.get(mark.header(LOCATION)).await.header(CONTENT_TYPE), "image/png");
 }
 
 #[actix_web::test]

@@ -6,7 +6,7 @@ use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Chromium, Cup, DESKTOP, PHONE, Screen, Service, ServiceClient, eventually, sooner_or_later,
+    Chromium, Cup, DESKTOP, PHONE, Screen, Service, ServiceClient, SlowFiles, eventually, sooner_or_later,
 };
 
 const SCREENS: [(&str, Screen); 2] = [("still-phone", PHONE), ("still-desktop", DESKTOP)];
@@ -150,11 +150,14 @@ async fn pages_of_a_tournament_stay_where_they_are_as_results_come() {
         for (page, settings) in [
             ("", json!({ "name": "Cup", "format": "single_elimination", "description": "Be on time." })),
             ("/bracket", json!({ "name": "Cup", "format": "double_elimination" })),
+            ("/schedule", json!({ "name": "Cup", "format": "double_elimination" })),
+            ("/standings", json!({ "name": "Cup", "format": "single_elimination" })),
+            ("/standings", json!({ "name": "League", "format": "round_robin" })),
         ] {
             let cup = Cup::begun(&service.client, &organizer, settings, 4).await;
             let browser = Chromium::open(&service.client.url, name, screen).await;
             browser.go(&format!("/tournaments/{}{page}", cup.id)).await;
-            browser.comes_to_say("P1").await;
+            browser.comes_to_say("4 of ").await;
             browser.run("window.loadedOnce = true").await;
             browser.watch_for_shifts().await;
             let shown = async || {
@@ -229,5 +232,38 @@ async fn what_is_on_a_page_keeps_its_place_while_the_rest_arrives() {
         }
         browser.close().await;
     }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn hardly_anything_moves_as_fonts_come_late() {
+    let service = Service::start("still_fonts").await;
+    let mut game = Game::begins(&service.client, "evening").await;
+    game.kill("1", "2").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let cup =
+        Cup::begun(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"}), 8)
+            .await;
+    service.client.settled().await;
+    let slow = SlowFiles::before(&service.client.url, ".woff2");
+    for (name, screen) in SCREENS {
+        let bracket = format!("/tournaments/{}/bracket", cup.id);
+        for page in ["/", "/leaderboard", "/tournaments", &bracket, "/login"] {
+            // Nothing is kept of the page before.
+            let browser = Chromium::open(&slow.url, name, screen).await;
+            browser.go(page).await;
+            browser.watch_for_shifts_from_the_beginning().await;
+            eventually("the fonts are there", async || {
+                let faces = "return [...document.fonts].filter(it => it.status === 'loaded' && !it.family.includes('fallback')).length";
+                (browser.run(faces).await == 2).then_some(())
+            })
+            .await;
+            let shifts = browser.shifts().await;
+            let moved = browser.run("return window.shifts.reduce((sum, it) => sum + it.value, 0)").await;
+            assert!(moved.as_f64() < Some(0.02), "{page} on {name}: {shifts:?}");
+            browser.close().await;
+        }
+    }
+    slow.close().await;
     service.stop().await;
 }

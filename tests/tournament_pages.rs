@@ -1,19 +1,12 @@
 //! Tournaments by their pages: a whole cup in real browsers, and one by plain forms.
 
-use std::net::TcpListener;
-use std::time::Duration;
-
-use actix_web::dev::ServerHandle;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-use futures_util::stream::unfold;
 use mohaa_stats::auth::make_login_link;
-use mohaa_stats::simulate::courier;
 use mohaa_stats::users::{self, Role};
 use serde_json::json;
 
-use crate::support::{Browser, Chromium, Cup, DESKTOP, PHONE, Reply, Service, eventually};
+use crate::support::{
+    Browser, Chromium, Cup, DESKTOP, PHONE, Reply, Service, SlowFiles, eventually, sooner_or_later,
+};
 
 /// A name that would be markup, if names were.
 const HOSTILE: &str = "^1<script>alert(1)</script>\"&";
@@ -364,11 +357,11 @@ async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
         cup.enters(name).await;
     }
     let kept = async |seeds: [&str; 3]| {
-        eventually(&format!("the seeds {seeds:?} are kept"), async || {
+        sooner_or_later(&format!("the seeds {seeds:?} are kept"), async || {
             let all = cup.get("/participants").await;
-            let entrants = all["participants"].as_array()?.iter();
+            let entrants = all["participants"].as_array().into_iter().flatten();
             let names: Vec<_> = entrants.map(|one| one["name"].clone()).collect();
-            (names == seeds).then_some(())
+            if names == seeds { Ok(()) } else { Err(format!("{names:?}")) }
         })
         .await;
     };
@@ -427,54 +420,66 @@ async fn a_live_match_is_seen_inside_its_bracket() {
 }
 
 #[actix_web::test]
+async fn a_bracket_is_a_list_on_phones_and_side_by_side_where_there_is_room_or_it_is_asked_for() {
+    let service = Service::start("cup_views").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    let cup =
+        Cup::begun(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"}), 8)
+            .await;
+    let bracket = format!("/tournaments/{}/bracket", cup.id);
+    // Where each round begins, and whether the rounds are wider than what shows them.
+    let rounds = "const at = [...document.querySelectorAll('.bracket-round')].map(it => it.getBoundingClientRect());
+        const is = (before, now) => now.left > before.left ? 'beside' : now.top > before.bottom - 1 ? 'below' : 'over';
+        return at.slice(1).map((now, number) => is(at[number], now)).join(' ')";
+    let is_cut = "const shown = document.querySelector('.bracket-scroll'); return shown.scrollWidth > shown.clientWidth";
+
+    let phone = Chromium::open(&service.client.url, "cup-views", PHONE).await;
+    phone.go(&bracket).await;
+    assert_eq!(phone.run(rounds).await, "below below");
+    phone.assert_fits().await;
+    phone.picture("1-list").await;
+    phone.click("Side by side, as a bracket").await;
+    phone.comes_to_say("Round by round, as a list").await;
+    assert_eq!((phone.run(rounds).await, phone.run(is_cut).await), (json!("beside beside"), json!(true)));
+    phone.click("Fit").await;
+    assert_eq!(phone.run(is_cut).await, false, "all of it is seen");
+    phone.picture("2-fits").await;
+    cup.reports("R1.1", 2, 0).await;
+    phone.comes_to_say("won").await;
+    assert_eq!(phone.run(is_cut).await, false, "it keeps its size while matches are played");
+    phone.click("+").await;
+    assert_eq!(phone.run(is_cut).await, true);
+    phone.assert_fits().await;
+    phone.close().await;
+
+    let desktop = Chromium::open_without_scripts(&service.client.url, "cup-views-plain", DESKTOP).await;
+    desktop.go(&bracket).await;
+    assert_eq!(desktop.text_of(".zoom").await, "", "what does nothing is not seen");
+    desktop.picture("1-bracket").await;
+    desktop.click("Round by round, as a list").await;
+    desktop.comes_to_say("Side by side, as a bracket").await;
+    desktop.picture("2-list").await;
+    desktop.close().await;
+    let reply = service.client.get(&format!("{bracket}?view=globe")).await;
+    assert_eq!((reply.status.as_u16(), reply.text.contains("list or bracket")), (422, true));
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_page_follows_its_stream_however_late_its_scripts_come() {
     let service = Service::start("late_scripts").await;
     let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
     let cup =
         Cup::begun(&service.client, &organizer, json!({"name": "Cup", "format": "single_elimination"}), 2)
             .await;
-    let slow = SlowScripts::before(&service.client.url);
+    let slow = SlowFiles::before(&service.client.url, "hx-");
     let browser = Chromium::open(&slow.url, "late-scripts", PHONE).await;
     browser.go(&format!("/tournaments/{}", cup.id)).await;
     cup.reports("R1.1", 2, 0).await;
     browser.comes_to_say("Final places").await;
     browser.close().await;
-    slow.server.stop(false).await;
+    slow.close().await;
     service.stop().await;
-}
-
-/// A line to a service on which scripts of others take their time.
-struct SlowScripts {
-    url: String,
-    server: ServerHandle,
-}
-
-impl SlowScripts {
-    fn before(origin: &str) -> Self {
-        let origin = Data::new(origin.to_owned());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let application = move || App::new().app_data(origin.clone()).default_service(web::to(pass_on));
-        let server =
-            HttpServer::new(application).workers(1).disable_signals().listen(listener).unwrap().run();
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
-        Self { url, server: handle }
-    }
-}
-
-async fn pass_on(origin: Data<String>, request: HttpRequest) -> HttpResponse {
-    if request.path().contains("hx-") {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    let mut asked = courier::client().unwrap().get(format!("{}{}", **origin, request.uri()));
-    for (name, value) in request.headers().iter().filter(|(name, _)| name.as_str().starts_with("hx-")) {
-        asked = asked.header(name.as_str(), value.as_bytes());
-    }
-    let answer = asked.send().await.unwrap();
-    let mut passed = HttpResponse::build(StatusCode::from_u16(answer.status().as_u16()).unwrap());
-    passed.insert_header(("Content-Type", answer.headers()["content-type"].as_bytes()));
-    passed.streaming(unfold(answer, async |mut answer| Some((answer.chunk().await.transpose()?, answer))))
 }
 
 #[actix_web::test]
@@ -483,7 +488,16 @@ async fn a_cup_is_run_by_plain_forms() {
     let organizer = signed_in(&service, "Chief", Role::Organizer).await;
     let mistaken = organizer.post("/tournaments", &[("name", ""), ("description", "Kept")]).await;
     assert_eq!(mistaken.status, 422, "{}", mistaken.text);
-    assert!(mistaken.text.contains("name: 1 to 200 characters") && mistaken.text.contains("Kept"));
+    assert!(mistaken.text.contains("Name: 1 to 200 characters") && mistaken.text.contains("Kept"));
+    let wrong = r#"name="name" value="" required maxlength="200" autocomplete="off" aria-invalid="true" aria-describedby="name-mistake name-help""#;
+    assert!(mistaken.text.contains(wrong) && mistaken.text.matches("aria-invalid").count() == 1);
+    let late = [
+        ("name", "Cup"),
+        ("registration_start", "2030-01-02T20:00"),
+        ("registration_end", "2030-01-01T20:00"),
+    ];
+    let mistaken = organizer.post("/tournaments", &late).await.text;
+    assert!(mistaken.contains("Registration closes: after “Registration opens”"), "{mistaken}");
     let settings = [
         ("name", HOSTILE),
         ("format", "single_elimination"),

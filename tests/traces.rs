@@ -81,7 +81,7 @@ fn hex(id: &[u8]) -> String {
 
 #[actix_web::test]
 async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_and_of_inserts_and_of_no_secret()
-{
+ {
     let urls = TestStores::shared().await.database("traces").await;
     let silent = Service::start_on(&urls, &[], Surroundings::default()).await;
     let collector = Collector::start();
@@ -98,7 +98,7 @@ async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_an
     client.settled().await;
     let parent = format!("00-{TRACE}-{CALLER}-01");
     let asked = eventually("the board is there", async || {
-        let path = "/api/v1/stats/leaderboard?map=a-secret-map";
+        let path = "/api/v1/stats/leaderboard?filter[map]=a-secret-map";
         let answer = client.get_with(path, &[("traceparent", &parent)]).await;
         (answer.status == 200).then_some(answer)
     })
@@ -111,7 +111,8 @@ async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_an
     let named = |name: &str| spans.iter().filter(|span| span.name == name).cloned().collect::<Vec<_>>();
     let asked_id = asked.header("x-request-id").unwrap().to_owned();
     let boards = named("GET /api/v1/stats/leaderboard");
-    let board = boards.iter().find(|span| attribute(span, "id").as_ref() == Some(&asked_id)).unwrap();
+    let board = boards.iter().find(|span| attribute(span, "id").as_ref() == Some(&asked_id));
+    let board = board.unwrap_or_else(|| panic!("request {asked_id} is not among {spans:#?}"));
     assert_eq!((hex(&board.trace_id).as_str(), hex(&board.parent_span_id).as_str()), (TRACE, CALLER));
     assert_eq!(board.kind, SpanKind::Server as i32);
     assert_eq!(attribute(board, "http.route").as_deref(), Some("/api/v1/stats/leaderboard"));
@@ -127,7 +128,8 @@ async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_an
         assert!(attribute(statement, "db.query.text").unwrap().contains("SELECT"));
     }
     assert_eq!(named("POST /api/v1/ingest/events").len(), 1);
-    let rows: i64 = named("insert").iter().map(|span| attribute(span, "rows").unwrap().parse::<i64>().unwrap()).sum();
+    let rows: i64 =
+        named("insert").iter().map(|span| attribute(span, "rows").unwrap().parse::<i64>().unwrap()).sum();
     assert_eq!(rows, 2);
     assert_eq!(named("GET unmatched").len(), 1);
 

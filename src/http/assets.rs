@@ -93,8 +93,11 @@ impl Assets {
         self.urls.get(path).map(String::as_str)
     }
 
-    /// Serves the files under `/static`.
+    /// Serves the files under `/static`, and leads to the mark what asks for it without looking at a page.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
+        if let Some(mark) = self.url("img/favicon.png") {
+            config.service(web::redirect("/favicon.ico", mark.to_owned()));
+        }
         config.service(
             web::scope("/static")
                 .wrap(from_fn(cache_found_files))

@@ -100,10 +100,8 @@ pub async fn trace<B: MessageBody>(
 
     let is_routine = is_routine(request.path());
     let span = match is_routine {
-        true => debug_span!(
-            "request", id = %request_id.0, trace_id = Empty, otel.kind = Empty, otel.name = Empty),
-        false => info_span!(
-            "request", id = %request_id.0, trace_id = Empty, otel.kind = Empty, otel.name = Empty),
+        true => debug_span!("request", id = %request_id.0, trace_id = Empty, otel.kind = Empty),
+        false => info_span!("request", id = %request_id.0, trace_id = Empty, otel.kind = Empty),
     };
     traces::request_begins(&span, request.headers());
     let traced = span.clone();

@@ -12,6 +12,7 @@ mod metrics;
 mod providers;
 mod season;
 mod service;
+mod slow;
 pub mod statistics;
 mod warehouse;
 
@@ -25,6 +26,7 @@ pub use mohaa_faults::process::JWT_SECRET;
 pub use providers::Providers;
 pub use season::Season;
 pub use service::Service;
+pub use slow::SlowFiles;
 pub use warehouse::Warehouse;
 
 use std::fmt::Display;

@@ -213,7 +213,11 @@ async fn form_of_new(
 fn mistakes(error: &ApiError) -> Vec<String> {
     match error.fields().is_empty() {
         true => vec![error.message().to_owned()],
-        false => view::mistakes(error),
+        false => {
+            let fields = error.fields().iter();
+            let in_words = fields.map(|(name, why)| fields_of::in_words(name, why));
+            in_words.map(|(label, why)| format!("{label}: {why}")).collect()
+        }
     }
 }
 
@@ -238,7 +242,7 @@ pub async fn create(
         Ok(current) => Ok(see(&format!("/tournaments/{}/admin", current.id))),
         // What was typed is worth more than a way back.
         Err(error) if is_mistake(&error) => {
-            let parts = fields_of::as_typed(&fields, &blank()?)?;
+            let parts = fields_of::as_typed(&fields, &blank()?, &error)?;
             form_of_new(&pages, &request, caller, parts, Some(&error)).await
         }
         Err(error) => Err(error),
@@ -299,7 +303,7 @@ pub async fn change(
     match changed.await {
         Ok(_) => Ok(see(&format!("/tournaments/{id}/admin"))),
         Err(error) if is_mistake(&error) => {
-            let parts = fields_of::as_typed(&fields, &now)?;
+            let parts = fields_of::as_typed(&fields, &now, &error)?;
             form_of_change(&pages, &request, &seen, parts, Some(&error)).await
         }
         Err(error) => Err(error),

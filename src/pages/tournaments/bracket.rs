@@ -15,7 +15,7 @@ use super::shown::{Seen, bout_word, plain, tie_break_word};
 use super::stream::{LiveScore, live_scores};
 use crate::access::Anyone;
 use crate::http::ApiError;
-use crate::http::query::QueryShape;
+use crate::http::query::{Parameter, QueryShape};
 use crate::live::Live;
 use crate::pages::Pages;
 use crate::tournaments::{Tournaments, View, standings};
@@ -24,6 +24,14 @@ use crate::tournaments::{Tournaments, View, standings};
 const MOST_IN_CROSS_TABLE: usize = 24;
 /// Matches of the overview.
 const MOST_OPEN_SHOWN: usize = 6;
+
+/// By the width of the screen, if nothing is said.
+const VIEWS: QueryShape = QueryShape { parameters: &[VIEW], filters: &[], paged: false };
+const VIEW: Parameter = Parameter {
+    name: "view",
+    description: "list: rounds one below the other; bracket: side by side.",
+    example: "list",
+};
 
 pub type Scores = BTreeMap<String, LiveScore>;
 
@@ -35,10 +43,16 @@ pub async fn page(
     live: Data<Live>,
     id: Path<Uuid>,
 ) -> Page {
-    QueryShape::default().read(request.query_string()).finish()?;
+    let mut asked = VIEWS.read(request.query_string());
+    let view = asked.parsed_parameter("view", |text| match text {
+        "list" | "bracket" => Ok(text.to_owned()),
+        _ => Err("must be list or bracket".to_owned()),
+    });
+    asked.finish()?;
     let seen = Seen::of(&tournaments, viewer, *id).await?;
     let scores = live_scores(&tournaments, &live, &seen.current).await;
     let context = json!({
+        "view": view,
         "sections": sections(&seen, &scores)?,
         "said": last_result(&seen.current.tournament),
         "may_pair": may_pair(&seen),
@@ -348,14 +362,17 @@ pub async fn schedule_page(
     let mut bouts: Vec<&Bout> = tournament.existing().filter(|bout| !bout.has_bye()).collect();
     // Those with a time by it, then the others in the order of play.
     bouts.sort_by_key(|bout| (bout.plan.scheduled_at.is_none(), bout.plan.scheduled_at, bout.key));
-    let (mut to_come, mut over) = (Vec::new(), Vec::new());
+    let played = bouts.iter().filter(|bout| bout.status == BoutStatus::Completed).count();
+    let next = bouts.iter().find(|bout| bout.status != BoutStatus::Completed);
+    let next = next.map(|bout| bout.key.to_string());
+    // Each keeps its place when it is over: a reader's page does not move.
+    let mut matches = Vec::new();
     for bout in bouts {
         let mut one = plain(&view.bout(bout))?;
         with_words(&mut one, &seen, &scores);
-        let part = if bout.status == BoutStatus::Completed { &mut over } else { &mut to_come };
-        part.push(one);
+        matches.push(one);
     }
-    over.reverse();
-    let context = json!({ "to_come": to_come, "over": over, "said": last_result(tournament) });
+    let said = last_result(tournament);
+    let context = json!({ "matches": matches, "played": played, "next": next, "said": said });
     seen.show(&pages, &request, "tournaments/schedule.html", Some("Schedule"), context).await
 }

@@ -262,11 +262,21 @@ pub fn form(settings: &SettingsBody) -> Result<Value, ApiError> {
     Ok(parts.collect())
 }
 
-/// The same with what was typed, where it was.
+/// What the form calls a setting, and what is wrong with it in the form's words: other settings by their labels.
+pub fn in_words(name: &str, why: &str) -> (String, String) {
+    let fields = || PARTS.iter().flat_map(|part| part.fields);
+    let known = fields().find(|field| field.name == name);
+    let label = known.map_or_else(|| name.replace('_', " "), |field| field.label.to_owned());
+    let named = fields().filter(|field| field.name.contains('_'));
+    let why = named.fold(why.to_owned(), |why, field| why.replace(field.name, &format!("“{}”", field.label)));
+    (label, why)
+}
+
+/// The same with what was typed, where it was, and what is wrong with it.
 ///
 /// # Errors
 /// As [`form`].
-pub fn as_typed(fields: &Fields, settings: &SettingsBody) -> Result<Value, ApiError> {
+pub fn as_typed(fields: &Fields, settings: &SettingsBody, mistake: &ApiError) -> Result<Value, ApiError> {
     let mut parts = form(settings)?;
     for part in parts.as_array_mut().into_iter().flatten() {
         // A mistake may be in any of them.
@@ -275,6 +285,10 @@ pub fn as_typed(fields: &Fields, settings: &SettingsBody) -> Result<Value, ApiEr
             if let Some(typed) = field["name"].as_str().and_then(|name| fields.get(name)) {
                 field["value"] = typed.as_str().into();
             }
+            // The form names a field by its label, the API by its name.
+            let names = [field["name"].as_str(), field["label"].as_str()];
+            let why = names.into_iter().flatten().find_map(|name| mistake.fields().get_key_value(name));
+            field["mistake"] = why.map(|(name, why)| in_words(name, why).1).into();
         }
     }
     Ok(parts)
@@ -329,7 +343,7 @@ fn shown(field: &Field, value: &Value) -> Value {
         options.into_iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();
     json!({
         "name": field.name, "id": field.name.replace(['.', '_'], "-"), "label": field.label, "help": field.help,
-        "control": control, "value": text, "options": options, "is_needed": field.name == "name",
+        "control": control, "value": text, "options": options, "is_needed": field.name == "name", "mistake": null,
     })
 }
 

@@ -356,6 +356,7 @@ async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
     for name in ["First", "Second", "Third"] {
         cup.enters(name).await;
     }
+    let browser = Chromium::open(&service.client.url, "seeds", DESKTOP).await;
     let kept = async |seeds: [&str; 3]| {
         sooner_or_later(&format!("the seeds {seeds:?} are kept"), async || {
             let all = cup.get("/participants").await;
@@ -365,7 +366,6 @@ async fn seeds_are_moved_by_buttons_and_dragged_rows_keep_their_numbers() {
         })
         .await;
     };
-    let browser = Chromium::open(&service.client.url, "seeds", DESKTOP).await;
     browser.go(&link).await;
     browser.click("Sign in").await;
     browser.arrives_at("/").await;

@@ -174,6 +174,14 @@ impl Chromium {
 
     /// Drags something down, or up where `by` is negative, in CSS pixels.
     pub async fn drag(&self, selector: &str, by: f64) {
+        // The browser goes back to where a page was read the last time, and fonts move what is on it: not between the aim and the hand.
+        let settle = "const [selector, done] = arguments; const at = () => JSON.stringify(document.querySelector(selector).getBoundingClientRect());
+            const still = (before, frames) => frames === 5 ? done() :
+                requestAnimationFrame(() => still(at(), at() === before ? frames + 1 : 0));
+            const settle = () => { document.querySelector(selector).scrollIntoView({ block: 'center' }); still(at(), 0); };
+            document.fonts.ready.then(() => document.readyState === 'complete' ? settle() : addEventListener('load', settle));";
+        self.find(selector).await;
+        self.client.execute_async(settle, vec![selector.into()]).await.unwrap();
         let step = |y| PointerAction::MoveBy { duration: None, x: 0.0, y };
         let mut mouse = MouseActions::new("mouse".to_owned())
             .then(PointerAction::MoveToElement {
@@ -240,11 +248,14 @@ impl Chromium {
         .await;
     }
 
-    /// What has moved since it was watched, with how much of the page it was.
+    /// What has moved since it was watched, with how much of the page it was. A number at the right of its own cell begins further
+    /// left with each digit that it gets: nothing around it has moved, and it is not told.
     pub async fn shifts(&self) -> Vec<String> {
         // They are told with the picture after the one in which something moved.
         let script = "const done = arguments[arguments.length - 1];
-            const told = () => done(window.shifts.map(it => `${it.value}: ` + it.sources.map(of =>
+            const isInPlace = of => JSON.stringify(of.previousRect) === JSON.stringify(of.currentRect);
+            const isMoved = it => it.value > 0.0001 || !it.sources.every(isInPlace);
+            const told = () => done(window.shifts.filter(isMoved).map(it => `${it.value}: ` + it.sources.map(of =>
             `${of.node?.outerHTML?.slice(0, 120)} from ${JSON.stringify(of.previousRect)} to ${JSON.stringify(of.currentRect)}`).join(' | ')));
             requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(told)))";
         let shifts = self.client.execute_async(script, Vec::new()).await.unwrap();

@@ -133,7 +133,7 @@ async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_an
     assert_eq!(rows, 2);
     assert_eq!(named("GET unmatched").len(), 1);
 
-    let taken = collector.taken.lock().unwrap();
+    let taken = std::mem::take(&mut *collector.taken.lock().unwrap());
     let resource = format!("{:?}", taken[0].resource_spans[0].resource);
     for told in ["mohaa-stats", env!("CARGO_PKG_VERSION"), "deployment.environment.name"] {
         assert!(resource.contains(told), "{resource}");
@@ -145,7 +145,6 @@ async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_an
         assert!(!log.contains(secret), "{secret} is in the log");
     }
     assert!(log.contains(&format!("trace_id={TRACE}")), "a line leads to its trace: {log}");
-    drop(taken);
     collector.server.stop(false).await;
     silent.stop().await;
 }

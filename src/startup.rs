@@ -55,6 +55,7 @@ use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics, OpsSources, OpsWatch};
 use crate::pages::{self, FrameAncestors, Pages};
 use crate::players::{self, CanonicalIds, PlayerLinksCopy};
+use crate::networks::AllowedNetworks;
 use crate::postgres::watch::Watcher;
 use crate::ratings::RatingKeeper;
 use crate::redis::{
@@ -64,7 +65,7 @@ use crate::servers::{self, LastSeen, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::tournaments::{Tournaments, Witness};
-use crate::webhooks::{AllowedNetworks, Sealer, WebhookOutbox, WebhookSending, WebhookSettings};
+use crate::webhooks::{Sealer, WebhookOutbox, WebhookSending, WebhookSettings};
 use crate::{demo, postgres, routes};
 
 /// Claims of players that wait to be looked up; further ones are not heard.

@@ -12,7 +12,6 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use super::WebhookError;
-use super::addresses::{AllowedNetworks, LookupError};
 use super::announcement::WebhookEvent;
 use super::deliveries::{self, Delivery, DeliveryList};
 use super::sealing::Sealer;
@@ -21,6 +20,7 @@ use super::target::TargetUrl;
 use crate::access::{Organizer, Route, delete, get, post, put};
 use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody, JsonBody, said};
+use crate::networks::{AllowedNetworks, LookupError};
 
 #[derive(OpenApi)]
 #[openapi(

@@ -3,9 +3,8 @@
 //! [`announce`] writes one row for each webhook that is to hear of something into the outbox, in the caller's own transaction:
 //! what is rolled back is told to nobody, and what is committed is told at least once. An actor of each node
 //! ([`mohaa_actors::webhooks`]) claims what is due, one message of a webhook at a time ([`outbox`]), and sends it
-//! ([`sending`]) to addresses that were checked as it connects ([`addresses`]).
+//! ([`sending`]) to addresses that were checked as it connects ([`crate::networks`]).
 
-mod addresses;
 mod announcement;
 mod deliveries;
 mod discord;
@@ -16,7 +15,6 @@ mod sending;
 mod store;
 mod target;
 
-pub use addresses::AllowedNetworks;
 pub use announcement::{Announcement, WebhookEvent, announce, announce_all};
 pub use handlers::{QUERY_SHAPES, WebhookSettings, WebhooksApi, routes};
 pub use outbox::{OutboxError, WebhookOutbox, WebhookSending};

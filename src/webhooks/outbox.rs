@@ -27,12 +27,12 @@ use sqlx::{FromRow, PgPool};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::addresses::AllowedNetworks;
 use super::sealing::{SealedPart, Sealer, SigningSecret};
 use super::sending::{Attempt, Courier, Failure, Message, MessageForm};
 use super::store::{NEVER_SENT, WebhookKind, disable};
 use super::target::TargetUrl;
 use crate::http::outgoing::ClientError;
+use crate::networks::AllowedNetworks;
 use crate::postgres::watch::{self, WatchError};
 
 /// Of the trigger in `migrations/0026_webhooks.sql`.

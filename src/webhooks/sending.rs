@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::addresses::{AllowedNetworks, LookupError};
 use super::discord;
 use super::sealing::{SigningSecret, signature_of};
 use super::target::TargetUrl;
 use crate::http::outgoing;
+use crate::networks::{AllowedNetworks, LookupError};
 
 /// A receiver that asks for more is asked again all the same.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::addresses::AllowedNetworks;
+use crate::networks::AllowedNetworks;
 
 const LONGEST_URL_BYTES: usize = 2_048;
 /// Where something else than HTTP is likely to listen: a body sent there might be taken for commands.

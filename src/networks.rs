@@ -1,7 +1,7 @@
-//! Where messages may be sent: to hosts of the public internet, and into networks that the operator allows
-//! (WEBHOOK_ALLOWED_NETWORKS).
+//! Where the service sends of itself, at addresses that others name: to hosts of the public internet, and into networks that
+//! the operator allows (WEBHOOK_ALLOWED_NETWORKS).
 //!
-//! An organizer names the address, so it must not lead to what only this machine can reach. A name is resolved once, as the
+//! An organizer names the address of a webhook, so it must not lead to what only this machine can reach. A name is resolved once, as the
 //! connection is made; every address that it stands for is checked, and one of those is connected to: a name that changes
 //! between a check and a connection gains nothing.
 

@@ -134,6 +134,16 @@ pub struct SimulateArguments {
     /// Events a second over all servers [default: as fast as answers come]
     #[arg(long, value_name = "EVENTS_PER_S", value_parser = positive_rate)]
     pub rate: Option<f64>,
+    /// Play in real time: a match takes the minutes that it lasts
+    #[arg(long, conflicts_with = "rate")]
+    pub realtime: bool,
+    /// Seconds that a match lasts [default: 480 to 900, drawn for each]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=86_400))]
+    pub match_length: Option<u32>,
+    /// Have each server answer the game's getstatus on a UDP port of 127.0.0.1, for a service with SERVER_QUERY=on and
+    /// SERVER_QUERY_ALLOWED_NETWORKS=127.0.0.1
+    #[arg(long, requires = "data_dir")]
+    pub answer_queries: bool,
     /// How the servers speak
     #[arg(long, value_enum, default_value_t = DialectChoice::Mixed)]
     pub dialect: DialectChoice,
@@ -141,7 +151,7 @@ pub struct SimulateArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Play a tournament to its end: every match on one of the servers, reported by nobody else
-    #[arg(long, value_name = "ID", requires = "data_dir", conflicts_with_all = ["matches", "guests", "rate", "dialect"])]
+    #[arg(long, value_name = "ID", requires = "data_dir", conflicts_with_all = ["matches", "guests", "rate", "dialect", "realtime", "match_length", "answer_queries"])]
     pub tournament: Option<Uuid>,
 }
 

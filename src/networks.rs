@@ -1,5 +1,5 @@
 //! Where the service sends of itself, at addresses that others name: to hosts of the public internet, and into networks that
-//! the operator allows (WEBHOOK_ALLOWED_NETWORKS).
+//! the operator allows (WEBHOOK_ALLOWED_NETWORKS, SERVER_QUERY_ALLOWED_NETWORKS).
 //!
 //! An organizer names the address of a webhook, so it must not lead to what only this machine can reach. A name is resolved once, as the
 //! connection is made; every address that it stands for is checked, and one of those is connected to: a name that changes

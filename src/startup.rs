@@ -16,7 +16,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
-use mohaa_actors::batcher::{BatcherOptions, BatcherSignal};
+use mohaa_actors::batcher::{BatcherOptions, BatcherSignal, Outlets};
 use mohaa_actors::clock::Clock;
 use mohaa_actors::live::LivePorts;
 use mohaa_actors::pipeline::{Pipeline, PipelineError, PipelineOptions};
@@ -50,18 +50,18 @@ use crate::ingest::results::{LatestResults, settle_results};
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
 use crate::live::{Live, LiveNodes, MatchSummaries, Viewers};
+use crate::networks::AllowedNetworks;
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics, OpsSources, OpsWatch};
 use crate::pages::{self, FrameAncestors, Pages};
 use crate::players::{self, CanonicalIds, PlayerLinksCopy};
-use crate::networks::AllowedNetworks;
 use crate::postgres::watch::Watcher;
 use crate::ratings::RatingKeeper;
 use crate::redis::{
     self as redis_store, LiveNodesStore, LiveSnapshots, SharedDataVersion, SharedLimits, TrackerStates,
 };
-use crate::servers::{self, LastSeen, ServerTokens};
+use crate::servers::{self, LastSeen, ServerQuery, ServerStatuses, ServerTokens};
 use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::tournaments::{Tournaments, Witness};
@@ -70,6 +70,8 @@ use crate::{demo, postgres, routes};
 
 /// Claims of players that wait to be looked up; further ones are not heard.
 const MOST_WAITING_CLAIMS: usize = 1_000;
+/// Servers whose map nobody knows and that are to be asked for it.
+const MOST_UNKNOWN_MAPS: usize = 1_000;
 /// A batch of the largest size; see `WORKER_BATCH_MAX`.
 const BATCH_MAX_BYTES: usize = 32 << 20;
 /// How long the start waits for PostgreSQL's schema.
@@ -310,6 +312,7 @@ impl Application {
         let tracker_states = TrackerStates::new(redis.clone());
         let (changed_trackers, changes) = mpsc::unbounded_channel();
         let (claims, claimed) = mpsc::channel(MOST_WAITING_CLAIMS);
+        let (unknown_maps, wanted_maps) = mpsc::channel(MOST_UNKNOWN_MAPS);
         let data_version = DataVersion::default();
         let store =
             Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone(), data_version.clone()));
@@ -327,8 +330,7 @@ impl Application {
             store,
             &registry,
             clock.clone(),
-            changed_trackers,
-            claims,
+            Outlets { tracker_states: changed_trackers, claims, unknown_maps },
             LivePorts {
                 snapshots: Arc::new(LiveSnapshots::new(redis.clone())),
                 history: Arc::new(StoredMatches::new(clickhouse.clone())),
@@ -443,6 +445,18 @@ impl Application {
         let webhook_sending = WebhookSending::start(outbox, &pipeline, clock.clone());
         background.push(actix_web::rt::spawn(webhook_sending.clone().watch(postgres.clone())));
 
+        let server_statuses = ServerStatuses::default();
+        if config.server_query {
+            let query = ServerQuery::new(
+                postgres.clone(),
+                pipeline.batcher.clone(),
+                server_statuses.clone(),
+                AllowedNetworks::new(&config.server_query_allowed_networks),
+                &registry,
+            )?;
+            background.push(actix_web::rt::spawn(query.run(wanted_maps)));
+        }
+
         let listener = bind(config.listen())?;
         let address = listener
             .local_addr()
@@ -511,6 +525,7 @@ impl Application {
             trusted_proxies: Data::new(TrustedProxies(config.trusted_proxies.clone())),
             registration_policy: Data::new(config.registration_policy),
             webhook_settings: Data::new(webhook_settings),
+            server_statuses: Data::new(server_statuses),
             metrics_are_elsewhere: config.ops_listen.is_some(),
         };
         let ops_server = match config.ops_listen {
@@ -627,6 +642,7 @@ struct State {
     trusted_proxies: Data<TrustedProxies>,
     registration_policy: Data<RegistrationPolicy>,
     webhook_settings: Data<WebhookSettings>,
+    server_statuses: Data<ServerStatuses>,
     metrics_are_elsewhere: bool,
 }
 
@@ -652,6 +668,7 @@ impl State {
             .app_data(self.trusted_proxies.clone())
             .app_data(self.registration_policy.clone())
             .app_data(self.webhook_settings.clone())
+            .app_data(self.server_statuses.clone())
             .app_data(self.server_tokens.clone())
             .app_data(self.sessions.clone())
             .app_data(pages::error_pages())

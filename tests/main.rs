@@ -48,6 +48,7 @@ mod samples;
 mod search;
 mod secrets;
 mod selections;
+mod server_query;
 mod server_stats;
 mod servers;
 mod sessions;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use actix::{ActorContext, AsyncContext, Context};
 use mohaa_domain::event::{Event, Millis, SecretText, Text};
-use mohaa_domain::tracker::{BotName, EventWindow, Trackers};
+use mohaa_domain::tracker::{BotName, EventWindow, QueriedLevel, Trackers};
 use mohaa_spool::crash_point::{self, CrashPoint};
 use mohaa_spool::{MAX_PAYLOAD_BYTES, Spool};
 use serde_json::{Value, json};
@@ -110,6 +110,11 @@ pub enum BatcherSignal {
     },
     /// What other nodes do.
     Nodes(NodeNews),
+    /// What a server answered when it was asked what it plays.
+    Queried {
+        server_id: Uuid,
+        level: QueriedLevel,
+    },
     /// Have live matches leave snapshots; answered when they have, or can't.
     SaveLive(oneshot::Sender<()>),
     /// Seal what is open; answered when that is begun.
@@ -120,6 +125,16 @@ pub enum BatcherSignal {
     Close(oneshot::Sender<()>),
 }
 
+/// What the Batcher passes on besides events. Nobody listens any more when the service is ending.
+pub struct Outlets {
+    /// Changed states of trackers, for other nodes.
+    pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
+    /// Claims of players; those beyond its bound are not listened to, the player claims once more then.
+    pub claims: mpsc::Sender<IdentityClaim>,
+    /// Servers of whose level nobody knows the map; those beyond its bound are asked in their turn.
+    pub unknown_maps: mpsc::Sender<Uuid>,
+}
+
 /// A Batcher's state, but for what a panic can have left half done: its successor begins with it.
 pub struct BatcherEstate {
     options: BatcherOptions,
@@ -128,8 +143,7 @@ pub struct BatcherEstate {
     trackers: Trackers,
     keys: IdempotencyKeys,
     clock: Clock,
-    tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
-    claims: mpsc::Sender<IdentityClaim>,
+    outlets: Outlets,
     live: LiveDesk,
     dead_letters: DeadLetters,
     draining: Option<oneshot::Sender<()>>,
@@ -145,10 +159,7 @@ pub struct BatcherParts {
     pub trackers: Trackers,
     pub keys: IdempotencyKeys,
     pub clock: Clock,
-    /// Where changed tracker states go, for other nodes.
-    pub tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
-    /// Where claims of players go.
-    pub claims: mpsc::Sender<IdentityClaim>,
+    pub outlets: Outlets,
     /// Where stamped events go at once.
     pub live: LiveDesk,
     pub dead_letters: DeadLetters,
@@ -156,18 +167,8 @@ pub struct BatcherParts {
 
 impl From<BatcherParts> for BatcherEstate {
     fn from(parts: BatcherParts) -> Self {
-        let BatcherParts {
-            options,
-            batches,
-            spool,
-            trackers,
-            keys,
-            clock,
-            tracker_states,
-            claims,
-            live,
-            dead_letters,
-        } = parts;
+        let BatcherParts { options, batches, spool, trackers, keys, clock, outlets, live, dead_letters } =
+            parts;
         Self {
             options,
             batches,
@@ -175,8 +176,7 @@ impl From<BatcherParts> for BatcherEstate {
             trackers,
             keys,
             clock,
-            tracker_states,
-            claims,
+            outlets,
             live,
             dead_letters,
             draining: None,
@@ -299,8 +299,7 @@ impl Batcher {
                 continue;
             }
             if let Some(state) = self.estate.trackers.snapshot_server(server_id) {
-                // Nobody listens any more when the service is ending.
-                let _ = self.estate.tracker_states.send((server_id, state));
+                let _ = self.estate.outlets.tracker_states.send((server_id, state));
             }
         }
     }
@@ -322,7 +321,7 @@ impl Batcher {
             }
         }
         let is_followed = self.estate.live.begin_request(server_id);
-        let BatcherEstate { trackers, live, options, claims, .. } = &mut self.estate;
+        let BatcherEstate { trackers, live, options, outlets, .. } = &mut self.estate;
         let tracker = trackers.of_server(server_id);
         if let Some(bot_names) = &request.bot_names {
             tracker.set_bot_names(bot_names);
@@ -336,6 +335,7 @@ impl Batcher {
         let events = request.events.get().map_or(&[][..], |events| events.as_slice());
         let mut record = RecordBuilder::new(server_id, received_at, key.as_ref(), events.len());
         let mut matches = request.matches.is_some().then(|| Vec::with_capacity(events.len()));
+        let mut lacks_map = false;
         for (index, event) in events.iter().enumerate() {
             let mut stamp = tracker.stamp(event, received_at, &options.event_window);
             stamp.spool_seq = seq;
@@ -350,17 +350,19 @@ impl Batcher {
                     player_id: stamp.player_id.clone(),
                     player_name: event.player.name.clone(),
                 };
-                // Nobody listens any more when the service is ending, and a flood is not listened to: the player claims
-                // once more then.
-                let _ = claims.try_send(claim);
+                let _ = outlets.claims.try_send(claim);
             }
             if let Some(matches) = &mut matches {
                 matches.push(stamp.match_id);
             }
             record.push(event, &stamp);
+            lacks_map = stamp.map_name.is_empty();
             if is_followed {
                 live.stage(event, &stamp);
             }
+        }
+        if lacks_map {
+            let _ = outlets.unknown_maps.try_send(server_id);
         }
         if let (Some(asked), Some(matches)) = (request.matches.take(), matches) {
             // Whoever asked may have gone.
@@ -514,6 +516,13 @@ impl Worker for Batcher {
                 }
             }
             BatcherSignal::Nodes(NodeNews::Lacking { server_id }) => self.estate.live.is_lacking(server_id),
+            BatcherSignal::Queried { server_id, level } => {
+                // Of a server that nothing was heard of there is nothing to know yet.
+                if let Some(tracker) = self.estate.trackers.get_mut(server_id) {
+                    tracker.set_queried(level);
+                    self.changed_trackers.insert(server_id);
+                }
+            }
             BatcherSignal::SaveLive(done) => {
                 let saves = self.estate.live.save_all();
                 context.spawn(actix::fut::wrap_future(async move {

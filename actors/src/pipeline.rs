@@ -12,12 +12,12 @@ use mohaa_domain::event::Text;
 use mohaa_domain::tracker::Trackers;
 use mohaa_spool::{OpenError, Recovered, SeqRange, Spool, SpoolOptions, SpoolReader};
 use prometheus::Registry;
-use tokio::sync::{RwLock, mpsc, oneshot};
+use tokio::sync::{RwLock, oneshot};
 use uuid::Uuid;
 
 use crate::accounting::Ledger;
 use crate::batch::SealedRange;
-use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, IdentityClaim};
+use crate::batcher::{Batcher, BatcherOptions, BatcherParts, BatcherSignal, Outlets};
 use crate::batches::{Batches, RecoveredBatch};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
@@ -98,8 +98,7 @@ impl Pipeline {
         store: Arc<dyn EventStore>,
         registry: &Registry,
         clock: Clock,
-        tracker_states: mpsc::UnboundedSender<(Uuid, Vec<u8>)>,
-        claims: mpsc::Sender<IdentityClaim>,
+        outlets: Outlets,
         ports: LivePorts,
     ) -> Result<Self, PipelineError> {
         let directory = options.spool.dir.clone();
@@ -178,8 +177,7 @@ impl Pipeline {
             trackers: earlier.trackers,
             keys,
             clock: clock.clone(),
-            tracker_states,
-            claims,
+            outlets,
             live,
             dead_letters: dead_letters.clone(),
         };

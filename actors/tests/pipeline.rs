@@ -11,7 +11,7 @@ use actix::System;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mohaa_actors::accounting::RejectReason;
-use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest};
+use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest, Outlets};
 use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
 use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
@@ -249,13 +249,13 @@ fn start_at(
     let registry = Registry::new();
     let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
     let (claims, _heard) = tokio::sync::mpsc::channel(1);
+    let (unknown_maps, _wanted) = tokio::sync::mpsc::channel(1);
     let pipeline = Pipeline::start(
         options,
         Arc::new(store.clone()),
         &registry,
         clock.clone(),
-        changed,
-        claims,
+        Outlets { tracker_states: changed, claims, unknown_maps },
         LivePorts {
             snapshots: Arc::new(NoSnapshots),
             history: Arc::new(NoHistory),

@@ -9,11 +9,12 @@ use crate::{
     simulate::{
         self, SimulateOptions,
         cup::{CupOptions, play_cup},
+        query_port::QueryPort,
     },
     users::{self, DisplayName, Role},
 };
 use sqlx::PgPool;
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 use uuid::Uuid;
 
 pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
@@ -26,21 +27,34 @@ pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
         return Err(CommandError::Usage(message.to_owned()));
     }
     block_on(async {
+        let mut query_ports = Vec::new();
         let tokens = match &arguments.data_dir {
             Some(data_dir) => {
+                let count = arguments.servers.unwrap_or(1);
+                if arguments.answer_queries {
+                    for _ in 0..count {
+                        query_ports.push(Arc::new(QueryPort::open().await.map_err(CommandError::failed)?));
+                    }
+                }
                 let (pool, _) = open_stores(data_dir, Purpose::CHANGE_SERVERS).await?;
-                let servers = make_servers(&pool, arguments.servers.unwrap_or(1)).await?;
+                let servers = make_servers(&pool, count, &query_ports).await?;
                 servers.into_iter().map(|(_, token)| token).collect()
             }
             None => given_tokens(&arguments)?,
         };
+        let new = SimulateOptions::new(arguments.url, tokens);
         let options = SimulateOptions {
             matches: usize::try_from(arguments.matches).map_err(CommandError::failed)?,
             guests: arguments.guests,
             rate: arguments.rate,
             dialect: arguments.dialect,
             seed: arguments.seed,
-            ..SimulateOptions::new(arguments.url, tokens)
+            realtime: arguments.realtime,
+            query_ports,
+            match_length: arguments
+                .match_length
+                .map_or(new.match_length.clone(), |seconds| seconds..=seconds),
+            ..new
         };
         let report =
             simulate::run(options, |progress| eprintln!("{progress}")).await.map_err(CommandError::failed)?;
@@ -71,11 +85,22 @@ async fn open_stores(data_dir: &Path, purpose: Purpose) -> Result<(PgPool, Confi
     Ok((open_postgres(&config).await?, config))
 }
 
-/// Ids and tokens of new servers.
-async fn make_servers(pool: &PgPool, count: u16) -> Result<Vec<(String, String)>, CommandError> {
+/// Ids and tokens of new servers, at the addresses where they answer questions.
+async fn make_servers(
+    pool: &PgPool,
+    count: u16,
+    query_ports: &[Arc<QueryPort>],
+) -> Result<Vec<(String, String)>, CommandError> {
     let mut servers = Vec::with_capacity(count.into());
-    for number in 1..=count {
-        let new = NewServer { name: format!("Simulated server {number}"), ..NewServer::default() };
+    for number in 0..usize::from(count) {
+        let answers_at = query_ports.get(number).map(|port| port.address());
+        let answers_at = answers_at.transpose().map_err(CommandError::failed)?;
+        let new = NewServer {
+            name: format!("Simulated server {}", number + 1),
+            address: answers_at.map(|address| address.ip().to_string()),
+            port: answers_at.map(|address| address.port()),
+            ..NewServer::default()
+        };
         let added = add_server(pool, &new).await.map_err(CommandError::failed)?;
         servers.push((added.server_id.to_string(), added.token.expose().to_owned()));
     }
@@ -103,7 +128,7 @@ async fn simulate_cup(
         url: arguments.url.clone(),
         tournament_id: tournament_id.to_string(),
         access_token: opened.access_token,
-        servers: make_servers(&pool, arguments.servers.unwrap_or(4)).await?,
+        servers: make_servers(&pool, arguments.servers.unwrap_or(4), &[]).await?,
         seed: arguments.seed,
     };
     let report = play_cup(options, |progress| eprintln!("{progress}")).await.map_err(CommandError::failed)?;

@@ -73,6 +73,7 @@ pub struct Config {
     pub webhook_allowed_networks: Vec<IpNet>,
     pub webhook_timeout: Duration,
     pub server_query: bool,
+    pub server_query_allowed_networks: Vec<IpNet>,
     pub shutdown_timeout: Duration,
 }
 

@@ -136,7 +136,7 @@ const HTTP_ADDRESS: &str = "http:// or https:// with a host and perhaps a port";
 const DURATION: &str = "a duration (500ms, 2s, 10m, 12h, 7d; a bare number counts seconds)";
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [Setting; 40] = [
+pub static SETTINGS: [Setting; 41] = [
     Setting::new("PORT", Preset::Value("8080"), "0 to 65535, 0 for any free port", "TCP port to listen on", |config, text| {
         set(&mut config.port, parse::whole_number(text, 0..=65_535))
     }),
@@ -383,9 +383,20 @@ pub static SETTINGS: [Setting; 40] = [
         "Longest wait for a webhook's answer, from 100ms to 30s",
         |config, text| set(&mut config.webhook_timeout, parse::duration(text, milliseconds(100)..=seconds(30))),
     ),
-    Setting::new("SERVER_QUERY", Preset::Value("off"), "on or off", "Ask game servers for their map over UDP", |config, text| {
-        set(&mut config.server_query, parse::switch(text))
-    }),
+    Setting::new(
+        "SERVER_QUERY",
+        Preset::Value("off"),
+        "on or off",
+        "Ask game servers over UDP for their map, game type, slots and players, every 30 seconds",
+        |config, text| set(&mut config.server_query, parse::switch(text)),
+    ),
+    Setting::new(
+        "SERVER_QUERY_ALLOWED_NETWORKS",
+        Preset::Unset,
+        "addresses and networks divided by commas (127.0.0.1,10.0.0.0/8)",
+        "Networks in which game servers are asked although they are not public; every other private address is left alone",
+        |config, text| set(&mut config.server_query_allowed_networks, parse::networks(text)),
+    ),
     Setting::new(
         "SHUTDOWN_TIMEOUT",
         Preset::Value("20s"),

@@ -12,7 +12,7 @@ use crate::access::Anyone;
 use crate::http::ApiError;
 use crate::http::query::{Paging, QueryShape};
 use crate::live::Live;
-use crate::servers;
+use crate::servers::{self, ServerStatuses};
 use crate::stats::answers::HourOfServer;
 use crate::stats::{MatchQuestion, Selection, Span, shown_server};
 
@@ -27,11 +27,12 @@ pub(super) async fn list(
     pages: Data<Pages>,
     pool: Data<PgPool>,
     live: Data<Live>,
+    statuses: Data<ServerStatuses>,
 ) -> Page {
     let mut values = LIST.read(request.query_string());
     let paging = values.paging();
     values.finish()?;
-    let list = servers::public_list(&pool, &live, paging).await?;
+    let list = servers::public_list(&pool, &live, &statuses, paging).await?;
     let context = json!({
         "pages": view::page_links("/servers", request.query_string(), paging, list.total as u64),
         "list": list,
@@ -45,6 +46,7 @@ pub(super) async fn one(
     pages: Data<Pages>,
     pool: Data<PgPool>,
     live: Data<Live>,
+    statuses: Data<ServerStatuses>,
     id: Path<String>,
 ) -> Page {
     let stats = &pages.stats;
@@ -70,6 +72,7 @@ pub(super) async fn one(
         "region": shown.region,
         "description": shown.description,
         "playing": playing,
+        "queried": statuses.of(server.server_id),
         "recent": view::matches(&recent)?,
         "chart": Bars::new(&players, label),
         "rows": rows(&server.activity, shown.span),

@@ -13,6 +13,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use super::keys::{make_server_key, split_key};
+use super::query::{QueriedServer, ServerStatuses};
 use super::registration::{RegisterError, Registration, register};
 use super::store::{
     AddedServer, Changer, ListedServer, NewServer, ServerError, add_server_of, approve_server, give_server,
@@ -106,12 +107,15 @@ pub struct PublicServer {
     pub online: bool,
     /// To about ten seconds; null for one that never sent anything.
     pub last_seen: Option<DateTime<Utc>>,
-    /// Of the match that is being played; null where there is none.
+    /// Of the match that is being played, else as the server answered when it was asked; null where neither says it.
     pub map_name: Option<String>,
     pub gametype: Option<String>,
     pub player_count: Option<u64>,
     pub max_players: Option<i32>,
     pub match_id: Option<Uuid>,
+    /// What it answered when it was asked over UDP; null where it did not within two minutes, or is not asked
+    /// (`SERVER_QUERY`).
+    pub queried: Option<QueriedServer>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -138,16 +142,22 @@ pub async fn servers(
     request: HttpRequest,
     pool: Data<PgPool>,
     live: Data<Live>,
+    statuses: Data<ServerStatuses>,
 ) -> Result<HttpResponse, ApiError> {
     let mut values = LIST.read(request.query_string());
     let paging = values.paging();
     values.finish()?;
-    let list = public_list(&pool, &live, paging).await?;
+    let list = public_list(&pool, &live, &statuses, paging).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "max-age=0, must-revalidate")).json(list))
 }
 
 /// Approved servers, by name, with what is played on them.
-pub(crate) async fn public_list(pool: &PgPool, live: &Live, paging: Paging) -> Result<ServerList, ApiError> {
+pub(crate) async fn public_list(
+    pool: &PgPool,
+    live: &Live,
+    statuses: &ServerStatuses,
+    paging: Paging,
+) -> Result<ServerList, ApiError> {
     let mut approved = list_servers(pool, None).await.map_err(servers_unavailable)?;
     approved.retain(|server| server.approved);
     let total = approved.len();
@@ -161,6 +171,8 @@ pub(crate) async fn public_list(pool: &PgPool, live: &Live, paging: Paging) -> R
         .take(paging.limit as usize)
         .map(|server| {
             let playing = playing.remove(&server.server_id);
+            let queried = statuses.of(server.server_id);
+            let said = queried.as_ref();
             PublicServer {
                 server_id: server.server_id,
                 online: server.last_seen_at.is_some_and(|at| now - at < ONLINE_FOR),
@@ -170,11 +182,24 @@ pub(crate) async fn public_list(pool: &PgPool, live: &Live, paging: Paging) -> R
                 port: server.port,
                 region: server.region,
                 description: server.description,
-                map_name: playing.as_ref().and_then(|playing| playing.map_name.clone()),
-                gametype: playing.as_ref().and_then(|playing| playing.gametype.clone()),
-                player_count: playing.as_ref().map(|playing| playing.player_count),
-                max_players: playing.as_ref().and_then(|playing| playing.max_players),
+                map_name: playing
+                    .as_ref()
+                    .and_then(|playing| playing.map_name.clone())
+                    .or_else(|| said?.map_name.clone()),
+                gametype: playing
+                    .as_ref()
+                    .and_then(|playing| playing.gametype.clone())
+                    .or_else(|| said?.gametype.clone()),
+                player_count: playing
+                    .as_ref()
+                    .map(|playing| playing.player_count)
+                    .or_else(|| u64::try_from(said?.player_count).ok()),
+                max_players: playing
+                    .as_ref()
+                    .and_then(|playing| playing.max_players)
+                    .or_else(|| i32::try_from(said?.max_players?).ok()),
                 match_id: playing.map(|playing| playing.match_id),
+                queried,
             }
         })
         .collect();

@@ -7,6 +7,7 @@ mod kept_answers;
 mod keys;
 mod last_seen;
 mod public;
+mod query;
 mod registration;
 mod release;
 mod store;
@@ -19,6 +20,7 @@ pub use identify::{Clock, ServerIdentity, ServerTokens, TokenError};
 pub use keys::{MadeKey, make_server_key};
 pub use last_seen::LastSeen;
 pub(crate) use public::{KnownServer, find_known, named_like};
+pub use query::{QueriedServer, ServerQuery, ServerStatuses};
 pub use registration::{RegisterError, Registration, register};
 pub use release::release_held;
 pub use store::{

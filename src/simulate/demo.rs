@@ -72,7 +72,8 @@ async fn play_for_ever(
         } else {
             (Pace::Realtime, present_length(server, servers, number))
         };
-        let setting = Setting { seed: story, server, number, dialect, token: &token, guests, length };
+        let setting =
+            Setting { seed: story, server, number, dialect, token: &token, guests, length, query_port: None };
         let (scribe, _) = setting.stage(&roster);
         courier.deliver(scribe, &pace).await?;
         number += 1;

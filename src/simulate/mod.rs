@@ -19,6 +19,7 @@ pub mod dice;
 pub mod event;
 pub mod maps;
 pub mod meaning;
+pub mod query_port;
 pub mod report;
 pub mod roster;
 pub mod soldier;
@@ -44,6 +45,7 @@ use dialect::Dialect;
 use dialect::framing::{Letterhead, Scribe};
 use dice::Dice;
 use meaning::Tallies;
+use query_port::QueryPort;
 pub use report::Report;
 use report::{EventCounts, MatchReport, RequestCounts, ServerReport, UnansweredReport};
 use roster::Roster;
@@ -97,6 +99,10 @@ pub struct SimulateOptions {
     pub rate: Option<f64>,
     pub dialect: DialectChoice,
     pub seed: u64,
+    /// level.time is wall time; a `rate` counts for nothing then.
+    pub realtime: bool,
+    /// Where each server answers questions over UDP; none for servers that don't.
+    pub query_ports: Vec<Arc<QueryPort>>,
     /// Seconds of level.time that a match lasts, drawn for each.
     pub match_length: RangeInclusive<u32>,
     /// A server stops when no request has been answered for so long.
@@ -114,6 +120,8 @@ impl SimulateOptions {
             rate: None,
             dialect: DialectChoice::Mixed,
             seed: 1,
+            realtime: false,
+            query_ports: Vec::new(),
             match_length: 480..=900,
             give_up_after: Duration::from_secs(30),
         }
@@ -198,7 +206,11 @@ pub async fn run(
     courier::reach(&client, &url).await?;
     let gauges = Arc::new(Gauges::default());
     let roster = Arc::new(Roster::new(options.seed, options.tokens.len(), true));
-    let pace = options.rate.map_or(Pace::Fast, |rate| Pace::Limited(Arc::new(RateLimit::new(rate))));
+    let pace = match options.rate {
+        _ if options.realtime => Pace::Realtime,
+        Some(rate) => Pace::Limited(Arc::new(RateLimit::new(rate))),
+        None => Pace::Fast,
+    };
     let began = Instant::now();
     let mut shown =
         Progress { matches: (options.tokens.len() * options.matches) as u64, ..Progress::default() };
@@ -218,6 +230,12 @@ pub async fn run(
             ended,
             ending.clone(),
         ));
+    }
+    // They end with the run.
+    let mut answering = JoinSet::new();
+    for port in &options.query_ports {
+        let port = Arc::clone(port);
+        answering.spawn(async move { port.answer().await });
     }
     let mut outcomes = Vec::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -285,6 +303,7 @@ async fn serve(
             token: &options.tokens[server],
             guests,
             length,
+            query_port: options.query_ports.get(server).map(Arc::as_ref),
         };
         let (scribe, letterhead) = setting.stage(&roster);
         let delivery = courier.deliver(scribe, &pace).await?;
@@ -328,11 +347,12 @@ struct Setting<'a> {
     token: &'a str,
     guests: u8,
     length: RangeInclusive<u32>,
+    query_port: Option<&'a QueryPort>,
 }
 
 impl Setting<'_> {
     fn stage(self, roster: &Roster) -> (Scribe, Letterhead) {
-        let Self { seed, server, number, dialect, token, guests, length } = self;
+        let Self { seed, server, number, dialect, token, guests, length, query_port } = self;
         let numbers = [server as u64, number as u64];
         let mut plan_dice = Dice::new(seed, "plan", &numbers);
         // Today's scripts don't say the game type, and then a free-for-all can't be told from a team game.
@@ -345,6 +365,9 @@ impl Setting<'_> {
             match_number: number,
         };
         let participants = roster.participants(server, number, guests);
+        if let Some(port) = query_port {
+            port.plays(&plan, &participants);
+        }
         let battle = Battle::new(plan, participants, Dice::new(seed, "battle", &numbers));
         let scribe = Scribe::new(dialect, letterhead.clone(), battle, Dice::new(seed, "scribe", &numbers));
         (scribe, letterhead)

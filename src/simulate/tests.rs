@@ -23,7 +23,8 @@ fn requests(seed: u64, dialect: Dialect, number: usize, seconds: u32) -> Vec<Req
     let roster = Roster::new(seed, 1, true);
     let guests = dialect.usual_guest_percent();
     let length = seconds..=seconds;
-    let setting = Setting { seed, server: 0, number, dialect, token: "secret", guests, length };
+    let setting =
+        Setting { seed, server: 0, number, dialect, token: "secret", guests, length, query_port: None };
     let (mut scribe, _) = setting.stage(&roster);
     std::iter::from_fn(|| scribe.next_request(STILL)).collect()
 }
@@ -167,6 +168,7 @@ fn level_time_goes_on_when_the_service_is_slower_than_the_game() {
         token: "t",
         guests: 0,
         length: 120..=120,
+        query_port: None,
     };
     let (mut scribe, _) = setting.stage(&roster);
     let mut match_elapsed_ms = 0;

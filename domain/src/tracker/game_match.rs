@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::placing::Sighting;
 use super::roster::Roster;
 use super::{is_short, is_time};
-use crate::event::{Millis, Text};
+use crate::event::{Millis, Stamp, Text};
 use crate::vocabulary::GameType;
 
 /// A match ends when nothing was heard of it for this long (10 min).
@@ -27,6 +28,24 @@ pub(super) struct LevelClock {
     pub loaded_at: i64,
 }
 
+/// How long an answer counts for a match whose clock nobody knows: twice as long as it takes to ask again.
+const QUERIED_VALID_MS: i64 = 60 * 1000;
+
+/// What a server plays, as it answered when it was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueriedLevel {
+    /// When the question was sent.
+    pub asked_at: Millis,
+    pub map_name: Text,
+    pub game_type: GameType,
+}
+
+impl QueriedLevel {
+    pub(super) fn is_sound(&self) -> bool {
+        is_short(&self.map_name) && is_time(self.asked_at.0)
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Match {
     pub match_id: Uuid,
@@ -39,12 +58,20 @@ pub(super) struct Match {
     /// Whether two estimates ever differed by more than delays explain: this sender's level.time does not run
     /// with the clock on the wall, so an estimate proves nothing.
     pub clock_jumped: bool,
+    /// When its first event was received; 0 in states of earlier versions.
+    #[serde(default)]
+    pub opened_at: i64,
     pub last_event_at: i64,
     /// When match_end came or another match opened, whichever was first.
     pub ended_at: Option<i64>,
     pub match_end_seen: bool,
-    pub map_name: Text,
-    pub game_type: GameType,
+    /// As events say it. [`Self::map_name`] is what counts.
+    #[serde(rename = "map_name")]
+    pub sent_map_name: Text,
+    #[serde(rename = "game_type")]
+    pub sent_game_type: GameType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queried: Option<QueriedLevel>,
     pub roster: Roster,
 }
 
@@ -56,21 +83,78 @@ impl Match {
             loaded_at: None,
             newest_level_ms: None,
             clock_jumped: false,
+            opened_at,
             last_event_at: opened_at,
             ended_at: None,
             match_end_seen: false,
-            map_name: Text::default(),
-            game_type: GameType::Unknown,
+            sent_map_name: Text::default(),
+            sent_game_type: GameType::Unknown,
+            queried: None,
             roster: Roster::default(),
         }
     }
 
     pub fn is_sound(&self) -> bool {
-        let times = [Some(self.last_event_at), self.loaded_at, self.newest_level_ms, self.ended_at];
+        let times = [
+            Some(self.opened_at),
+            Some(self.last_event_at),
+            self.loaded_at,
+            self.newest_level_ms,
+            self.ended_at,
+        ];
         times.into_iter().flatten().all(is_time)
             && is_short(&self.source_key)
-            && is_short(&self.map_name)
+            && is_short(&self.sent_map_name)
+            && self.queried.as_ref().is_none_or(QueriedLevel::is_sound)
             && self.roster.is_sound()
+    }
+
+    /// As events said it, else as the server answered; `""` where neither did.
+    pub fn map_name(&self) -> &Text {
+        let queried = self.queried.as_ref().filter(|_| self.sent_map_name.is_empty());
+        queried.map_or(&self.sent_map_name, |queried| &queried.map_name)
+    }
+
+    pub fn game_type(&self) -> GameType {
+        match (self.sent_game_type, &self.queried) {
+            (GameType::Unknown, Some(queried)) => queried.game_type,
+            (sent, _) => sent,
+        }
+    }
+
+    /// Takes over what the server answered, if an event of this match shows that this match was played then: it happened after
+    /// the question, and the map was loaded before. Where no clock tells, the match must have been known when it was asked.
+    pub fn learn(&mut self, queried: &QueriedLevel, sighting: &Sighting<'_>) {
+        if self.queried.as_ref().is_some_and(|known| known.asked_at == queried.asked_at) {
+            return;
+        }
+        let asked_at = queried.asked_at.0;
+        let was_played = match (self.loaded_at.filter(|_| !self.clock_jumped), sighting.clock) {
+            (Some(loaded_at), Some(clock)) => {
+                (loaded_at..=loaded_at.saturating_add(clock.level_ms)).contains(&asked_at)
+            }
+            (Some(_), None) => false,
+            (None, _) => {
+                let age = sighting.received_at.saturating_sub(asked_at);
+                self.opened_at <= asked_at && (0..=QUERIED_VALID_MS).contains(&age)
+            }
+        };
+        if was_played {
+            self.queried = Some(queried.clone());
+        }
+    }
+
+    /// Learns from an event's stamp what the server answered before.
+    pub fn recall(&mut self, stamp: &Stamp) {
+        let lacks_map = self.map_name().is_empty() && !stamp.map_name.is_empty();
+        let lacks_game_type = self.game_type() == GameType::Unknown && stamp.game_type != GameType::Unknown;
+        if lacks_map || lacks_game_type {
+            self.queried = Some(QueriedLevel {
+                asked_at: stamp.received_at,
+                map_name: stamp.map_name.clone(),
+                game_type: stamp.game_type,
+            });
+        }
     }
 
     /// When the match ended, as known at `now`.

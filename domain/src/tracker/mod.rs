@@ -50,6 +50,11 @@
 //! `map_change_start` is the map to come: it is learned for the match that the next load opens (within two
 //! minutes), not for the event's own.
 //!
+//! A server can also be asked ([`crate::server_query`]). What it answers counts where no event of the match has said it, and only
+//! if the match was played when the question was sent: an event of it happened later, and its map was loaded before. So an
+//! answer that arrives around a change of the map is given to neither match wrongly. Events that were stamped before
+//! stay without a map.
+//!
 //! # Weapons
 //!
 //! A weapon_hit that names no weapon was done with the weapon of that player's last weapon_fire in the match, in the
@@ -69,7 +74,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use bot_name::BotName;
-pub use game_match::{CLOSES_AFTER_MS, CORRECTABLE_AFTER_CLOSE_MS, MatchInfo, SILENCE_ENDS_AFTER_MS};
+pub use game_match::{
+    CLOSES_AFTER_MS, CORRECTABLE_AFTER_CLOSE_MS, MatchInfo, QueriedLevel, SILENCE_ENDS_AFTER_MS,
+};
 pub use placing::MAX_MATCHES;
 pub use roster::MAX_PLAYERS;
 pub use trackers::{FORGOTTEN_AFTER_MS, SnapshotError, Trackers};
@@ -133,13 +140,21 @@ pub struct Tracker {
     server_id: Uuid,
     matches: Matches,
     announced_map: Option<AnnouncedMap>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queried: Option<QueriedLevel>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     bot_names: Vec<BotName>,
 }
 
 impl Tracker {
     pub fn new(server_id: Uuid) -> Self {
-        Tracker { server_id, matches: Matches::default(), announced_map: None, bot_names: Vec::new() }
+        Tracker {
+            server_id,
+            matches: Matches::default(),
+            announced_map: None,
+            queried: None,
+            bot_names: Vec::new(),
+        }
     }
 
     /// One without history, whose first match gets this ordinal: nodes that meet a server at one moment agree on it.
@@ -152,6 +167,7 @@ impl Tracker {
         let announced = self.announced_map.as_ref();
         self.matches.is_sound()
             && announced.is_none_or(|it| is_short(&it.map_name) && is_time(it.announced_at))
+            && self.queried.as_ref().is_none_or(QueriedLevel::is_sound)
     }
 
     pub fn server_id(&self) -> Uuid {
@@ -167,18 +183,32 @@ impl Tracker {
         self.matches.iter_mut().for_each(|known| known.roster.forget_resolved());
     }
 
+    /// What the server has answered when it was asked. Part of the state.
+    pub fn set_queried(&mut self, queried: QueriedLevel) {
+        let is_news = self.queried.as_ref().is_none_or(|known| known.asked_at < queried.asked_at);
+        if is_news && queried.is_sound() {
+            self.queried = Some(queried);
+        }
+    }
+
     /// Decides what an event is. The caller fills in the spool's sequence and the idempotency key.
     pub fn stamp(&mut self, event: &Event, received_at: Millis, window: &EventWindow) -> Stamp {
         if let Some(match_id) = event.result_of.as_deref() {
             return self.stamp_result(*match_id, event, received_at);
         }
-        let placed = self.matches.find_or_open(self.server_id, &Sighting::of(event, received_at.0));
+        let sighting = Sighting::of(event, received_at.0);
+        let placed = self.matches.find_or_open(self.server_id, &sighting);
         let game_match = placed.game_match;
+        if placed.is_current
+            && let Some(queried) = &self.queried
+        {
+            game_match.learn(queried, &sighting);
+        }
         if placed.opened_by_new_load
             && let Some(announced) = self.announced_map.take()
             && received_at.0.saturating_sub(announced.announced_at) <= ANNOUNCED_MAP_VALID_MS
         {
-            game_match.map_name = announced.map_name;
+            game_match.sent_map_name = announced.map_name;
         }
         let mut own_map_name = map_name::normalise(&event.map_name);
         if let Some(next_map_name) = announced_map_name(event) {
@@ -189,10 +219,10 @@ impl Tracker {
             self.announced_map = Some(AnnouncedMap { map_name: next_map_name, announced_at: received_at.0 });
         }
         if !own_map_name.is_empty() {
-            game_match.map_name = own_map_name;
+            game_match.sent_map_name = own_map_name;
         }
         if event.game_type != GameType::Unknown {
-            game_match.game_type = event.game_type;
+            game_match.sent_game_type = event.game_type;
         }
         if event.event_type == EventType::MatchEnd {
             game_match.match_end_seen = true;
@@ -203,7 +233,7 @@ impl Tracker {
         let weapon = weapon_of(event, &player, &mut game_match.roster);
         let target = game_match.roster.resolve(game_match.match_id, &event.target, &self.bot_names);
         let circumstances = Circumstances {
-            game_type: game_match.game_type,
+            game_type: game_match.game_type(),
             both_teams_seen: game_match.roster.both_teams_seen(),
         };
         let relation = meaning::relation(event, &player, &target, &circumstances);
@@ -214,8 +244,8 @@ impl Tracker {
             event_at: window.event_at(event.sent_at, received_at),
             server_id: self.server_id,
             match_id: game_match.match_id,
-            map_name: game_match.map_name.clone(),
-            game_type: game_match.game_type,
+            map_name: game_match.map_name().clone(),
+            game_type: game_match.game_type(),
             player_id: player.id,
             target_id: target.id,
             player_team: player.team,
@@ -259,7 +289,14 @@ impl Tracker {
             self.end(stamp.match_id, stamp.received_at);
             return true;
         }
-        self.stamp(event, stamp.received_at, &EventWindow::default()).match_id == stamp.match_id
+        if self.stamp(event, stamp.received_at, &EventWindow::default()).match_id != stamp.match_id {
+            return false;
+        }
+        // Answers of the server are in no log: what the stamp has from them is all that is left.
+        if let Some(known) = self.matches.iter_mut().find(|known| known.match_id == stamp.match_id) {
+            known.recall(stamp);
+        }
+        true
     }
 
     /// Folds in an event of the server that another node's tracker has stamped: this one then knows the matches that the other
@@ -273,10 +310,10 @@ impl Tracker {
             return;
         };
         if !stamp.map_name.is_empty() {
-            game_match.map_name = stamp.map_name.clone();
+            game_match.sent_map_name = stamp.map_name.clone();
         }
         if stamp.game_type != GameType::Unknown {
-            game_match.game_type = stamp.game_type;
+            game_match.sent_game_type = stamp.game_type;
         }
         if event.event_type == EventType::MatchEnd {
             game_match.match_end_seen = true;
@@ -302,8 +339,8 @@ impl Tracker {
             loaded_at: known.loaded_at.map(Millis),
             last_event_at: Millis(known.last_event_at),
             ended_at: known.ended_at(now.0).map(Millis),
-            map_name: known.map_name.clone(),
-            game_type: known.game_type,
+            map_name: known.map_name().clone(),
+            game_type: known.game_type(),
         })
     }
 

@@ -80,6 +80,7 @@ pub(super) struct Matches {
 /// The match of an event.
 pub(super) struct Placed<'a> {
     pub game_match: &'a mut Match,
+    pub is_current: bool,
     /// Whether it was opened for this event, and not on the map load of the match before it.
     pub opened_by_new_load: bool,
 }
@@ -114,12 +115,13 @@ impl Matches {
                 self.remembered.len() - 1
             }
         };
+        let is_current = index + 1 == self.remembered.len();
         let game_match = &mut self.remembered[index];
         game_match.last_event_at = game_match.last_event_at.max(sighting.received_at);
         if let (Some(clock), Place::Of(_) | Place::New) = (sighting.clock, place) {
             game_match.advance_clock(clock);
         }
-        Placed { game_match, opened_by_new_load }
+        Placed { game_match, is_current, opened_by_new_load }
     }
 
     /// The match of an event that another node's tracker has placed in this one; it is opened under that id where this tracker
@@ -237,8 +239,9 @@ impl Matches {
         let on_same_load =
             before.filter(|known| known.same_load(sighting.clock) && !sighting.restarts(known));
         if let Some(before) = on_same_load {
-            opened.map_name = before.map_name.clone();
-            opened.game_type = before.game_type;
+            opened.sent_map_name = before.sent_map_name.clone();
+            opened.sent_game_type = before.sent_game_type;
+            opened.queried = before.queried.clone();
         }
         let on_same_load = on_same_load.is_some();
         for known in &mut self.remembered {

@@ -80,6 +80,10 @@ impl Trackers {
         self.by_server.get(&server_id)
     }
 
+    pub fn get_mut(&mut self, server_id: Uuid) -> Option<&mut Tracker> {
+        self.by_server.get_mut(&server_id)
+    }
+
     /// The tracker of a server, made when it is met first.
     pub fn of_server(&mut self, server_id: Uuid) -> &mut Tracker {
         self.by_server.entry(server_id).or_insert_with(|| Tracker::new(server_id))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::row;
-use mohaa_domain::tracker::{EventWindow, Trackers};
+use mohaa_domain::tracker::{EventWindow, QueriedLevel, Trackers};
 use mohaa_domain::vocabulary::{EventType, GameType, Team};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -160,5 +160,52 @@ proptest! {
             prop_assert_eq!(*map_of_match.entry(match_id).or_insert(map), map);
         }
         prop_assert_eq!(map_of_match.len(), maps.len());
+    }
+
+    #[test]
+    fn whenever_a_server_is_asked_no_event_gets_a_map_that_was_not_played_when_it_happened(
+        maps in played_maps(),
+        questions in prop::collection::vec(any::<prop::sample::Index>(), 1..12),
+    ) {
+        // Loading takes longer than anything is under way.
+        const LOADING: f64 = 4.0;
+        const LONGEST_DELAY: f64 = 3.0;
+        enum Seen { Event(f64), Answer(QueriedLevel) }
+        let mut seen = Vec::new();
+        let mut loaded_at = 0.0;
+        let mut levels = Vec::new();
+        for (map, (length, events)) in maps.iter().enumerate() {
+            let played = length - LOADING;
+            seen.extend(events.iter().map(|(share, delay)| {
+                let level_time = (share * played * 1000.0).round() / 1000.0;
+                let late = (delay % LONGEST_DELAY * 1000.0).round() / 1000.0;
+                (loaded_at + level_time + late, map, Seen::Event(level_time))
+            }));
+            levels.push((loaded_at, played));
+            loaded_at += length;
+        }
+        for question in questions {
+            let at_second = question.index(loaded_at as usize) as f64;
+            let played = levels.iter().position(|(loaded_at, played)| {
+                (*loaded_at..*loaded_at + *played).contains(&at_second)
+            });
+            if let Some(map) = played {
+                let map_name = format!("dm/{map}").into();
+                let level = QueriedLevel { asked_at: at(at_second), map_name, game_type: GameType::TeamDeathmatch };
+                seen.push((at_second + 0.1, map, Seen::Answer(level)));
+            }
+        }
+        seen.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let mut server = Server::start();
+        for (seen_at, map, what) in seen {
+            match what {
+                Seen::Answer(level) => server.tracker.set_queried(level),
+                Seen::Event(level_time) => {
+                    let told = server.receives(seen_at, &event(EventType::Jump).level(level_time)).map_name;
+                    let played = format!("dm/{map}");
+                    prop_assert!(told.is_empty() || told == played.as_str(), "{} on {}", told, played);
+                }
+            }
+        }
     }
 }

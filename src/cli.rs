@@ -2,11 +2,11 @@
 //! file can't disagree; what only one command knows is an argument of that command.
 
 use crate::{
-    config::{SETTINGS, Shown, Sources},
+    config::{Preset, SETTINGS, Shown, Sources},
     simulate::DialectChoice,
     users::Role,
 };
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueHint};
+use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueHint};
 use std::{collections::HashMap, path::PathBuf};
 use uuid::Uuid;
 
@@ -112,15 +112,16 @@ pub struct RestoreArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("speakers").required(true).args(["tokens", "data_dir"])))]
 pub struct SimulateArguments {
     /// Address of the service
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub url: String,
     /// Token of a server; give one for each server
-    #[arg(long = "token", value_name = "TOKEN", required_unless_present = "data_dir")]
+    #[arg(long = "token", value_name = "TOKEN")]
     pub tokens: Vec<String>,
     /// Make the servers in the stores of this data directory
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "tokens")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
     /// Servers that play at once [default: one for each token, else 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -319,8 +320,13 @@ impl Args for SettingFlags {
             command.next_help_heading("Settings (flag over environment over file)").arg(config_file);
         let with_flag = SETTINGS.iter().filter(|setting| setting.shown != Shown::Nothing);
         with_flag.fold(command, |command, setting| {
-            let default =
-                setting.default.text(false).map(|text| format!(" [default: {text}]")).unwrap_or_default();
+            let default = match setting.default {
+                Preset::Unset => String::new(),
+                Preset::Value(text) => format!(" [default: {text}]"),
+                Preset::Depends { with_own_stores, otherwise } => {
+                    format!(" [default: {otherwise}, with private stores {with_own_stores}]")
+                }
+            };
             let help = format!("{}{default} [env: {}]", setting.meaning, setting.name);
             command.arg(
                 Arg::new(setting.name)

@@ -24,6 +24,8 @@ const LOCATION_FILE: &str = "postgres.location";
 const ELSEWHERE: &str = "/var/tmp";
 /// The kernel's limit for a socket's path is 107 bytes; `/.s.PGSQL.65535` takes 15.
 const LONGEST_SOCKET_FOLDER: usize = 92;
+/// How folders of clusters begin that `initdb` has not finished.
+const UNFINISHED: &str = "data.new";
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// `max_connections`: pools of many tests share one server.
 const MAX_CONNECTIONS: u32 = 300;
@@ -139,10 +141,9 @@ impl Cluster {
 
     /// `initdb` into a temporary folder, then a rename: a cluster is complete or absent.
     fn build(&self, base: &Path, kept: &Kept) -> Result<(), Error> {
-        let unfinished = base.join("data.new");
-        if unfinished.exists() {
-            std::fs::remove_dir_all(&unfinished).map_err(Error::file("remove", &unfinished))?;
-        }
+        // Of this process alone: the `initdb` of one that was ended a moment ago may still be tidying up its own.
+        let unfinished = base.join(format!("{UNFINISHED}{}", std::process::id()));
+        remove_unfinished(base);
         let password_file = base.join("password");
         write_private(&password_file, &kept.postgres_password)?;
         if let Some(user) = self.user {
@@ -272,4 +273,14 @@ fn make_owned(folder: &Path, user: Option<User>, mode: u32) -> Result<(), Error>
         path: folder.to_owned(),
         source: std::io::Error::other("it belongs to another user"),
     })
+}
+
+/// Removes what earlier processes began, as far as nobody else is removing it at this moment: what stays costs room until
+/// the next try.
+fn remove_unfinished(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }

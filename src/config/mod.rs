@@ -14,7 +14,7 @@ mod store_urls;
 pub use choices::{LimitedCalls, Rate, RateLimits, RegistrationPolicy, SpoolFsync};
 pub use mistakes::{ConfigError, Mistake, Mistakes};
 pub use secret::{HIDDEN, Secret};
-pub use settings::{SETTINGS, Setting, Shown};
+pub use settings::{Preset, SETTINGS, Setting, Shown};
 pub use sources::{STORES_FILE, Source, Sources, StoresFile};
 pub use store_urls::{ClickHouseUrl, StoreUrl, StoreUrls};
 

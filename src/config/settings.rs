@@ -173,7 +173,7 @@ pub static SETTINGS: [Setting; 41] = [
         "Address of a second listener for health, readiness and metrics",
         |config, text| set_some(&mut config.ops_listen, parse::socket_address(text)),
     ),
-    Setting::new("DATA_DIR", Preset::Value("data"), "a folder", "Folder for everything kept on this machine", |config, text| {
+    Setting::new("DATA_DIR", Preset::Value("data"), "a folder", "Folder for everything kept on this machine (demo: data/demo)", |config, text| {
         set(&mut config.data_dir, Ok(PathBuf::from(text)))
     }),
     Setting::new(

@@ -242,6 +242,7 @@ impl Courier {
                 Fate::Accepted
             }
             Answer::Refused(StatusCode::UNAUTHORIZED) => {
+                self.gauges.requests_refused.fetch_add(1, Ordering::Relaxed);
                 return Err(SimulateError::TokenRefused { server: self.server });
             }
             Answer::Refused(status) => {

@@ -229,3 +229,15 @@ async fn a_terminated_service_leaves_nothing_running() {
     assert_eq!(processes_of(&folder.0), Vec::<String>::new());
     assert!(!folder.0.join("stores.env").exists());
 }
+
+#[tokio::test]
+async fn a_first_start_is_not_disturbed_by_an_earlier_one_that_is_tidying_up() {
+    let folder = Folder::new("interrupted");
+    // As `initdb` does for a moment after its service was ended.
+    let tidies = "while :; do rm -rf \"$0\"/postgres/data.new; done";
+    let tidying = Command::new("sh").args(["-c", tidies]).arg(&folder.0).spawn().unwrap();
+    let _tidying = Service(tidying);
+    let stores = EmbeddedStores::start(&folder.0).await.unwrap();
+    put_rows(&stores.urls()).await;
+    stores.stop().await;
+}

@@ -451,6 +451,7 @@ impl Application {
                 postgres.clone(),
                 pipeline.batcher.clone(),
                 server_statuses.clone(),
+                last_seen.clone(),
                 AllowedNetworks::new(&config.server_query_allowed_networks),
                 &registry,
             )?;

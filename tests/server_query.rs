@@ -151,6 +151,12 @@ async fn a_server_on_which_nobody_plays_shows_what_it_answered() {
     let answered = [map, "2 of 20 players", "Bert", "Robot &amp; Co", "Omaha &lt;b&gt;24/7&lt;/b&gt;"];
     shows(&format!("/servers/{server_id}"), &answered).await;
     shows("/servers", &[map]).await;
+    sooner_or_later("who answers is online", async || {
+        let listed = service.client.get("/api/v1/servers").await.json();
+        let server = listed["servers"].as_array().unwrap().iter().find(|it| it["name"] == "Queried").cloned();
+        if server.is_some_and(|server| server["online"] == true) { Ok(()) } else { Err(listed) }
+    })
+    .await;
     service.stop().await;
 }
 

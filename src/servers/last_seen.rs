@@ -1,4 +1,4 @@
-//! When servers were last heard of: noted in memory with each of their calls, written to PostgreSQL now and then.
+//! When servers were last heard of: noted in memory with each of their calls and answers, written to PostgreSQL now and then.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ pub struct LastSeen {
 }
 
 impl LastSeen {
-    /// This server has called.
+    /// This server has called, or has answered a question.
     pub fn note(&self, server_id: Uuid) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(server_id);
     }

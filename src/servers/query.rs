@@ -28,6 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::last_seen::LastSeen;
 use crate::networks::{AllowedNetworks, LookupError};
 
 const ASK_EVERY: Duration = Duration::from_secs(30);
@@ -111,6 +112,7 @@ pub struct ServerQuery {
     pool: PgPool,
     batcher: Port<Batcher>,
     statuses: ServerStatuses,
+    last_seen: LastSeen,
     asker: Asker,
     questions: IntCounterVec,
 }
@@ -128,6 +130,7 @@ impl ServerQuery {
         pool: PgPool,
         batcher: Port<Batcher>,
         statuses: ServerStatuses,
+        last_seen: LastSeen,
         networks: AllowedNetworks,
         registry: &Registry,
     ) -> prometheus::Result<Self> {
@@ -144,7 +147,7 @@ impl ServerQuery {
             questions.with_label_values(&[outcome]);
         }
         let asker = Asker { networks, places: Arc::new(Semaphore::new(MOST_AT_ONCE)) };
-        Ok(Self { pool, batcher, statuses, asker, questions })
+        Ok(Self { pool, batcher, statuses, last_seen, asker, questions })
     }
 
     /// `unknown_maps`: servers whose events name no map.
@@ -226,6 +229,7 @@ impl ServerQuery {
             }
         };
         self.questions.with_label_values(&["answered"]).inc();
+        self.last_seen.note(server_id);
         let level = QueriedLevel { asked_at, map_name: status.map_name.clone(), game_type: status.game_type };
         self.batcher.tell(BatcherSignal::Queried { server_id, level });
         self.statuses.keep(server_id, QueriedServer::of(asked_at, status));

@@ -660,3 +660,75 @@ fn assert_framed(reply: &Reply, may_be: bool) {
     assert_eq!(policy.contains("frame-ancestors *"), may_be, "{policy}");
     assert_eq!(reply.header("x-frame-options").is_none(), may_be);
 }
+
+#[actix_web::test]
+async fn a_result_that_can_not_be_stands_as_it_was_typed() {
+    let service = Service::start("refused_result").await;
+    let (user_id, token) = service.add_user("Chief", Role::Admin).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination", "best_of": 3 });
+    let cup = Cup::begun(&service.client, &token, settings, 4).await;
+    let page = format!("/tournaments/{}/matches/R1.1", cup.id);
+    let sign_in = async || make_login_link(&service.application.postgres, user_id, "").await.unwrap();
+
+    // Without scripts.
+    let plain = Browser::new(&service.client);
+    let link = sign_in().await;
+    assert_eq!(plain.get(&link).await.status, 200);
+    assert_eq!(plain.post(&link, &[]).await.status, 303);
+    let typed = [
+        ("score1", "5"),
+        ("score2", "1"),
+        ("game1_map", "dm/mohdm1"),
+        ("game1_score1", "10"),
+        ("winner", "2"),
+    ];
+    let refused = plain.post(&format!("{page}/report"), &typed).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let shown = [
+        "role=\"alert\" data-refused",
+        "value=\"5\"",
+        "value=\"1\"",
+        "value=\"dm/mohdm1\"",
+        "value=\"10\"",
+        "<option value=\"2\" selected>",
+    ];
+    for shown in shown {
+        assert!(refused.text.contains(shown), "{shown} is missing in {}", refused.text);
+    }
+    let nothing = plain.get("/tournaments/nothing").await;
+    assert_eq!(nothing.status, 404);
+    assert!(nothing.text.contains("Your account, signed in as"), "{}", nothing.text);
+
+    // With scripts.
+    let browser = Chromium::open(&service.client.url, "refused-result", PHONE).await;
+    browser.go(&sign_in().await).await;
+    browser.click("Sign in").await;
+    browser.arrives_at("/").await;
+    browser.go(&page).await;
+    browser.type_into("#report-score1", "5").await;
+    browser.type_into("#report-score2", "1").await;
+    browser.run("document.querySelector('#report-score2').scrollIntoView(); window.loadedOnce = true").await;
+    let before = browser.run("return scrollY").await.as_f64().unwrap();
+    browser.run("document.querySelector('#report-score2').form.requestSubmit()").await;
+    browser.comes_to_say("best of 3 takes 2").await;
+    let seen = browser
+        .run("return ['1', '2'].map((side) => document.querySelector('#report-score' + side).value)")
+        .await;
+    assert_eq!(seen, json!(["5", "1"]));
+    let after = browser.run("return scrollY").await.as_f64().unwrap();
+    assert!(before > 100.0 && (after - before).abs() < 400.0, "the page went from {before} to {after}");
+    browser.run("document.querySelector('#report-score1').value = '2'").await;
+    browser.run("document.querySelector('#report-score2').form.requestSubmit()").await;
+    browser.comes_to_say("by organizer").await;
+    assert_eq!(browser.run("return window.loadedOnce").await, true);
+    browser.close().await;
+
+    let correction = sees(&plain, &format!("{page}/correct")).await;
+    for shown in [
+        "name=\"score1\" inputmode=\"numeric\" pattern=\"[0-9]*\" maxlength=\"8\" autocomplete=\"off\" value=\"2\"",
+        "autocomplete=\"off\" value=\"1\"",
+    ] {
+        assert!(correction.contains(shown), "{shown} is missing in {correction}");
+    }
+    service.stop().await;
+}

@@ -14,6 +14,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use futures_util::future::LocalBoxFuture;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{ApiError, requests};
@@ -22,7 +23,9 @@ use super::{ApiError, requests};
 /// fails. Pages put it into the application's
 /// data; without it people get JSON too.
 #[derive(Clone, Copy)]
-pub struct ErrorPage(pub fn(&HttpRequest, &ApiError) -> Option<HttpResponse>);
+pub struct ErrorPage(
+    pub for<'r> fn(&'r HttpRequest, &'r ApiError) -> LocalBoxFuture<'r, Option<HttpResponse>>,
+);
 
 /// Answers for paths that no route matches.
 pub async fn nothing_here() -> Result<HttpResponse, ApiError> {
@@ -54,11 +57,11 @@ pub async fn shape<B: MessageBody + 'static>(
         return Ok(response.map_into_boxed_body());
     }
     let (request, response) = response.into_parts();
-    let response = shaped(&request, response.map_into_boxed_body());
+    let response = shaped(&request, response.map_into_boxed_body()).await;
     Ok(ServiceResponse::new(request, response))
 }
 
-fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
+async fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
     requests::keep_cause(request, &response);
     let for_programs = is_for_programs(request.path()) && !is_where_people_sign_in(request);
     let known = response.error().and_then(|error| error.as_error::<ApiError>());
@@ -80,7 +83,10 @@ fn shaped(request: &HttpRequest, response: HttpResponse) -> HttpResponse {
         });
     }
     let bare = ApiError::from_status(response.status());
-    let page = request.app_data::<ErrorPage>().and_then(|page| (page.0)(request, known.unwrap_or(&bare)));
+    let page = match request.app_data::<ErrorPage>() {
+        Some(page) => (page.0)(request, known.unwrap_or(&bare)).await,
+        None => None,
+    };
     match page {
         Some(page) => replace_body(response, |_| page),
         None if has_shape(&response) => response,

@@ -47,7 +47,7 @@ pub use notice::tell_what_was_done;
 pub use tournaments::FrameAncestors;
 
 use crate::access::{Anyone, Route, get, post};
-use crate::auth::{CsrfToken, Identity, SessionCookies};
+use crate::auth::{self, CsrfToken, Identity, SessionCookies};
 use crate::http::assets::Assets;
 use crate::http::error_answers::ErrorPage;
 use crate::http::requests::RequestId;
@@ -319,16 +319,19 @@ pub fn routes() -> Vec<Route> {
 
 /// Errors of whatever people look at become a page.
 pub fn error_pages() -> ErrorPage {
-    ErrorPage(error_page)
+    ErrorPage(|request, error| Box::pin(error_page(request, error)))
 }
 
-fn error_page(request: &HttpRequest, error: &ApiError) -> Option<HttpResponse> {
+async fn error_page(request: &HttpRequest, error: &ApiError) -> Option<HttpResponse> {
     if let Some(back) = notice::back_to_form(request, error) {
         return Some(back);
     }
     let pages = request.app_data::<Data<Pages>>()?;
     let view = view::error(error, RequestId::of(request));
-    let head = PageHead::of(request, view["title"].as_str().unwrap_or_default());
+    // Whoever can't be told apart at this moment looks as nobody.
+    let viewer = Anyone(auth::identify(request).ok());
+    let user = viewer_of(request, viewer).await;
+    let head = PageHead { user, ..PageHead::of(request, view["title"].as_str().unwrap_or_default()) };
     match pages.render("error.html", &head, &view) {
         Ok(page) => {
             let mut answer = HttpResponse::build(error.status());

@@ -112,7 +112,7 @@ pub(super) fn back_to_form(request: &HttpRequest, error: &ApiError) -> Option<Ht
     Some(back)
 }
 
-fn sentence(error: &ApiError) -> String {
+pub(super) fn sentence(error: &ApiError) -> String {
     match error.fields().is_empty() {
         true => error.message().to_owned(),
         false => {

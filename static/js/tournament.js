@@ -13,26 +13,35 @@ const shown = () => Number(page()?.dataset.version);
 const said = () => page()?.dataset.said;
 let known = shown();
 let isAsking = false;
+// The form whose answer is awaited, how many were answered, and who asked for what is being merged.
+let formOut = null;
+let formsAnswered = 0;
+let mergedFor = null;
+let answeredBefore = 0;
 let lastSaid = said();
 let latest = {};
+let path = location.pathname;
 
 const isStream = (ctx) => ctx.request.action.endsWith("/stream");
-// What is typed or moved stays until it is sent, and what a form has done until its reader has seen it.
-const isSomebodys = (node) => node.matches("input:not([type=hidden]), select, textarea, [data-changed], .toasts");
+// When the page is asked for by itself, what is typed stays, and what a form has done until its reader has seen it. What was moved
+// stays until its own form is sent.
+const isSomebodys = (node) =>
+  mergedFor === content ? node.matches("input:not([type=hidden]), select, textarea, [data-changed], .toasts") : node.matches("[data-changed]") && !mergedFor?.contains(node);
 
 // What the service says once stays until its reader goes on.
 const isSaidOnce = () => content.querySelector("[data-once]") !== null;
 
 htmx.registerExtension("tournament", {
-  htmx_before_morph_node: (node) => !(isAsking && isSomebodys(node)),
-  htmx_before_morph_attr: (node, { attrName }) => !(isAsking && attrName === "open"),
+  htmx_before_morph_node: (node) => !isSomebodys(node),
+  htmx_before_morph_attr: (node, { attrName }) => !(mergedFor === content && attrName === "open"),
 });
 
 async function refresh() {
-  if (isAsking) return;
+  if (isAsking || formOut) return;
   await new Promise((done) => setTimeout(done, Math.random() * SPREAD_MS));
-  if (isAsking || !page() || isSaidOnce()) return;
+  if (isAsking || formOut || !page() || isSaidOnce()) return;
   isAsking = true;
+  answeredBefore = formsAnswered;
   const asked = known;
   try {
     await htmx.ajax("GET", location.pathname + location.search, { source: content, target: "#content", swap: "innerMorph" });
@@ -71,24 +80,37 @@ content.addEventListener("changed", ({ detail }) => {
 });
 content.addEventListener("scores", ({ detail }) => score(JSON.parse(detail.data)));
 
+content.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement instanceof HTMLFormElement) formOut = ctx;
+});
 content.addEventListener("htmx:before:response", (event) => {
   const { ctx } = event.detail;
   const { raw, status } = ctx.response;
+  if (ctx === formOut) {
+    formOut = null;
+    formsAnswered += 1;
+  }
   if (isStream(ctx)) {
     if (raw.headers.get("Content-Type")?.startsWith("text/event-stream")) return;
     askNowAndThen();
     event.preventDefault();
   } else if (ctx.sourceElement === content) {
-    // The next look may find it again.
-    if (status !== 200 || isSaidOnce()) event.preventDefault();
+    // The next look may find it again; and what a form is answered is newer, and told once.
+    if (status !== 200 || isSaidOnce() || formOut || formsAnswered !== answeredBefore) event.preventDefault();
   } else if (raw.redirected && !new URL(raw.url).pathname.startsWith("/tournaments/")) {
     location.assign(raw.url);
     event.preventDefault();
   }
 });
-content.addEventListener("htmx:error", ({ detail }) => detail.ctx && isStream(detail.ctx) && askNowAndThen());
+content.addEventListener("htmx:error", ({ detail }) => {
+  if (detail.ctx === formOut) formOut = null;
+  if (detail.ctx && isStream(detail.ctx)) askNowAndThen();
+});
 content.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
-  if (ctx.sourceElement instanceof HTMLFormElement && ctx.response.status < 400) ctx.sourceElement.reset();
+  mergedFor = ctx.sourceElement;
+  // What could not be used is corrected where it was typed.
+  const isDone = ctx.response.status < 400 && !ctx.text.includes("data-refused");
+  if (mergedFor instanceof HTMLFormElement && isDone) mergedFor.reset();
 });
 document.addEventListener("htmx:before:history:update", (event) => {
   const { history, response } = event.detail;
@@ -97,6 +119,13 @@ document.addEventListener("htmx:before:history:update", (event) => {
 });
 content.addEventListener("htmx:after:swap", () => {
   known = Math.max(known, shown());
+  if (location.pathname !== path) {
+    path = location.pathname;
+    scrollTo(0, 0);
+  }
+  // Whoever sent a form that is gone goes on from here by keyboard, and not from the beginning.
+  if (mergedFor !== content && document.activeElement === document.body) content.focus({ preventScroll: true });
+  mergedFor = null;
   const announcer = content.querySelector("[data-said-by]");
   if (announcer && said() !== lastSaid) announcer.textContent = said();
   lastSaid = said();

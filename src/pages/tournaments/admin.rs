@@ -249,7 +249,7 @@ pub async fn create(
     }
 }
 
-fn is_mistake(error: &ApiError) -> bool {
+pub(super) fn is_mistake(error: &ApiError) -> bool {
     matches!(error.status(), StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT)
 }
 

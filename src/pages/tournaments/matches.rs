@@ -1,9 +1,11 @@
 //! One match of a bracket: what is said of it, and what captains, referees and organizers do to it.
 
+use std::future::{Ready, ready};
 use std::time::Duration;
 
+use actix_web::dev::Payload;
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
 use chrono::DateTime;
 use mohaa_domain::tournament::{
     Bout, BoutStatus, By, Command, Forfeit, Key, Refusal, Report, Side, Tournament,
@@ -13,6 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Page;
+use super::admin::is_mistake;
 use super::bracket::with_words;
 use super::forms::{self, Fields, MOST_GAMES, Sent, said};
 use super::settings::moment;
@@ -23,7 +26,8 @@ use crate::auth::{Identity, NEW_SECRET_COOKIE, SessionCookies};
 use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, from_json};
 use crate::live::Live;
-use crate::pages::{Pages, see, view, with_cookies};
+use crate::pages::notice::sentence;
+use crate::pages::{Pages, see, with_cookies};
 use crate::servers::{list_servers, servers_unavailable};
 use crate::tournaments::{Tournaments, View, match_key};
 
@@ -88,29 +92,72 @@ impl Looked {
     }
 }
 
-pub async fn page(
-    viewer: Anyone,
-    request: HttpRequest,
+pub async fn page(viewer: Anyone, request: HttpRequest, around: Around, path: Path<(Uuid, String)>) -> Page {
+    QueryShape::default().read(request.query_string()).finish()?;
+    shown(viewer, &request, &around, path, None).await
+}
+
+/// What a page of a match is made from.
+pub struct Around {
     pages: Data<Pages>,
     tournaments: Data<Tournaments>,
     live: Data<Live>,
     cookies: Data<SessionCookies>,
+}
+
+impl FromRequest for Around {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        fn of<T: 'static>(request: &HttpRequest) -> Result<Data<T>, Error> {
+            Data::<T>::extract(request).into_inner()
+        }
+        ready((|| {
+            Ok(Around {
+                pages: of(request)?,
+                tournaments: of(request)?,
+                live: of(request)?,
+                cookies: of(request)?,
+            })
+        })())
+    }
+}
+
+/// A form that could not be used.
+struct Refused<'a> {
+    form: &'static str,
+    fields: &'a Fields,
+    error: &'a ApiError,
+}
+
+/// The page of a match; with what was typed into a form that could not be used, and why.
+async fn shown(
+    viewer: Anyone,
+    request: &HttpRequest,
+    around: &Around,
     path: Path<(Uuid, String)>,
+    refused: Option<Refused<'_>>,
 ) -> Page {
-    QueryShape::default().read(request.query_string()).finish()?;
-    let looked = Looked::at(&tournaments, viewer, path).await?;
-    let scores = live_scores(&tournaments, &live, &looked.seen.current).await;
+    let Around { pages, tournaments, live, cookies } = around;
+    let looked = Looked::at(tournaments, viewer, path).await?;
+    let scores = live_scores(tournaments, live, &looked.seen.current).await;
     let Looked { seen, key } = &looked;
     let (tournament, bout) = (&seen.current.tournament, looked.bout()?);
     let round = round_of(seen, *key);
     let token = match seen.is_staff() {
-        true => shown_token(&request, seen.current.id, *key),
+        true => shown_token(request, seen.current.id, *key),
         false => Value::Null,
     };
     let has_token = !token.is_null();
     let servers = match seen.is_staff() {
         true => servers(tournaments.pool()).await?,
         false => server_name(tournaments.pool(), bout.plan.server_id).await?,
+    };
+    let typed = |form: &str| {
+        let refused = refused.as_ref().filter(|refused| refused.form == form);
+        let mistake = refused.map(|refused| sentence(refused.error));
+        typed_result(tournament, bout, refused.map(|refused| refused.fields), None, mistake)
     };
     let context = json!({
         "match": looked.shown(&scores)?,
@@ -119,7 +166,7 @@ pub async fn page(
         "veto": next_veto(seen, bout),
         "reports": bout.reports.iter().map(|report| of_report(tournament, report)).collect::<Vec<_>>(),
         "outcome_by": bout.outcome.as_ref().map(|outcome| witness(tournament, outcome.by)),
-        "game_rows": game_rows(tournament, bout),
+        "typed": { "report": typed("report"), "resolve": typed("resolve") },
         "map_pool": tournament.settings.map_pool,
         "servers": servers,
         "token": token,
@@ -127,7 +174,10 @@ pub async fn page(
         "said": said_of(bout),
     });
     let title = format!("Match {key}");
-    let page = seen.show(&pages, &request, "tournaments/match.html", Some(&title), context).await?;
+    let mut page = seen.show(pages, request, "tournaments/match.html", Some(&title), context).await?;
+    if let Some(Refused { error, .. }) = refused {
+        *page.status_mut() = error.status();
+    }
     match has_token {
         true => with_cookies(page, [cookies.cookie(NEW_SECRET_COOKIE, String::new(), Duration::ZERO)]),
         false => Ok(page),
@@ -244,11 +294,7 @@ fn witness(tournament: &Tournament, by: By) -> Value {
 
 fn of_report(tournament: &Tournament, report: &Report) -> Value {
     let verdict = &report.verdict;
-    let forfeit = verdict.forfeit.map(|forfeit| match forfeit {
-        Forfeit::One => "1",
-        Forfeit::Two => "2",
-        Forfeit::Both => "both",
-    });
+    let forfeit = verdict.forfeit.map(forfeit_word);
     json!({
         "by": witness(tournament, report.by),
         "at": DateTime::from_timestamp_millis(report.at),
@@ -261,35 +307,63 @@ fn of_report(tournament: &Tournament, report: &Report) -> Value {
     })
 }
 
-/// Rows of the form for games: as many as there can be, with the maps that were chosen.
-fn game_rows(tournament: &Tournament, bout: &Bout) -> Value {
+/// What stands in the form of a result: what was typed and could not be used, else `held`, which counts now, else the maps that were
+/// chosen, a row for as many games as there can be.
+fn typed_result(
+    tournament: &Tournament,
+    bout: &Bout,
+    typed: Option<&Fields>,
+    held: Option<&Report>,
+    mistake: Option<String>,
+) -> Value {
     let chosen: Vec<&str> =
         bout.vetoes.iter().filter(|choice| !choice.banned).map(|choice| choice.map.as_str()).collect();
     let is_chosen = bout.best_of > 1 || !chosen.is_empty() || !tournament.settings.map_pool.is_empty();
     let rows = if is_chosen { usize::from(bout.best_of).min(MOST_GAMES) } else { 0 };
-    (0..rows)
+    let verdict = held.map(|report| &report.verdict).filter(|_| typed.is_none());
+    let of_game = |at: usize| {
+        if let Some(fields) = typed {
+            let typed = |what: &str| said(fields, &format!("game{}_{what}", at + 1));
+            return json!({ "map": typed("map"), "score1": typed("score1"), "score2": typed("score2") });
+        }
+        match verdict.and_then(|verdict| verdict.games.get(at)) {
+            Some(game) => json!({
+                "map": game.map, "score1": game.score1.to_string(), "score2": game.score2.to_string(),
+            }),
+            None => {
+                let planned = bout.plan.map.as_deref().filter(|_| rows == 1);
+                json!({ "map": chosen.get(at).copied().or(planned), "score1": null, "score2": null })
+            }
+        }
+    };
+    let rows: Vec<Value> = (0..rows)
         .map(|at| {
-            let planned = bout.plan.map.as_deref().filter(|_| rows == 1);
-            json!({ "number": at + 1, "map": chosen.get(at).copied().or(planned), "score1": null, "score2": null })
+            let mut row = of_game(at);
+            row["number"] = (at + 1).into();
+            row
         })
-        .collect()
+        .collect();
+    let forfeit = verdict.and_then(|verdict| verdict.forfeit);
+    let scores = verdict.filter(|_| forfeit.is_none()).map(|verdict| verdict.scores.map(|it| it.to_string()));
+    let field = |name: &str, held: Option<String>| {
+        typed.and_then(|fields| said(fields, name)).map(str::to_owned).or(held).unwrap_or_default()
+    };
+    json!({
+        "rows": rows,
+        "score1": field("score1", scores.as_ref().map(|[score, _]| score.clone())),
+        "score2": field("score2", scores.as_ref().map(|[_, score]| score.clone())),
+        "winner": field("winner", None),
+        "forfeit": field("forfeit", forfeit.map(|forfeit| forfeit_word(forfeit).to_owned())),
+        "mistake": mistake,
+    })
 }
 
-/// The same for a correction: with what was typed already, else with the games that hold.
-fn rows_to_correct(tournament: &Tournament, bout: &Bout, fields: &Fields) -> Value {
-    let mut rows = game_rows(tournament, bout);
-    let held = bout.outcome.as_ref().map(|outcome| outcome.verdict.games.as_slice()).unwrap_or_default();
-    for (at, row) in rows.as_array_mut().into_iter().flatten().enumerate() {
-        if !fields.is_empty() {
-            let typed = |what: &str| said(fields, &format!("game{}_{what}", at + 1));
-            (row["map"], row["score1"], row["score2"]) =
-                (typed("map").into(), typed("score1").into(), typed("score2").into());
-        } else if let Some(game) = held.get(at) {
-            (row["map"], row["score1"], row["score2"]) =
-                (game.map.clone().into(), game.score1.into(), game.score2.into());
-        }
+fn forfeit_word(forfeit: Forfeit) -> &'static str {
+    match forfeit {
+        Forfeit::One => "1",
+        Forfeit::Two => "2",
+        Forfeit::Both => "both",
     }
-    rows
 }
 
 fn back(id: Uuid, key: &str) -> HttpResponse {
@@ -317,13 +391,35 @@ async fn best_of(tournaments: &Tournaments, id: Uuid, key: Key) -> Result<u8, Ap
 
 pub async fn report(
     SignedIn(caller): SignedIn,
-    tournaments: Data<Tournaments>,
+    request: HttpRequest,
+    around: Around,
     path: Path<(Uuid, String)>,
     SafeForm(fields): SafeForm<Fields>,
-) -> Result<HttpResponse, ApiError> {
-    let best_of = best_of(&tournaments, path.0, match_key(&path.1)?).await?;
+) -> Page {
+    let tournaments = &around.tournaments;
+    let best_of = best_of(tournaments, path.0, match_key(&path.1)?).await?;
     let command = |key| Ok(Command::Report { key, verdict: forms::result(&fields, best_of)?.verdict()? });
-    act(&tournaments, caller, path, &fields, command).await
+    let done = act(tournaments, caller, Path::from(path.clone()), &fields, command).await;
+    or_as_typed(done, "report", caller, &request, &around, path, &fields).await
+}
+
+/// What was typed is worth more than a way back: a result that could not be used stands in its form again.
+async fn or_as_typed(
+    done: Page,
+    form: &'static str,
+    caller: Identity,
+    request: &HttpRequest,
+    around: &Around,
+    path: Path<(Uuid, String)>,
+    fields: &Fields,
+) -> Page {
+    match done {
+        Err(error) if is_mistake(&error) => {
+            let refused = Refused { form, fields, error: &error };
+            shown(Anyone(Some(caller)), request, around, path, Some(refused)).await
+        }
+        done => done,
+    }
 }
 
 pub async fn confirm(
@@ -375,15 +471,20 @@ pub async fn reset(
 
 pub async fn resolve(
     SignedIn(caller): SignedIn,
-    tournaments: Data<Tournaments>,
+    request: HttpRequest,
+    around: Around,
     path: Path<(Uuid, String)>,
     SafeForm(fields): SafeForm<Fields>,
-) -> Result<HttpResponse, ApiError> {
-    let (id, key) = path.into_inner();
-    let best_of = best_of(&tournaments, id, match_key(&key)?).await?;
-    let body = || forms::result(&fields, best_of);
-    tournaments.resolve(&Sent::of(&fields)?, caller, id, &key, body).await?;
-    Ok(back(id, &key))
+) -> Page {
+    let (id, key) = &*path;
+    let done = async {
+        let best_of = best_of(&around.tournaments, *id, match_key(key)?).await?;
+        let body = || forms::result(&fields, best_of);
+        around.tournaments.resolve(&Sent::of(&fields)?, caller, *id, key, body).await?;
+        Ok(back(*id, key))
+    };
+    let done = done.await;
+    or_as_typed(done, "resolve", caller, &request, &around, path, &fields).await
 }
 
 /// What a correction would bring about, with the button that makes it.
@@ -411,12 +512,13 @@ pub async fn preview(
     let bout = looked.bout()?;
     let mut context = json!({
         "match": looked.shown(&Default::default())?,
-        "game_rows": rows_to_correct(tournament, bout, &fields),
+        "typed": null,
         "map_pool": tournament.settings.map_pool,
         "asked": fields,
         "preview": null,
         "is_still": true,
     });
+    let mut mistake = None;
     // Nothing was typed yet: the page is a form.
     if !fields.is_empty() {
         let body = || {
@@ -450,16 +552,13 @@ pub async fn preview(
                 });
             }
             Err(error) if error.status().is_client_error() => {
-                let why = view::mistakes(&error);
-                let why = if why.is_empty() { error.message().to_owned() } else { why.join("; ") };
-                context["mistake"] = why.into();
+                mistake = Some(sentence(&error));
             }
             Err(error) => return Err(error),
         }
     }
-    if context.get("mistake").is_none() {
-        context["mistake"] = Value::Null;
-    }
+    let typed = Some(&fields).filter(|fields| !fields.is_empty());
+    context["typed"] = typed_result(tournament, bout, typed, bout.outcome.as_ref(), mistake);
     let title = format!("Correct {key}");
     seen.show(&pages, &request, "tournaments/correct.html", Some(&title), context).await
 }

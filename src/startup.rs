@@ -446,16 +446,16 @@ impl Application {
         background.push(actix_web::rt::spawn(webhook_sending.clone().watch(postgres.clone())));
 
         let server_statuses = ServerStatuses::default();
+        let server_query = ServerQuery::new(
+            postgres.clone(),
+            pipeline.batcher.clone(),
+            server_statuses.clone(),
+            last_seen.clone(),
+            AllowedNetworks::new(&config.server_query_allowed_networks),
+            &registry,
+        )?;
         if config.server_query {
-            let query = ServerQuery::new(
-                postgres.clone(),
-                pipeline.batcher.clone(),
-                server_statuses.clone(),
-                last_seen.clone(),
-                AllowedNetworks::new(&config.server_query_allowed_networks),
-                &registry,
-            )?;
-            background.push(actix_web::rt::spawn(query.run(wanted_maps)));
+            background.push(actix_web::rt::spawn(server_query.run(wanted_maps)));
         }
 
         let listener = bind(config.listen())?;

@@ -732,3 +732,35 @@ async fn a_result_that_can_not_be_stands_as_it_was_typed() {
     }
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn a_schedule_is_in_the_order_in_which_matches_can_be_played() {
+    let service = Service::start("schedule_order").await;
+    let (_, token) = service.add_user("Chief", Role::Admin).await;
+    let settings = json!({ "name": "Cup", "format": "double_elimination" });
+    let cup = Cup::begun(&service.client, &token, settings, 4).await;
+    let page = service.client.get(&format!("/tournaments/{}/schedule", cup.id)).await.text;
+    let keys: Vec<&str> = page.split("id=\"m-").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(keys, ["W1.1", "W1.2", "W2.1", "L1.1", "L2.1", "GF1"]);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn a_disputed_result_stands_among_what_was_said_and_can_be_upheld() {
+    let service = Service::start("disputed_result").await;
+    let (user_id, token) = service.add_user("Chief", Role::Admin).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination", "best_of": 3 });
+    let cup = Cup::begun(&service.client, &token, settings, 4).await;
+    cup.reports("R1.1", 2, 1).await;
+    cup.does("/matches/R1.1/dispute", json!({ "reason": "One game was not played" })).await;
+    let link = make_login_link(&service.application.postgres, user_id, "").await.unwrap();
+    let organizer = Browser::new(&service.client);
+    assert_eq!(organizer.get(&link).await.status, 200);
+    assert_eq!(organizer.post(&link, &[]).await.status, 303);
+    let one = format!("/tournaments/{}/matches/R1.1", cup.id);
+    let page = sees(&organizer, &one).await;
+    assert!(page.contains("holds until it is decided") && page.contains("2–1"), "{page}");
+    does(&organizer, &format!("{one}/resolve"), &[("score1", "2"), ("score2", "1")]).await;
+    assert!(!sees(&organizer, &one).await.contains("Decide the dispute"));
+    service.stop().await;
+}

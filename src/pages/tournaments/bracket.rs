@@ -346,6 +346,29 @@ fn tie_breaks(tournament: &Tournament) -> Vec<(String, &'static str)> {
         .collect()
 }
 
+/// How many matches lead to each one, at most: matches of one step can be played at once.
+fn steps_of_play(tournament: &Tournament) -> BTreeMap<Key, u16> {
+    let mut steps: BTreeMap<Key, u16> = BTreeMap::new();
+    let mut first_stage = 0;
+    // A match comes after all that lead to it.
+    for bout in tournament.bouts.values() {
+        let after = |source: &Source| match source {
+            Source::Winner(key) | Source::Loser(key) => steps.get(key).copied().unwrap_or(0),
+            Source::Placed(..) => first_stage,
+            Source::Seed(_) | Source::Bye | Source::Entrant(_) => 0,
+        };
+        let step = match bout.key.section {
+            Section::Group | Section::Swiss => bout.key.round,
+            _ => bout.sources.iter().map(after).max().unwrap_or(0) + 1,
+        };
+        if matches!(bout.key.section, Section::Group | Section::Swiss) {
+            first_stage = first_stage.max(step);
+        }
+        steps.insert(bout.key, step);
+    }
+    steps
+}
+
 pub async fn schedule_page(
     viewer: Anyone,
     request: HttpRequest,
@@ -360,8 +383,12 @@ pub async fn schedule_page(
     let tournament = &seen.current.tournament;
     let view = View::new(seen.current.id, tournament);
     let mut bouts: Vec<&Bout> = tournament.existing().filter(|bout| !bout.has_bye()).collect();
+    let steps = steps_of_play(tournament);
     // Those with a time by it, then the others in the order of play.
-    bouts.sort_by_key(|bout| (bout.plan.scheduled_at.is_none(), bout.plan.scheduled_at, bout.key));
+    bouts.sort_by_key(|bout| {
+        let step = steps.get(&bout.key).copied();
+        (bout.plan.scheduled_at.is_none(), bout.plan.scheduled_at, step, bout.key)
+    });
     let played = bouts.iter().filter(|bout| bout.status == BoutStatus::Completed).count();
     let next = bouts.iter().find(|bout| bout.status != BoutStatus::Completed);
     let next = next.map(|bout| bout.key.to_string());

@@ -164,7 +164,7 @@ async fn shown(
         "round": round,
         "can": what_viewer_can(&looked)?,
         "veto": next_veto(seen, bout),
-        "reports": bout.reports.iter().map(|report| of_report(tournament, report)).collect::<Vec<_>>(),
+        "reports": reports(tournament, bout),
         "outcome_by": bout.outcome.as_ref().map(|outcome| witness(tournament, outcome.by)),
         "typed": { "report": typed("report"), "resolve": typed("resolve") },
         "map_pool": tournament.settings.map_pool,
@@ -292,11 +292,22 @@ fn witness(tournament: &Tournament, by: By) -> Value {
     json!({ "word": word, "name": name })
 }
 
+/// What was said; where a result is disputed that itself first.
+fn reports(tournament: &Tournament, bout: &Bout) -> Vec<Value> {
+    let standing = bout.outcome.as_ref().filter(|_| bout.dispute.is_some()).map(|outcome| {
+        let mut standing = of_report(tournament, outcome);
+        standing["stands"] = true.into();
+        standing
+    });
+    standing.into_iter().chain(bout.reports.iter().map(|report| of_report(tournament, report))).collect()
+}
+
 fn of_report(tournament: &Tournament, report: &Report) -> Value {
     let verdict = &report.verdict;
     let forfeit = verdict.forfeit.map(forfeit_word);
     json!({
         "by": witness(tournament, report.by),
+        "stands": false,
         "at": DateTime::from_timestamp_millis(report.at),
         "score1": verdict.scores[0], "score2": verdict.scores[1],
         "winner": verdict.winner.map(u8::from),

@@ -23,6 +23,7 @@ use mohaa_stats::pages::{self, Pages};
 use mohaa_stats::players::CanonicalIds;
 use mohaa_stats::postgres;
 use mohaa_stats::redis::LiveNodesStore;
+use mohaa_stats::servers::ServerStatuses;
 use mohaa_stats::stats::{self, AnswerCache, Stats};
 use prometheus::Registry;
 use serde_json::Value;
@@ -163,6 +164,7 @@ impl StatsUnderTest {
                     self.stats.clone(),
                     CanonicalIds::default(),
                 )))
+                .app_data(Data::new(ServerStatuses::default()))
                 .app_data(Data::new(self.postgres.clone()))
                 .app_data(pages::error_pages())
                 .configure(http::configure_extractors)

@@ -249,7 +249,7 @@ pub async fn create(
     }
 }
 
-pub(super) fn is_mistake(error: &ApiError) -> bool {
+fn is_mistake(error: &ApiError) -> bool {
     matches!(error.status(), StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT)
 }
 

@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
 use chrono::DateTime;
@@ -15,7 +16,6 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Page;
-use super::admin::is_mistake;
 use super::bracket::with_words;
 use super::forms::{self, Fields, MOST_GAMES, Sent, said};
 use super::settings::moment;
@@ -425,7 +425,8 @@ async fn or_as_typed(
     fields: &Fields,
 ) -> Page {
     match done {
-        Err(error) if is_mistake(&error) => {
+        // A conflict leads back: the form may be gone, and with it the place to say why.
+        Err(error) if error.status() == StatusCode::UNPROCESSABLE_ENTITY => {
             let refused = Refused { form, fields, error: &error };
             shown(Anyone(Some(caller)), request, around, path, Some(refused)).await
         }

@@ -84,6 +84,9 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
     elsewhere.assert_fits().await;
     elsewhere.picture("account").await;
     elsewhere.click("Sign out everywhere").await;
+    elsewhere.comes_to_say("this one too").await;
+    elsewhere.picture("asked").await;
+    elsewhere.click("End all sessions").await;
     elsewhere.arrives_at("/").await;
     for browser in [&browser, &elsewhere] {
         browser.go("/account").await;
@@ -269,7 +272,7 @@ async fn times_are_those_of_the_reader() {
     let browser = Chromium::open_in_zone(&service.client.url, "times", PHONE, "Asia/Tokyo").await;
     browser.go(&path).await;
     browser.comes_to_say("starts 2030-01-03 05:30").await;
-    browser.comes_to_say("Times are those of Asia/Tokyo").await;
+    browser.comes_to_say("Times: Asia/Tokyo").await;
     // What comes later is in the reader's zone, too.
     cup.enters("Two").await;
     browser.comes_to_say("1 of 64 players").await;

@@ -82,7 +82,7 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     organizer.click("Sign in").await;
     organizer.arrives_at("/").await;
     organizer.go("/tournaments").await;
-    organizer.comes_to_say("No tournament stands here").await;
+    organizer.comes_to_say("No tournament yet").await;
     organizer.click("New tournament").await;
     organizer.arrives_at("/tournaments/new").await;
     organizer.assert_fits().await;
@@ -195,8 +195,8 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
 
     // Hanna had won after all: semi-final and final fall, and one undo brings them back.
     organizer.go(&one("R1.1", "/correct")).await;
-    organizer.type_into("#correct-score1", "4").await;
-    organizer.type_into("#correct-score2", "10").await;
+    organizer.retype("#correct-score1", "4").await;
+    organizer.retype("#correct-score2", "10").await;
     organizer.click("See what follows").await;
     organizer.comes_to_say("2 later matches fall").await;
     organizer.comes_to_say("The tournament is under way again").await;
@@ -208,12 +208,69 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     organizer.go(&admin).await;
     organizer.comes_to_say("fell: R2.1, R3.1").await;
     organizer.click("Take the last change back").await;
+    let asked = organizer.text_of("dialog[open]").await;
+    assert!(asked.contains("Corrected R1.1: 4–10") && asked.contains("fell: R2.1, R3.1"), "{asked}");
+    organizer.picture("8-undo").await;
+    organizer.click("Take it back").await;
     is_so(&service, &api, "status", json!("completed")).await;
     spectator.go(&cup).await;
     assert!(spectator.text_of(".place-1").await.contains("Anna"));
     spectator.assert_fits().await;
     spectator.close().await;
     organizer.close().await;
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn what_cannot_simply_be_done_again_is_asked_first() {
+    let service = Service::start("asked_first").await;
+    let chief = signed_in(&service, "Chief", Role::Organizer).await;
+    let admin = does(&chief, "/tournaments", &[("name", "Cup"), ("format", "single_elimination")]).await;
+    does(&chief, &format!("{admin}/status"), &[("status", "registration_open")]).await;
+    let cup = admin.strip_suffix("/admin").unwrap().to_owned();
+    let (anna_id, link) = link_of(&service, "Anna", Role::Player).await;
+    service.link_player(anna_id, "anna").await;
+
+    let anna = Chromium::open(&service.client.url, "asked-first", PHONE).await;
+    anna.go(&link).await;
+    anna.click("Sign in").await;
+    anna.arrives_at("/").await;
+    anna.go(&cup).await;
+    anna.click("Take part").await;
+    anna.comes_to_say("Withdraw").await;
+    let is_in = async || {
+        let now = service.client.get(&format!("/api/v1{cup}")).await.json();
+        now["participants"] == 1
+    };
+    assert!(is_in().await);
+
+    // By keyboard: asked, and left alone.
+    let focused = "return document.activeElement.textContent.trim()";
+    anna.run("document.querySelector('.ask > summary').focus()").await;
+    anna.press("\u{e007}").await;
+    anna.comes_to_say("Your place becomes free").await;
+    assert_eq!(anna.run("return document.querySelector('dialog').matches(':modal')").await, true);
+    assert_eq!(anna.run(focused).await, "Back", "the first key does no harm");
+    anna.picture("dialog").await;
+    anna.assert_fits().await;
+    anna.press("\u{e00c}").await;
+    anna.comes_to_hide("Your place becomes free").await;
+    assert_eq!(anna.run(focused).await, "Withdraw");
+    anna.click("Withdraw").await;
+    anna.click("Back").await;
+    anna.comes_to_hide("Your place becomes free").await;
+    assert!(is_in().await);
+
+    // What others do meanwhile takes nothing from under the hand.
+    anna.click("Withdraw").await;
+    let bert = signed_in(&service, "Bert", Role::Player).await;
+    does(&bert, &format!("{cup}/register"), &[]).await;
+    anna.comes_to_say("2 of 64 players").await;
+    assert_eq!(anna.run("return document.querySelector('dialog').matches(':modal')").await, true);
+    anna.run("document.querySelector('dialog .button-danger').click()").await;
+    anna.comes_to_say("the place is given back").await;
+    assert_eq!(anna.run("return document.querySelector('dialog[open]')").await, json!(null));
+    anna.close().await;
     service.stop().await;
 }
 
@@ -300,8 +357,8 @@ async fn a_cup_is_played_with_scripts_off() {
 
     // Hanna had won: what Anna won later falls, until that is taken back.
     organizer.go(&one("R1.1", "/correct")).await;
-    organizer.type_into("#correct-score1", "4").await;
-    organizer.type_into("#correct-score2", "10").await;
+    organizer.retype("#correct-score1", "4").await;
+    organizer.retype("#correct-score2", "10").await;
     organizer.click("See what follows").await;
     organizer.comes_to_say("2 later matches fall").await;
     organizer.picture("preview").await;
@@ -309,6 +366,9 @@ async fn a_cup_is_played_with_scripts_off() {
     is_so(&service, &api, "status", json!("in_progress")).await;
     organizer.go(&admin).await;
     organizer.click("Take the last change back").await;
+    organizer.comes_to_say("Corrected R1.1: 4–10").await;
+    organizer.picture("asked").await;
+    organizer.click("Take it back").await;
     is_so(&service, &api, "status", json!("completed")).await;
     anna.go(&cup).await;
     assert!(anna.text_of(".place-1").await.contains("Anna"));
@@ -710,7 +770,7 @@ async fn a_result_that_can_not_be_stands_as_it_was_typed() {
     browser.run("document.querySelector('#report-score2').scrollIntoView(); window.loadedOnce = true").await;
     let before = browser.run("return scrollY").await.as_f64().unwrap();
     browser.run("document.querySelector('#report-score2').form.requestSubmit()").await;
-    browser.comes_to_say("best of 3 takes 2").await;
+    browser.comes_to_say("one side needs 2 games won").await;
     let seen = browser
         .run("return ['1', '2'].map((side) => document.querySelector('#report-score' + side).value)")
         .await;

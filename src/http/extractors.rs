@@ -98,6 +98,17 @@ pub fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     })
 }
 
+/// What `chrono` says of a text that is no time.
+const NO_TIME: [&str; 7] = [
+    "input contains invalid characters",
+    "premature end of input",
+    "input is out of range",
+    "input is not enough for unique date and time",
+    "no possible date and time matching input",
+    "trailing input",
+    "bad or unsupported format string",
+];
+
 /// What `serde` has against a value, for whoever knows neither it nor Rust. What was sent is left out: it may be long, and
 /// the sender has it.
 fn in_plain_words(why: &str) -> String {
@@ -121,6 +132,9 @@ fn in_plain_words(why: &str) -> String {
     }
     if why.starts_with("UUID parsing failed") {
         return "must be a UUID".to_owned();
+    }
+    if NO_TIME.contains(&why) {
+        return must_be("an RFC 3339");
     }
     // Our own words, which may say what they are about.
     shortened(why)
@@ -311,6 +325,7 @@ mod tests {
         names: Vec<String>,
         kind: Kind,
         role: crate::users::Role,
+        at: Option<chrono::DateTime<chrono::Utc>>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -340,6 +355,13 @@ mod tests {
             ("kind", json!(7), "kind", "must be one of the words that are known here"),
             ("role", json!(long), "role", "must be player, organizer or admin"),
             ("prot", json!(1), "prot", "is not known here"),
+            ("at", json!("soon"), "at", "must be a time, as 2026-11-27T20:00:00Z"),
+            ("at", json!(""), "at", "must be a time, as 2026-11-27T20:00:00Z"),
+            ("at", json!("2026-11-27"), "at", "must be a time, as 2026-11-27T20:00:00Z"),
+            ("at", json!("2026-11-27T25:00:00Z"), "at", "must be a time, as 2026-11-27T20:00:00Z"),
+            ("at", json!("2026-02-30T20:00:00Z"), "at", "must be a time, as 2026-11-27T20:00:00Z"),
+            ("at", json!("2026-11-27T20:00:00Z!"), "at", "must be a time, as 2026-11-27T20:00:00Z"),
+            ("at", json!(7), "at", "must be a time, as 2026-11-27T20:00:00Z"),
         ];
         for (field, value, named, why) in wrong {
             let mut body = good.clone();

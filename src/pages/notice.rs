@@ -30,7 +30,7 @@ const LONGEST_NOTICE_CHARS: usize = 300;
 const DONE: [(&str, &str); 40] = [
     ("/tournaments", "The tournament is made. It is in no list until its registration opens."),
     ("/tournaments/{id}/register", "The entry is in."),
-    ("/tournaments/{id}/withdraw", "The entry is taken back."),
+    ("/tournaments/{id}/withdraw", "Out: the place is given back."),
     ("/tournaments/{id}/checkin", "Checked in."),
     ("/tournaments/{id}/matches/{key}/correct", "The result is corrected."),
     ("/tournaments/{id}/matches/{key}/report", "The result is reported."),
@@ -42,7 +42,7 @@ const DONE: [(&str, &str); 40] = [
     ("/tournaments/{id}/matches/{key}/start", "The match is under way."),
     ("/tournaments/{id}/matches/{key}/veto", "The choice of the map is made."),
     ("/tournaments/{id}/admin/settings", "The settings are saved."),
-    ("/tournaments/{id}/admin/status", "The tournament has moved on."),
+    ("/tournaments/{id}/admin/status", "The step is taken."),
     ("/tournaments/{id}/admin/enter", "The entry is in."),
     ("/tournaments/{id}/admin/seeds", "The seeds are saved."),
     ("/tournaments/{id}/admin/disqualify", "The entrant is disqualified."),

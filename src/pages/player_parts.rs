@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use mohaa_domain::player::PlayerId;
 use serde_json::{Value, json};
 
 use super::filters::{clock_face, grouped};
@@ -11,7 +12,7 @@ use crate::http::query::Format;
 use crate::http::{ApiError, table};
 use crate::stats::answers::{Comparison, FormEntry, PlayerAnswer};
 use crate::stats::{
-    PlayerQuestion, compared, player_maps_question, player_matches_question, player_rivals_question,
+    COMPARED, PlayerQuestion, compared, player_maps_question, player_matches_question, player_rivals_question,
 };
 
 type Page = Result<HttpResponse, ApiError>;
@@ -79,6 +80,8 @@ pub(super) async fn compare(viewer: Anyone, request: HttpRequest, pages: Data<Pa
         "players": view::with_raw_names(&comparison.players)?,
         "lines": lines(&comparison),
         "duels": duels(&comparison),
+        "ids": player_ids.iter().map(PlayerId::as_str).collect::<Vec<_>>().join(","),
+        "most": COMPARED.end(),
     });
     pages.page(&request, viewer, "compare.html", "Players side by side", &context).await
 }

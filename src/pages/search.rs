@@ -1,4 +1,4 @@
-//! `/search`.
+//! `/search`. With `compare`, ids of players with commas between them, it looks for one more to set beside them.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -17,9 +17,14 @@ pub(super) async fn page(
     pages: Data<Pages>,
     pool: Data<PgPool>,
 ) -> Result<HttpResponse, ApiError> {
-    let typed = form_urlencoded::parse(request.query_string().as_bytes())
-        .find_map(|(name, value)| (name == "q").then(|| value.into_owned()));
-    let (needle, mistake) = match read_needle(request.query_string()) {
+    let asked: Vec<(String, String)> =
+        form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
+    let said = |name: &str| asked.iter().find(|(asked, _)| asked == name).map(|(_, value)| value.as_str());
+    let (typed, compare) = (said("q"), said("compare").filter(|ids| !ids.is_empty()));
+    let search = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(asked.iter().filter(|(name, _)| name != "compare"))
+        .finish();
+    let (needle, mistake) = match read_needle(&search) {
         Ok(needle) => (needle, None),
         // Who types too little is told beside the box, and goes on from there.
         Err(error) => match error.fields().get("q").filter(|_| error.fields().len() == 1) {
@@ -35,6 +40,6 @@ pub(super) async fn page(
         || "Search".to_owned(),
         |needle| format!("Search for {}", text::plain_name(needle.as_str())),
     );
-    let context = json!({ "typed": typed, "mistake": mistake, "found": found });
+    let context = json!({ "typed": typed, "compare": compare, "mistake": mistake, "found": found });
     pages.page(&request, viewer, "search.html", &title, &context).await
 }

@@ -148,7 +148,7 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         ),
         401 => ("Sign in first", Some("You were never signed in here, or your session has ended meanwhile.")),
         403 => ("Not allowed", Some("Your account may not do this.")),
-        404 => ("Nothing here", Some("Check the address, or start from the home page.")),
+        404 => ("Nothing here", Some("Check the address, or look for it where it should be listed.")),
         405 => ("Not like this", Some("This address does not take such a request.")),
         409 if error.detail("candidates").is_some() => ("Which one?", None),
         409 => ("Not possible now", Some("Something has changed meanwhile: look at the page again.")),
@@ -171,15 +171,52 @@ pub(super) fn error(error: &ApiError, request_id: String) -> Value {
         "title": title,
         "message": message,
         "advice": advice,
+        "leads_to": whole_list(error.code()).map(|(href, label)| json!({ "href": href, "label": label })),
         "leads_to_login": error.status() == StatusCode::UNAUTHORIZED || error.code() == "sign_in_refused",
         "candidates": error.detail("candidates"),
         "request_id": (!request_id.is_empty()).then_some(request_id),
     })
 }
 
+/// Where what isn't there would be found.
+fn whole_list(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "unknown_tournament" => ("/tournaments", "See all tournaments"),
+        "unknown_player" => ("/search", "Search for a player"),
+        "unknown_match" => ("/matches", "See the last matches"),
+        "unknown_map" => ("/maps", "See all maps"),
+        "unknown_weapon" => ("/weapons", "See all weapons"),
+        "unknown_server" => ("/servers", "See all servers"),
+        _ => return None,
+    })
+}
+
 /// What is wrong with which field, a line a field.
 pub(super) fn mistakes(error: &ApiError) -> Vec<String> {
-    error.fields().iter().map(|(name, why)| format!("{}: {why}", name.replace('_', " "))).collect()
+    error.fields().iter().map(|(name, why)| format!("{}: {why}", label(name))).collect()
+}
+
+/// What forms call a field of the API.
+fn label(name: &str) -> String {
+    let label = match name {
+        "score1" => "score of the first side",
+        "score2" => "score of the second side",
+        "scheduled_at" => "when",
+        "server_id" => "game server",
+        "stream_url" => "address of the stream",
+        "participant_id" => "entrant",
+        "player_guid" | "player_id" => "player’s id",
+        "user_id" => "number of the account",
+        "team_id" => "team",
+        "map_name" => "map",
+        "min_x" => "left edge",
+        "max_x" => "right edge",
+        "min_y" => "lower edge",
+        "max_y" => "upper edge",
+        "image" => "picture",
+        other => return other.replace('_', " "),
+    };
+    label.to_owned()
 }
 
 /// With a capital and a full stop.

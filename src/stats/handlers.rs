@@ -129,7 +129,7 @@ const PLAYERS: Parameter = Parameter {
     example: "4711,4712",
 };
 const COMPARISON: QueryShape = QueryShape { parameters: &[PLAYERS], filters: &[], paged: false };
-const COMPARED: std::ops::RangeInclusive<usize> = 2..=4;
+pub const COMPARED: std::ops::RangeInclusive<usize> = 2..=4;
 const PLAYER_MATCHES: QueryShape = QueryShape { paged: true, ..PLAYER_WEAPONS };
 const MATCHES: QueryShape = QueryShape {
     parameters: &[FORMAT],

@@ -48,7 +48,7 @@ use sqlx::PgPool;
 pub use breakdowns::Interval;
 pub use cache::AnswerCache;
 pub use handlers::{
-    QUERY_SHAPES, StatsApi, compared, player_maps_question, player_matches_question, player_rivals_question,
+    COMPARED, QUERY_SHAPES, StatsApi, compared, player_maps_question, player_matches_question, player_rivals_question,
     routes,
 };
 pub use heatmap::{HeatKind, Heatmap, HeatmapBounds, HeatmapPoint, HeatmapQuestion};

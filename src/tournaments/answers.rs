@@ -292,7 +292,7 @@ impl<'a> View<'a> {
         self.tournament.section(Section::Upper).next().is_some()
     }
 
-    fn round_name(&self, key: Key) -> String {
+    pub fn round_name(&self, key: Key) -> String {
         let last = self.tournament.section(key.section).map(|bout| bout.key.round).max().unwrap_or(key.round);
         let from_end = last.saturating_sub(key.round);
         match (key.section, from_end) {
@@ -475,6 +475,17 @@ pub struct StandingsAnswer {
     pub groups: Vec<TableAnswer>,
     /// The best first, equals together; empty until all is played.
     pub r#final: Vec<Vec<u32>>,
+    /// Of those who are out of the knockout, while the others play; the best first.
+    pub known: Vec<KnownPlaces>,
+}
+
+/// Places that equals share.
+#[derive(Serialize, ToSchema)]
+pub struct KnownPlaces {
+    pub first: usize,
+    pub last: usize,
+    /// So far: others who come to share them may still play.
+    pub participant_ids: Vec<u32>,
 }
 
 pub fn standings(id: Uuid, tournament: &Tournament, version: u64) -> StandingsAnswer {
@@ -488,7 +499,20 @@ pub fn standings(id: Uuid, tournament: &Tournament, version: u64) -> StandingsAn
         .collect();
     let tiers = tournament.final_places();
     let numbers = |tier: Vec<EntrantId>| tier.into_iter().map(|id| id.0).collect();
-    StandingsAnswer { tournament_id: id, version, groups, r#final: tiers.into_iter().map(numbers).collect() }
+    let known = tournament.known_places().into_iter();
+    StandingsAnswer {
+        tournament_id: id,
+        version,
+        groups,
+        r#final: tiers.into_iter().map(numbers).collect(),
+        known: known
+            .map(|tier| KnownPlaces {
+                first: tier.first,
+                last: tier.last,
+                participant_ids: numbers(tier.entrants),
+            })
+            .collect(),
+    }
 }
 
 fn rows(tournament: &Tournament, rows: Vec<Row>) -> Vec<RowAnswer> {

@@ -10,7 +10,7 @@ use actix_web::web::{self, Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{Stream, unfold};
-use mohaa_actors::tournament::{Commit, Failed, Intent};
+use mohaa_actors::tournament::{Commit, Failed, Intent, TournamentStore as _};
 use mohaa_domain::player::PlayerId;
 use mohaa_domain::tournament::{
     By, Change, Command, Holder, Logged, Replay, ReplayError, Settings, is_moment,
@@ -93,6 +93,22 @@ async fn rows_after(pool: &PgPool, id: Uuid, after: u64, limit: u64) -> Result<V
 impl LogRow {
     fn name(&self) -> &'static str {
         self.command.as_ref().map_or("undo", |command| command.0.name())
+    }
+
+    fn entry(self) -> AuditEntry {
+        AuditEntry {
+            version: self.version,
+            at: self.at,
+            user_id: self.user_id,
+            action: self.name().to_owned(),
+            user_name: self.user_name,
+            by: self.by.0,
+            key: self.command.as_ref().and_then(|command| command.0.key()).map(|key| key.to_string()),
+            command: self.command.map(|command| command.0),
+            undoes: self.undoes,
+            falls: self.fallen,
+            changes: self.changes.0,
+        }
     }
 
     fn logged(self) -> Logged {
@@ -202,20 +218,18 @@ impl Tournaments {
             .fetch_one(self.pool())
             .await
             .map_err(unavailable)?;
-        let entries = rows.into_iter().map(|row| AuditEntry {
-            version: row.version,
-            at: row.at,
-            user_id: row.user_id,
-            action: row.name().to_owned(),
-            user_name: row.user_name,
-            by: row.by.0,
-            key: row.command.as_ref().and_then(|command| command.0.key()).map(|key| key.to_string()),
-            command: row.command.map(|command| command.0),
-            undoes: row.undoes,
-            falls: row.fallen,
-            changes: row.changes.0,
-        });
-        Ok(AuditList { page: paging.page, limit: paging.limit, total, entries: entries.collect() })
+        let entries = rows.into_iter().map(LogRow::entry).collect();
+        Ok(AuditList { page: paging.page, limit: paging.limit, total, entries })
+    }
+
+    /// The mutation that an undo takes back.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn undone_next(&self, id: Uuid) -> Result<Option<AuditEntry>, ApiError> {
+        let Some(next) = self.store.last_undoable(id).await.map_err(Failed::from)? else { return Ok(None) };
+        let rows = rows_after(self.pool(), id, next.version.saturating_sub(1), 1).await?;
+        Ok(rows.into_iter().next().map(LogRow::entry))
     }
 }
 

@@ -32,4 +32,4 @@ tell();
 setInterval(tell, EVERY_MS);
 // Parts of pages come later, with times as the service writes them.
 new MutationObserver(tell).observe(document.body, { childList: true, characterData: true, subtree: true });
-for (const said of document.querySelectorAll("[data-zone]")) said.textContent = `Times are those of ${zone}`;
+for (const said of document.querySelectorAll("[data-zone]")) said.textContent = `Times: ${zone}`;

@@ -158,6 +158,20 @@ impl Chromium {
         .await;
     }
 
+    /// Waits until the page no longer says this.
+    pub async fn comes_to_hide(&self, said: &str) {
+        sooner_or_later(&format!("the page no longer says {said:?}"), async || {
+            let text = self.text().await;
+            if text.contains(said) { Err(text) } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// A key, by its code of WebDriver, on what has the focus.
+    pub async fn press(&self, key: &str) {
+        self.client.active_element().await.unwrap().send_keys(key).await.unwrap();
+    }
+
     /// Clicks on the link or button in the page that says this.
     pub async fn click(&self, says: &str) {
         let path = format!(
@@ -170,6 +184,13 @@ impl Chromium {
 
     pub async fn type_into(&self, selector: &str, text: &str) {
         self.find(selector).await.send_keys(text).await.unwrap();
+    }
+
+    /// The same in place of what stands there.
+    pub async fn retype(&self, selector: &str, text: &str) {
+        let field = self.find(selector).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
     }
 
     /// Drags something down, or up where `by` is negative, in CSS pixels.

@@ -42,6 +42,7 @@ pub use command::{Command, NAME_OF_FORGOTTEN, Refusal};
 pub use entrant::{Entrant, EntrantId, Holder, Place};
 pub use key::{InvalidKey, Key, Section};
 pub use log::{Logged, Replay, ReplayError};
+pub use places::Tier;
 pub use playing::VetoTurn;
 pub use seeding::{GroupSeeding, Ordering, fallers, groups};
 pub use settings::{

@@ -395,7 +395,7 @@ fn checked(verdict: &Verdict, best_of: u8, draws: bool) -> Result<Verdict, Refus
         let enough = one.max(two) == need && one != two;
         let drawn = draws && one == two && one < need;
         if !enough && !drawn {
-            let why = format!("games won: best of {best_of} takes {need}, and one side has fewer");
+            let why = format!("one side needs {need} games won: it is a best of {best_of}");
             return Err(Refusal::invalid("score1", why));
         }
         // Not all games have to be told, but none that was not won.

@@ -1,6 +1,6 @@
 //! Single and double elimination of any size.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mohaa_domain::tournament::{
     Bout, BoutStatus, Format, GrandFinal, Key, Knockout, Occupant, Options, Ordering, Section, Side, Source,
@@ -329,6 +329,26 @@ fn with_a_lower_start_half_of_the_field_begins_below() {
     }
 }
 
+/// Each tier's places, by entrant.
+fn known(tournament: &Tournament) -> BTreeMap<u32, (usize, usize)> {
+    let tiers = tournament.known_places().into_iter();
+    tiers
+        .flat_map(|tier| tier.entrants.into_iter().map(move |id| (id.0, (tier.first, tier.last))))
+        .collect()
+}
+
+#[test]
+fn who_is_out_has_a_place_while_others_play() {
+    let begun = single(Options { third_place: true, ..Options::default() }, 8);
+    assert!(known(&begun).is_empty());
+    let first = reported(&begun, "R1.1", score(1, 0));
+    assert_eq!(known(&first), BTreeMap::from([(8, (5, 8))]));
+    let two = reported(&reported(&first, "R1.2", score(1, 0)), "R2.1", score(1, 0));
+    assert_eq!(known(&two), BTreeMap::from([(8, (5, 8)), (5, (5, 8))]), "the loser plays for third place");
+    let below = reported(&double(Options::default(), 8), "W1.1", score(1, 0));
+    assert!(known(&below).is_empty(), "there is a lower bracket");
+}
+
 fn results() -> impl Strategy<Value = Vec<bool>> {
     prop::collection::vec(any::<bool>(), 300)
 }
@@ -340,6 +360,36 @@ fn drawn(results: &[bool]) -> impl FnMut(&Bout) -> Side + '_ {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_place_that_is_known_is_the_place_at_the_end(
+        results in results(),
+        entrants in 2_u32..=40,
+        third_place: bool,
+        lower_start: bool,
+        last in prop_oneof![Just(None), Just(Some(GrandFinal::None)), Just(Some(GrandFinal::Simple)), Just(Some(GrandFinal::Double))],
+    ) {
+        let begun = match last {
+            None => single(Options { third_place, ..Options::default() }, entrants),
+            Some(last) => {
+                let options = Options { consolation: third_place, lower_start, ..grand_final(last) };
+                double(options, entrants)
+            }
+        };
+        let mut told = BTreeMap::new();
+        let over = played_and(&begun, drawn(&results), |now| {
+            for (id, place) in known(now) {
+                assert_eq!(*told.entry(id).or_insert(place), place, "{id} of {entrants}");
+            }
+        });
+        let mut place = 1;
+        for tier in places(&over) {
+            for id in &tier {
+                prop_assert_eq!(told[id], (place, place + tier.len() - 1), "{} of {}", id, entrants);
+            }
+            place += tier.len();
+        }
+    }
 
     #[test]
     fn any_elimination_is_sound_at_every_step(

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use mohaa_domain::tournament::{BoutStatus, By, EntrantId, Status, Tournament};
+use mohaa_domain::tournament::{BoutStatus, By, Command, EntrantId, Status, Tournament};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, from_json};
 use crate::pages::{Form, Pages, see, text, view};
 use crate::tournaments::{
-    self, AuditList, EntryBody, NextRoundBody, SettingsBody, Tournaments, View, participants,
+    self, AuditEntry, EntryBody, NextRoundBody, SettingsBody, Tournaments, View, participants,
 };
 
 const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };
@@ -76,7 +76,8 @@ pub async fn page(
         "played": played,
         "may_pair": may_pair(&seen),
         "staff": plain(&tournaments::staff(&tournaments, current).await?)?["staff"],
-        "log": entries(log)?,
+        "log": entries(log.entries, tournament)?,
+        "undone_next": entries(tournaments.undone_next(*id).await?, tournament)?.pop(),
         "said": super::bracket::last_result(tournament),
     });
     seen.show(&pages, &request, "tournaments/admin.html", Some("Run"), context).await
@@ -116,9 +117,12 @@ fn steps(tournament: &Tournament) -> Value {
     })
 }
 
-/// Entries of the log with who did it as words, and what was changed as text.
-fn entries(log: AuditList) -> Result<Vec<Value>, ApiError> {
-    let entry = |entry: tournaments::AuditEntry| -> Result<Value, serde_json::Error> {
+/// Entries of the log in words: who did it, to whom or to what end, and all that was asked as text.
+fn entries(
+    log: impl IntoIterator<Item = AuditEntry>,
+    tournament: &Tournament,
+) -> Result<Vec<Value>, ApiError> {
+    let entry = |entry: AuditEntry| -> Result<Value, serde_json::Error> {
         let by = match entry.by {
             By::Organizer(_) => "organizer",
             By::Referee(_) => "referee",
@@ -128,22 +132,54 @@ fn entries(log: AuditList) -> Result<Vec<Value>, ApiError> {
             By::Clock => "clock",
         };
         let command = entry.command.as_ref().map(serde_json::to_string).transpose()?;
+        let about = entry.command.as_ref().map(|command| about(command, tournament)).unwrap_or_default();
         Ok(json!({
             "version": entry.version, "at": entry.at, "user_id": entry.user_id, "user_name": entry.user_name,
             "by": by, "action": action_word(&entry.action), "key": entry.key, "undoes": entry.undoes,
-            "falls": entry.falls, "command": command.map(|text| text::with_hidden_spelled(&text)),
+            "whose": about.whose, "what": about.what, "falls": entry.falls, "command": command.map(|text| text::with_hidden_spelled(&text)),
         }))
     };
-    log.entries.into_iter().map(entry).collect::<Result<_, _>>().map_err(ApiError::internal)
+    log.into_iter().map(entry).collect::<Result<_, _>>().map_err(ApiError::internal)
+}
+
+/// Whom a mutation is about, by name, and what came of it in words.
+#[derive(Default)]
+struct About {
+    whose: Option<String>,
+    what: Option<String>,
+}
+
+fn about(command: &Command, tournament: &Tournament) -> About {
+    let whose = match command {
+        Command::Register { name, .. } => Some(name.clone()),
+        Command::Withdraw { entrant } | Command::Disqualify { entrant, .. } | Command::CheckIn { entrant } => {
+            tournament.entrants.get(entrant).map(|entrant| entrant.name.clone())
+        }
+        _ => None,
+    };
+    let what = match command {
+        Command::SetStatus { to, .. } => Some(status_word(*to).to_owned()),
+        Command::Disqualify { reason, .. } | Command::Dispute { reason, .. } => Some(reason.clone()),
+        Command::Seed { order } => Some(format!("{} by hand", order.len())),
+        Command::Report { verdict, .. }
+        | Command::Resolve { verdict, .. }
+        | Command::Correct { verdict, .. } => Some(format!("{}–{}", verdict.scores[0], verdict.scores[1])),
+        Command::Veto { map, .. } => Some(map.clone()),
+        Command::Update { fields: Some(fields), .. } => Some(
+            fields.iter().map(|field| fields_of::in_words(field, "").0).collect::<Vec<_>>().join(", "),
+        ),
+        _ => None,
+    };
+    About { whose, what }
 }
 
 fn action_word(action: &str) -> String {
     let word = match action {
         "update" => "Settings changed",
-        "set_status" => "Moved on",
-        "clock" => "Moved on by time",
-        "register" => "Place taken",
-        "withdraw" => "Place given back",
+        "set_status" => "Step",
+        "clock" => "Step by the clock",
+        "register" => "Entered",
+        "withdraw" => "Out",
         "disqualify" => "Disqualified",
         "check_in" => "Checked in",
         "seed" => "Seeded",
@@ -180,7 +216,7 @@ pub async fn audit_log(
     let context = json!({
         "list": { "page": paging.page, "limit": paging.limit, "total": log.total },
         "pages": view::page_links(request.path(), request.query_string(), paging, total),
-        "entries": entries(log)?,
+        "entries": entries(log.entries, &seen.current.tournament)?,
         "is_still": true,
     });
     seen.show(&pages, &request, "tournaments/audit.html", Some("Log"), context).await

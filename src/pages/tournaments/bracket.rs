@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
+use chrono::{DateTime, NaiveDate};
 use mohaa_domain::tournament::{
-    Bout, BoutStatus, EntrantId, Key, Occupant, Section, Side, Source, Tournament,
+    Bout, BoutStatus, EntrantId, Key, Occupant, Section, Side, Source, Tier, Tournament,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -272,17 +274,27 @@ pub fn open_matches(seen: &Seen, scores: &Scores) -> Result<Value, ApiError> {
 /// Final places as tiers with their place's number; empty until all is played.
 pub fn places(tournament: &Tournament) -> Value {
     let mut place = 1;
-    let tiers = tournament.final_places().into_iter().map(|tier| {
-        let (first, last) = (place, place + tier.len() - 1);
-        place += tier.len();
-        let names: Vec<Value> = tier
-            .iter()
-            .filter_map(|id| tournament.entrants.get(id))
-            .map(|entrant| json!({ "name": entrant.name, "participant_id": entrant.id.0, "seed": entrant.seed }))
-            .collect();
-        json!({ "first": first, "last": last, "entrants": names })
+    let tiers = tournament.final_places().into_iter().map(|entrants| {
+        let (first, last) = (place, place + entrants.len() - 1);
+        place += entrants.len();
+        shown_tier(tournament, &Tier { first, last, entrants })
     });
     tiers.collect()
+}
+
+/// The same of those who are out of the knockout while others play.
+fn known_places(tournament: &Tournament) -> Value {
+    tournament.known_places().iter().map(|tier| shown_tier(tournament, tier)).collect()
+}
+
+fn shown_tier(tournament: &Tournament, tier: &Tier) -> Value {
+    let names: Vec<Value> = tier
+        .entrants
+        .iter()
+        .filter_map(|id| tournament.entrants.get(id))
+        .map(|entrant| json!({ "name": entrant.name, "participant_id": entrant.id.0, "seed": entrant.seed }))
+        .collect();
+    json!({ "first": tier.first, "last": tier.last, "entrants": names })
 }
 
 pub async fn standings_page(
@@ -321,6 +333,7 @@ pub async fn standings_page(
         "tables": tables["groups"],
         "tie_breaks": chain.iter().map(|(_, label)| label).collect::<Vec<_>>(),
         "places": places(&current.tournament),
+        "known": known_places(&current.tournament),
         "said": last_result(&current.tournament),
     });
     seen.show(&pages, &request, "tournaments/standings.html", Some("Standings"), context).await
@@ -369,6 +382,17 @@ fn steps_of_play(tournament: &Tournament) -> BTreeMap<Key, u16> {
     steps
 }
 
+/// Matches of one day, or those without a time that can be played at once.
+#[derive(Serialize)]
+struct Sitting {
+    /// UTC.
+    day: Option<NaiveDate>,
+    #[serde(skip)]
+    step: Option<u16>,
+    rounds: Vec<String>,
+    matches: Vec<Value>,
+}
+
 pub async fn schedule_page(
     viewer: Anyone,
     request: HttpRequest,
@@ -393,13 +417,24 @@ pub async fn schedule_page(
     let next = bouts.iter().find(|bout| bout.status != BoutStatus::Completed);
     let next = next.map(|bout| bout.key.to_string());
     // Each keeps its place when it is over: a reader's page does not move.
-    let mut matches = Vec::new();
+    let count = bouts.len();
+    let mut sittings: Vec<Sitting> = Vec::new();
     for bout in bouts {
         let mut one = plain(&view.bout(bout))?;
         with_words(&mut one, &seen, &scores);
-        matches.push(one);
+        let day = bout.plan.scheduled_at.and_then(DateTime::from_timestamp_millis).map(|at| at.date_naive());
+        let step = steps.get(&bout.key).copied().filter(|_| day.is_none());
+        if sittings.last().is_none_or(|last| (last.day, last.step) != (day, step)) {
+            sittings.push(Sitting { day, step, rounds: Vec::new(), matches: Vec::new() });
+        }
+        let Some(sitting) = sittings.last_mut() else { continue };
+        let round = view.round_name(bout.key);
+        if !sitting.rounds.contains(&round) {
+            sitting.rounds.push(round);
+        }
+        sitting.matches.push(one);
     }
     let said = last_result(tournament);
-    let context = json!({ "matches": matches, "played": played, "next": next, "said": said });
+    let context = json!({ "sittings": sittings, "count": count, "played": played, "next": next, "said": said });
     seen.show(&pages, &request, "tournaments/schedule.html", Some("Schedule"), context).await
 }

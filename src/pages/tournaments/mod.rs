@@ -127,7 +127,7 @@ async fn list(
         .is_some_and(|parts| parts.iter().all(|part| part["list"]["tournaments"] == json!([])));
     context["is_empty"] = is_empty.into();
     context["query"] = json!({ "status": asked.status, "format": asked.format });
-    context["options"] = json!({ "statuses": statuses(), "formats": formats() });
+    context["options"] = json!({ "statuses": statuses(asked.status.as_deref()), "formats": formats() });
     context["may_make"] = viewer.0.is_some_and(|viewer| viewer.role >= crate::users::Role::Organizer).into();
     pages.page(&request, viewer, "tournaments/list.html", "Tournaments", &context).await
 }

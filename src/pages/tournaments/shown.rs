@@ -153,9 +153,9 @@ pub fn format_word(format: Format) -> &'static str {
     }
 }
 
-/// For the filter of the list. Drafts are found by those who ask for them by address.
-pub fn statuses() -> Value {
-    let all = [
+/// For the filter of the list. Drafts are found by those who ask for them by address, who are then told what they look at.
+pub fn statuses(asked: Option<&str>) -> Value {
+    let mut all = vec![
         Status::RegistrationOpen,
         Status::RegistrationClosed,
         Status::Checkin,
@@ -163,6 +163,9 @@ pub fn statuses() -> Value {
         Status::Completed,
         Status::Cancelled,
     ];
+    if asked == Some(Status::Draft.name()) {
+        all.insert(0, Status::Draft);
+    }
     all.into_iter().map(|status| json!({ "value": status, "label": status_word(status) })).collect()
 }
 

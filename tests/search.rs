@@ -90,6 +90,28 @@ async fn what_is_looked_for_has_two_to_sixty_four_characters() {
 }
 
 #[actix_web::test]
+async fn somebody_to_compare_with_is_found_by_name() {
+    let this = StatsUnderTest::start("search_compare").await;
+    this.store(&[
+        seen("10", "Anna", "2026-11-22T11:00:00Z"),
+        seen("11", "Bert", "2026-11-22T11:00:00Z"),
+        seen("12", "Bertha", "2026-11-22T11:00:00Z"),
+    ])
+    .await;
+    let rivals = this.get("/players/10/rivals").await.text;
+    assert!(rivals.contains("name=\"compare\" value=\"10\""), "{rivals}");
+    let found = this.get("/search?compare=10&q=ber").await.text;
+    for id in ["11", "12"] {
+        assert!(found.contains(&format!("href=\"/compare?players=10,{id}\"")), "{found}");
+    }
+    let compared = this.get("/compare?players=10,11").await;
+    assert_eq!(compared.status, StatusCode::OK, "{}", compared.text);
+    assert!(compared.text.contains("name=\"compare\" value=\"10,11\""), "{}", compared.text);
+    let hostile = this.get("/search?compare=%22%3E%3Cscript%3E&q=ber").await.text;
+    assert!(!hostile.contains("<script>") && hostile.contains("%22%3E%3Cscript%3E"), "{hostile}");
+}
+
+#[actix_web::test]
 async fn servers_maps_weapons_and_tournaments_are_found_too() {
     let this = StatsUnderTest::start("search_things").await;
     for (id, name, approved, removed) in [

@@ -802,6 +802,47 @@ async fn a_schedule_is_in_the_order_in_which_matches_can_be_played() {
     let page = service.client.get(&format!("/tournaments/{}/schedule", cup.id)).await.text;
     let keys: Vec<&str> = page.split("id=\"m-").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(keys, ["W1.1", "W1.2", "W2.1", "L1.1", "L2.1", "GF1"]);
+    // Those with a time come first, by day; the others by what can be played at once.
+    cup.does("/matches/L2.1/schedule", json!({ "scheduled_at": "2031-05-17T20:00:00Z" })).await;
+    let page = service.client.get(&format!("/tournaments/{}/schedule", cup.id)).await.text;
+    let headings =
+        page.split("<h3 class=\"sitting\">").skip(1).map(|rest| rest.split("</h3>").next().unwrap());
+    let headings: Vec<&str> = headings.collect();
+    let day = "<time datetime=\"2031-05-17\">2031-05-17</time> UTC <small>Lower final</small>";
+    let rounds = ["Upper semi-finals", "Upper final, Lower round 1", "Grand final"];
+    assert_eq!(headings, [&[day][..], &rounds].concat());
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn who_is_out_of_a_knockout_is_told_their_place_while_others_play() {
+    let service = Service::start("known_places").await;
+    let (_, token) = service.add_user("Chief", Role::Admin).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination" });
+    let cup = Cup::begun(&service.client, &token, settings, 4).await;
+    let standings = format!("/tournaments/{}/standings", cup.id);
+    assert!(service.client.get(&standings).await.text.contains("Nothing to rank yet"));
+    cup.reports("R1.1", 2, 1).await;
+    let api = service.client.get(&format!("/api/v1{standings}")).await.json();
+    let loser = api["known"][0]["participant_ids"][0].clone();
+    assert_eq!(api["known"], json!([{ "first": 3, "last": 4, "participant_ids": [loser] }]));
+    assert_eq!(api["final"], json!([]));
+    let page = service.client.get(&standings).await.text;
+    assert!(
+        page.contains("Who is out") && page.contains("<span class=\"place-number\">3–4</span>"),
+        "{page}"
+    );
+    cup.reports("R1.2", 2, 1).await;
+    cup.reports("R2.1", 2, 1).await;
+    let page = service.client.get(&standings).await.text;
+    assert!(page.contains("Final places") && !page.contains("Who is out"), "{page}");
+
+    // What is not there leads to where it would be listed.
+    let nowhere = service.client.get("/tournaments/00000000-0000-0000-0000-000000000000").await;
+    assert_eq!(nowhere.status, 404);
+    assert!(nowhere.text.contains("href=\"/tournaments\">See all tournaments"), "{}", nowhere.text);
+    let drafts = service.client.get("/tournaments?filter[status]=draft").await.text;
+    assert!(drafts.contains("<option value=\"draft\" selected>Draft"), "{drafts}");
     service.stop().await;
 }
 

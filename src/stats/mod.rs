@@ -48,8 +48,8 @@ use sqlx::PgPool;
 pub use breakdowns::Interval;
 pub use cache::AnswerCache;
 pub use handlers::{
-    COMPARED, QUERY_SHAPES, StatsApi, compared, player_maps_question, player_matches_question, player_rivals_question,
-    routes,
+    COMPARED, QUERY_SHAPES, StatsApi, compared, player_maps_question, player_matches_question,
+    player_rivals_question, routes,
 };
 pub use heatmap::{HeatKind, Heatmap, HeatmapBounds, HeatmapPoint, HeatmapQuestion};
 pub use heatmap_handlers::{HEATMAP_PANEL, MAP_PICTURE, MATCH_PICTURE};

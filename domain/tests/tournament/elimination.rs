@@ -332,9 +332,7 @@ fn with_a_lower_start_half_of_the_field_begins_below() {
 /// Each tier's places, by entrant.
 fn known(tournament: &Tournament) -> BTreeMap<u32, (usize, usize)> {
     let tiers = tournament.known_places().into_iter();
-    tiers
-        .flat_map(|tier| tier.entrants.into_iter().map(move |id| (id.0, (tier.first, tier.last))))
-        .collect()
+    tiers.flat_map(|tier| tier.entrants.into_iter().map(move |id| (id.0, (tier.first, tier.last)))).collect()
 }
 
 #[test]

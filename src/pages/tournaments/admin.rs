@@ -152,7 +152,9 @@ struct About {
 fn about(command: &Command, tournament: &Tournament) -> About {
     let whose = match command {
         Command::Register { name, .. } => Some(name.clone()),
-        Command::Withdraw { entrant } | Command::Disqualify { entrant, .. } | Command::CheckIn { entrant } => {
+        Command::Withdraw { entrant }
+        | Command::Disqualify { entrant, .. }
+        | Command::CheckIn { entrant } => {
             tournament.entrants.get(entrant).map(|entrant| entrant.name.clone())
         }
         _ => None,
@@ -165,9 +167,9 @@ fn about(command: &Command, tournament: &Tournament) -> About {
         | Command::Resolve { verdict, .. }
         | Command::Correct { verdict, .. } => Some(format!("{}–{}", verdict.scores[0], verdict.scores[1])),
         Command::Veto { map, .. } => Some(map.clone()),
-        Command::Update { fields: Some(fields), .. } => Some(
-            fields.iter().map(|field| fields_of::in_words(field, "").0).collect::<Vec<_>>().join(", "),
-        ),
+        Command::Update { fields: Some(fields), .. } => {
+            Some(fields.iter().map(|field| fields_of::in_words(field, "").0).collect::<Vec<_>>().join(", "))
+        }
         _ => None,
     };
     About { whose, what }

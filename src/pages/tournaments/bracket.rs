@@ -435,6 +435,7 @@ pub async fn schedule_page(
         sitting.matches.push(one);
     }
     let said = last_result(tournament);
-    let context = json!({ "sittings": sittings, "count": count, "played": played, "next": next, "said": said });
+    let context =
+        json!({ "sittings": sittings, "count": count, "played": played, "next": next, "said": said });
     seen.show(&pages, &request, "tournaments/schedule.html", Some("Schedule"), context).await
 }

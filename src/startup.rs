@@ -35,7 +35,8 @@ use crate::clickhouse::history::StoredMatches;
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
-use crate::clickhouse::{self as clickhouse_store, schema};
+use crate::clickhouse::upgrade::UpgradeError;
+use crate::clickhouse::{self as clickhouse_store, schema, upgrade};
 use crate::config::{
     ClickHouseUrl, Config, RegistrationPolicy, SpoolFsync, StoreUrl, StoreUrls, kept, local_url,
 };
@@ -421,7 +422,7 @@ impl Application {
             )),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
-                clickhouse.clone(),
+                (clickhouse.clone(), postgres.clone()),
                 pipeline.clone(),
                 config.raw_events_ttl_days,
                 data_version.clone(),
@@ -762,7 +763,7 @@ async fn keep_postgres_schema(pool: PgPool) {
 
 /// Holds the writers back until ClickHouse has the schema that they write to, then watches over the roll-ups.
 async fn prepare_clickhouse(
-    client: clickhouse::Client,
+    (client, postgres): (clickhouse::Client, PgPool),
     pipeline: Pipeline,
     raw_events_ttl_days: u32,
     data_version: DataVersion,
@@ -776,13 +777,17 @@ async fn prepare_clickhouse(
             // A store that hangs must not be waited for: the next try may meet it awake.
             let awake = tokio::time::timeout(QUESTION_PATIENCE, client.query("SELECT 1").fetch_one::<u8>());
             awake.await.map_err(|_| clickhouse::error::Error::TimedOut)??;
-            schema::migrate(&client).await?;
+            upgrade::migrate(&client, &postgres).await?;
             schema::check(&client).await?;
-            schema::set_raw_events_ttl(&client, raw_events_ttl_days).await
+            Ok(schema::set_raw_events_ttl(&client, raw_events_ttl_days).await?)
         };
         match prepared.await {
             Ok(()) => break,
-            Err(error @ schema::SchemaError::ClickHouse(_)) => {
+            Err(
+                error @ (UpgradeError::Schema(schema::SchemaError::ClickHouse(_))
+                | UpgradeError::Lock(_)
+                | UpgradeError::NotQuiet),
+            ) => {
                 tracing::warn!(%error, "ClickHouse's schema can't be brought up to date yet");
             }
             Err(error) => tracing::error!(%error, "events stay in the spool until the schema is mended"),

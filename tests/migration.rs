@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use mohaa_domain::event::{Event, Stamp};
 use mohaa_embedded::testing::TestStores;
-use mohaa_stats::clickhouse::schema;
+use mohaa_stats::clickhouse::{schema, upgrade};
 use mohaa_stats::config::StoreUrl;
 use mohaa_stats::postgres;
 
-use crate::support::Warehouse;
 use crate::support::statistics::{StatsUnderTest, kill};
+use crate::support::Warehouse;
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
 const CHANGES: [(u32, &str); 9] = [
@@ -86,6 +86,17 @@ async fn a_migration_that_nobody_waits_for_any_more_keeps_nobody_else_waiting() 
     let other = pool();
     let migrated = tokio::time::timeout(Duration::from_secs(60), postgres::migrate(&other)).await;
     migrated.expect("the lock is free again").unwrap();
+}
+
+#[actix_web::test]
+async fn several_nodes_that_start_at_once_migrate_one_after_the_other() {
+    for version in [5, 12] {
+        let (this, warehouse) = installation_of(version, &format!("at_once_{version}")).await;
+        let node = || upgrade::migrate(&this.clickhouse, &this.postgres);
+        let (one, two, three) = futures_util::join!(node(), node(), node());
+        one.and(two).and(three).unwrap();
+        assert_brought_up_to_date(&this, &warehouse, 2, 300).await;
+    }
 }
 
 #[actix_web::test]

@@ -6,6 +6,7 @@ pub mod reconcile;
 pub mod schema;
 pub mod store;
 pub mod touched_days;
+pub mod upgrade;
 
 /// ClickHouse's numeric error code in an error's text (`Code: 60. DB::Exception: …`), 0 when it has none.
 pub fn error_code(message: &str) -> u32 {

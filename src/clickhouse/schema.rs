@@ -112,7 +112,43 @@ struct AppliedMigration {
     checksum: String,
 }
 
-/// Applies what is not applied yet.
+/// Whether nothing is missing of what this version writes to, by the notes of what was applied.
+///
+/// # Errors
+/// When ClickHouse can't be reached.
+pub async fn is_up_to_date(client: &Client) -> Result<bool, SchemaError> {
+    let applied = applied_migrations(client).await?;
+    Ok(MIGRATIONS.iter().all(|&(version, _, sql)| {
+        let is_it = |found: &AppliedMigration| found.version == version && found.checksum == checksum_of(sql);
+        applied.iter().any(is_it)
+    }))
+}
+
+/// Whether this or an earlier version has ever applied anything.
+///
+/// # Errors
+/// When ClickHouse can't be reached.
+pub async fn was_ever_applied(client: &Client) -> Result<bool, SchemaError> {
+    Ok(!applied_migrations(client).await?.is_empty())
+}
+
+async fn applied_migrations(client: &Client) -> Result<Vec<AppliedMigration>, SchemaError> {
+    client
+        .query_raw(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
+             applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY version",
+        )
+        .execute()
+        .await?;
+    let applied = client.query("SELECT version, checksum FROM schema_migrations ORDER BY version");
+    Ok(applied.fetch_all().await?)
+}
+
+fn checksum_of(sql: &str) -> String {
+    format!("{:x}", HexDigest(Sha256::digest(sql.as_bytes()).into()))
+}
+
+/// Applies what is not applied yet, for stores that nobody else uses; otherwise see [`super::upgrade`].
 ///
 /// # Errors
 /// When ClickHouse can't be reached or refuses a statement.
@@ -125,17 +161,9 @@ pub async fn migrate(client: &Client) -> Result<(), SchemaError> {
 /// # Errors
 /// As [`migrate`].
 pub async fn migrate_up_to(client: &Client, newest: u32) -> Result<(), SchemaError> {
-    client
-        .query_raw(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
-             applied_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY version",
-        )
-        .execute()
-        .await?;
-    let applied: Vec<AppliedMigration> =
-        client.query("SELECT version, checksum FROM schema_migrations ORDER BY version").fetch_all().await?;
+    let applied = applied_migrations(client).await?;
     for &(version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version <= newest) {
-        let checksum = format!("{:x}", HexDigest(Sha256::digest(sql.as_bytes()).into()));
+        let checksum = checksum_of(sql);
         if let Some(found) = applied.iter().find(|migration| migration.version == version) {
             if found.checksum != checksum {
                 return Err(SchemaError::Changed { version, name });

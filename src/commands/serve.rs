@@ -53,8 +53,8 @@ pub fn migrate(settings: SettingFlags) -> Result<(), CommandError> {
     let not_set = || CommandError::Usage("CLICKHOUSE_URL is not set".to_owned());
     let clickhouse_url = config.clickhouse_url.as_ref().ok_or_else(not_set)?;
     block_on(async {
-        open_postgres(&config).await?;
-        clickhouse::schema::migrate(&clickhouse::client::connect(clickhouse_url))
+        let postgres = open_postgres(&config).await?;
+        clickhouse::upgrade::migrate(&clickhouse::client::connect(clickhouse_url), &postgres)
             .await
             .map_err(CommandError::failed)
     })

@@ -106,3 +106,35 @@ async fn a_late_event_of_an_earlier_match_does_not_end_the_one_that_is_played() 
         [json!(["round-2", "live"]), json!(["round-1", "ended"])]
     );
 }
+
+#[actix_web::test]
+async fn an_event_that_comes_late_is_of_the_match_that_was_opened_before() {
+    let this = StatsUnderTest::start("late_by_its_own_time").await;
+    this.store(&[kill("Anna", "Bert", "2026-11-20T10:00:00Z", 1)]).await;
+    this.store(&[kill("Anna", "Bert", "2026-11-22T11:55:00Z", 2)]).await;
+    // Received behind the first event of the match that is played, and older by its own time: its match is not heard of.
+    let (chat, stamp) = between(event(EventType::Chat, "2026-11-20T10:05:00Z", 1), "Bert", "");
+    let received_at = kill("Anna", "Bert", "2026-11-22T11:58:00Z", 2).1.received_at;
+    this.store(&[(chat, Stamp { received_at, ..stamp })]).await;
+    let list = this.get("/api/v1/stats/matches").await.json();
+    assert_eq!(
+        column(&list["matches"], ["source_match_id", "status"]),
+        [json!(["round-2", "live"]), json!(["round-1", "ended"])]
+    );
+}
+
+#[actix_web::test]
+async fn a_match_that_gets_its_map_behind_the_last_day_of_a_filter_is_listed() {
+    let this = StatsUnderTest::start("map_known_late").await;
+    let (chat, stamp) = between(event(EventType::Chat, BEFORE_MIDNIGHT, 1), "Anna", "");
+    this.store(&[(chat, Stamp { map_name: "".into(), ..stamp })]).await;
+    this.store(&[kill("Anna", "Bert", AFTER_MIDNIGHT, 1)]).await;
+    // Enough for the page to be looked for on this day alone.
+    for number in 2..=10 {
+        this.store(&[kill("Anna", "Bert", "2026-11-20T12:00:00Z", number)]).await;
+    }
+    let list =
+        this.get("/api/v1/stats/matches?limit=1&filter[to]=2026-11-21&filter[map]=dm/mohdm1").await.json();
+    assert_eq!(column(&list["matches"], ["source_match_id", "map_name"]), [json!(["round-1", "dm/mohdm1"])]);
+    assert_eq!(list["total"], 10);
+}

@@ -26,6 +26,7 @@ mod limits;
 mod live;
 mod live_streams;
 mod maps;
+mod match_lists;
 mod match_story;
 mod migration;
 mod nodes;

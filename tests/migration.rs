@@ -1,18 +1,20 @@
 //! Installations of earlier versions keep what they have and get what is new.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use mohaa_domain::event::{Event, Stamp};
 use mohaa_embedded::testing::TestStores;
-use mohaa_stats::clickhouse::{schema, upgrade};
-use mohaa_stats::config::StoreUrl;
+use mohaa_stats::clickhouse::{client, schema, upgrade};
+use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::postgres;
+use mohaa_stats::startup::Surroundings;
 
 use crate::support::statistics::{StatsUnderTest, kill};
-use crate::support::Warehouse;
+use crate::support::{Service, Warehouse, eventually};
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
-const CHANGES: [(u32, &str); 9] = [
+const CHANGES: [(u32, &str); 12] = [
     (2, include_str!("../clickhouse/0003_level_time.sql")),
     (3, include_str!("../clickhouse/0004_match_order.sql")),
     (5, include_str!("../clickhouse/0006_player_match_deeds.sql")),
@@ -22,6 +24,9 @@ const CHANGES: [(u32, &str); 9] = [
     (11, include_str!("../clickhouse/0012_name_keys.sql")),
     (12, include_str!("../clickhouse/0013_sums_of_all_days.sql")),
     (13, include_str!("../clickhouse/0014_cells_of_weapons_and_servers.sql")),
+    (14, include_str!("../clickhouse/0015_finer_granules.sql")),
+    (15, include_str!("../clickhouse/0016_maps_and_weapons.sql")),
+    (16, include_str!("../clickhouse/0017_first_kills_of_matches.sql")),
 ];
 
 /// After how many statements a file is cut short: after each of two tables' and, of a file that does the same with many, after
@@ -90,13 +95,66 @@ async fn a_migration_that_nobody_waits_for_any_more_keeps_nobody_else_waiting() 
 
 #[actix_web::test]
 async fn several_nodes_that_start_at_once_migrate_one_after_the_other() {
-    for version in [5, 12] {
+    for version in [12, 14] {
         let (this, warehouse) = installation_of(version, &format!("at_once_{version}")).await;
         let node = || upgrade::migrate(&this.clickhouse, &this.postgres);
         let (one, two, three) = futures_util::join!(node(), node(), node());
         one.and(two).and(three).unwrap();
         assert_brought_up_to_date(&this, &warehouse, 2, 300).await;
     }
+}
+
+#[actix_web::test]
+async fn what_a_node_stores_while_another_one_migrates_is_counted_once() {
+    let urls = TestStores::shared().await.database("migrated_beside").await;
+    let service = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let send = async |number: u32| {
+        let kill = serde_json::json!([{"type": "kill", "match_id": "evening", "timestamp": number,
+            "attacker_guid": "1001", "victim_guid": "1002", "weapon": "M1 Garand"}]);
+        service.client.send(kill.to_string()).await.assert_batch(202, 1, &[]);
+    };
+    send(0).await;
+    service.client.settled().await;
+    // As if it had been started by the version before.
+    service
+        .warehouse
+        .execute("ALTER TABLE schema_migrations DELETE WHERE version >= 15 SETTINGS mutations_sync = 1")
+        .await;
+    let is_over = Cell::new(false);
+    let sending = async {
+        let mut sent = 1;
+        while !is_over.get() {
+            send(sent).await;
+            sent += 1;
+        }
+        u64::from(sent)
+    };
+    let migrating = async {
+        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+        let migrated = upgrade::migrate(&clickhouse, &service.application.postgres).await;
+        is_over.set(true);
+        migrated.unwrap();
+    };
+    let (sent, ()) = futures_util::join!(sending, migrating);
+    eventually("all is stored", async || {
+        (service.warehouse.count("SELECT count() FROM raw_events").await == sent).then_some(())
+    })
+    .await;
+    for table in [
+        "player_stats_daily",
+        "player_totals",
+        "weapon_stats",
+        "matches",
+        "match_totals",
+        "player_rivals_daily",
+    ] {
+        eventually(&format!("{table} counts each kill once"), async || {
+            let kills = service.warehouse.count(&format!("SELECT sum(kills) FROM {table}")).await;
+            (kills == sent).then_some(())
+        })
+        .await;
+    }
+    service.stop().await;
 }
 
 #[actix_web::test]

@@ -290,7 +290,6 @@ async fn what_a_node_stores_while_another_one_recounts_is_counted_once() {
     })
     .await;
     for table in [
-        "player_kills_hourly",
         "player_stats_daily",
         "weapon_stats",
         "player_match_totals",

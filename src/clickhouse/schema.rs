@@ -25,6 +25,9 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
         "cells_of_weapons_and_servers",
         include_str!("../../clickhouse/0014_cells_of_weapons_and_servers.sql"),
     ),
+    (15, "finer_granules", include_str!("../../clickhouse/0015_finer_granules.sql")),
+    (16, "maps_and_weapons", include_str!("../../clickhouse/0016_maps_and_weapons.sql")),
+    (17, "first_kills_of_matches", include_str!("../../clickhouse/0017_first_kills_of_matches.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.
@@ -55,7 +58,6 @@ const fn of_all_days(table: &'static str) -> Rollup {
 
 /// Those of days come first: the others are recounted from them.
 pub const ROLLUPS: &[Rollup] = &[
-    of_days("player_kills_hourly", "toDate(hour)"),
     of_days("player_stats_daily", "day"),
     of_days("weapon_stats", "day"),
     of_days("kill_heatmap", "day"),
@@ -64,7 +66,6 @@ pub const ROLLUPS: &[Rollup] = &[
     of_days("player_names", "day"),
     of_days("player_rivals_daily", "day"),
     of_days("player_match_deeds", "day"),
-    of_days("match_first_kills", "day"),
     of_days("player_stances_daily", "day"),
     Rollup { adds_up: false, ..of_days("player_combat", "day") },
     of_days("kill_distances", "day"),
@@ -74,7 +75,8 @@ pub const ROLLUPS: &[Rollup] = &[
     of_all_days("player_days"),
     of_all_days("weapon_totals"),
     of_all_days("weapon_map_totals"),
-    of_all_days("weapons_used"),
+    of_all_days("map_players"),
+    of_all_days("map_weapons"),
     of_all_days("player_aliases"),
     of_all_days("player_matches"),
     of_all_days("match_totals"),
@@ -83,7 +85,6 @@ pub const ROLLUPS: &[Rollup] = &[
     of_all_days("player_rivals"),
     of_all_days("player_killers"),
     of_all_days("player_stances"),
-    of_all_days("first_kills"),
     of_all_days("weapon_ranges"),
     of_all_days("player_ranges"),
     of_all_days("server_players"),

@@ -60,7 +60,7 @@ impl Stats {
         Ok(MultiKills { double: row.double, triple: row.triple, ultra: row.ultra, monster: row.monster })
     }
 
-    /// Served by the primary keys of `player_matches` and `first_kills`. The first kill is that of the whole match, whichever days
+    /// Served by the primary keys of `player_matches` and `match_totals`. The first kill is that of the whole match, whichever days
     /// are asked about.
     pub(super) async fn first_kills(&self, ids: &[String], selection: &Selection) -> Result<u64, ApiError> {
         let bots = match selection.bots {
@@ -69,8 +69,8 @@ impl Stats {
             super::Bots::Only => " AND first.bots",
         };
         let sql = Sql::new(
-            "SELECT count() AS first_kills FROM (SELECT match_id, min(first_kills.first) AS first \
-             FROM first_kills WHERE match_id IN (SELECT match_id FROM ",
+            "SELECT count() AS first_kills FROM (SELECT match_id, min(match_totals.first_kill) AS first \
+             FROM match_totals WHERE match_id IN (SELECT match_id FROM ",
         )
         .text(selection.table(PLAYER_MATCHES))
         .text(" WHERE player_id IN ?")

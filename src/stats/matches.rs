@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use clickhouse::Row;
 use mohaa_domain::event::Event;
 use mohaa_domain::vocabulary::Team;
@@ -14,17 +14,19 @@ use uuid::Uuid;
 use super::Stats;
 use super::answers::{MatchList, MatchSummary};
 use super::cache::Holds;
-use super::people::{Person, canonical};
+use super::people::canonical;
 use super::query::Sql;
 use super::selection::Selection;
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
 
-/// Beginning of a statement for matches with their outcomes, up to the conditions on rows of `matches`; binds the present in
-/// milliseconds three times. Served by `match_totals`, which has a row a match and finds one by its id.
+/// Beginning of a statement for matches with their outcomes, up to the conditions on rows of `match_totals`, which are called
+/// `matches` here; binds the present in milliseconds five times. `match_totals` has a row a match and finds one by its id.
 ///
 /// Which match a server opened last is only looked for on servers of which something was heard within ten minutes: the
-/// others' matches are over by silence. Those servers are told by the days of the table `matches`.
+/// others' matches are over by silence. Those servers and the matches heard of are told by the days of the table `matches`. What
+/// was opened after the earliest of these is found by an index, and then looked up as a whole: of a match opened before, that
+/// index may find no more than what came late.
 const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id AS server_id, \
     max(matches.source_match_id) AS source_match_id, max(matches.map_name) AS map_name, \
     max(matches.gametype) AS gametype, min(matches.started_at) AS started_at, max(matches.updated_at) AS updated_at, \
@@ -43,10 +45,17 @@ const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id A
     (SELECT server_id, match_id, min(opened) AS first FROM match_totals WHERE server_id IN \
     (SELECT server_id FROM matches WHERE day >= toDate(fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
     AND updated_at >= fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
+    AND match_id IN (SELECT match_id FROM match_totals WHERE opened_ms >= \
+    (SELECT ifNull(minOrNull(opened_ms), 9223372036854775807) FROM match_totals WHERE match_id IN \
+    (SELECT match_id FROM matches WHERE day >= toDate(fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND) \
+    AND updated_at >= fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND))) \
     GROUP BY server_id, match_id) GROUP BY server_id) AS newest ON newest.server_id = matches.server_id WHERE 1";
 
 const COLUMNS: &str = "match_id, server_id, source_match_id, map_name, gametype, is_ended, allies_score, axis_score, \
     winning_team, max_clients, round_number, kills, started_at, ended_at, updated_at, duration_seconds";
+
+/// How many times as many rows of days are looked into when those before held too few of the matches that are asked for.
+const WIDER: u64 = 8;
 
 /// Which matches, and which page of them.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +105,14 @@ struct PlayersRow {
     #[serde(with = "clickhouse::serde::uuid")]
     match_id: Uuid,
     players: u64,
+}
+
+/// Of the table `matches`, which has a row for each match and day, or several until they are merged.
+#[derive(Clone, Row, Deserialize)]
+struct DayRow {
+    #[serde(with = "clickhouse::serde::chrono::date")]
+    day: NaiveDate,
+    rows: u64,
 }
 
 pub(super) fn word_or_none(word: String) -> Option<String> {
@@ -162,68 +179,128 @@ impl Stats {
     /// Matches, the latest first.
     pub async fn matches(&self, question: &MatchQuestion) -> Result<MatchList, ApiError> {
         let Paging { page, limit } = question.paging;
-        let player = match &question.player_id {
-            Some(player_id) => Some(self.person(player_id).await?),
-            None => None,
+        let Some(named) = self.matches_named(question).await? else {
+            return Ok(MatchList { page, limit, total: 0, matches: Vec::new() });
         };
-        let mut conditions = match_conditions(question, player);
-        if let Some(tournament_id) = question.tournament_id {
-            let games = self.games_of_tournament(tournament_id).await?;
-            if games.is_empty() {
-                return Ok(MatchList { page, limit, total: 0, matches: Vec::new() });
-            }
-            let games: Vec<String> = games.into_iter().map(|(match_id, _)| match_id.to_string()).collect();
-            conditions = conditions.text(" AND match_id IN (SELECT toUUID(arrayJoin(?)))").bind(games);
-        }
+        let conditions = match_conditions(&question.selection);
         // None of the conditions is about how a match ended.
         let total = Sql::new(
             "SELECT count() AS total FROM (SELECT match_id, server_id, max(match_totals.map_name) AS map_name, \
-             max(match_totals.gametype) AS gametype, min(match_totals.started_at) AS started_at FROM match_totals \
-             GROUP BY match_id, server_id) WHERE 1",
+             max(match_totals.gametype) AS gametype, min(match_totals.started_at) AS started_at FROM match_totals WHERE 1",
         )
+        .then(named.clone())
+        .then(on_days(&question.selection))
+        .text(" GROUP BY match_id, server_id) WHERE 1")
         .then(conditions.clone());
-        let rows = self
-            .outcome_rows_sql(COLUMNS, conditions)
-            .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
-            .bind(i64::from(limit))
-            .bind(question.paging.offset() as i64);
-        let (total, rows) = tokio::try_join!(
-            self.row::<CountRow>(total),
-            self.rows_that_hold::<OutcomeRow>(rows, until_silence),
-        )?;
+        let page_of = |ids: Sql, conditions: Sql| {
+            self.outcome_rows_sql(COLUMNS, ids, conditions)
+                .text(" ORDER BY started_at DESC, match_id LIMIT ? OFFSET ?")
+                .bind(i64::from(limit))
+                .bind(question.paging.offset() as i64)
+        };
+        let rows = async {
+            // By these ids they are found as they are.
+            if !named.text.is_empty() {
+                return self.rows_that_hold(page_of(named.clone(), conditions.clone()), until_silence).await;
+            }
+            let since = |day: Option<NaiveDate>| {
+                page_of(
+                    opened_since(&question.selection, day),
+                    conditions.clone().then(condition_since("started_at", day)),
+                )
+            };
+            let selection = &question.selection;
+            let is_narrowed = selection.map_name.is_some()
+                || selection.server_id.is_some()
+                || selection.game_type.is_some();
+            let wanted = question.paging.offset() + u64::from(limit);
+            // Some matches have a row on the day before as well, and are not among those that started since.
+            let wanted = if is_narrowed { wanted.saturating_mul(WIDER) } else { wanted + wanted / 4 };
+            self.latest(selection, limit, wanted, since, until_silence).await
+        };
+        let (total, rows) = tokio::try_join!(self.row::<CountRow>(total), rows)?;
         Ok(MatchList { page, limit, total: total.total, matches: self.summaries(rows).await? })
+    }
+
+    /// ` AND match_id IN …` of the matches that a player took part in or that are a tournament's games, empty where neither is asked
+    /// for; `None` when there can't be any.
+    async fn matches_named(&self, question: &MatchQuestion) -> Result<Option<Sql>, ApiError> {
+        let mut named = Sql::default();
+        if let Some(player_id) = &question.player_id {
+            named = named
+                .text(" AND match_id IN (SELECT match_id FROM player_matches WHERE player_id IN ?)")
+                .bind(self.person(player_id).await?.ids);
+        }
+        if let Some(tournament_id) = question.tournament_id {
+            let games = self.games_of_tournament(tournament_id).await?;
+            if games.is_empty() {
+                return Ok(None);
+            }
+            let games: Vec<String> = games.into_iter().map(|(match_id, _)| match_id.to_string()).collect();
+            named = named.text(" AND match_id IN (SELECT toUUID(arrayJoin(?)))").bind(games);
+        }
+        Ok(Some(named))
     }
 
     /// The matches that ended last.
     pub async fn ended_matches(&self, limit: u32) -> Result<Vec<MatchSummary>, ApiError> {
-        let rows = self
-            .outcome_rows_sql(COLUMNS, Sql::new(" AND is_ended"))
+        let everything = Selection::default();
+        // A match has a row on the day of its last event, and none ends later.
+        let since = |day: Option<NaiveDate>| {
+            self.outcome_rows_sql(
+                COLUMNS,
+                opened_since(&everything, day),
+                Sql::new(" AND is_ended").then(condition_since("ended_at", day)),
+            )
             .text(" ORDER BY ended_at DESC, match_id LIMIT ?")
-            .bind(i64::from(limit));
+            .bind(i64::from(limit))
+        };
         // A live match may end by silence, and none of these rows tells whether there is one.
-        let rows: Vec<OutcomeRow> = self.rows_that_hold(rows, |_| Holds::Briefly).await?;
+        let rows = self.latest(&everything, limit, limit.into(), since, |_| Holds::Briefly).await?;
         self.summaries(rows).await
     }
 
-    /// A part of all matches with their outcomes: `columns` of those that meet `conditions`.
-    pub(super) fn outcome_rows_sql(&self, columns: &str, conditions: Sql) -> Sql {
+    /// The first `limit` rows of a list whose order goes from the latest day to the earliest. `since` makes its statement for the days
+    /// from one on, which must answer nothing that is out of place in the whole list, or for all days. Days are added until these
+    /// rows are full: first as many as have `wanted` rows in the table `matches`.
+    async fn latest(
+        &self,
+        selection: &Selection,
+        limit: u32,
+        wanted: u64,
+        since: impl Fn(Option<NaiveDate>) -> Sql,
+        holds: fn(&[OutcomeRow]) -> Holds,
+    ) -> Result<Vec<OutcomeRow>, ApiError> {
+        // A row for each part of the table: how many rows those have is kept beside them.
+        let sql = Sql::new("SELECT day, count() AS rows FROM matches GROUP BY day ORDER BY day DESC");
+        let mut days: Vec<DayRow> = self.rows(sql).await?;
+        days.retain(|row| selection.has_day(row.day));
+        let mut wanted = wanted.max(1);
+        loop {
+            let first_day = first_day_of_rows(&days, wanted);
+            let rows: Vec<OutcomeRow> = self.rows_that_hold(since(first_day), holds).await?;
+            if first_day.is_none() || rows.len() >= limit as usize {
+                return Ok(rows);
+            }
+            wanted = wanted.saturating_mul(WIDER);
+        }
+    }
+
+    /// A part of all matches with their outcomes: `columns` of those that meet `conditions`, among those with ids that meet `ids`.
+    pub(super) fn outcome_rows_sql(&self, columns: &str, ids: Sql, conditions: Sql) -> Sql {
         Sql::new("SELECT ")
             .text(columns)
             .text(" FROM (")
-            .then(self.outcomes(Sql::default()))
+            .then(self.outcomes(ids))
             .text(") AS outcomes WHERE 1")
             .then(conditions)
     }
 
-    /// Matches with their outcomes, made of the rows of `matches` that meet `conditions`: each match's must all be among them.
+    /// Matches with their outcomes, made of the rows of `match_totals` that meet `conditions`: each match's must all be among them.
     pub(super) fn outcomes(&self, conditions: Sql) -> Sql {
         let now = self.now();
-        Sql::new(OUTCOMES)
-            .bind_present(now)
-            .bind_present(now)
-            .bind_present(now)
-            .then(conditions)
-            .text(" GROUP BY match_id, server_id")
+        let presents = (0..5).fold(Sql::new(OUTCOMES), |sql, _| sql.bind_present(now));
+        presents.then(conditions).text(" GROUP BY match_id, server_id")
     }
 
     /// Of these matches, by the primary key of `match_totals`.
@@ -239,8 +316,8 @@ impl Stats {
     }
 
     pub(super) async fn outcome(&self, match_id: Uuid) -> Result<Option<OutcomeRow>, ApiError> {
-        let conditions = Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string());
-        let sql = self.outcome_rows_sql(COLUMNS, conditions);
+        let its_id = Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string());
+        let sql = self.outcome_rows_sql(COLUMNS, its_id, Sql::default());
         Ok(self.rows_that_hold(sql, until_silence).await?.into_iter().next())
     }
 
@@ -279,8 +356,8 @@ impl Stats {
     }
 }
 
-pub(super) fn match_conditions(question: &MatchQuestion, player: Option<Person>) -> Sql {
-    let selection = &question.selection;
+/// Conditions on matches with their outcomes. Days are those on which they started.
+pub(super) fn match_conditions(selection: &Selection) -> Sql {
     let mut sql = Sql::default();
     if let Some(map_name) = &selection.map_name {
         sql = sql.text(" AND map_name = ?").bind(map_name.as_str());
@@ -297,12 +374,51 @@ pub(super) fn match_conditions(question: &MatchQuestion, player: Option<Person>)
     if let Some(to) = selection.to {
         sql = sql.text(" AND toDate(started_at) < toDate(?)").bind(to.to_string());
     }
-    if let Some(player) = player {
-        sql = sql
-            .text(" AND match_id IN (SELECT match_id FROM player_matches WHERE player_id IN ?)")
-            .bind(player.ids);
-    }
     sql
+}
+
+/// ` AND match_id IN …` of the matches that have events on the days of a selection, so all that started on one; empty where it
+/// names none.
+pub(super) fn on_days(selection: &Selection) -> Sql {
+    match selection.names_days() {
+        true => Sql::new(" AND match_id IN (SELECT match_id FROM matches WHERE 1")
+            .then(selection.day_conditions())
+            .text(")"),
+        false => Sql::default(),
+    }
+}
+
+/// ` AND match_id IN …` with each selected match that started or ended on `first_day` or later. All rows of one that started then
+/// are on those days, so one of them has what the match has in the end: the greatest name of a map, the greatest game type. It may
+/// be one behind the last day that is selected.
+fn opened_since(selection: &Selection, first_day: Option<NaiveDate>) -> Sql {
+    let Some(first_day) = first_day else { return on_days(selection) };
+    let of_days = Selection { from: Some(first_day), to: selection.to, ..Selection::default() };
+    let of_rows = match selection.to {
+        Some(_) => Selection { server_id: selection.server_id, ..Selection::default() },
+        None => Selection { from: None, ..selection.clone() },
+    };
+    Sql::new(" AND match_id IN (SELECT match_id FROM matches WHERE 1")
+        .then(of_days.day_conditions())
+        .then(match_conditions(&of_rows))
+        .text(")")
+}
+
+fn condition_since(moment: &str, first_day: Option<NaiveDate>) -> Sql {
+    match first_day {
+        Some(day) => Sql::new(&format!(" AND toDate({moment}) >= toDate(?)")).bind(day.to_string()),
+        None => Sql::default(),
+    }
+}
+
+/// The day from which on there are so many rows; none when there are not on all days together.
+fn first_day_of_rows(latest_first: &[DayRow], wanted: u64) -> Option<NaiveDate> {
+    let mut rows = 0_u64;
+    let found = latest_first.iter().find(|row| {
+        rows = rows.saturating_add(row.rows);
+        rows >= wanted
+    });
+    found.map(|row| row.day)
 }
 
 /// A stored match, as far as a result of it is concerned.
@@ -338,7 +454,7 @@ impl KnownMatch {
 impl Stats {
     /// A match by our id, read past every cache.
     pub async fn known_match(&self, match_id: Uuid) -> Result<Option<KnownMatch>, ApiError> {
-        self.known(Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string())).await
+        self.known(Sql::new(" AND match_id = toUUID(?)").bind(match_id.to_string()), Sql::default()).await
     }
 
     /// The latest match of a server that it calls so, read past every cache.
@@ -346,14 +462,15 @@ impl Stats {
         let conditions = Sql::new(" AND server_id = toUUID(?) AND source_match_id = ?")
             .bind(server_id.to_string())
             .bind(id.to_owned());
-        self.known(conditions).await
+        self.known(Sql::default(), conditions).await
     }
 
-    async fn known(&self, conditions: Sql) -> Result<Option<KnownMatch>, ApiError> {
+    async fn known(&self, ids: Sql, conditions: Sql) -> Result<Option<KnownMatch>, ApiError> {
         let sql = self
             .outcome_rows_sql(
                 "match_id, server_id, allies_score, axis_score, winning_team, \
                  toUnixTimestamp64Milli(match_end_at) AS ended_at_ms, reported_duration",
+                ids,
                 conditions,
             )
             .text(" ORDER BY opened DESC LIMIT 1");

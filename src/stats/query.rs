@@ -25,8 +25,9 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(7);
 const MAX_MEMORY_BYTES: &str = "1000000000";
 const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// ClickHouse's codes for "not now": busy, out of memory or time, starting, shutting down, not yet migrated.
-const TRANSIENT_CODES: [u32; 11] = [60, 81, 159, 202, 203, 209, 210, 236, 241, 394, 473];
+/// ClickHouse's codes for "not now": busy, out of memory or time, starting, shutting down, not yet migrated (a table, a database or
+/// a column is missing: 60, 81, 47).
+const TRANSIENT_CODES: [u32; 12] = [47, 60, 81, 159, 202, 203, 209, 210, 236, 241, 394, 473];
 
 /// A statement under construction. Text comes from us alone; whatever came from a caller is bound.
 #[derive(Clone, Debug, Default)]

@@ -178,6 +178,21 @@ impl Selection {
         if self.names_days() { sums.daily } else { sums.by_map }
     }
 
+    /// Where weapons on maps are read, in all hands.
+    pub(super) fn table_of_map_weapons(&self) -> &'static str {
+        if self.names_days() || self.server_id.is_some() {
+            self.table_by_map(WEAPON_STATS)
+        } else {
+            "map_weapons"
+        }
+    }
+
+    /// Where players of maps are read.
+    pub(super) fn table_of_map_players(&self) -> &'static str {
+        let is_told_by_few = self.server_id.is_none() && self.game_type.is_none() && self.team.is_none();
+        if is_told_by_few && !self.names_days() { "map_players" } else { self.table_by_map(PLAYER_STATS) }
+    }
+
     /// Whether it names a map, a game type or a side.
     pub(super) fn tells_maps_apart(&self) -> bool {
         self.map_name.is_some() || self.game_type.is_some() || self.team.is_some()
@@ -185,6 +200,11 @@ impl Selection {
 
     pub(super) fn names_days(&self) -> bool {
         self.from.is_some() || self.to.is_some()
+    }
+
+    /// Whether it has room for what is of a day.
+    pub(super) fn has_day(&self, day: NaiveDate) -> bool {
+        self.from.is_none_or(|from| day >= from) && self.to.is_none_or(|to| day < to)
     }
 
     /// Narrowed to a period as well.
@@ -236,7 +256,8 @@ impl Selection {
         }
     }
 
-    fn day_conditions(&self) -> Sql {
+    /// Conditions on days alone.
+    pub(super) fn day_conditions(&self) -> Sql {
         let mut sql = Sql::default();
         if let Some(from) = self.from {
             sql = sql.text(" AND day >= toDate(?)").bind(from.to_string());

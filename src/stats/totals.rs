@@ -88,7 +88,7 @@ impl Stats {
     /// Weapons that were used, by name.
     pub async fn known_weapons(&self) -> Result<Vec<WeaponName>, ApiError> {
         let sql =
-            Sql::new("SELECT toString(weapon) AS word FROM weapons_used GROUP BY word ORDER BY word LIMIT ?");
+            Sql::new("SELECT toString(weapon) AS word FROM map_weapons GROUP BY word ORDER BY word LIMIT ?");
         let rows: Vec<WordRow> = self.rows(sql.bind(MAX_CHOICES)).await?;
         let mut weapons: Vec<WeaponName> = rows.iter().map(|row| weapon_name(&row.word)).collect();
         weapons.sort_by(|one, other| one.name.cmp(&other.name));
@@ -118,7 +118,7 @@ impl Stats {
     /// 404 for a weapon that nobody ever used.
     pub async fn require_weapon(&self, slug: &str) -> Result<(), ApiError> {
         let sql = Sql::new(
-            "SELECT toString(weapons_used.weapon) AS word FROM weapons_used WHERE weapons_used.weapon = ? LIMIT 1",
+            "SELECT toString(map_weapons.weapon) AS word FROM map_weapons WHERE map_weapons.weapon = ? LIMIT 1",
         );
         if self.rows::<WordRow>(sql.bind(slug)).await?.is_empty() {
             return Err(ApiError::not_found(

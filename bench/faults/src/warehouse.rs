@@ -129,7 +129,7 @@ impl Warehouse {
         let columns = self
             .rows(&format!(
                 "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{target}' \
-                 AND NOT startsWith(type, 'AggregateFunction') ORDER BY position"
+                 AND NOT startsWith(type, 'AggregateFunction') AND default_kind != 'MATERIALIZED' ORDER BY position"
             ))
             .await?;
         let columns: Vec<&str> = columns.iter().filter_map(|column| column["name"].as_str()).collect();

@@ -35,7 +35,7 @@ async fn roll_ups_that_a_short_lived_service_could_not_compare_are_compared_by_t
     let differing = stand.warehouse.differing_rollups().await.unwrap();
     let mut names: Vec<&str> = differing.iter().filter_map(|told| told.split(':').next()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["weapon_map_totals", "weapon_stats", "weapon_totals", "weapons_used"]);
+    assert_eq!(names, ["map_weapons", "weapon_map_totals", "weapon_stats", "weapon_totals"]);
 
     let process = stand.start().await.unwrap();
     let differing = stand.warehouse.rollups_differing_after(ROLLUP_PATIENCE).await.unwrap();

@@ -18,11 +18,11 @@ use self::answers::{Balance, MapAnswer, MapFigures, MapList, MapServer};
 use super::answers::WeaponKills;
 use super::cache::Holds;
 use super::leaderboard::BoardQuestion;
-use super::matches::{MatchQuestion, match_conditions};
+use super::matches::{MatchQuestion, match_conditions, on_days};
 use super::names::weapon_name;
 use super::people::canonical;
 use super::query::Sql;
-use super::selection::{PLAYER_STATS, Selection, WEAPON_STATS};
+use super::selection::Selection;
 use super::{Period, Stats};
 use crate::http::ApiError;
 use crate::http::query::{Format, Paging};
@@ -245,7 +245,8 @@ impl Stats {
         })
     }
 
-    /// Served by `match_totals` and `player_map_totals`, or `player_stats_daily` of some days.
+    /// Served by `match_totals` and `map_players`; of a server or a game type by `player_map_totals`, of some days by
+    /// `player_stats_daily`.
     async fn map_figures(&self, question: &MapsQuestion) -> Result<Vec<FiguresRow>, ApiError> {
         let selection = &question.selection;
         let sql = Sql::new(
@@ -257,7 +258,7 @@ impl Stats {
         .text("sum(fought.kills) AS kills, uniqExact(")
         .text(&canonical("player_id"))
         .text(") AS players FROM ")
-        .text(selection.table_by_map(PLAYER_STATS))
+        .text(selection.table_of_map_players())
         .text(" AS fought WHERE fought.map_name != ''")
         .then(selection.daily_conditions())
         .text(" GROUP BY map_name) AS fights USING (map_name) ORDER BY ")
@@ -279,12 +280,18 @@ impl Stats {
             won("axis"),
             won("none"),
         );
-        self.outcome_rows_sql(&columns, conditions_of(selection)).text(" GROUP BY ").text(column)
+        self.outcome_rows_sql(&columns, on_days(selection), conditions_of(selection))
+            .text(" GROUP BY ")
+            .text(column)
     }
 
     async fn days_of_map(&self, selection: &Selection) -> Result<Vec<DayRow>, ApiError> {
         let sql = self
-            .outcome_rows_sql("toDate(started_at) AS day, count() AS plays", conditions_of(selection))
+            .outcome_rows_sql(
+                "toDate(started_at) AS day, count() AS plays",
+                on_days(selection),
+                conditions_of(selection),
+            )
             .text(" GROUP BY day ORDER BY day DESC LIMIT ?")
             .bind(plays::MOST_READ);
         self.rows(sql).await
@@ -293,18 +300,18 @@ impl Stats {
     async fn servers_of_map(&self, selection: &Selection) -> Result<Vec<ServerRow>, ApiError> {
         let columns = "server_id, count() AS plays, max(updated_at) AS last_played";
         let sql = self
-            .outcome_rows_sql(columns, conditions_of(selection))
+            .outcome_rows_sql(columns, on_days(selection), conditions_of(selection))
             .text(" GROUP BY server_id ORDER BY plays DESC, last_played DESC, server_id LIMIT ?")
             .bind(MOST_SERVERS);
         self.rows(sql).await
     }
 
-    /// Served by `weapon_map_totals`, or `weapon_stats` of some days.
+    /// Served by `map_weapons`; of a server by `weapon_map_totals`, of some days by `weapon_stats`.
     async fn weapons_on_map(&self, selection: &Selection) -> Result<Vec<WeaponRow>, ApiError> {
         let sql = Sql::new(
             "SELECT toString(used.weapon) AS weapon, sum(used.kills) AS kills, sum(used.headshots) AS headshots FROM ",
         )
-        .text(selection.table_by_map(WEAPON_STATS))
+        .text(selection.table_of_map_weapons())
         .text(" AS used WHERE 1")
         .then(selection.daily_conditions())
         .text(" GROUP BY weapon HAVING kills > 0 ORDER BY kills DESC, weapon LIMIT ?")
@@ -319,13 +326,13 @@ impl Stats {
             map_name: String,
             plays: u64,
         }
-        let sql = self.outcome_rows_sql("map_name, count() AS plays", conditions_of(&Selection::default()));
+        let all = Selection::default();
+        let sql = self.outcome_rows_sql("map_name, count() AS plays", on_days(&all), conditions_of(&all));
         let rows: Vec<PlaysRow> = self.rows(sql.text(" GROUP BY map_name")).await?;
         Ok(rows.into_iter().map(|row| (row.map_name, row.plays)).collect())
     }
 }
 
 fn conditions_of(selection: &Selection) -> Sql {
-    let matches = MatchQuestion { selection: selection.clone(), ..MatchQuestion::default() };
-    Sql::new(" AND map_name != ''").then(match_conditions(&matches, None))
+    Sql::new(" AND map_name != ''").then(match_conditions(selection))
 }

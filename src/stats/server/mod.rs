@@ -11,7 +11,7 @@ use uuid::Uuid;
 use self::answers::{HourOfServer, ServerAnswer, ServerMap};
 use super::Stats;
 use super::leaderboard::BoardQuestion;
-use super::matches::{MatchQuestion, match_conditions};
+use super::matches::match_conditions;
 use super::people::canonical;
 use super::query::Sql;
 use super::selection::{PLAYER_STATS, Selection};
@@ -164,10 +164,13 @@ impl Stats {
     }
 
     async fn maps_of_server(&self, selection: &Selection) -> Result<Vec<MapRow>, ApiError> {
-        let matches = MatchQuestion { selection: selection.clone(), ..MatchQuestion::default() };
         let columns = "map_name, count() AS plays, max(updated_at) AS last_played";
         let sql = self
-            .outcome_rows_sql(columns, Sql::new(" AND map_name != ''").then(match_conditions(&matches, None)))
+            .outcome_rows_sql(
+                columns,
+                Sql::default(),
+                Sql::new(" AND map_name != ''").then(match_conditions(selection)),
+            )
             .text(" GROUP BY map_name ORDER BY plays DESC, last_played DESC, map_name LIMIT ?")
             .bind(MOST_MAPS);
         self.rows(sql).await

@@ -261,13 +261,13 @@ impl Stats {
         self.rows(sql).await
     }
 
-    /// Served by the primary key of `weapon_map_totals`, or `weapon_stats` of some days.
+    /// Served by the primary key of `map_weapons`; of a server by that of `weapon_map_totals`, of some days by `weapon_stats`.
     async fn maps_of_weapon(&self, slug: &str, selection: &Selection) -> Result<Vec<MapRow>, ApiError> {
         let sql = Sql::new(
             "SELECT toString(used.map_name) AS map_name, sum(used.kills) AS kills, \
              sum(used.headshots) AS headshots FROM ",
         )
-        .text(selection.table_by_map(WEAPON_STATS))
+        .text(selection.table_of_map_weapons())
         .text(" AS used WHERE used.weapon = ? AND used.map_name != ''")
         .bind(slug)
         .then(selection.daily_conditions())

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::accounting::{Accounted, Ledger, RejectReason};
 use crate::batcher::{Batcher, IngestOutcome};
 use crate::clock::Clock;
-use crate::idempotency::{BodyHash, IngestAnswer};
+use crate::idempotency::{self, BodyHash, IngestAnswer};
 use crate::parked::{SentAgain, park, send_again};
 use crate::port::Port;
 use crate::record::{RecordKey, RecordView};
@@ -72,7 +72,8 @@ struct Inner {
 struct HeldServer {
     requests: VecDeque<HeldFile>,
     /// Keys of accepted requests, until the Batcher knows them.
-    keys: HashMap<Text, (BodyHash, IngestAnswer)>,
+    /// Each with when it was accepted.
+    keys: HashMap<Text, (BodyHash, IngestAnswer, Millis)>,
     next_number: u64,
     events: u64,
     bytes: u64,
@@ -144,7 +145,8 @@ impl HeldRequests {
     fn hold_in(&self, server: &mut HeldServer, request: HeldRequest) -> IngestOutcome {
         let now = self.inner.clock.now();
         if let Some((key, body_hash)) = &request.idempotency
-            && let Some((known_hash, answer)) = server.keys.get(key)
+            && let Some((known_hash, answer, accepted_at)) = server.keys.get(key)
+            && !idempotency::is_outlived(key, *accepted_at, now)
         {
             if known_hash != body_hash {
                 return refuse(request, RejectReason::IdempotencyMismatch);
@@ -158,7 +160,9 @@ impl HeldRequests {
         if is_late || server.events + count > MOST_EVENTS || server.bytes >= MOST_BYTES {
             return refuse(request, RejectReason::HeldFull);
         }
-        let key = request.idempotency.as_ref().map(|(key, body_hash)| RecordKey {
+        // Equal messages that came far apart are sent on together, where one key would make one of them.
+        let key_of_request = request.idempotency.as_ref().filter(|(key, _)| !idempotency::is_of_message(key));
+        let key = key_of_request.map(|(key, body_hash)| RecordKey {
             key: key.to_string(),
             body_hash: *body_hash,
             answer: request.answer.clone(),
@@ -177,7 +181,7 @@ impl HeldRequests {
         server.next_number += 1;
         server.add(HeldFile { path, events: count, bytes: bytes.len() as u64 });
         if let Some((key, body_hash)) = request.idempotency {
-            server.keys.insert(key, (body_hash, request.answer.clone()));
+            server.keys.insert(key, (body_hash, request.answer.clone(), now));
         }
         request.events.hold();
         IngestOutcome::Accepted(request.answer)
@@ -311,7 +315,7 @@ impl HeldServer {
                 server.since = view.received_at;
             }
             if let Some(key) = view.key {
-                server.keys.insert(key.key.into(), (key.body_hash, key.answer));
+                server.keys.insert(key.key.into(), (key.body_hash, key.answer, view.received_at));
             }
             let number =
                 path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::Arbiter;
-use mohaa_domain::event::Text;
+use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::tracker::Trackers;
 use mohaa_spool::{OpenError, Recovered, SeqRange, Spool, SpoolOptions, SpoolReader};
 use prometheus::Registry;
@@ -22,7 +22,7 @@ use crate::batches::{Batches, RecoveredBatch};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetterError, DeadLetters};
 use crate::held::HeldRequests;
-use crate::idempotency::IdempotencyKeys;
+use crate::idempotency::{self, IdempotencyKeys};
 use crate::live::{LiveDesk, LiveFeeds, LiveParts, LivePorts};
 use crate::metrics::MailboxMetricFamilies;
 use crate::port::{Capacity, Port, Post};
@@ -110,7 +110,7 @@ impl Pipeline {
         let dead_letters = DeadLetters::open(&directory)?;
         let held = HeldRequests::open(&directory, ledger.clone(), clock.clone()).map_err(in_directory)?;
         let mut keys = IdempotencyKeys::open(&directory, clock.now()).map_err(in_directory)?;
-        let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows)?;
+        let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows, clock.now())?;
 
         let families = Arc::new(MailboxMetricFamilies::new(registry)?);
         let spool_reader = spool.reader();
@@ -279,6 +279,7 @@ fn recover(
     keys: &mut IdempotencyKeys,
     ledger: &Ledger,
     batch_max_rows: usize,
+    now: Millis,
 ) -> Result<Earlier, PipelineError> {
     let mut trackers = match &recovered.newest_header {
         None => Trackers::default(),
@@ -307,7 +308,10 @@ fn recover(
         if let Ok(RecordView { key: Some(key), server_id, received_at, .. }) =
             RecordView::parse(&record.payload)
         {
-            keys.remember(server_id, Text::from(key.key), key.body_hash, key.answer, received_at);
+            let (key, body_hash, answer) = (Text::from(key.key), key.body_hash, key.answer);
+            if !idempotency::is_outlived(&key, received_at, now) {
+                keys.remember(server_id, key, body_hash, answer, received_at);
+            }
         }
         if is_unstored(record.seq) {
             batches.add(record.seq, u64::from(record.events));

@@ -34,7 +34,7 @@ lint: ## Formatting, clippy, shell syntax, alert rules, Dockerfile and compose f
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@for script in ops/*.sh ops/docker/*.sh bench/run bench/instructions bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
+	@for script in ops/*.sh ops/docker/*.sh ops/mosquitto/add-server.sh bench/run bench/instructions bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
 	@ops/lint.sh
 
 .PHONY: bench

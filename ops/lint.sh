@@ -26,11 +26,15 @@ if have hadolint; then hadolint --no-color --failure-threshold info Dockerfile; 
 # Debian's docker-compose is older than the top-level name, and right about the rest.
 if have docker-compose; then
   composed="$(mktemp)"
-  trap 'rm -f "$composed"' EXIT
-  grep -v '^name:' docker-compose.yml \
-    | docker-compose --file - --project-directory . --project-name mohaa-stats config >"$composed"
+  nameless="$(mktemp)"
+  trap 'rm -f "$composed" "$nameless"' EXIT
+  grep -v '^name:' docker-compose.yml >"$nameless"
+  compose=(docker-compose --file "$nameless" --project-directory . --project-name mohaa-stats)
+  "${compose[@]}" config >"$composed"
   # Its own interpreter, which has its YAML reader.
   /usr/bin/python3 ops/docker/check-compose.py "$composed"
+  "${compose[@]}" --file docker-compose.mqtt.yml config >"$composed"
+  /usr/bin/python3 ops/docker/check-compose.py "$composed" mosquitto
 else
   skip docker-compose.yml docker-compose
 fi
@@ -45,7 +49,7 @@ fi
 # 15 of 100: what is left is that it talks to the network. systemd-analyze wants the program that the unit names to be there.
 if have systemd-analyze; then
   unit_folder="$(mktemp -d)"
-  trap 'rm -rf "$unit_folder" "${composed:-}"' EXIT
+  trap 'rm -rf "$unit_folder" "${composed:-}" "${nameless:-}"' EXIT
   unit="$unit_folder/mohaa-stats.service"
   sed 's#^ExecStart=.*#ExecStart=/bin/true#' ops/systemd/mohaa-stats.service >"$unit"
   quietly systemd-analyze verify "$unit"
@@ -53,4 +57,4 @@ if have systemd-analyze; then
 else
   skip ops/systemd systemd-analyze
 fi
-for script in ops/debian/postinst ops/debian/prerm ops/debian/postrm; do sh -n "$script"; done
+for script in ops/debian/postinst ops/debian/prerm ops/debian/postrm ops/mosquitto/start.sh; do sh -n "$script"; done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gets what mohaa-stats needs beside Rust: PostgreSQL, Redis and the ClickHouse engine.
-# `ops/setup.sh tests` gets the browser of the tests as well, axe-core, which looks at pages for barriers, and promtool.
+# `ops/setup.sh tests` gets the browser of the tests as well, axe-core, which looks at pages for barriers, promtool, HAProxy and
+# Mosquitto.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
 # `ops/setup.sh fuzz` gets what `make fuzz` needs instead, `ops/setup.sh lint` what `make lint` needs.
 set -euo pipefail
@@ -228,6 +229,12 @@ fi
 if [ "${1:-}" = tests ] && ! have haproxy; then
   can_apt || fail "HAProxy is needed for the tests; install haproxy"
   apt_install haproxy
+fi
+
+# The broker that game servers publish to.
+if [ "${1:-}" = tests ] && ! { have mosquitto || [ -x /usr/sbin/mosquitto ]; }; then
+  can_apt || fail "Mosquitto is needed for the tests; install mosquitto"
+  apt_install mosquitto
 fi
 
 say "everything is there"

@@ -18,6 +18,7 @@ pub mod http;
 pub mod ingest;
 pub mod limits;
 pub mod live;
+pub mod mqtt;
 pub mod networks;
 pub mod openapi;
 pub mod ops;

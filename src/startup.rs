@@ -51,6 +51,7 @@ use crate::ingest::results::{LatestResults, settle_results};
 use crate::ingest::{Ingest, IngestLimits};
 use crate::limits::{self, GuessLimits, Limits};
 use crate::live::{Live, LiveNodes, MatchSummaries, Viewers};
+use crate::mqtt::{MqttIngest, MqttMetrics, MqttSources};
 use crate::networks::AllowedNetworks;
 use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
@@ -121,6 +122,8 @@ pub enum StartError {
     SignIn(#[from] crate::sign_in::SetupError),
     #[error(transparent)]
     Webhooks(#[from] crate::webhooks::OutboxError),
+    #[error(transparent)]
+    Broker(#[from] crate::mqtt::TlsError),
     #[error(transparent)]
     Pages(#[from] pages::PagesError),
     #[error("{path}: {source}", path = .path.display())]
@@ -269,6 +272,7 @@ pub struct Application {
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
     webhook_sending: WebhookSending,
+    mqtt: Option<MqttIngest>,
     /// Ends when dropped.
     _revocations_watcher: Watcher,
     _tournaments_watcher: Watcher,
@@ -350,7 +354,8 @@ impl Application {
         ));
         let tournaments_watcher = tournaments.watch().await;
         let witness = Witness::new(postgres.clone());
-        let health = HealthMonitor::new(pipeline.clone(), live_nodes.clone());
+        let mqtt_metrics = MqttMetrics::new(&registry)?;
+        let health = HealthMonitor::new(pipeline.clone(), live_nodes.clone(), mqtt_metrics.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
             clickhouse.clone(),
@@ -489,6 +494,18 @@ impl Application {
             stats.clone(),
             postgres.clone(),
         )));
+        let mqtt = match &config.mqtt_url {
+            None => None,
+            Some(url) => {
+                let sources = MqttSources {
+                    ingest: ingest.clone().into_inner(),
+                    server_tokens: server_tokens.clone(),
+                    limits: limits.clone(),
+                    metrics: mqtt_metrics,
+                };
+                Some(MqttIngest::start(url, config.mqtt_shared, sources)?)
+            }
+        };
         let ops_watch = OpsWatch::new(OpsSources {
             pipeline: pipeline.clone(),
             health: health.clone(),
@@ -568,6 +585,7 @@ impl Application {
             ops_server,
             background,
             webhook_sending,
+            mqtt,
             _revocations_watcher: revocations_watcher,
             _tournaments_watcher: tournaments_watcher,
         })
@@ -588,7 +606,12 @@ impl Application {
         let deadline = Instant::now() + patience;
         self.withdraw();
         self.live.end();
-        let requests_end = self.server.stop(true);
+        let messages_end = async {
+            if let Some(mqtt) = self.mqtt {
+                mqtt.stop(patience / FLUSH_SHARE).await;
+            }
+        };
+        let requests_end = async { tokio::join!(self.server.stop(true), messages_end) };
         if tokio::time::timeout(patience - patience / FLUSH_SHARE, requests_end).await.is_err() {
             tracing::warn!("open requests don't end; they get no answer");
         }

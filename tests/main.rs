@@ -29,6 +29,7 @@ mod maps;
 mod match_lists;
 mod match_story;
 mod migration;
+mod mqtt;
 mod nodes;
 mod operations;
 mod ops;

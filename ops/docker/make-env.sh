@@ -42,6 +42,11 @@ write_secret jwt_secret "$(password jwt_secret JWT_SECRET)"
 write_secret postgres_url "postgres://mohaa:$postgres@postgres:5432/mohaa"
 write_secret clickhouse_url "http://mohaa:$clickhouse@clickhouse:8123/mohaa"
 write_secret redis_url "redis://:$redis@redis:6379"
+# For docker-compose.mqtt.yml. The broker's file of users gets a line for each server (ops/mosquitto/add-server.sh).
+mqtt="$(password mqtt_password MQTT_PASSWORD)"
+write_secret mqtt_password "$mqtt"
+write_secret mqtt_url "mqtt://mohaa-stats:$mqtt@mosquitto:1883"
+write_secret mosquitto_users "mohaa-stats:$mqtt"
 
 if [ -e .env ]; then
   if grep -Eq '^(POSTGRES_PASSWORD|CLICKHOUSE_PASSWORD|REDIS_PASSWORD|JWT_SECRET)=' .env; then

@@ -16,7 +16,7 @@ pub use mistakes::{ConfigError, Mistake, Mistakes};
 pub use secret::{HIDDEN, Secret};
 pub use settings::{Preset, SETTINGS, Setting, Shown};
 pub use sources::{STORES_FILE, Source, Sources, StoresFile};
-pub use store_urls::{ClickHouseUrl, StoreUrl, StoreUrls};
+pub use store_urls::{BrokerUrl, ClickHouseUrl, StoreUrl, StoreUrls};
 
 use ipnet::IpNet;
 use sources::Layers;
@@ -42,7 +42,8 @@ pub struct Config {
     pub postgres_url: Option<StoreUrl>,
     pub clickhouse_url: Option<ClickHouseUrl>,
     pub redis_url: Option<StoreUrl>,
-    pub mqtt_url: Option<StoreUrl>,
+    pub mqtt_url: Option<BrokerUrl>,
+    pub mqtt_shared: bool,
     pub worker_count: usize,
     pub worker_queue_events: usize,
     pub worker_batch_rows: usize,

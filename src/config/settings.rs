@@ -6,7 +6,7 @@ use super::{
     choices::{RateLimits, RegistrationPolicy, SpoolFsync, jwt_secret},
     parse::{self, Problem},
     secret::Secret,
-    store_urls::{ClickHouseUrl, StoreUrl},
+    store_urls::{BrokerUrl, ClickHouseUrl, StoreUrl},
 };
 use std::{path::PathBuf, time::Duration};
 use url::Url;
@@ -136,7 +136,7 @@ const HTTP_ADDRESS: &str = "http:// or https:// with a host and perhaps a port";
 const DURATION: &str = "a duration (500ms, 2s, 10m, 12h, 7d; a bare number counts seconds)";
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [Setting; 41] = [
+pub static SETTINGS: [Setting; 42] = [
     Setting::new("PORT", Preset::Value("8080"), "0 to 65535, 0 for any free port", "TCP port to listen on", |config, text| {
         set(&mut config.port, parse::whole_number(text, 0..=65_535))
     }),
@@ -200,10 +200,17 @@ pub static SETTINGS: [Setting; 41] = [
         |config, text| set_some(&mut config.redis_url, StoreUrl::redis(text)),
     )
     .without_password(),
-    Setting::new("MQTT_URL", Preset::Unset, "mqtt://user:password@host:port, or mqtts:// with TLS", "Broker to take events from", |config, text| {
-        set_some(&mut config.mqtt_url, StoreUrl::mqtt(text))
+    Setting::new("MQTT_URL", Preset::Unset, "mqtt://user:password@host:port, or mqtts:// with TLS", "Broker of MQTT to take events from, besides those that are posted", |config, text| {
+        set_some(&mut config.mqtt_url, BrokerUrl::parse(text))
     })
     .without_password(),
+    Setting::new(
+        "MQTT_SHARED",
+        Preset::Value("on"),
+        "on or off",
+        "Whether nodes share what the broker delivers; off for a single node, whose subscription the broker then keeps over its own restart",
+        |config, text| set(&mut config.mqtt_shared, parse::switch(text)),
+    ),
     Setting::new("WORKER_COUNT", Preset::Value("2"), "1 to 256", "Writers into ClickHouse", |config, text| {
         set(&mut config.worker_count, parse::whole_number(text, 1..=256))
     }),

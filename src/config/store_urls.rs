@@ -17,7 +17,7 @@ pub struct StoreUrls {
     pub redis: StoreUrl,
 }
 
-/// The URL of PostgreSQL, Redis or a broker as its client library takes it.
+/// The URL of PostgreSQL or Redis as its client library takes it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl(Secret);
 
@@ -33,11 +33,6 @@ impl StoreUrl {
     /// `redis://[user:password@]host:port[/number]`, `rediss://` with TLS, `redis+unix:///path`.
     pub fn redis(text: &str) -> Result<Self, Problem> {
         Self::of_scheme(text, &["redis", "rediss", "redis+unix", "unix"])
-    }
-
-    /// `mqtt://[user:password@]host:port`, `mqtts://` with TLS.
-    pub fn mqtt(text: &str) -> Result<Self, Problem> {
-        Self::of_scheme(text, &["mqtt", "mqtts"])
     }
 
     fn of_scheme(text: &str, schemes: &[&str]) -> Result<Self, Problem> {
@@ -64,6 +59,54 @@ impl fmt::Debug for StoreUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
+}
+
+/// A broker of MQTT, taken apart as its client wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// Without the brackets of an IPv6 address.
+    pub host: String,
+    pub port: u16,
+    pub is_tls: bool,
+    pub credentials: Option<(String, Secret)>,
+}
+
+const MQTT_PORT: u16 = 1883;
+const MQTTS_PORT: u16 = 8883;
+
+impl BrokerUrl {
+    /// `mqtt://[user:password@]host[:port]`, `mqtts://` with TLS.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
+        let (is_tls, default_port) = match url.scheme() {
+            "mqtt" => (false, MQTT_PORT),
+            "mqtts" => (true, MQTTS_PORT),
+            _ => return Err("has a scheme other than mqtt, mqtts".to_owned()),
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err("has more than user, password, host and port".to_owned());
+        }
+        let user = decoded(url.username())?;
+        let password = Secret::new(decoded(url.password().unwrap_or_default())?);
+        if user.is_empty() && url.password().is_some() {
+            return Err("has a password and no user".to_owned());
+        }
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: url.port().unwrap_or(default_port),
+            is_tls,
+            credentials: (!user.is_empty()).then_some((user, password)),
+        })
+    }
+}
+
+/// A part of a URL as it is meant.
+fn decoded(part: &str) -> Result<String, Problem> {
+    percent_decode_str(part)
+        .decode_utf8()
+        .map(String::from)
+        .map_err(|_| "is not UTF-8 once decoded".to_owned())
 }
 
 /// ClickHouse's HTTP interface, taken apart as its client wants it.
@@ -100,12 +143,6 @@ impl ClickHouseUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err("has parameters after the database".to_owned());
         }
-        let decoded = |part: &str| {
-            percent_decode_str(part)
-                .decode_utf8()
-                .map(String::from)
-                .map_err(|_| "is not UTF-8 once decoded".to_owned())
-        };
         let or_default = |part: String| if part.is_empty() { "default".to_owned() } else { part };
         let database = decoded(url.path().trim_matches('/'))?;
         if database.contains('/') {
@@ -189,7 +226,21 @@ mod tests {
         assert!(StoreUrl::postgres("mysql://db/mohaa").unwrap_err().contains("postgresql"));
         assert!(StoreUrl::redis("redis://:pw@cache:6379/3").is_ok());
         assert!(StoreUrl::redis("cache:6379").is_err());
-        assert!(StoreUrl::mqtt("mqtts://broker").is_ok());
-        assert!(StoreUrl::mqtt("http://broker").is_err());
+    }
+
+    #[test]
+    fn a_broker_is_told_apart_from_its_credentials() {
+        let broker = BrokerUrl::parse("mqtts://stats:p%40ss@broker").unwrap();
+        assert_eq!((broker.host.as_str(), broker.port, broker.is_tls), ("broker", 8883, true));
+        let (user, password) = broker.credentials.clone().unwrap();
+        assert_eq!((user.as_str(), password.expose()), ("stats", "p@ss"));
+        assert!(!format!("{broker:?}").contains("p@ss"));
+        let plain = BrokerUrl::parse("mqtt://[::1]:1884/").unwrap();
+        assert_eq!((plain.host.as_str(), plain.port, plain.is_tls), ("::1", 1884, false));
+        assert!(plain.credentials.is_none());
+        for wrong in ["http://broker", "broker:1883", "mqtt://", "mqtt://broker/events", "mqtt://:pw@broker"]
+        {
+            assert!(BrokerUrl::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

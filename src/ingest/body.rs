@@ -32,7 +32,7 @@ pub struct Body {
 }
 
 impl Body {
-    fn whole(bytes: Bytes) -> Self {
+    pub fn whole(bytes: Bytes) -> Self {
         Self { bytes, is_damaged: false }
     }
 }

@@ -1,24 +1,20 @@
 //! The handler of `POST /api/v1/ingest/events`.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::IngestOutcome;
 use mohaa_actors::idempotency::IngestAnswer;
-use mohaa_domain::wire::{self, DecodeError, Rejected};
+use mohaa_domain::wire;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::submit::{Submission, hash, idempotency_key, refusal};
+use super::admission::{EventError, Taken, take};
+use super::submit::{hash, idempotency_key, refusal};
 use super::{Ingest, body};
 use crate::access::GameServer;
 use crate::http::ApiError;
 use crate::limits::Limits;
-use crate::tournaments::PresentedTokens;
-
-/// At most so many errors are named in an answer.
-const NAMED_ERRORS: usize = 20;
 
 /// Of what nothing could be read.
 #[derive(Serialize, ToSchema)]
@@ -41,14 +37,6 @@ pub struct IngestAnswerBody {
     pub rejected: u32,
     /// The first twenty of them.
     pub errors: Vec<EventError>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct EventError {
-    /// Place of the event in the request, from 0.
-    pub index: usize,
-    /// What is wrong with it.
-    pub error: String,
 }
 
 /// Take in a batch of events from a game server.
@@ -95,12 +83,7 @@ pub async fn ingest_events(
     let body = body::read(request.headers(), payload, limits.max_body_bytes, limits.chunk_timeout).await?;
     // Without a header nobody knows yet who speaks: too large a body is 413 and not 401, which would cost a script
     // whose token stands in the body its identity.
-    let decoded = wire::decode(&body.bytes, wire::Limits { max_events: limits.max_events }).map_err(
-        |DecodeError::TooManyEvents { limit }| {
-            let message = format!("the request holds more than {limit} events; send fewer a request");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", message)
-        },
-    )?;
+    let decoded = ingest.decode(&body.bytes)?;
     let server = match known_server {
         Some(server) => server,
         None => {
@@ -119,45 +102,13 @@ pub async fn ingest_events(
         // Whoever has a key can send it again, and must be able to do so under that key.
         return Err(body::damaged());
     }
-    ingest.metrics.count(&decoded);
-
-    // What is lost of a damaged body is at least one event. The rest is taken: its sender will not send it again.
-    let rejected = decoded.rejected.len() + usize::from(body.is_damaged);
-    let ledger = &ingest.pipeline.ledger;
-    if rejected > 0 {
-        ledger.receive((), rejected as u64).reject(RejectReason::Unreadable);
+    match take(ingest.into_inner(), server, decoded, &body, idempotency).await? {
+        Taken::Nothing { rejected, errors } => {
+            let answer = IngestAnswerBody { status: "rejected", processed: 0, rejected, errors };
+            Ok(HttpResponse::BadRequest().json(answer))
+        }
+        Taken::Ended(outcome) => answered(outcome),
     }
-    let mut errors = named_errors(&decoded.rejected);
-    if body.is_damaged && errors.len() < NAMED_ERRORS {
-        let index = decoded.events.len() + decoded.rejected.len();
-        errors.push(EventError { index, error: "the compressed body is damaged or cut short".to_owned() });
-    }
-    if decoded.events.is_empty() {
-        let answer = IngestAnswerBody { status: "rejected", processed: 0, rejected: rejected as u32, errors };
-        return Ok(HttpResponse::BadRequest().json(answer));
-    }
-    let errors_json = match errors.is_empty() {
-        true => Box::default(),
-        false => serde_json::to_string(&errors).map_err(ApiError::internal)?.into(),
-    };
-    let answer = IngestAnswer {
-        processed: decoded.events.len() as u32,
-        rejected: rejected as u32,
-        errors: errors_json,
-    };
-    let (server_id, tokens) = (server.server_id, PresentedTokens::of(&decoded.events));
-    let bytes = body.bytes.len() as u64;
-    let submission = Submission { idempotency, answer, bytes, asks_for_matches: !tokens.is_empty() };
-    if tokens.is_empty() {
-        return answered(ingest.submit(server, decoded.events, submission).await?.outcome);
-    }
-    // To its end, also if the server does not wait for the answer: its events are taken, and so is what they say.
-    let hearing = actix_web::rt::spawn(async move {
-        let submitted = ingest.submit(server, decoded.events, submission).await?;
-        ingest.witness.hear_tokens(server_id, &tokens, &submitted.matches).await;
-        Ok::<_, ApiError>(submitted.outcome)
-    });
-    answered(hearing.await.map_err(ApiError::internal)??)
 }
 
 fn answered(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {
@@ -173,14 +124,6 @@ fn answered(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {
         }
         IngestOutcome::Rejected(reason) => Err(refusal(reason)),
     }
-}
-
-fn named_errors(rejected: &[Rejected]) -> Vec<EventError> {
-    rejected
-        .iter()
-        .take(NAMED_ERRORS)
-        .map(|rejected| EventError { index: rejected.index, error: rejected.reason.to_string() })
-        .collect()
 }
 
 fn accepted(answer: &IngestAnswer) -> HttpResponse {

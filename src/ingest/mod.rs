@@ -1,17 +1,18 @@
 //! `POST /api/v1/ingest/events`: from a request's bytes to an answer that its events are safe.
 //!
 //! Follow it in order: [`body`] reads and decompresses, [`mohaa_domain::wire`] decodes, [`events`] asks who speaks,
-//! [`submit`] offers the events to the Batcher and words what became of them. Nothing here blocks and nothing here decides
-//! what an event means. [`results`] makes an event of a match's result, which [`held_results`] keeps until it is settled,
+//! [`submit`] offers the events to the Batcher and words what became of them. What they have in common with messages of a
+//! broker ([`crate::mqtt`]) is in [`admission`]. Nothing here blocks and nothing here decides what an event means. [`results`] makes an event of a match's result, which [`held_results`] keeps until it is settled,
 //! and [`ends`] one of a match that an admin ends.
 
+pub mod admission;
 pub mod body;
 mod ends;
 pub mod events;
 pub mod held_results;
 pub mod metrics;
 pub mod results;
-mod submit;
+pub(crate) mod submit;
 
 use std::time::Duration;
 

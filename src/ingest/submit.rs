@@ -151,7 +151,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Text>, ApiEr
     }
 }
 
-pub(super) fn hash(body: &[u8]) -> BodyHash {
+pub(crate) fn hash(body: &[u8]) -> BodyHash {
     let digest: [u8; 32] = Sha256::digest(body).into();
     let mut first_half = [0; 16];
     first_half.copy_from_slice(&digest[..16]);
@@ -159,7 +159,7 @@ pub(super) fn hash(body: &[u8]) -> BodyHash {
 }
 
 /// The answer for events that were not taken. Never 401, which game scripts answer by dropping their identity.
-pub(super) fn refusal(reason: RejectReason) -> ApiError {
+pub(crate) fn refusal(reason: RejectReason) -> ApiError {
     let code = reason.code();
     match reason {
         RejectReason::MailboxFull => {

@@ -63,15 +63,32 @@ impl Limits {
         server_id: Uuid,
         events: usize,
     ) -> Result<(), ApiError> {
+        self.take_all_of_server(server_id, events, |taken| note_tightest(request, taken))
+    }
+
+    /// Counts a game server's message and its events, for which nobody waits.
+    ///
+    /// # Errors
+    /// When it has to wait.
+    pub fn take_of_message(&self, server_id: Uuid, events: usize) -> Result<(), Exhausted> {
+        self.take_all_of_server(server_id, events, |taken| taken.transpose().map(drop))
+    }
+
+    fn take_all_of_server<E>(
+        &self,
+        server_id: Uuid,
+        events: usize,
+        note: impl Fn(Option<Result<Allowance, Exhausted>>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.are_off() {
             return Ok(());
         }
         let server = LimitedCaller::Server(server_id);
         let events = u32::try_from(events).unwrap_or(u32::MAX);
-        note_tightest(request, self.take(LimitedCalls::Ingest, server, 1))?;
-        note_tightest(request, self.take(LimitedCalls::Events, server, events))?;
+        note(self.take(LimitedCalls::Ingest, server, 1))?;
+        note(self.take(LimitedCalls::Events, server, events))?;
         // Events that the quota refuses are not stored, and owe nothing.
-        note_tightest(request, self.take(LimitedCalls::Quota, server, events))
+        note(self.take(LimitedCalls::Quota, server, events))
             .inspect_err(|_| self.give_back(LimitedCalls::Events, server, events))
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::live::LiveNodes;
+use crate::mqtt::MqttMetrics;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,11 +40,15 @@ pub struct Checks {
     pub clickhouse: CheckResult,
     pub redis: CheckResult,
     pub spool: CheckResult,
+    /// The broker; none where none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<CheckResult>,
 }
 
 impl Checks {
     pub fn all_ok(&self) -> bool {
-        self.postgres.ok && self.clickhouse.ok && self.redis.ok && self.spool.ok
+        let stores = [&self.postgres, &self.clickhouse, &self.redis, &self.spool];
+        stores.into_iter().chain(&self.mqtt).all(|check| check.ok)
     }
 }
 
@@ -63,10 +68,11 @@ pub struct HealthMonitor {
     changes: watch::Sender<u64>,
     pipeline: Pipeline,
     nodes: LiveNodes,
+    broker: MqttMetrics,
 }
 
 impl HealthMonitor {
-    pub fn new(pipeline: Pipeline, nodes: LiveNodes) -> Arc<Self> {
+    pub fn new(pipeline: Pipeline, nodes: LiveNodes, broker: MqttMetrics) -> Arc<Self> {
         let unknown = CheckResult::failing("not asked yet");
         Arc::new(Self {
             phase: AtomicU8::new(Phase::Starting as u8),
@@ -74,6 +80,7 @@ impl HealthMonitor {
             changes: watch::Sender::new(0),
             pipeline,
             nodes,
+            broker,
         })
     }
 
@@ -100,7 +107,11 @@ impl HealthMonitor {
             }
             None => CheckResult::OK,
         };
-        Checks { postgres, clickhouse, redis, spool }
+        let mqtt = self.broker.is_connected().map(|is_connected| match is_connected {
+            true => CheckResult::OK,
+            false => CheckResult::failing("not subscribed"),
+        });
+        Checks { postgres, clickhouse, redis, spool, mqtt }
     }
 
     /// Ingest outlives its stores, so only its own state decides: a store that fails must not take every node out

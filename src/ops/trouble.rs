@@ -63,6 +63,9 @@ pub(super) fn of(overview: &NodeOverview, besides: &Besides) -> Vec<Trouble> {
             add("MohaaStoreAway", format!("{store} does not answer: {problem}."));
         }
     }
+    if let Some(problem) = overview.stores.mqtt.as_ref().and_then(|check| check.problem) {
+        add("MohaaBrokerAway", format!("The broker's messages do not come in: {problem}."));
+    }
     let paused = overview.writers.iter().filter(|writer| writer.paused).count();
     let writers = overview.writers.len();
     if paused > 0 {

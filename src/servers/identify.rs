@@ -40,6 +40,8 @@ const UNKNOWN_STAYS_GOOD: TimeDelta = TimeDelta::seconds(10);
 /// A shard's bound on remembered wrong tokens: 16 × 6,250 = 100,000 of 40 bytes.
 const MOST_UNKNOWN_PER_SHARD: usize = 6_250;
 const SHARDS: usize = 16;
+/// Ids of no server that are remembered; further ones are asked for each time.
+const MOST_UNKNOWN_SERVERS: usize = 10_000;
 /// Lookups that use PostgreSQL at once, of the pool's ten connections.
 const MOST_LOOKUPS_AT_ONCE: usize = 4;
 /// Lookups that may wait for their turn.
@@ -112,7 +114,22 @@ impl ServerTokens {
             None => Box::pin(self.known.clone().look_up(hash)).await,
         }
     }
+
+    /// The server of this id, as long as it has a token that lives: for messages of which somebody else vouches who sent
+    /// them. One in memory is answered without waiting.
+    ///
+    /// # Errors
+    /// As [`identify`](Self::identify).
+    pub async fn of_server(&self, server_id: Uuid) -> Result<ServerIdentity, TokenError> {
+        match self.known.remembered_server(server_id) {
+            Some(answer) => answer,
+            None => Box::pin(self.known.clone().look_up_server(server_id)).await,
+        }
+    }
 }
+
+/// Servers with a live token, as of a number of changes.
+type ServersAsOf = (u64, HashMap<Uuid, ServerIdentity>);
 
 /// The memory behind `ServerTokens`, shared with the background task.
 pub(super) struct KnownTokens {
@@ -123,6 +140,12 @@ pub(super) struct KnownTokens {
     shards: [RwLock<Shard>; SHARDS],
     /// When PostgreSQL last said which tokens live, in milliseconds since 1970.
     confirmed_at: AtomicI64,
+    /// The same by their servers; made when it is asked for and the tokens have changed.
+    by_server: RwLock<Arc<ServersAsOf>>,
+    /// Grows with each change of what the shards hold, from 1.
+    shard_changes: AtomicU64,
+    /// Ids of no server, and until when they needn't be asked for again.
+    unknown_servers: Mutex<HashMap<Uuid, DateTime<Utc>>>,
     /// Grows with each notified change: an answer that was asked for before a change is not remembered after it.
     changes: AtomicU64,
     /// Until when lookups needn't be tried, in milliseconds since 1970.
@@ -146,6 +169,9 @@ impl KnownTokens {
             clock,
             runtime: Handle::current(),
             shards: Default::default(),
+            by_server: RwLock::default(),
+            shard_changes: AtomicU64::new(1),
+            unknown_servers: Mutex::default(),
             confirmed_at: AtomicI64::new(0),
             changes: AtomicU64::new(0),
             away_until: AtomicI64::new(0),
@@ -162,6 +188,69 @@ impl KnownTokens {
         }
         let until = shard.unknown.get(hash)?;
         (now < *until).then_some(Err(TokenError::Unknown))
+    }
+
+    fn remembered_server(&self, server_id: Uuid) -> Option<Answer> {
+        let now = (self.clock)();
+        if let Some(identity) = self.servers().1.get(&server_id) {
+            return self.still_good(now).then(|| Ok(identity.clone()));
+        }
+        let unknown = self.unknown_servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = unknown.get(&server_id)?;
+        (now < *until).then_some(Err(TokenError::Unknown))
+    }
+
+    /// Servers with a live token, as the shards have it.
+    fn servers(&self) -> Arc<ServersAsOf> {
+        // Read first: what changes meanwhile makes the answer one of the past.
+        let as_of = self.shard_changes.load(Ordering::Acquire);
+        let made = self.by_server.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if made.0 == as_of {
+            return made;
+        }
+        let mut servers = HashMap::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            servers.extend(shard.live.values().map(|identity| (identity.server_id, identity.clone())));
+        }
+        let made = Arc::new((as_of, servers));
+        *self.by_server.write().unwrap_or_else(PoisonError::into_inner) = made.clone();
+        made
+    }
+
+    /// The shards hold something else now.
+    fn shards_changed(&self) {
+        self.shard_changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Asks for a server that is not in memory: one that was added a moment ago.
+    async fn look_up_server(self: Arc<Self>, server_id: Uuid) -> Answer {
+        if (self.clock)().timestamp_millis() < self.away_until.load(Ordering::Relaxed) {
+            return Err(TokenError::Unavailable);
+        }
+        let known = self.clone();
+        let asked = self.runtime.spawn(async move {
+            let _turn = known.lookup_turns.acquire().await;
+            store::find_live_server(&known.pool, server_id).await
+        });
+        match tokio::time::timeout(LONGEST_LOOKUP, asked).await {
+            // The tokens follow by notification, and their revocation with them.
+            Ok(Ok(Ok(Some(identity)))) => Ok(identity),
+            Ok(Ok(Ok(None))) => {
+                let now = (self.clock)();
+                let mut unknown = self.unknown_servers.lock().unwrap_or_else(PoisonError::into_inner);
+                if unknown.len() >= MOST_UNKNOWN_SERVERS {
+                    unknown.retain(|_, until| now < *until);
+                }
+                if unknown.len() < MOST_UNKNOWN_SERVERS {
+                    unknown.insert(server_id, now + UNKNOWN_STAYS_GOOD);
+                }
+                Err(TokenError::Unknown)
+            }
+            Ok(Ok(Err(error))) => self.failed(&error),
+            Ok(Err(failed)) => self.failed(&failed),
+            Err(too_long) => self.failed(&too_long),
+        }
     }
 
     /// Whether PostgreSQL's last word may still be relied on.
@@ -214,11 +303,13 @@ impl KnownTokens {
             return Ok(match found {
                 Some(identity) => {
                     shard.live.insert(hash, identity.clone());
+                    self.shards_changed();
                     Ok(identity)
                 }
                 None => {
                     shard.live.remove(&hash);
                     shard.remember_unknown(hash, (self.clock)());
+                    self.shards_changed();
                     Err(TokenError::Unknown)
                 }
             });
@@ -244,6 +335,8 @@ impl KnownTokens {
             shard.unknown.retain(|_, until| asked_at < *until);
             shard.live = live;
         }
+        self.shards_changed();
+        self.forget_unknown_servers();
         self.confirmed_at.store(asked_at.timestamp_millis(), Ordering::Relaxed);
         self.away_until.store(0, Ordering::Relaxed);
         Ok(())
@@ -257,13 +350,21 @@ impl KnownTokens {
             let mut shard = self.shard(&hash).write().unwrap_or_else(PoisonError::into_inner);
             shard.live.remove(&hash);
             shard.unknown.remove(&hash);
+            self.shards_changed();
         }
         let found = store::find_live_token(&self.pool, hash).await?;
         if let Some(identity) = found {
             let mut shard = self.shard(&hash).write().unwrap_or_else(PoisonError::into_inner);
             shard.live.insert(hash, identity);
+            self.shards_changed();
         }
+        self.forget_unknown_servers();
         Ok(())
+    }
+
+    /// One of them may be a server by now.
+    fn forget_unknown_servers(&self) {
+        self.unknown_servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Takes what was kept before a restart, if it may still be relied on.
@@ -277,6 +378,7 @@ impl KnownTokens {
                     let mut shard = self.shard(&hash).write().unwrap_or_else(PoisonError::into_inner);
                     shard.live.insert(hash, identity);
                 }
+                self.shards_changed();
             }
             Err(error) => tracing::warn!(%error, "server tokens are unknown until PostgreSQL answers"),
         }

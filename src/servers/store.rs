@@ -457,6 +457,20 @@ pub(super) async fn find_live_token(pool: &PgPool, hash: TokenHash) -> sqlx::Res
     row.map(|row| Ok(row.read()?.1)).transpose()
 }
 
+/// The server of this id, if it has a live token.
+pub(super) async fn find_live_server(pool: &PgPool, server_id: Uuid) -> sqlx::Result<Option<ServerIdentity>> {
+    let row: Option<LiveTokenRow> = sqlx::query_as(
+        "SELECT token_hash, server_id, name, approved_at IS NOT NULL AS approved, bot_names
+         FROM server_tokens JOIN servers ON servers.id = server_id
+         WHERE server_id = $1 AND revoked_at IS NULL AND removed_at IS NULL
+         LIMIT 1",
+    )
+    .bind(server_id)
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| Ok(row.read()?.1)).transpose()
+}
+
 /// All live tokens, the newest ones when there are very many. A scan, once a minute and node.
 pub(super) async fn find_live_tokens(pool: &PgPool) -> sqlx::Result<Vec<(TokenHash, ServerIdentity)>> {
     let rows: Vec<LiveTokenRow> = sqlx::query_as(

@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: the whole service in this process or as a child, its HTTP interface, and
 //! ClickHouse beside it.
 
+mod broker;
 mod browser;
 mod chromium;
 mod client;
@@ -16,6 +17,7 @@ mod slow;
 pub mod statistics;
 mod warehouse;
 
+pub use broker::{Broker, Publisher, SERVICE_PASSWORD};
 pub use browser::Browser;
 pub use chromium::{Chromium, DESKTOP, PHONE, Screen, Theme};
 pub use client::{Reply, ServiceClient};

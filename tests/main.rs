@@ -19,6 +19,7 @@ mod database;
 mod days;
 mod derived;
 mod device;
+mod emulator;
 mod fleet;
 mod heatmaps;
 mod hostile;

@@ -76,6 +76,8 @@ async fn play_for_ever(
             Setting { seed: story, server, number, dialect, token: &token, guests, length, query_port: None };
         let (scribe, _) = setting.stage(&roster);
         courier.deliver(scribe, &pace).await?;
+        // Nobody asks what became of them, and it goes on for ever.
+        courier.deliveries.clear();
         number += 1;
     }
 }

@@ -68,7 +68,9 @@ pub enum DialectChoice {
     Live,
     /// JSON objects of API tools
     Tools,
-    /// Another one for each server in turn
+    /// What the scripts of this project send: as g3, kept until it is taken, and sent again
+    Tracker,
+    /// Another one of the others for each server in turn
     Mixed,
 }
 
@@ -80,6 +82,7 @@ impl DialectChoice {
             Self::G3 => Dialect::G3,
             Self::Live => Dialect::Live,
             Self::Tools => Dialect::Tools,
+            Self::Tracker => Dialect::G3,
             Self::Mixed => Dialect::ALL[server % Dialect::ALL.len()],
         }
     }
@@ -105,8 +108,10 @@ pub struct SimulateOptions {
     pub query_ports: Vec<Arc<QueryPort>>,
     /// Seconds of level.time that a match lasts, drawn for each.
     pub match_length: RangeInclusive<u32>,
-    /// A server stops when no request has been answered for so long.
+    /// A server stops when no request has been answered for so long, or in the dialect `tracker` none was taken.
     pub give_up_after: Duration,
+    /// In the dialect `tracker`, the shortest pause before a batch is sent again.
+    pub first_pause: Duration,
 }
 
 impl SimulateOptions {
@@ -124,6 +129,7 @@ impl SimulateOptions {
             query_ports: Vec::new(),
             match_length: 480..=900,
             give_up_after: Duration::from_secs(30),
+            first_pause: courier::FIRST_PAUSE,
         }
     }
 
@@ -221,6 +227,10 @@ pub async fn run(
     for (server, ended) in ended.into_iter().enumerate() {
         let courier =
             Courier::new(server, client.clone(), url.clone(), Arc::clone(&gauges), options.give_up_after);
+        let courier = match options.dialect {
+            DialectChoice::Tracker => courier.keeping(options.first_pause),
+            _ => courier,
+        };
         servers.spawn(serve(
             options.clone(),
             server,
@@ -287,7 +297,7 @@ async fn serve(
 ) -> Result<ServerOutcome, SimulateError> {
     let dialect = options.dialect.of_server(server);
     let guests = options.guests.unwrap_or_else(|| dialect.usual_guest_percent());
-    let mut matches = Vec::new();
+    let mut source_match_ids = Vec::new();
     let (mut accepted, mut unanswered) = (Tallies::default(), Tallies::default());
     for number in 0..options.matches {
         if let Some(other) = roster.rovers_come_from(server, number) {
@@ -306,20 +316,24 @@ async fn serve(
             query_port: options.query_ports.get(server).map(Arc::as_ref),
         };
         let (scribe, letterhead) = setting.stage(&roster);
-        let delivery = courier.deliver(scribe, &pace).await?;
+        courier.deliver(scribe, &pace).await?;
+        source_match_ids.push(dialect.names_matches().then_some(letterhead.match_id));
+        ended.send_replace(number + 1);
+        if courier.gave_up {
+            break;
+        }
+    }
+    courier.finish().await;
+    let mut matches = Vec::new();
+    for (delivery, source_match_id) in courier.deliveries.iter().zip(source_match_ids) {
         accepted.add(&delivery.ledger.accepted);
         unanswered.add(&delivery.ledger.unanswered);
-        let source_match_id = dialect.names_matches().then_some(letterhead.match_id);
         matches.push(MatchReport::new(
             source_match_id,
             &delivery.ledger,
             delivery.events_sent,
             delivery.events_accepted,
         ));
-        ended.send_replace(number + 1);
-        if courier.gave_up {
-            break;
-        }
     }
     Ok(ServerOutcome {
         report: ServerReport {

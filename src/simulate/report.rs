@@ -73,9 +73,15 @@ pub struct ScoreLine {
 pub struct RequestCounts {
     pub sent: u64,
     pub accepted: u64,
-    /// Answered, but not with 202. Game servers never send again, and neither does the simulator.
+    /// Answered, but not with 202, and given up.
     pub refused: u64,
     pub unanswered: u64,
+    /// Never sent, as too many were kept (dialect `tracker`).
+    pub lost: u64,
+    /// Further tries of requests that were not taken at once (dialect `tracker`).
+    pub sent_again: u64,
+    /// New tokens that servers asked for after a 401.
+    pub registrations: u64,
     pub by_status: BTreeMap<u16, u64>,
 }
 
@@ -85,6 +91,9 @@ impl RequestCounts {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.unanswered += other.unanswered;
+        self.lost += other.lost;
+        self.sent_again += other.sent_again;
+        self.registrations += other.registrations;
         for (status, count) in &other.by_status {
             *self.by_status.entry(*status).or_default() += count;
         }
@@ -98,9 +107,11 @@ pub struct EventCounts {
     pub accepted: u64,
     /// What 202 answers called `rejected`: always 0, unless the service misread something.
     pub rejected: u64,
-    /// In requests that were refused.
+    /// In requests that were refused and given up.
     pub refused: u64,
     pub unanswered: u64,
+    /// In requests that were never sent, as too many were kept. All of `sent` but accepted, rejected, refused and unanswered.
+    pub lost: u64,
 }
 
 impl EventCounts {
@@ -110,6 +121,7 @@ impl EventCounts {
         self.rejected += other.rejected;
         self.refused += other.refused;
         self.unanswered += other.unanswered;
+        self.lost += other.lost;
     }
 }
 

@@ -47,6 +47,8 @@ pub struct SendClock {
 #[derive(Debug)]
 pub struct Request {
     pub headers: Vec<(&'static str, String)>,
+    /// Unique among the requests of a server, for those that are sent again.
+    pub key: String,
     pub body: Vec<u8>,
     /// One for each event in the body, in order.
     pub meanings: Vec<Meaning>,
@@ -75,6 +77,7 @@ pub struct Scribe {
     written: VecDeque<Written>,
     last_level_ms: u64,
     level_offset_ms: u64,
+    requests: u64,
 }
 
 impl Scribe {
@@ -87,6 +90,14 @@ impl Scribe {
             written: VecDeque::new(),
             last_level_ms: 0,
             level_offset_ms: 0,
+            requests: 0,
+        }
+    }
+
+    /// Writes another token from the next event on that is not written yet.
+    pub fn speak_with(&mut self, token: &str) {
+        if self.letterhead.token != token {
+            self.letterhead.token = token.to_owned();
         }
     }
 
@@ -112,8 +123,10 @@ impl Scribe {
         let level_ms = batch.last()?.level_ms;
         let strict_values = batch.iter().all(|written| written.strict);
         let (body, is_json_document) = self.write_body(&batch);
+        self.requests += 1;
         Some(Request {
             headers: self.headers(),
+            key: format!("{}-{}", self.letterhead.match_id, self.requests),
             strict_json: is_json_document && strict_values && std::str::from_utf8(&body).is_ok(),
             body,
             meanings: batch.into_iter().map(|written| written.meaning).collect(),

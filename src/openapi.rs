@@ -119,9 +119,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// Members that an answer leaves out at times. Every other one is there, and null where nothing is known.
-const AT_TIMES: [(&str, &str); 11] = [
+const AT_TIMES: [(&str, &str); 12] = [
     ("ChangedMatch", "match_token"),
     ("CheckResult", "problem"),
+    ("Checks", "mqtt"),
     ("ErrorBody", "fields"),
     ("ErrorBody", "participant_id"),
     ("ErrorBody", "version"),

@@ -3,9 +3,11 @@
 
 use crate::{
     config::{Preset, SETTINGS, Shown, Sources},
+    import::ImportFormat,
     simulate::DialectChoice,
     users::Role,
 };
+use chrono::{DateTime, Utc};
 use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueHint};
 use std::{collections::HashMap, path::PathBuf};
 use uuid::Uuid;
@@ -49,6 +51,10 @@ pub enum CliCommand {
     ///
     /// Prints a JSON report of what was sent, to compare with what the service says.
     Simulate(SimulateArguments),
+    /// Bring what was played before to the stores: logs of consoles, files of events
+    ///
+    /// Runs beside the service. What an earlier import has stored is not stored again.
+    Import(ImportArguments),
     /// Make, list and revoke game servers
     #[command(subcommand)]
     Server(ServerCommand),
@@ -85,6 +91,28 @@ pub enum CliCommand {
     },
     /// Print the HTTP API as OpenAPI 3.1
     Openapi,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Id of the server that it was played on
+    #[arg(long, value_name = "ID")]
+    pub server: Uuid,
+    /// What the files hold [default: by their names; .csv, .ndjson, .jsonl and .json, and consoles' logs]
+    #[arg(long, value_enum)]
+    pub format: Option<ImportFormat>,
+    /// When the first line of a console's log was written, where lines don't say it (2019-05-04T20:00:00Z); each later line
+    /// counts as a second after the one before
+    #[arg(long, value_name = "TIME")]
+    pub began: Option<DateTime<Utc>>,
+    /// Read and count, and store nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Files to import
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub settings: SettingFlags,
 }
 
 #[derive(Debug, Args)]

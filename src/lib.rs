@@ -15,6 +15,7 @@ pub mod data_version;
 pub mod demo;
 pub mod heatmap;
 pub mod http;
+pub mod import;
 pub mod ingest;
 pub mod limits;
 pub mod live;

@@ -23,6 +23,7 @@ mod emulator;
 mod fleet;
 mod heatmaps;
 mod hostile;
+mod import;
 mod limits;
 mod live;
 mod live_streams;

@@ -4,6 +4,7 @@
 mod backup;
 mod dead_letters;
 mod health;
+mod import;
 mod logging;
 mod login;
 mod serve;
@@ -59,6 +60,7 @@ pub fn run(cli: Cli) -> ExitCode {
         CliCommand::Serve { embedded, settings } => serve::serve(embedded, settings),
         CliCommand::Demo { settings } => serve::demo(settings),
         CliCommand::Simulate(arguments) => simulate::simulate(arguments),
+        CliCommand::Import(arguments) => import::import(arguments),
         CliCommand::Server(command) => servers::server(command),
         CliCommand::User(command) => users::user(command),
         CliCommand::Login(arguments) => login::login(&arguments),

@@ -107,6 +107,9 @@ impl Purpose {
     /// Changes servers, and keeps keys as the service knows them.
     pub const MAKE_KEYS: Self = Self::CHANGE_USERS;
     pub const MIGRATE: Self = Self { required: &["POSTGRES_URL", "CLICKHOUSE_URL"], ..Self::CHANGE_SERVERS };
+    /// Writes events into the stores of a service, in a spool of its own.
+    pub const IMPORT: Self =
+        Self { required: &["POSTGRES_URL", "CLICKHOUSE_URL", "REDIS_URL"], ..Self::CHANGE_SERVERS };
     /// Reads and changes files beside the spool, and asks no store.
     pub const READ_SPOOL: Self = Self { required: &[], ..Self::SERVE };
     pub const SHOW: Self = Self { required: &[], ..Self::SERVE };

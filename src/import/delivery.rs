@@ -29,7 +29,8 @@ use super::{ImportOptions, ImportReport, ImportedMatch};
 use crate::clickhouse::reconcile::Reconciler;
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
-use crate::clickhouse::{self as clickhouse_store, schema};
+use crate::clickhouse::upgrade::UpgradeError;
+use crate::clickhouse::{self as clickhouse_store, schema, upgrade};
 use crate::config::{Config, StoreUrls};
 use crate::data_version::DataVersion;
 use crate::postgres;
@@ -66,6 +67,8 @@ pub enum ImportError {
     ClickHouse(#[from] clickhouse::error::Error),
     #[error(transparent)]
     Schema(#[from] schema::SchemaError),
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     #[error(transparent)]
     Redis(#[from] redis_store::RedisError),
     #[error(transparent)]
@@ -160,8 +163,8 @@ impl Delivery {
         let postgres = postgres::pool(&postgres_url)?;
         servers::find_known(&postgres, server_id).await?.ok_or(ImportError::UnknownServer(server_id))?;
         let clickhouse = clickhouse_store::client::connect(&clickhouse_url);
-        // The command may be the first to use it.
-        schema::migrate(&clickhouse).await?;
+        // The command may be the first to use it, or be run while the service is started for the first time.
+        upgrade::migrate(&clickhouse, &postgres).await?;
         schema::check(&clickhouse).await?;
         let directory = config.data_dir.join("import");
         let in_directory = |source| ImportError::File { path: directory.clone(), source };

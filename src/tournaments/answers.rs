@@ -499,7 +499,7 @@ pub fn standings(id: Uuid, tournament: &Tournament, version: u64) -> StandingsAn
         .collect();
     let tiers = tournament.final_places();
     let numbers = |tier: Vec<EntrantId>| tier.into_iter().map(|id| id.0).collect();
-    let known = tournament.known_places().into_iter();
+    let known = tournament.known_places().into_iter().filter(|tier| !tier.entrants.is_empty());
     StandingsAnswer {
         tournament_id: id,
         version,

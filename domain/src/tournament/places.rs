@@ -13,7 +13,7 @@ use super::state::{Routes, Status, Tournament};
 pub struct Tier {
     pub first: usize,
     pub last: usize,
-    /// By seed. Not all of those who will share these places: some may still play.
+    /// By seed. Fewer than will share these places, or none, while some still play.
     pub entrants: Vec<EntrantId>,
 }
 
@@ -36,7 +36,7 @@ impl Tournament {
         tiers
     }
 
-    /// Places of those who are out of the knockout, or have won it, while others may still play; the best first. They stay what
+    /// All places of the knockout, the best first, with those who are out of it or have won it. While others may still play they stay what
     /// they are as long as no side of a match to come is taken out without an opponent who goes on.
     pub fn known_places(&self) -> Vec<Tier> {
         let mut out = self.knockout_exits();
@@ -62,9 +62,7 @@ impl Tournament {
         for exit in exits {
             let entrants = out.remove(&exit).unwrap_or_default();
             let size = entrants.len() + to_come.get(&exit).copied().unwrap_or(0);
-            if !entrants.is_empty() {
-                tiers.push(Tier { first, last: first + size - 1, entrants });
-            }
+            tiers.push(Tier { first, last: first + size - 1, entrants });
             first += size;
         }
         tiers

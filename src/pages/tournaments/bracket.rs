@@ -282,18 +282,26 @@ pub fn places(tournament: &Tournament) -> Value {
     tiers.collect()
 }
 
-/// The same of those who are out of the knockout while others play.
+/// The same of a knockout that is played: who is not out yet leaves a gap, so that nothing moves when they are. Null while tables are
+/// played and nobody is out.
 fn known_places(tournament: &Tournament) -> Value {
-    tournament.known_places().iter().map(|tier| shown_tier(tournament, tier)).collect()
+    let tiers = tournament.known_places();
+    let is_known = tiers.iter().any(|tier| !tier.entrants.is_empty());
+    match tournament.status.has_begun() && (is_known || tournament.tables().is_empty()) {
+        true => tiers.iter().map(|tier| shown_tier(tournament, tier)).collect(),
+        false => Value::Null,
+    }
 }
 
 fn shown_tier(tournament: &Tournament, tier: &Tier) -> Value {
-    let names: Vec<Value> = tier
+    let mut names: Vec<Value> = tier
         .entrants
         .iter()
         .filter_map(|id| tournament.entrants.get(id))
         .map(|entrant| json!({ "name": entrant.name, "participant_id": entrant.id.0, "seed": entrant.seed }))
         .collect();
+    let gap = json!({ "name": null, "participant_id": null, "seed": null });
+    names.resize((tier.last + 1 - tier.first).max(names.len()), gap);
     json!({ "first": tier.first, "last": tier.last, "entrants": names })
 }
 

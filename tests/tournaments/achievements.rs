@@ -4,7 +4,7 @@ use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Cup, Service, favourite};
+use crate::support::{Cup, Service, eventually, favourite};
 
 /// A cup of four users with linked players, seeds 1 to 4 in that order, begun.
 struct Quartet {
@@ -85,7 +85,11 @@ async fn a_completed_tournament_gives_once_and_a_correction_moves_what_it_gave()
     assert_eq!(given, 5 + 3 + 1 + 1);
 
     // In lists like everything else.
-    let list = service.client.get("/api/v1/achievements").await.json();
+    let list = eventually("achievements can be read", async || {
+        let list = service.client.get("/api/v1/achievements").await;
+        (list.status == 200).then(|| list.json())
+    })
+    .await;
     let recent = list["recent"].as_array().unwrap();
     let champion = recent.iter().find(|one| one["slug"] == "cup-champion").unwrap();
     assert_eq!(

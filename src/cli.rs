@@ -2,7 +2,7 @@
 //! file can't disagree; what only one command knows is an argument of that command.
 
 use crate::{
-    config::{Preset, SETTINGS, Shown, Sources},
+    config::{BrokerUrl, Preset, SETTINGS, Shown, Sources},
     import::ImportFormat,
     simulate::DialectChoice,
     users::Role,
@@ -173,6 +173,9 @@ pub struct SimulateArguments {
     /// SERVER_QUERY_ALLOWED_NETWORKS=127.0.0.1
     #[arg(long, requires = "data_dir")]
     pub answer_queries: bool,
+    /// Publish to a broker (mqtt://[user:password@]host) instead of posting; the user may write to every server's topic
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, requires = "data_dir", value_parser = broker_url)]
+    pub mqtt: Option<BrokerUrl>,
     /// How the servers speak
     #[arg(long, value_enum, default_value_t = DialectChoice::Mixed)]
     pub dialect: DialectChoice,
@@ -180,8 +183,12 @@ pub struct SimulateArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Play a tournament to its end: every match on one of the servers, reported by nobody else
-    #[arg(long, value_name = "ID", requires = "data_dir", conflicts_with_all = ["matches", "guests", "rate", "dialect", "realtime", "match_length", "answer_queries"])]
+    #[arg(long, value_name = "ID", requires = "data_dir", conflicts_with_all = ["matches", "guests", "rate", "dialect", "realtime", "match_length", "answer_queries", "mqtt"])]
     pub tournament: Option<Uuid>,
+}
+
+fn broker_url(text: &str) -> Result<BrokerUrl, String> {
+    BrokerUrl::parse(text)
 }
 
 fn positive_rate(text: &str) -> Result<f64, String> {

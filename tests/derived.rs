@@ -83,8 +83,8 @@ fn free_for_all(players: &[(WengLinRating, i64, i64)]) -> Vec<WengLinRating> {
     rated.collect()
 }
 
-/// The season's matches from the first to the last: everybody's rating, and how many matches it is made of.
-async fn replay(season: &Season) -> BTreeMap<String, (WengLinRating, u32)> {
+/// The season's matches from the first to the last: everybody's rating after each of those that rated them.
+async fn replay(season: &Season) -> BTreeMap<String, Vec<WengLinRating>> {
     let mut played: HashMap<String, Vec<Played>> = HashMap::new();
     let mut longest: HashMap<String, f64> = HashMap::new();
     for row in season.service.warehouse.rows(PLAYED).await {
@@ -104,13 +104,14 @@ async fn replay(season: &Season) -> BTreeMap<String, (WengLinRating, u32)> {
         };
         played.entry(id).or_default().push(one);
     }
-    let mut ratings: BTreeMap<String, (WengLinRating, u32)> = BTreeMap::new();
+    let mut ratings: BTreeMap<String, Vec<WengLinRating>> = BTreeMap::new();
     for ended in season.service.warehouse.rows(ENDED).await {
         let id = text(&ended, "match");
         let enough = (longest[&id] / 4.0).min(60_000.0);
         let people: Vec<&Played> =
             played.get(&id).into_iter().flatten().filter(|one| one.stay >= enough).collect();
-        let before = |player: &str| drifted(ratings.get(player).map_or(WengLinRating::new(), |it| it.0));
+        let last_of = |player: &str| ratings.get(player).and_then(|all| all.last().copied());
+        let before = |player: &str| drifted(last_of(player).unwrap_or_default());
         let after: Vec<(String, WengLinRating)> = if text(&ended, "kind") == "ffa" {
             let fought = |one: &&&Played| one.kills > 0 || one.deaths > 0 || one.side != "spectator";
             let all: Vec<&&Played> = people.iter().filter(fought).collect();
@@ -142,8 +143,7 @@ async fn replay(season: &Season) -> BTreeMap<String, (WengLinRating, u32)> {
             one.into_iter().chain(other).zip(new.into_iter().chain(others)).collect()
         };
         for (player, rating) in after {
-            let matches = ratings.get(&player).map_or(0, |it| it.1);
-            ratings.insert(player, (rating, matches + 1));
+            ratings.entry(player).or_default().push(rating);
         }
     }
     ratings
@@ -153,33 +153,65 @@ async fn replay(season: &Season) -> BTreeMap<String, (WengLinRating, u32)> {
 async fn ratings_of_a_season_are_those_of_a_replay_of_its_matches() {
     let season = Season::play_as("derived_ratings", DialectChoice::G3, 5).await;
     let replayed = replay(&season).await;
-    assert!(replayed.len() > 10 && replayed.values().any(|it| it.1 > 2), "{replayed:?}");
-    let rated = u64::from(replayed.values().map(|it| it.1).sum::<u32>());
+    assert!(replayed.len() > 10 && replayed.values().any(|all| all.len() > 2), "{replayed:?}");
+    let rated: usize = replayed.values().map(Vec::len).sum();
     eventually("all of it is rated", async || {
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM match_ratings")
             .fetch_one(&season.service.application.postgres)
             .await
             .unwrap();
-        (u64::try_from(rows) == Ok(rated)).then_some(())
+        (usize::try_from(rows) == Ok(rated)).then_some(())
     })
     .await;
-    for (player, (rating, matches)) in &replayed {
+    let near = |what: &str, told: &Value, expected: f64| {
+        let told = told.as_f64().unwrap_or_else(|| panic!("{what} is {told}"));
+        assert!((told - expected).abs() < 1e-4, "{what}: {told} instead of {expected}");
+    };
+    let low = |rating: &WengLinRating| rating.rating - 3.0 * rating.uncertainty;
+    let high = |rating: &WengLinRating| rating.rating + 3.0 * rating.uncertainty;
+    for (player, all) in &replayed {
         let told = season.get(&format!("/api/v1/stats/player/{player}")).await["rating"].clone();
-        assert_eq!(told["matches"], *matches, "{player}: {told} instead of {rating:?}");
-        for (name, expected) in [("value", rating.rating), ("deviation", rating.uncertainty)] {
-            let told = told[name].as_f64().unwrap();
-            assert!((told - expected).abs() < 1e-5, "{name} of {player}: {told} instead of {expected}");
+        let rating = all.last().unwrap();
+        assert_eq!(told["matches"], all.len(), "{player}: {told} instead of {rating:?}");
+        near(&format!("value of {player}"), &told["value"], rating.rating);
+        near(&format!("deviation of {player}"), &told["deviation"], rating.uncertainty);
+        near(&format!("low of {player}"), &told["low"], low(rating));
+        near(&format!("high of {player}"), &told["high"], high(rating));
+        let better =
+            replayed.values().filter(|other| low(other.last().unwrap()) > low(rating) + 1e-9).count();
+        assert_eq!(told["rank"], better + 1, "rank of {player}");
+        let history = season.get(&format!("/api/v1/stats/player/{player}/rating?limit=100")).await;
+        assert_eq!((&history["total"], &history["page"]), (&all.len().into(), &1.into()), "{player}");
+        let steps = history["matches"].as_array().unwrap();
+        assert_eq!(steps.len(), all.len(), "{player}");
+        // The latest comes first.
+        for (step, ordinal) in steps.iter().zip((1..=all.len()).rev()) {
+            assert_eq!(step["ordinal"], ordinal, "{player}");
+            let before = ordinal.checked_sub(2).map_or(WengLinRating::new(), |place| all[place]);
+            for (name, rating) in [("before", before), ("after", all[ordinal - 1])] {
+                near(&format!("value {name} {ordinal} of {player}"), &step[name]["value"], rating.rating);
+                near(&format!("deviation {name} {ordinal}"), &step[name]["deviation"], rating.uncertainty);
+            }
         }
-        let history = season.get(&format!("/api/v1/stats/player/{player}/rating")).await;
-        assert_eq!(history["total"], *matches, "{player}");
     }
-    let board = season.get("/api/v1/stats/leaderboard?stat=rating&limit=100").await;
-    let rows = board["players"].as_array().unwrap();
-    assert_eq!(rows.len(), replayed.len());
-    for row in rows {
-        let (rating, _) = &replayed[row["player_id"].as_str().unwrap()];
-        let low = rating.rating - 3.0 * rating.uncertainty;
-        assert!((row["value"].as_f64().unwrap() - low).abs() < 1e-4, "{row} instead of {low}");
+    for board in ["?stat=rating&", "?", "/weekly?"] {
+        let board = season.get(&format!("/api/v1/stats/leaderboard{board}limit=100")).await;
+        let rows = board["players"].as_array().unwrap();
+        let is_of_ratings = board["stat"] == "rating";
+        assert!(!is_of_ratings || rows.len() == replayed.len());
+        for row in rows {
+            let Some(all) = replayed.get(row["player_id"].as_str().unwrap()) else {
+                assert!(row["rating"].is_null(), "{row}");
+                continue;
+            };
+            let rating = all.last().unwrap();
+            near("rating on a board", &row["rating"], rating.rating);
+            near("its low", &row["rating_low"], low(rating));
+            near("its high", &row["rating_high"], high(rating));
+            if is_of_ratings {
+                near("what the board ranks by", &row["value"], low(rating));
+            }
+        }
     }
     season.service.stop().await;
 }
@@ -226,9 +258,19 @@ async fn achievements_of_a_season_are_those_of_a_recount() {
     let in_a_match =
         [("match-kills", kills_in_a_match("1")), ("match-headshots", kills_in_a_match("is_headshot"))];
     let definitions = season.get("/api/v1/achievements").await["achievements"].clone();
+    let people = format!(
+        "SELECT '' AS id, toFloat64(uniqExact(who)) AS value FROM (SELECT if(side = 'player', player_id, target_id) AS who \
+         FROM raw_events ARRAY JOIN ['player', 'target'] AS side WHERE {PEOPLE} AND kill_kind != '') \
+         WHERE who != '' AND NOT startsWith(who, 'g_')"
+    );
+    let people = season.counted(&people).await[""];
     let tiers = |slug: &str| -> Vec<f64> {
         let found = definitions.as_array().unwrap().iter().find(|it| it["slug"] == slug).unwrap();
         found["tiers"].as_array().unwrap().iter().map(|tier| tier["threshold"].as_f64().unwrap()).collect()
+    };
+    let points = |slug: &str| -> Vec<i64> {
+        let found = definitions.as_array().unwrap().iter().find(|it| it["slug"] == slug).unwrap();
+        found["tiers"].as_array().unwrap().iter().map(|tier| tier["points"].as_i64().unwrap()).collect()
     };
     let mut unlocked = 0;
     for (is_total, (slug, sql)) in
@@ -250,7 +292,11 @@ async fn achievements_of_a_season_are_those_of_a_recount() {
             let expected: Vec<u64> = (1..=thresholds.len())
                 .map(|tier| counted.values().filter(|value| reached(**value) >= tier).count() as u64)
                 .collect();
-            (told == expected).then_some(())
+            let rarities = found["tiers"].as_array().unwrap().iter().zip(&told).all(|(tier, holders)| {
+                let expected = (*holders as f64 / people * 100.0).min(100.0);
+                (tier["rarity_percent"].as_f64().unwrap() - expected).abs() <= 0.0501
+            });
+            (told == expected && rarities).then_some(())
         })
         .await;
         for (player, value) in &counted {
@@ -266,10 +312,34 @@ async fn achievements_of_a_season_are_those_of_a_recount() {
             if is_total {
                 assert_eq!(own["value"].as_f64(), Some(*value), "{slug} of {player}: {own}");
             }
+            assert_eq!(own["tiers"], thresholds.len(), "{slug} of {player}");
+            assert_eq!(
+                own["next_threshold"].as_f64(),
+                thresholds.get(reached(*value)).copied(),
+                "{slug} of {player}, who has {value}"
+            );
+            let points: i64 = points(slug)[..reached(*value)].iter().sum();
+            assert_eq!(own["points"], points, "{slug} of {player}");
             unlocked += reached(*value);
         }
     }
     assert!(unlocked > 3, "{unlocked} unlocked: too little to tell anything");
+    for player in &season.players {
+        let all = season.get(&format!("/api/v1/stats/player/{player}/achievements")).await;
+        let each = all["achievements"].as_array().unwrap().iter().map(|it| it["points"].as_i64().unwrap());
+        assert_eq!(all["points"], each.sum::<i64>(), "points of {player}");
+    }
+    for unlock in season.get("/api/v1/achievements").await["recent"].as_array().unwrap() {
+        // Of hidden ones nothing is told but that they were unlocked.
+        let Some(found) = definitions.as_array().unwrap().iter().find(|it| it["slug"] == unlock["slug"])
+        else {
+            continue;
+        };
+        let tiers = found["tiers"].as_array().unwrap();
+        let of_it = tiers.iter().filter(|tier| tier["tier"].as_i64() <= unlock["tier"].as_i64());
+        let points: i64 = of_it.map(|tier| tier["points"].as_i64().unwrap()).sum();
+        assert_eq!((&unlock["points"], &unlock["tiers"]), (&points.into(), &tiers.len().into()), "{unlock}");
+    }
     season.service.stop().await;
 }
 

@@ -8,10 +8,14 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-use mohaa_stats::simulate::{self, DialectChoice, Report, SimulateOptions, courier};
+use mohaa_embedded::testing::TestStores;
+use mohaa_faults::process::Signal;
+use mohaa_stats::config::BrokerUrl;
+use mohaa_stats::mqtt;
+use mohaa_stats::simulate::{self, DialectChoice, Publisher, Report, SimulateOptions, courier};
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::Service;
+use crate::support::{Broker, SERVER_PASSWORD, Service, eventually};
 
 /// A line to a service on which some requests don't come through, and some answers don't come back.
 struct FlakyLine {
@@ -156,5 +160,66 @@ async fn a_server_whose_token_is_not_known_registers_anew_and_plays_on() {
     assert_eq!(report.events.refused, report.events.sent);
     assert!(report.complaints.iter().any(|complaint| complaint.contains("token")), "{:?}", report.complaints);
     assert_eq!(stored(&service).await, before);
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn what_simulated_servers_publish_at_a_broker_is_stored_though_the_broker_restarts() {
+    let urls = TestStores::shared().await.database("emulator_mqtt").await;
+    // Who the servers are is known before there is a broker with users for them.
+    let before = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let (one, one_token) = before.add_server("One").await;
+    let (other, other_token) = before.add_server("Other").await;
+    before.stop().await;
+    let mut broker = Broker::start(&[one, other]).await;
+    let url = broker.url();
+    let service =
+        Service::start_on(&urls, &[("MQTT_URL", &url), ("MQTT_SHARED", "off")], Surroundings::default())
+            .await;
+    eventually("the service is subscribed", async || {
+        (service.client.metrics().await.value("mohaa_mqtt_connected") == 1.0).then_some(())
+    })
+    .await;
+    let publishers = [one, other].map(|server| {
+        let account = format!("mqtt://{server}:{SERVER_PASSWORD}@127.0.0.1:{}", broker.port);
+        let client = format!("simulated-{server}");
+        let account = mqtt::options_of_client(&BrokerUrl::parse(&account).unwrap(), &client).unwrap();
+        Publisher::new(account, mqtt::topic_of(&server.to_string()))
+    });
+    let fleet = SimulateOptions {
+        publishers: publishers.to_vec(),
+        // Slow enough for the broker's restart to come in the midst of it.
+        rate: Some(1_000.0),
+        ..options(&service.client.url, vec![one_token, other_token], DialectChoice::G3)
+    };
+    let restart = async {
+        eventually("some of it is stored", async || {
+            (service.warehouse.count("SELECT count() FROM raw_events").await > 300).then_some(())
+        })
+        .await;
+        broker.save().await;
+        broker.end(Signal::TERM).await;
+        broker.run().await;
+    };
+    let (report, ()) = futures_util::join!(played(fleet), restart);
+    let events = &report.events;
+    assert!(events.sent > 1_000, "{events:?}");
+    assert_eq!(
+        (events.accepted, events.refused, events.unanswered),
+        (events.sent, 0, 0),
+        "{:?}",
+        report.complaints
+    );
+    eventually("all of it is stored, once", async || {
+        (service.warehouse.count("SELECT count() FROM raw_events").await == events.sent).then_some(())
+    })
+    .await;
+    let kills: u64 = report.players.iter().map(|player| player.tally.kills).sum();
+    eventually("the board has what the servers say", async || {
+        let board = service.client.get("/api/v1/stats/leaderboard?limit=100").await.json();
+        let told = board["players"].as_array().unwrap().iter().map(|row| row["kills"].as_u64().unwrap());
+        (told.sum::<u64>() == kills).then_some(())
+    })
+    .await;
     service.stop().await;
 }

@@ -28,6 +28,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (15, "finer_granules", include_str!("../../clickhouse/0015_finer_granules.sql")),
     (16, "maps_and_weapons", include_str!("../../clickhouse/0016_maps_and_weapons.sql")),
     (17, "first_kills_of_matches", include_str!("../../clickhouse/0017_first_kills_of_matches.sql")),
+    (19, "told_last", include_str!("../../clickhouse/0019_told_last.sql")),
 ];
 
 /// A table filled by the view of the same name with `_mv` behind it.

@@ -4,10 +4,11 @@ use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
     auth::{AccessTokens, Revocations, SessionKind, Sessions},
     cli::{SettingFlags, SimulateArguments},
-    config::{Config, Purpose},
+    config::{BrokerUrl, Config, Purpose},
+    mqtt,
     servers::{NewServer, add_server},
     simulate::{
-        self, SimulateOptions,
+        self, Publisher, SimulateOptions,
         cup::{CupOptions, play_cup},
         query_port::QueryPort,
     },
@@ -27,7 +28,7 @@ pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
         return Err(CommandError::Usage(message.to_owned()));
     }
     block_on(async {
-        let mut query_ports = Vec::new();
+        let (mut query_ports, mut publishers) = (Vec::new(), Vec::new());
         let tokens = match &arguments.data_dir {
             Some(data_dir) => {
                 let count = arguments.servers.unwrap_or(1);
@@ -38,6 +39,11 @@ pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
                 }
                 let (pool, _) = open_stores(data_dir, Purpose::CHANGE_SERVERS).await?;
                 let servers = make_servers(&pool, count, &query_ports).await?;
+                if let Some(broker) = &arguments.mqtt {
+                    for (server_id, _) in &servers {
+                        publishers.push(publisher(broker, server_id)?);
+                    }
+                }
                 servers.into_iter().map(|(_, token)| token).collect()
             }
             None => given_tokens(&arguments)?,
@@ -50,6 +56,7 @@ pub fn simulate(arguments: SimulateArguments) -> Result<(), CommandError> {
             dialect: arguments.dialect,
             seed: arguments.seed,
             realtime: arguments.realtime,
+            publishers,
             query_ports,
             match_length: arguments
                 .match_length
@@ -105,6 +112,13 @@ async fn make_servers(
         servers.push((added.server_id.to_string(), added.token.expose().to_owned()));
     }
     Ok(servers)
+}
+
+/// A server at a broker.
+fn publisher(broker: &BrokerUrl, server_id: &str) -> Result<Publisher, CommandError> {
+    let options = mqtt::options_of_client(broker, &format!("simulated-{server_id}"));
+    let options = options.map_err(CommandError::failed)?;
+    Ok(Publisher::new(options, mqtt::topic_of(server_id)))
 }
 
 /// Plays a tournament to its end in the name of an admin who is made for it.

@@ -1,6 +1,7 @@
 //! Conditional answers: a strong `ETag` over the body, and 304 where the caller already has it.
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,23 +27,26 @@ pub fn conditional(
     content_type: &'static str,
     cache_control: &'static str,
 ) -> HttpResponse {
-    let digest = Sha256::digest(&body);
-    let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(&digest[..16]));
-    tagged(request, &tag, body, content_type, cache_control)
+    tagged(request, &tag_of(&body), body, content_type, cache_control)
+}
+
+/// A strong tag over a body.
+pub fn tag_of(body: &[u8]) -> EntityTag {
+    EntityTag::new_strong(URL_SAFE_NO_PAD.encode(&Sha256::digest(body)[..16]))
 }
 
 /// The same by a tag that is known without the body, which may then be left out where the caller [`has`] it.
 pub fn tagged(
     request: &HttpRequest,
     tag: &EntityTag,
-    body: Vec<u8>,
+    body: impl Into<Bytes>,
     content_type: &'static str,
     cache_control: &'static str,
 ) -> HttpResponse {
     let is_known = has(request, tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, cache_control));
-    if is_known { response.finish() } else { response.content_type(content_type).body(body) }
+    if is_known { response.finish() } else { response.content_type(content_type).body(body.into()) }
 }
 
 /// Whether the caller already has what this tag stands for.

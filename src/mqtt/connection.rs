@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::MqttSources;
+use super::TOPIC_PREFIX;
 use super::lanes::{Lanes, Message};
 
 /// All servers' topics, shared with the other nodes, or for this one alone.
 const SHARED: &str = "$share/mohaa/openmohaa/events/+";
 const UNSHARED: &str = "openmohaa/events/+";
-const TOPIC_PREFIX: &str = "openmohaa/events/";
 /// Acknowledgements on their way to the event loop.
 const MOST_REQUESTS: usize = 1_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);

@@ -43,7 +43,15 @@ use crate::servers::ServerTokens;
 
 use self::connection::Subscriber;
 pub use self::metrics::MqttMetrics;
-pub use self::options::TlsError;
+pub use self::options::{TlsError, of_client as options_of_client};
+
+/// What stands before a server's id in the name of its topic.
+const TOPIC_PREFIX: &str = "openmohaa/events/";
+
+/// Where a server publishes.
+pub fn topic_of(server_id: &str) -> String {
+    format!("{TOPIC_PREFIX}{server_id}")
+}
 
 /// What messages are taken with.
 #[derive(Clone)]

@@ -22,12 +22,18 @@ pub struct TlsError(#[from] rustls::Error);
 
 /// Options of every connection. The session belongs to the spool, which knows what it was given.
 pub(super) fn of(url: &BrokerUrl, spool_id: Uuid) -> Result<MqttOptions, TlsError> {
-    let mut options = MqttOptions::new(format!("mohaa-stats-{spool_id}"), &url.host, url.port);
-    options
-        .set_keep_alive(KEEP_ALIVE)
-        .set_clean_session(false)
-        .set_manual_acks(true)
-        .set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
+    let mut options = of_client(url, &format!("mohaa-stats-{spool_id}"))?;
+    options.set_clean_session(false).set_manual_acks(true);
+    Ok(options)
+}
+
+/// Options of a client's connections to a broker.
+///
+/// # Errors
+/// When TLS can't be set up.
+pub fn of_client(url: &BrokerUrl, client_id: &str) -> Result<MqttOptions, TlsError> {
+    let mut options = MqttOptions::new(client_id, &url.host, url.port);
+    options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
     if let Some((user, password)) = &url.credentials {
         options.set_credentials(user, password.expose());
     }

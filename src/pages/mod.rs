@@ -11,6 +11,7 @@ mod api_docs;
 mod cards;
 mod charts;
 mod filters;
+mod finished;
 mod game_servers;
 mod heatmap;
 mod heatmap_panel;
@@ -46,6 +47,7 @@ use tera::{Context, Tera};
 pub use notice::tell_what_was_done;
 pub use tournaments::FrameAncestors;
 
+use self::finished::{FinishedPages, Ingredients};
 use crate::access::{Anyone, Route, get, post};
 use crate::auth::{self, CsrfToken, Identity, SessionCookies};
 use crate::http::assets::Assets;
@@ -77,6 +79,7 @@ pub struct Pages {
     stats: Stats,
     pictures: Pictures,
     overviews: OverviewImages,
+    finished: FinishedPages,
 }
 
 /// What every page says about itself.
@@ -85,7 +88,6 @@ struct PageHead {
     /// Plain text.
     title: String,
     path: String,
-    request_id: String,
     user: Option<Viewer>,
     /// Only what differs from page to page is wanted: htmx puts it into the page that is there.
     is_part: bool,
@@ -111,7 +113,13 @@ impl Pages {
         // Social tags need an absolute address, which only a configured one can be.
         let site = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "origin": origin });
         tera.global_context().insert("site", &site);
-        Ok(Pages { tera, stats, pictures: Pictures::default(), overviews: OverviewImages::default() })
+        Ok(Pages {
+            tera,
+            stats,
+            pictures: Pictures::default(),
+            overviews: OverviewImages::default(),
+            finished: FinishedPages::default(),
+        })
     }
 
     /// Renders a page's template over `context`, an object.
@@ -137,9 +145,10 @@ impl Pages {
         context: &Value,
     ) -> Result<HttpResponse, ApiError> {
         let head = PageHead { user: viewer_of(request, viewer).await, ..PageHead::of(request, title) };
-        let body = self.render(template, &head, context)?;
+        let ingredients = Ingredients::of(&(template, &head, context))?;
+        let page = self.finished.get(ingredients, || self.render(template, &head, context)).await?;
         let content_type = "text/html; charset=utf-8";
-        let mut page = caching::conditional(request, body.into_bytes(), content_type, PAGE_LIFETIME);
+        let mut page = caching::tagged(request, &page.tag, page.body.clone(), content_type, PAGE_LIFETIME);
         let (name, value) = VARY_BY_PART;
         page.headers_mut().append(name, HeaderValue::from_static(value));
         Ok(page)
@@ -207,7 +216,6 @@ impl PageHead {
         PageHead {
             title: title.to_owned(),
             path: request.path().to_owned(),
-            request_id: RequestId::of(request),
             user: None,
             is_part: request.headers().get(PART_HEADER).is_some_and(|value| value == "partial"),
         }

@@ -3,7 +3,8 @@
 //! Like the scripts of the field it never repeats a request: what is refused is gone, and on a 401 it registers anew. An answer
 //! that never comes leaves the request's fate unknown, and is counted as that. Like the scripts of this project
 //! ([`Manners::Keep`]) it keeps what is not taken and sends it again under its `Idempotency-Key`, so that nothing is lost and
-//! nothing unknown.
+//! nothing unknown. A server at a broker ([`Publisher`]) publishes until the broker has a request; what the service makes of it, it
+//! doesn't hear.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use super::dialect::framing::{Request, Scribe, SendClock};
 use super::meaning::{Fate, MatchLedger, Meaning};
+use super::publisher::{PublishError, Published, Publisher};
 use super::report::{EventCounts, RequestCounts};
 
 /// How long an answer may take. A service under test may be paused or restarted meanwhile.
@@ -184,6 +186,8 @@ pub struct Courier {
     pub deliveries: Vec<MatchDelivery>,
     client: Client,
     url: Url,
+    /// In place of the client.
+    published: Option<Published>,
     gauges: Arc<Gauges>,
     /// Since when nothing was answered, or where requests are kept, nothing was taken.
     silent_since: Option<Instant>,
@@ -208,6 +212,12 @@ struct Receipt {
     rejected: u64,
     #[serde(default)]
     errors: Vec<serde_json::Value>,
+}
+
+impl Receipt {
+    fn of_all(request: &Request) -> Self {
+        Self { processed: request.meanings.len() as u64, rejected: 0, errors: Vec::new() }
+    }
 }
 
 /// What a server is given that registers.
@@ -239,6 +249,7 @@ impl Courier {
             deliveries: Vec::new(),
             client,
             url,
+            published: None,
             gauges,
             silent_since: None,
             give_up_after,
@@ -257,6 +268,12 @@ impl Courier {
     #[must_use]
     pub fn keeping(self, first_pause: Duration) -> Self {
         Self { manners: Manners::Keep, first_pause, ..self }
+    }
+
+    /// Publishes instead of posting.
+    #[must_use]
+    pub fn publishing(self, publisher: Publisher) -> Self {
+        Self { published: Some(publisher.open()), ..self }
     }
 
     /// Plays a whole match. Ends early when the service has been silent for too long. What is kept of it is sent with the
@@ -473,6 +490,24 @@ impl Courier {
     }
 
     async fn post(&mut self, request: &Request, key: Option<&str>) -> Answer {
+        if let Some(published) = &mut self.published {
+            return match published.publish(&request.body, self.give_up_after).await {
+                Ok(()) => {
+                    self.silent_since = None;
+                    Answer::Accepted(Some(Receipt::of_all(request)))
+                }
+                Err(PublishError::NotAuthorized) => {
+                    Answer::Refused { status: StatusCode::FORBIDDEN, retry_after: Duration::ZERO }
+                }
+                Err(error) => {
+                    tracing::debug!(server = self.server, %error, "a message was not taken");
+                    // It has been tried for long enough.
+                    self.gave_up = true;
+                    self.complain(format!("gave up after {} s: {error}", self.give_up_after.as_secs()));
+                    Answer::None
+                }
+            };
+        }
         let mut builder = self.client.post(self.url.clone()).body(request.body.clone());
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);

@@ -19,6 +19,7 @@ pub mod dice;
 pub mod event;
 pub mod maps;
 pub mod meaning;
+mod publisher;
 pub mod query_port;
 pub mod report;
 pub mod roster;
@@ -45,6 +46,7 @@ use dialect::Dialect;
 use dialect::framing::{Letterhead, Scribe};
 use dice::Dice;
 use meaning::Tallies;
+pub use publisher::Publisher;
 use query_port::QueryPort;
 pub use report::Report;
 use report::{EventCounts, MatchReport, RequestCounts, ServerReport, UnansweredReport};
@@ -104,6 +106,8 @@ pub struct SimulateOptions {
     pub seed: u64,
     /// level.time is wall time; a `rate` counts for nothing then.
     pub realtime: bool,
+    /// What each server publishes through at a broker, in place of posting; none for servers that post.
+    pub publishers: Vec<Publisher>,
     /// Where each server answers questions over UDP; none for servers that don't.
     pub query_ports: Vec<Arc<QueryPort>>,
     /// Seconds of level.time that a match lasts, drawn for each.
@@ -126,6 +130,7 @@ impl SimulateOptions {
             dialect: DialectChoice::Mixed,
             seed: 1,
             realtime: false,
+            publishers: Vec::new(),
             query_ports: Vec::new(),
             match_length: 480..=900,
             give_up_after: Duration::from_secs(30),
@@ -209,7 +214,10 @@ pub async fn run(
     options.check()?;
     let url = courier::ingest_url(&options.url)?;
     let client = courier::client()?;
-    courier::reach(&client, &url).await?;
+    // A broker that isn't there is told of by the first message.
+    if options.publishers.is_empty() {
+        courier::reach(&client, &url).await?;
+    }
     let gauges = Arc::new(Gauges::default());
     let roster = Arc::new(Roster::new(options.seed, options.tokens.len(), true));
     let pace = match options.rate {
@@ -230,6 +238,10 @@ pub async fn run(
         let courier = match options.dialect {
             DialectChoice::Tracker => courier.keeping(options.first_pause),
             _ => courier,
+        };
+        let courier = match options.publishers.get(server) {
+            Some(publisher) => courier.publishing(publisher.clone()),
+            None => courier,
         };
         servers.spawn(serve(
             options.clone(),

@@ -104,7 +104,7 @@ impl Stats {
             "SELECT map AS map_name, count() AS matches_played, \
              countIf(winner IN ('allies', 'axis') AND side = winner) AS matches_won, \
              toUInt64(round(sum(milliseconds) / 1000)) AS playtime_seconds, sum(k) AS kills, sum(d) AS deaths, \
-             sum(h) AS headshots FROM (SELECT match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
+             sum(h) AS headshots FROM (SELECT match_id, max(side_told).team AS side, max(map_name) AS map, \
              max(gametype) AS game_type, ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
              dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds, \
              sum(totals.kills) AS k, sum(totals.deaths) AS d, sum(totals.headshots) AS h FROM ",
@@ -125,7 +125,7 @@ impl Stats {
         }
         sql = sql
             .text(
-                ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM match_totals \
+                ") AS played LEFT JOIN (SELECT match_id, max(winner_told).team AS winner FROM match_totals \
                  WHERE match_id IN (SELECT match_id FROM ",
             )
             .text(their_matches)

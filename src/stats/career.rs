@@ -48,7 +48,7 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> S
     )
     .text(&canonical("player_id"))
     .text(
-        " AS who, match_id, argMaxMerge(team) AS side, max(map_name) AS map, \
+        " AS who, match_id, max(side_told).team AS side, max(map_name) AS map, \
          max(gametype) AS game_type, ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
          dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds \
          FROM ",
@@ -69,9 +69,8 @@ pub(super) fn careers(selection: &Selection, player_ids: Option<&[String]>) -> S
     if let Some(team) = selection.team {
         sql = sql.text(" AND side = ?").bind(team.as_str());
     }
-    sql = sql.text(
-        ") AS played LEFT JOIN (SELECT match_id, argMaxMerge(winning_team) AS winner FROM match_totals",
-    );
+    sql =
+        sql.text(") AS played LEFT JOIN (SELECT match_id, max(winner_told).team AS winner FROM match_totals");
     if let Some(player_ids) = player_ids {
         sql = sql
             .text(" WHERE match_id IN (SELECT match_id FROM ")

@@ -176,7 +176,7 @@ impl Stats {
     /// Served by the match index of `player_match_totals`, on the match's days. Bots stand on the scoreboard of their match.
     async fn scores(&self, outcome: &OutcomeRow) -> Result<Vec<ScoreRow>, ApiError> {
         let sql = Sql::new("SELECT ").text(&canonical("totals.player_id")).text(
-            " AS who, argMaxMerge(totals.player_name) AS player_name, argMaxMerge(totals.team) AS team, \
+            " AS who, max(totals.name_told).name AS player_name, max(totals.side_told).team AS team, \
              sum(totals.kills) AS kills, sum(totals.deaths) AS deaths, sum(totals.headshots) AS headshots, \
              toFloat64(sum(totals.damage)) AS damage, \
              if(sum(totals.shots_fired) > 0, sum(totals.shots_fired), sum(totals.summary_shots_fired)) AS shots_fired, \

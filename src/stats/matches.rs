@@ -31,9 +31,9 @@ const OUTCOMES: &str = "SELECT matches.match_id AS match_id, matches.server_id A
     max(matches.source_match_id) AS source_match_id, max(matches.map_name) AS map_name, \
     max(matches.gametype) AS gametype, min(matches.started_at) AS started_at, max(matches.updated_at) AS updated_at, \
     min(matches.opened) AS opened, \
-    toInt32(ifNull(argMaxMerge(matches.allies_score), 0)) AS allies_score, \
-    toInt32(ifNull(argMaxMerge(matches.axis_score), 0)) AS axis_score, \
-    argMaxMerge(matches.winning_team) AS winning_team, max(matches.max_clients) AS max_clients, \
+    max(matches.allies_told).score AS allies_score, \
+    max(matches.axis_told).score AS axis_score, \
+    max(matches.winner_told).team AS winning_team, max(matches.max_clients) AS max_clients, \
     toInt32(ifNull(max(matches.round_number), 0)) AS round_number, sum(matches.kills) AS kills, \
     max(matches.ended_at) AS match_end_at, max(matches.duration) AS reported_duration, \
     match_end_at IS NOT NULL OR updated_at < fromUnixTimestamp64Milli(?, 'UTC') - INTERVAL 600 SECOND \

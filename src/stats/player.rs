@@ -271,7 +271,7 @@ impl Stats {
         let mut sql = Sql::new(
             "SELECT played.match_id AS match_id, played.server_id AS server_id, map_name, gametype, team, \
              winning_team, is_ended, kills, deaths, headshots, started_at, ended_at, count() OVER () AS total FROM \
-             (SELECT match_id, server_id, argMaxMerge(team) AS team, sum(kills) AS kills, sum(deaths) AS deaths, \
+             (SELECT match_id, server_id, max(side_told).team AS team, sum(kills) AS kills, sum(deaths) AS deaths, \
              sum(headshots) AS headshots FROM ",
         )
         .text(their_matches)

@@ -54,7 +54,7 @@ impl Stats {
             "SELECT player_id, count() AS matches, \
              countIf(winner IN ('allies', 'axis') AND side = winner) AS wins, sum(milliseconds) AS playtime_ms, \
              sum(k) AS kills, sum(d) AS deaths, sum(h) AS headshots, sum(s) AS suicides, sum(tk) AS team_kills, \
-             sum(dmg) AS damage FROM (SELECT player_id, match_id, argMaxMerge(team) AS side, \
+             sum(dmg) AS damage FROM (SELECT player_id, match_id, max(side_told).team AS side, \
              ifNull(toInt64(max(last_level_ms)) - toInt64(min(first_level_ms)), \
              dateDiff('millisecond', min(first_seen), max(last_seen))) AS milliseconds, \
              sum(player_matches.kills) AS k, sum(player_matches.deaths) AS d, \
@@ -69,7 +69,7 @@ impl Stats {
         let totals = totals
             .text(
                 " GROUP BY player_id, match_id) AS played LEFT JOIN (SELECT match_id, \
-             argMaxMerge(winning_team) AS winner FROM match_totals WHERE match_id IN \
+             max(winner_told).team AS winner FROM match_totals WHERE match_id IN \
              (SELECT match_id FROM player_matches WHERE player_id IN ?) GROUP BY match_id) AS decided \
              USING (match_id) GROUP BY player_id",
             )

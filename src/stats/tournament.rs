@@ -248,7 +248,7 @@ impl Played {
         Sql::new("SELECT ")
             .text(&canonical("played.player_id"))
             .text(
-                " AS who, match_id, argMaxMerge(played.team) AS side, sum(played.kills) AS kills, \
+                " AS who, match_id, max(played.side_told).team AS side, sum(played.kills) AS kills, \
                  sum(played.deaths) AS deaths, sum(played.headshots) AS headshots, \
                  toFloat64(sum(played.damage)) AS damage, \
                  if(sum(played.shots_fired) > 0, sum(played.shots_fired), sum(played.summary_shots_fired)) AS fired, \
@@ -423,7 +423,7 @@ impl Stats {
         .then(played.streaks())
         .text(
             ") AS streaks ON streaks.who = ranked.who AND streaks.match_id = ranked.match_id LEFT JOIN (\
-             SELECT match_id, argMaxMerge(winning_team) AS winner FROM match_totals \
+             SELECT match_id, max(winner_told).team AS winner FROM match_totals \
              WHERE match_id IN (SELECT toUUID(arrayJoin(?))) GROUP BY match_id) AS decided \
              ON decided.match_id = ranked.match_id GROUP BY player_id) ORDER BY ",
         )

@@ -29,6 +29,11 @@ impl Season {
         season
     }
 
+    /// What was stored by other means.
+    pub fn of(service: Service) -> Self {
+        Self { service, tokens: Vec::new(), players: Vec::new() }
+    }
+
     /// Other matches than with another seed; returns when all of it is stored.
     pub async fn play_on(&mut self, dialect: DialectChoice, matches: usize, seed: u64) {
         let options = SimulateOptions {

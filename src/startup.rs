@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::{Compress, from_fn};
+use actix_web::middleware::{Compress, NormalizePath, TrailingSlash, from_fn};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use mohaa_actors::batcher::{BatcherOptions, BatcherSignal, Outlets};
@@ -558,6 +558,8 @@ impl Application {
                 .wrap(from_fn(error_answers::shape))
                 .wrap(http_metrics.clone())
                 .wrap(from_fn(requests::trace))
+                // An address that ends with a slash, and the path behind it: scripts can't be mended everywhere.
+                .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
         })
         .keep_alive(KEEP_ALIVE)
         // A compressed answer goes out in parts, of which Nagle's algorithm holds the last one back for 40 ms.

@@ -35,11 +35,11 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
 
     // In the game: `login CODE`, and what the script does then.
     browser.click("Make a login code").await;
-    browser.comes_to_say("Type this in the game").await;
+    browser.comes_to_say("Say this in the game").await;
     browser.comes_to_say("Good once, for ").await;
     let login = command(&browser, "login").await;
     browser.picture("2-login-code").await;
-    let code = login.strip_prefix("login ").unwrap();
+    let code = login.strip_prefix("!login ").unwrap();
     let body = json!({"token": code, "player_guid": "unauth_3", "player_name": "Anna", "server_id": "x"});
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
     let verified = service.client.post("/api/v1/auth/verify", &headers, body.to_string()).await.unwrap();
@@ -57,6 +57,7 @@ async fn somebody_signs_in_plays_under_the_account_claims_a_player_and_signs_out
     })
     .await;
     browser.go("/account").await;
+    browser.comes_to_say("Your login code was used").await;
     browser.click("Your statistics").await;
     browser.arrives_at(&format!("/players/{user_id}")).await;
     let profile = browser.text().await;

@@ -17,6 +17,18 @@ const EVENTS: &str = "/api/v1/ingest/events";
 const JUMP: &str = r#"[{"type":"jump","player_name":"A"}]"#;
 
 #[actix_web::test]
+async fn an_address_with_a_slash_at_its_end_and_a_path_behind_it_is_understood() {
+    let service = Service::start("double_slash").await;
+    let headers = [("X-Server-Token", service.client.token.as_str())];
+    let body = r#"[{"type":"jump","player_guid":"4711"}]"#;
+    for path in ["//api/v1/ingest/events", "/api//v1/ingest//events"] {
+        let taken = service.client.post(path, &headers, body.to_owned()).await.unwrap();
+        taken.assert_batch(202, 1, &[]);
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn a_request_without_a_readable_event_is_rejected_by_index() {
     let service = Service::start("rejected").await;
     for body in ["", "[]", " \n\0", "{}", "[{}]", "nothing of this is an event"] {

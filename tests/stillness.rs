@@ -188,6 +188,42 @@ async fn pages_of_a_tournament_stay_where_they_are_as_results_come() {
 }
 
 #[actix_web::test]
+async fn pages_of_a_tournament_stay_where_they_are_as_it_goes_from_step_to_step() {
+    let service = Service::start("still_steps").await;
+    let (_, organizer) = service.add_user("Maker", Role::Organizer).await;
+    for (name, screen) in SCREENS {
+        for page in ["", "/bracket", "/schedule", "/participants", "/standings"] {
+            let settings =
+                json!({ "name": "Cup", "format": "double_elimination", "description": "Be on time." });
+            let cup = Cup::draft(&service.client, &organizer, settings).await;
+            cup.moves_to("registration_open").await;
+            for number in 1..=4 {
+                cup.enters(&format!("P{number}")).await;
+            }
+            let browser = Chromium::open(&service.client.url, name, screen).await;
+            browser.go(&format!("/tournaments/{}{page}", cup.id)).await;
+            for step in ["registration_closed", "in_progress"] {
+                browser.watch_for_shifts().await;
+                cup.moves_to(step).await;
+                eventually(&format!("{page} shows {step}"), async || {
+                    let shown =
+                        browser.run("return document.querySelector('#tournament')?.dataset.status").await;
+                    (shown == step).then_some(())
+                })
+                .await;
+                // What came as a page of its own is looked at from its beginning.
+                if browser.run("return window.shifts === undefined").await == true {
+                    browser.watch_for_shifts_from_the_beginning().await;
+                }
+                assert_still(&browser, &format!("{page} at {step} on {name}")).await;
+            }
+            browser.close().await;
+        }
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn what_is_on_a_page_keeps_its_place_while_the_rest_arrives() {
     let service = Service::start("still_arrival").await;
     let options = SimulateOptions {

@@ -153,7 +153,7 @@ async fn a_cup_is_run_by_pages_while_a_spectator_follows_it() {
     organizer.go(&admin).await;
     organizer.comes_to_say("Disputes").await;
     organizer.go(&one("R1.2", "")).await;
-    organizer.comes_to_say("the reports differ").await;
+    organizer.comes_to_say("The reports differ.").await;
     let page = organizer.text().await;
     assert!(page.contains("10–8") && page.contains("3–10"), "{page}");
     organizer.assert_fits().await;
@@ -343,7 +343,7 @@ async fn a_cup_is_played_with_scripts_off() {
     does(dora, &one("R1.2", "/report"), &[("score1", "10"), ("score2", "8")]).await;
     does(emil, &one("R1.2", "/report"), &[("score1", "3"), ("score2", "10")]).await;
     organizer.go(&one("R1.2", "")).await;
-    organizer.comes_to_say("the reports differ").await;
+    organizer.comes_to_say("The reports differ.").await;
     organizer.click("This one holds").await;
     is_so(&service, &format!("{api}/matches/R2.1"), "status", json!("ready")).await;
     for key in ["R1.3", "R1.4", "R2.1", "R2.2", "R3.1"] {

@@ -25,6 +25,10 @@ async function take(pages) {
         await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }, { name: "prefers-reduced-motion", value: "reduce" }]);
         await go(path);
         await page.evaluate(() => document.fonts.ready);
+        // A heatmap is drawn when somebody comes near it.
+        for (const heatmap of await page.$$("[data-heatmap]")) await heatmap.scrollIntoView();
+        await page.waitForFunction(() => !document.querySelector("[data-heatmap]:not([data-drawn])"), { timeout: 10_000 }).catch(() => {});
+        await page.evaluate(() => scrollTo(0, 0));
         const height = await page.evaluate(() => document.documentElement.scrollHeight);
         const clip = { x: 0, y: 0, width: viewport.width, height: Math.min(height, MOST_PIXELS / (viewport.deviceScaleFactor ?? 1)) };
         await page.screenshot({ path: `${folder}/${name}-${screen}-${theme}.png`, clip, captureBeyondViewport: true });

@@ -11,9 +11,10 @@
 //!     .wrap(from_fn(error_answers::shape))
 //!     .wrap(http_metrics.clone())
 //!     .wrap(from_fn(requests::trace))
+//!     .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
 //! ```
 //!
-//! so that the log line and the metrics see what was sent. A handler's error is compressed before it is shaped: the body
+//! so that the log line and the metrics see what was sent, and whoever has a slash too many in an address finds what is meant. A handler's error is compressed before it is shaped: the body
 //! that takes its place goes out as it is.
 
 pub mod assets;

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ pub(super) async fn page(
     pool: Data<PgPool>,
     sessions: Data<Sessions>,
     providers: Data<SignIn>,
+    codes: Data<ShortCodes>,
 ) -> Result<HttpResponse, ApiError> {
     let user = users::find(&pool, caller.user_id).await.map_err(users_unavailable)?;
     let user = user.ok_or_else(|| ApiError::unauthorized("unknown_user", "this account no longer exists"))?;
@@ -46,7 +47,7 @@ pub(super) async fn page(
         "sign_ins": sign_ins,
         "sessions": open,
         "providers": providers.offered(),
-        "codes": shown_codes(&request, caller.user_id),
+        "codes": shown_codes(&request, &pool, &codes, caller.user_id).await?,
     });
     let form = Form {
         request: &request,
@@ -98,12 +99,25 @@ fn codes_in(request: &HttpRequest, user_id: i32) -> Vec<ShownCode> {
     value.split('~').take(2).filter_map(|text| ShownCode::read(text, user_id)).collect()
 }
 
-/// By kind.
-fn shown_codes(request: &HttpRequest, user_id: i32) -> Value {
-    let shown = |ShownCode { kind, code, expires_at }| {
-        (kind, json!({ "code": code, "expires_at": expires_at, "seconds_left": seconds_left(expires_at) }))
-    };
-    Value::Object(codes_in(request, user_id).into_iter().map(shown).collect())
+/// By kind; of one that was used no more than that.
+async fn shown_codes(
+    request: &HttpRequest,
+    pool: &PgPool,
+    codes: &ShortCodes,
+    user_id: i32,
+) -> Result<Value, ApiError> {
+    let mut shown = Map::new();
+    for ShownCode { kind, code, expires_at } in codes_in(request, user_id) {
+        let is_good = players::is_unused(pool, codes, user_id, &code).await.map_err(users_unavailable)?;
+        let told = match is_good {
+            true => {
+                json!({ "code": code, "expires_at": expires_at, "seconds_left": seconds_left(expires_at) })
+            }
+            false => json!({ "is_used": true }),
+        };
+        shown.insert(kind, told);
+    }
+    Ok(Value::Object(shown))
 }
 
 /// For what counts down.

@@ -121,6 +121,17 @@ pub async fn consume_code(
     }
 }
 
+/// Whether nobody has used this code of theirs, and no other one took its place. By primary key.
+pub async fn is_unused(pool: &PgPool, codes: &ShortCodes, user_id: i32, code: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM identity_codes WHERE code_hash = ANY($1) AND user_id = $2 AND used_at IS NULL)",
+    )
+    .bind(codes.shown(code))
+    .bind(user_id)
+    .fetch_one(pool)
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ pub use anonymity::anonymise;
 pub use canonical::CanonicalIds;
 pub use claims::take_claims;
 pub(crate) use codes::random_short_code;
-pub use codes::{CODE_LIFETIME, CodeError, MadeCode, Purpose, consume_code, make_code};
+pub use codes::{CODE_LIFETIME, CodeError, MadeCode, Purpose, consume_code, is_unused, make_code};
 pub use copy::PlayerLinksCopy;
 pub use decisions::whom_ids_stand_for;
 pub use export::{Export, ExportedSignIn, export, sign_ins_of};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::courier::{self, Courier, Gauges, Pace, SimulateError};
+use super::dialect::Dialect;
 use super::roster::Roster;
 use super::{DialectChoice, Setting};
 
@@ -60,12 +61,15 @@ async fn play_for_ever(
     roster: Arc<Roster>,
     mut courier: Courier,
 ) -> Result<std::convert::Infallible, SimulateError> {
-    // The first server speaks what today's scripts speak, which most servers of the field do.
-    let dialect = DialectChoice::Mixed.of_server(server + 3);
-    let guests = dialect.usual_guest_percent();
+    // The first server speaks what today's scripts speak, which most servers of the field do. That tells neither map nor length, so
+    // its past is told in other words.
+    let today = DialectChoice::Mixed.of_server(server + 3);
+    let guests = today.usual_guest_percent();
     let mut number = 0;
     loop {
-        let (pace, length) = if number < PAST_MATCHES {
+        let is_past = number < PAST_MATCHES;
+        let dialect = if is_past && today == Dialect::Live { Dialect::G3 } else { today };
+        let (pace, length) = if is_past {
             let matches_ago = (PAST_MATCHES - number) as i64;
             let began_ms = story.cast_signed() - matches_ago * PAST_MATCH_MILLIS;
             (Pace::Past { began_ms }, PAST_SECONDS)

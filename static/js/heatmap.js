@@ -71,6 +71,7 @@ function follow(figure) {
       pen.lineWidth = 2;
       pen.strokeRect(across(chosen[0]), down(chosen[1]) - size, size, size);
     }
+    figure.dataset.drawn = "";
   }
 
   function choose(x, y) {

@@ -106,8 +106,19 @@ content.addEventListener("htmx:error", ({ detail }) => {
   if (detail.ctx === formOut) formOut = null;
   if (detail.ctx && isStream(detail.ctx)) askNowAndThen();
 });
-content.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+// Until it has begun each step of a tournament is another page: it comes as one, so that nothing moves under anybody's eyes. Whoever
+// is at work goes on with what there is.
+const isAtWork = () => content.contains(document.activeElement?.closest("form, dialog")) || content.querySelector("[data-changed], dialog[open]") !== null;
+const isOtherStep = (html) => page().dataset.status !== "in_progress" && !html.includes(`data-status="${page().dataset.status}"`);
+
+content.addEventListener("htmx:before:swap", (event) => {
+  const { ctx } = event.detail;
   mergedFor = ctx.sourceElement;
+  if (mergedFor === content && isOtherStep(ctx.text) && !isAtWork()) {
+    event.preventDefault();
+    location.reload();
+    return;
+  }
   // What could not be used is corrected where it was typed.
   const isDone = ctx.response.status < 400 && !ctx.text.includes("data-refused");
   if (mergedFor instanceof HTMLFormElement && isDone) mergedFor.reset();

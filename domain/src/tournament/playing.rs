@@ -128,7 +128,7 @@ impl Tournament {
         let agreed = bout.reports.iter().all(|other| other.verdict.agrees(&report.verdict));
         if !agreed {
             bout.accept_at = None;
-            bout.dispute = Some(Dispute { by, at, reason: "the reports differ".to_owned() });
+            bout.dispute = Some(Dispute { by, at, reason: "The reports differ.".to_owned() });
         } else if bout.reports.len() > 1 || matches!(by, By::Server(_)) {
             decide(bout, report);
         } else {
@@ -260,6 +260,9 @@ impl Tournament {
     pub(super) fn start(&mut self, key: Key, by: By, at: At) -> Result<(), Refusal> {
         self.must_have_a_say_or_be_server(key, by)?;
         let bout = self.open_bout(key)?;
+        if bout.dispute.is_some() {
+            return Err(Refusal::Disputed(key));
+        }
         bout.started_at = bout.started_at.or(Some(at));
         Ok(())
     }

@@ -102,7 +102,10 @@ fn two_different_reports_make_a_dispute_that_shows_both() {
     let disputed = bout(&both, "R1.1");
     assert!(disputed.dispute.is_some() && disputed.accept_at.is_none() && disputed.outcome.is_none());
     assert_eq!(disputed.reports.len(), 2);
-    for (who, command) in [(FIRST, report("R1.1", score(3, 1))), (SECOND, confirm()), (FIRST, dispute())] {
+    let start = Command::Start { key: key("R1.1") };
+    for (who, command) in
+        [(FIRST, report("R1.1", score(3, 1))), (SECOND, confirm()), (FIRST, dispute()), (FIRST, start)]
+    {
         assert_eq!(refused(&both, who, 2, &command), Refusal::Disputed(key("R1.1")));
     }
     assert_eq!(both.next_deadline(), None);

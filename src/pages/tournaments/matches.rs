@@ -251,7 +251,7 @@ fn what_viewer_can(looked: &Looked) -> Result<Value, ApiError> {
         "report": is_open && has_a_say && !(is_disputed && (own_report || seen.is_staff())),
         "confirm": is_open && has_a_say && !is_disputed && last_is_of_others,
         "dispute": has_a_say && !is_disputed && (bout.outcome.is_some() || !bout.reports.is_empty()),
-        "start": has_a_say && bout.status == BoutStatus::Ready && is_open,
+        "start": has_a_say && bout.status == BoutStatus::Ready && bout.dispute.is_none() && is_open,
         "veto": is_open && has_a_say,
         "resolve": is_organizer && is_disputed,
         "correct": is_organizer && bout.outcome.is_some(),

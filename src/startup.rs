@@ -31,14 +31,15 @@ use tokio::sync::mpsc;
 use crate::access;
 use crate::achievements::AchievementStore;
 use crate::auth::{self, AccessTokens, Revocations, SessionCookies, Sessions, ShortCodes};
+use crate::clickhouse::cluster::Engines;
 use crate::clickhouse::history::StoredMatches;
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
 use crate::clickhouse::upgrade::UpgradeError;
-use crate::clickhouse::{self as clickhouse_store, schema, upgrade};
+use crate::clickhouse::{schema, upgrade};
 use crate::config::{
-    ClickHouseUrl, Config, RegistrationPolicy, SpoolFsync, StoreUrl, StoreUrls, kept, local_url,
+    ClickHouseUrl, Config, RedisUrl, RegistrationPolicy, SpoolFsync, StoreUrl, StoreUrls, kept, local_url,
 };
 use crate::data_version::DataVersion;
 use crate::http::BaseUrl;
@@ -57,7 +58,7 @@ use crate::ops::handlers::Ops;
 use crate::ops::health::Phase;
 use crate::ops::{HealthMonitor, OpsMetrics, OpsSources, OpsWatch};
 use crate::pages::{self, FrameAncestors, Pages};
-use crate::players::{self, CanonicalIds, PlayerLinksCopy};
+use crate::players::{self, CanonicalIds, NameEraser, PlayerLinksCopy};
 use crate::postgres::watch::Watcher;
 use crate::ratings::RatingKeeper;
 use crate::redis::{
@@ -152,7 +153,7 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
             let urls = stores.urls();
             config.postgres_url =
                 Some(StoreUrl::postgres(&urls.postgres_url).map_err(StartError::StoreAddress)?);
-            config.redis_url = Some(StoreUrl::redis(&urls.redis_url).map_err(StartError::StoreAddress)?);
+            config.redis_url = Some(RedisUrl::parse(&urls.redis_url).map_err(StartError::StoreAddress)?);
             config.clickhouse_url =
                 Some(ClickHouseUrl::parse(&urls.clickhouse_url).map_err(StartError::StoreAddress)?);
             Some(stores)
@@ -298,8 +299,9 @@ impl Application {
         let urls = store_urls(&config)?;
         let registry = Registry::new();
         let postgres = postgres::pool(&urls.postgres)?;
-        let redis = redis_store::connect(urls.redis.expose())?;
-        let clickhouse = clickhouse_store::client::connect(&urls.clickhouse);
+        let redis = redis_store::connect(&urls.redis)?;
+        let engines = Engines::connect(&urls.clickhouse, config.clickhouse_cluster.as_deref());
+        let clickhouse = engines.questions().clone();
         let spool_directory = config.spool_dir();
         let in_spool = |source| StartError::Files { path: spool_directory.clone(), source };
         std::fs::create_dir_all(&spool_directory).map_err(in_spool)?;
@@ -320,13 +322,13 @@ impl Application {
         let (unknown_maps, wanted_maps) = mpsc::channel(MOST_UNKNOWN_MAPS);
         let data_version = DataVersion::default();
         let store =
-            Arc::new(ClickHouseStore::new(clickhouse.clone(), touched_days.clone(), data_version.clone()));
+            Arc::new(ClickHouseStore::new(engines.clone(), touched_days.clone(), data_version.clone()));
         let canonical_ids = CanonicalIds::default();
         let answer_cache = AnswerCache::new(data_version.clone(), &registry)?;
         let stats = Stats::new(clickhouse.clone(), postgres.clone(), answer_cache);
         let achievements = AchievementStore::new(postgres.clone(), stats.clone(), canonical_ids.clone());
         let (node_news, mut heard) = mpsc::unbounded_channel();
-        let nodes_store = LiveNodesStore::new(redis.clone(), urls.redis.expose())?;
+        let nodes_store = LiveNodesStore::new(redis.clone(), &urls.redis)?;
         let (live_nodes, live_nodes_work) = LiveNodes::new(nodes_store, node_news);
         let summaries = MatchSummaries::open(postgres.clone(), &spool_directory).map_err(in_spool)?;
         let held_results = HeldResults::open(&spool_directory).map_err(in_spool)?;
@@ -358,7 +360,7 @@ impl Application {
         let health = HealthMonitor::new(pipeline.clone(), live_nodes.clone(), mqtt_metrics.clone());
         let http_metrics = http::metrics::http_metrics(&registry)?;
         let reconciler = Reconciler::new(
-            clickhouse.clone(),
+            engines.clone(),
             postgres.clone(),
             &pipeline,
             touched_days.clone(),
@@ -387,6 +389,7 @@ impl Application {
             canonical_ids.clone(),
         );
         links.read().await;
+        let names = NameEraser::new(postgres.clone(), engines.clone(), data_version.clone(), &registry)?;
         let ratings =
             RatingKeeper::new(postgres.clone(), clickhouse.clone(), data_version.clone(), &registry)?;
         let live = Live::new(
@@ -427,12 +430,11 @@ impl Application {
             )),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
             actix_web::rt::spawn(prepare_clickhouse(
-                (clickhouse.clone(), postgres.clone()),
+                (engines.clone(), postgres.clone()),
                 pipeline.clone(),
                 config.raw_events_ttl_days,
                 data_version.clone(),
-                links,
-                ratings,
+                Keepers { links, ratings, names },
                 reconciler,
             )),
         ];
@@ -512,7 +514,7 @@ impl Application {
             live: live.clone(),
             nodes: live_nodes.clone(),
             stats: stats.clone(),
-            clickhouse: clickhouse.clone(),
+            engines,
             registry: registry.clone(),
         });
         background.push(actix_web::rt::spawn(ops_watch.clone().keep()));
@@ -786,33 +788,36 @@ async fn keep_postgres_schema(pool: PgPool) {
     }
 }
 
+/// Who keeps ClickHouse true to what PostgreSQL says.
+struct Keepers {
+    links: PlayerLinksCopy,
+    ratings: RatingKeeper,
+    names: NameEraser,
+}
+
 /// Holds the writers back until ClickHouse has the schema that they write to, then watches over the roll-ups.
 async fn prepare_clickhouse(
-    (client, postgres): (clickhouse::Client, PgPool),
+    (engines, postgres): (Engines, PgPool),
     pipeline: Pipeline,
     raw_events_ttl_days: u32,
     data_version: DataVersion,
-    links: PlayerLinksCopy,
-    ratings: RatingKeeper,
+    keepers: Keepers,
     reconciler: Reconciler,
 ) {
     let writers_wait = pipeline.gate.clone().write_owned().await;
     loop {
-        let prepared = async {
+        let prepared: Result<(), UpgradeError> = async {
             // A store that hangs must not be waited for: the next try may meet it awake.
-            let awake = tokio::time::timeout(QUESTION_PATIENCE, client.query("SELECT 1").fetch_one::<u8>());
+            let awake = tokio::time::timeout(QUESTION_PATIENCE, engines.answer());
             awake.await.map_err(|_| clickhouse::error::Error::TimedOut)??;
-            upgrade::migrate(&client, &postgres).await?;
-            schema::check(&client).await?;
-            Ok(schema::set_raw_events_ttl(&client, raw_events_ttl_days).await?)
-        };
-        match prepared.await {
+            upgrade::migrate(&engines, &postgres).await?;
+            schema::check(&engines).await?;
+            Ok(schema::set_raw_events_ttl(&engines, raw_events_ttl_days).await?)
+        }
+        .await;
+        match prepared {
             Ok(()) => break,
-            Err(
-                error @ (UpgradeError::Schema(schema::SchemaError::ClickHouse(_))
-                | UpgradeError::Lock(_)
-                | UpgradeError::NotQuiet),
-            ) => {
+            Err(error) if error.is_for_now() => {
                 tracing::warn!(%error, "ClickHouse's schema can't be brought up to date yet");
             }
             Err(error) => tracing::error!(%error, "events stay in the spool until the schema is mended"),
@@ -821,7 +826,8 @@ async fn prepare_clickhouse(
     }
     data_version.changed();
     drop(writers_wait);
-    let _links_are_copied = links.watch().await;
-    let _ratings_are_kept = ratings.watch().await;
+    let _links_are_copied = keepers.links.watch().await;
+    let _ratings_are_kept = keepers.ratings.watch().await;
+    let _names_are_erased = keepers.names.watch().await;
     reconciler.watch().await;
 }

@@ -11,7 +11,8 @@ use sqlx::{AssertSqlSafe, PgPool};
 use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::backup::{BackupError, Stores};
-use mohaa_stats::clickhouse::client;
+use mohaa_stats::clickhouse::cluster::Engines;
+use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
@@ -216,4 +217,55 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
     std::fs::write(&events, &bytes).unwrap();
     assert_eq!(to.restore(&backup).await.unwrap().events(), 2);
     assert_eq!(warehouse.count("SELECT count() FROM raw_events").await, 2);
+}
+
+#[actix_web::test]
+async fn a_backup_is_not_written_into_the_spool_that_it_copies() {
+    let urls = TestStores::shared().await.database("backup_within").await;
+    let directory = tempfile::tempdir().unwrap();
+    let stores = stores(&urls, directory.path());
+    std::fs::create_dir(&stores.spool_dir).unwrap();
+    let elsewhere = directory.path().join("elsewhere");
+    std::os::unix::fs::symlink(&stores.spool_dir, &elsewhere).unwrap();
+    for within in [stores.spool_dir.clone(), stores.spool_dir.join("a/backup"), elsewhere.join("backup")] {
+        let refused = stores.save(&within).await.unwrap_err();
+        assert!(matches!(refused, BackupError::WithinSpool(_)), "{}: {refused}", within.display());
+    }
+    assert_eq!(std::fs::read_dir(&stores.spool_dir).unwrap().count(), 0);
+}
+
+#[actix_web::test]
+async fn a_restore_that_was_cut_short_is_begun_anew_and_nothing_is_stored_meanwhile() {
+    let urls = TestStores::shared().await.database("cut_from").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (data_dir, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let settings = [("DATA_DIR", data_dir.to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let kill = r#"[{"type":"kill","attacker_guid":"41","victim_guid":"42","timestamp":1}]"#;
+    service.client.send(kill).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    stores(&urls, &data_dir).save(&backup).await.unwrap();
+    service.stop().await;
+
+    let fresh = TestStores::shared().await.database("cut_to").await;
+    let to = stores(&fresh, &directory.path().join("other"));
+    let warehouse = Warehouse::new(&fresh.clickhouse_url);
+    let is_begun = eventually("some tables are filled", async || {
+        (warehouse.count("SELECT count() FROM raw_events").await > 0).then_some(())
+    });
+    tokio::select! {
+        biased;
+        () = is_begun => {}
+        restored = to.restore(&backup) => panic!("it came to its end before it was cut short: {restored:?}"),
+    }
+    let engines = Engines::single(to.clickhouse.clone());
+    let unfinished = schema::check(&engines).await.unwrap_err().to_string();
+    assert!(unfinished.contains("a restore did not end"), "{unfinished}");
+
+    to.restore(&backup).await.unwrap();
+    schema::check(&engines).await.unwrap();
+    assert_eq!(warehouse.count("SELECT count() FROM raw_events").await, 1);
+    assert_eq!(warehouse.count("SELECT sum(kills) FROM player_totals").await, 1);
+    let held = to.restore(&backup).await.unwrap_err();
+    assert!(matches!(held, BackupError::NotEmpty(_) | BackupError::StoreNotEmpty(_)), "{held}");
 }

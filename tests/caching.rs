@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use mohaa_domain::vocabulary::EventType;
 use mohaa_embedded::testing::TestStores;
+use mohaa_stats::clickhouse::cluster::Engines;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::ClickHouseUrl;
 use serde_json::json;
@@ -97,7 +98,8 @@ async fn a_caller_who_has_the_answer_costs_no_query_until_something_is_stored() 
 #[actix_web::test]
 async fn an_error_is_not_kept() {
     let mut urls = TestStores::shared().await.database("cached_error").await;
-    schema::migrate(&client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap())).await.unwrap();
+    let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+    schema::migrate(&Engines::single(clickhouse)).await.unwrap();
     let mut url = url::Url::parse(&urls.clickhouse_url).unwrap();
     let proxy = CuttableProxy::start(format!("127.0.0.1:{}", url.port().unwrap())).await.unwrap();
     url.set_port(Some(proxy.port())).unwrap();

@@ -9,22 +9,26 @@ use mohaa_stats::simulate::DialectChoice;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::support::Season;
 use crate::support::contract::Operation;
+use crate::support::{Season, Service};
 
 /// Addresses that are documented as API, and neither questions about what is stored nor JSON.
 const NO_QUESTIONS: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// A season, and words of it that stand in paths and filters.
-struct Asked {
-    season: Season,
+pub struct Asked {
+    pub season: Season,
     words: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Asked {
     /// Of today; the same 40 days ago, some of it with bots, some of another game type.
     async fn play(name: &str) -> Self {
-        let season = Season::play_as(name, DialectChoice::G3, 2).await;
+        Self::play_at(Service::start(name).await).await
+    }
+
+    pub async fn play_at(service: Service) -> Self {
+        let season = Season::play_at(service, DialectChoice::G3, 2).await;
         let bots = "player_id != '' AND cityHash64(player_id) % 2 = 0 AS player_bot";
         season.again(40, "min", "event_at - INTERVAL 40 DAY AS event_at").await;
         season.again(41, "min", &format!("event_at - INTERVAL 41 DAY AS event_at, {bots}")).await;
@@ -32,6 +36,24 @@ impl Asked {
         season.told().await;
         let words = known_words(&season).await;
         Self { season, words }
+    }
+
+    /// Everything that can be asked of the season, by each parameter alone.
+    pub fn everything(&self) -> Vec<String> {
+        let mut questions_of_all = Vec::new();
+        for operation in questions().filter(|it| is_of_a_season(it)) {
+            let paths = self.paths(operation);
+            questions_of_all.extend(paths.iter().cloned());
+            for parameter in operation.parameters("query").into_iter().filter(|name| *name != "cursor") {
+                if needed(operation).is_some_and(|it| it.0 == parameter) {
+                    continue;
+                }
+                for value in self.values(operation, parameter) {
+                    questions_of_all.extend(paths.iter().map(|path| format!("{path}&{parameter}={value}")));
+                }
+            }
+        }
+        questions_of_all
     }
 
     /// The operation's path with each combination of what is known; none where a parameter stands for something else.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mohaa_domain::event::{Event, Stamp};
 use mohaa_embedded::testing::TestStores;
-use mohaa_stats::clickhouse::{client, schema, upgrade};
+use mohaa_stats::clickhouse::cluster::Engines;
+use mohaa_stats::clickhouse::{schema, upgrade};
 use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::postgres;
 use mohaa_stats::startup::Surroundings;
@@ -59,7 +60,7 @@ async fn installation_of(version: u32, name: &str) -> (StatsUnderTest, Warehouse
 }
 
 async fn assert_brought_up_to_date(this: &StatsUnderTest, warehouse: &Warehouse, kills: u64, seconds: u64) {
-    schema::check(&this.clickhouse).await.unwrap();
+    schema::check(&this.engines()).await.unwrap();
     let player = this.get("/api/v1/stats/player/1").await.json();
     assert_eq!((&player["total_kills"], &player["playtime_seconds"]), (&kills.into(), &seconds.into()));
     assert_eq!(player["player_name"], "1");
@@ -69,11 +70,11 @@ async fn assert_brought_up_to_date(this: &StatsUnderTest, warehouse: &Warehouse,
 #[actix_web::test]
 async fn what_was_stored_before_is_counted_in_once() {
     let (this, warehouse) = installation_of(2, "migration").await;
-    schema::migrate(&this.clickhouse).await.unwrap();
+    schema::migrate(&this.engines()).await.unwrap();
     assert_brought_up_to_date(&this, &warehouse, 2, 300).await;
     this.store(&[at(410.0, kill("1", "2", "2026-11-21T00:00:02Z", 1))]).await;
     assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
-    schema::migrate(&this.clickhouse).await.unwrap();
+    schema::migrate(&this.engines()).await.unwrap();
     assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
 }
 
@@ -98,7 +99,8 @@ async fn a_migration_that_nobody_waits_for_any_more_keeps_nobody_else_waiting() 
 async fn several_nodes_that_start_at_once_migrate_one_after_the_other() {
     for version in [12, 14] {
         let (this, warehouse) = installation_of(version, &format!("at_once_{version}")).await;
-        let node = || upgrade::migrate(&this.clickhouse, &this.postgres);
+        let engines = this.engines();
+        let node = || upgrade::migrate(&engines, &this.postgres);
         let (one, two, three) = futures_util::join!(node(), node(), node());
         one.and(two).and(three).unwrap();
         assert_brought_up_to_date(&this, &warehouse, 2, 300).await;
@@ -131,7 +133,7 @@ async fn what_a_node_stores_while_another_one_migrates_is_counted_once() {
         u64::from(sent)
     };
     let migrating = async {
-        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+        let clickhouse = Engines::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap(), None);
         let migrated = upgrade::migrate(&clickhouse, &service.application.postgres).await;
         is_over.set(true);
         migrated.unwrap();
@@ -174,7 +176,7 @@ async fn a_migration_that_was_cut_short_is_finished_by_the_next() {
             }
             // Another node goes on storing.
             this.store(&[at(410.0, kill("1", "2", "2026-11-21T00:00:02Z", 1))]).await;
-            schema::migrate(&this.clickhouse).await.unwrap();
+            schema::migrate(&this.engines()).await.unwrap();
             assert_brought_up_to_date(&this, &warehouse, 3, 400).await;
         }
     }

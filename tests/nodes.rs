@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::{ServiceProcess, Signal};
+use mohaa_stats::config::RedisUrl;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
@@ -370,7 +371,7 @@ async fn all_unlocked(service: &Service) -> Vec<(String, String, i16)> {
 }
 
 async fn forget_snapshots(redis_url: &str) {
-    let pool = mohaa_stats::redis::connect(redis_url).unwrap();
+    let pool = mohaa_stats::redis::connect(&RedisUrl::parse(redis_url).unwrap()).unwrap();
     let mut connection = pool.get().await.unwrap();
     deadpool_redis::redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await.unwrap();
 }

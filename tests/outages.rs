@@ -10,6 +10,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
+use mohaa_stats::config::RedisUrl;
 use mohaa_stats::startup::Surroundings;
 
 use crate::support::{EventStream, Service, eventually};
@@ -388,7 +389,7 @@ async fn played(urls: &mohaa_embedded::StoreUrls, names: &[&str]) -> (Vec<uuid::
     .await;
     let token = service.client.token.clone();
     service.stop().await;
-    let redis = mohaa_stats::redis::connect(&urls.redis_url).unwrap();
+    let redis = mohaa_stats::redis::connect(&RedisUrl::parse(&urls.redis_url).unwrap()).unwrap();
     let mut connection = redis.get().await.unwrap();
     deadpool_redis::redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await.unwrap();
     let id_of = |name: &&str| summed_up.iter().find(|(known, _)| known == name).unwrap().1;

@@ -188,7 +188,7 @@ impl Cluster {
     }
 }
 
-fn user_to_run_as() -> Result<Option<User>, Error> {
+pub fn user_to_run_as() -> Result<Option<User>, Error> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }

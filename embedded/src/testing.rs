@@ -5,7 +5,7 @@
 //! removes the folder they leave.
 
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Mutex, OnceCell};
@@ -90,6 +90,20 @@ impl TestStores {
             clickhouse_url: with_last(&urls.clickhouse_url, &name),
         }
     }
+}
+
+/// Programs of PostgreSQL, and the user and group as whom it has to be run, for tests that need servers of their own. Panics when there
+/// are none.
+pub fn postgres_programs() -> (PathBuf, Option<(u32, u32)>) {
+    let programs =
+        crate::found::postgres_programs(None).expect("PostgreSQL is installed; `make setup` gets it");
+    let user = crate::postgres_store::user_to_run_as().expect("PostgreSQL can be run as somebody");
+    (programs, user.map(|user| (user.uid, user.gid)))
+}
+
+/// The program of Redis, for tests that need servers of their own. Panics when there is none.
+pub fn redis_program() -> PathBuf {
+    crate::found::redis_server().expect("Redis is installed; `make setup` gets it")
 }
 
 /// Folders of test processes that are gone; a living one holds its lock.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::files::Folder;
 use super::manifest::{ClickHouse, ClickHouseTable, Fingerprint};
 use super::{BackupError, Result};
+use crate::clickhouse::schema::RESTORE_MARK;
 
 /// Of the migrations, which a restore applies itself.
 const MIGRATIONS: &str = "schema_migrations";
@@ -27,9 +28,9 @@ struct Table {
 /// The tables of the service that hold rows; not those that another process makes for a while.
 async fn tables(client: &Client) -> Result<Vec<Table>> {
     let question = "SELECT name, engine FROM system.tables WHERE database = currentDatabase() \
-         AND endsWith(engine, 'MergeTree') AND name != ? \
+         AND endsWith(engine, 'MergeTree') AND name NOT IN (?, ?) \
          AND NOT match(name, '_recount_[0-9a-f]{32}$|^(backup|restore)_[0-9a-f]{32}_') ORDER BY name";
-    Ok(client.query(question).bind(MIGRATIONS).fetch_all().await?)
+    Ok(client.query(question).bind(MIGRATIONS).bind(RESTORE_MARK).fetch_all().await?)
 }
 
 async fn execute(client: &Client, statement: &str) -> Result<()> {
@@ -115,9 +116,41 @@ impl<'a> Clones<'a> {
     }
 }
 
+/// Notes that the tables are being filled, so that whatever is found in them is of a restore that did not end. What such a one has
+/// left is taken out first.
+///
 /// # Errors
 /// When the schema is of another version than the backup's, or a table holds something.
-pub async fn check_is_empty(client: &Client, saved: &ClickHouse) -> Result<()> {
+pub async fn begin(client: &Client, saved: &ClickHouse) -> Result<()> {
+    if is_unfinished(client).await? {
+        tracing::info!("an earlier restore did not end: what it has filled is emptied");
+        for Table { name, .. } in tables(client).await? {
+            execute(client, &format!("TRUNCATE TABLE {name}")).await?;
+        }
+        let beside = "SELECT name FROM system.tables WHERE database = currentDatabase() AND match(name, '^restore_[0-9a-f]{32}_')";
+        for name in client.query(beside).fetch_all::<String>().await? {
+            execute(client, &format!("DROP TABLE IF EXISTS {name}")).await?;
+        }
+    }
+    check_is_empty(client, saved).await?;
+    let mark = format!(
+        "CREATE TABLE IF NOT EXISTS {RESTORE_MARK} (begun_at DateTime) ENGINE = MergeTree ORDER BY tuple()"
+    );
+    execute(client, &mark).await
+}
+
+/// # Errors
+/// When ClickHouse does not answer.
+pub async fn end(client: &Client) -> Result<()> {
+    execute(client, &format!("DROP TABLE IF EXISTS {RESTORE_MARK} SYNC")).await
+}
+
+async fn is_unfinished(client: &Client) -> Result<bool> {
+    let question = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = ?";
+    Ok(client.query(question).bind(RESTORE_MARK).fetch_one::<u64>().await? > 0)
+}
+
+async fn check_is_empty(client: &Client, saved: &ClickHouse) -> Result<()> {
     let version: u32 = client.query(VERSION).fetch_one().await?;
     if version != saved.version {
         return Err(BackupError::OtherSchema {

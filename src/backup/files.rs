@@ -189,6 +189,21 @@ pub fn check_is_empty(path: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a folder within another one, whether or not it is there already.
+pub fn refuse_within(path: &Path, folder: &Path) -> Result<()> {
+    let absolute = |path: &Path| -> Result<PathBuf> {
+        let path = std::path::absolute(path).map_err(in_file(path))?;
+        // Of what is not there yet, the part that is may lead elsewhere.
+        let there = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(&path);
+        let missing = path.strip_prefix(there).unwrap_or(Path::new(""));
+        Ok(there.canonicalize().map_err(in_file(there))?.join(missing))
+    };
+    match absolute(path)?.starts_with(absolute(folder)?) {
+        true => Err(BackupError::WithinSpool(path.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Every file, by its path below the folder; none where there is no folder.
 fn files_below(folder: &Path) -> io::Result<Vec<String>> {
     let mut files = Vec::new();

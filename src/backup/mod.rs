@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::PgPool;
 
+use crate::clickhouse::cluster::{ClusterError, Engines};
 use crate::clickhouse::schema;
 use crate::config::Config;
 use files::Folder;
@@ -38,6 +39,8 @@ pub enum BackupError {
     NotEmpty(PathBuf),
     #[error("{} is no backup: {reason}", path.display())]
     NoBackup { path: PathBuf, reason: String },
+    #[error("{} is within the spool, which a backup copies", .0.display())]
+    WithinSpool(PathBuf),
     #[error("{path} is not as it was written: it is damaged, or was changed")]
     Damaged { path: String },
     #[error(
@@ -56,6 +59,8 @@ pub enum BackupError {
     PostgresSchema(#[from] crate::postgres::PostgresError),
     #[error("ClickHouse: {0}")]
     ClickHouse(#[from] ::clickhouse::error::Error),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     #[error(transparent)]
     ClickHouseSchema(#[from] schema::SchemaError),
     #[error("the manifest can't be written: {0}")]
@@ -82,6 +87,7 @@ impl Stores {
     /// # Errors
     /// When the folder holds something, a store fails, or other nodes don't stand aside. What was written by then is no backup.
     pub async fn save(&self, to: &Path) -> Result<Manifest> {
+        files::refuse_within(to, &self.spool_dir)?;
         let folder = Folder::make(to)?;
         let clones = clickhouse::Clones::new(&self.clickhouse);
         let saved = self.save_with(&folder, &clones).await;
@@ -116,26 +122,28 @@ impl Stores {
     ///
     /// # Errors
     /// When the backup is damaged or of another schema, something is there already, or a store fails. Tables that were filled by
-    /// then are emptied again.
+    /// then are emptied again; when this process is killed, by the next restore: what was put into PostgreSQL and the spool is there as
+    /// a whole or not at all.
     pub async fn restore(&self, from: &Path) -> Result<Manifest> {
         let (folder, manifest) = Folder::open(from)?;
         tracing::info!(made_at = %manifest.made_at, "the files of the backup are as they were written");
         crate::postgres::migrate(&self.postgres).await?;
-        schema::migrate(&self.clickhouse).await?;
+        schema::migrate(&Engines::single(self.clickhouse.clone())).await?;
         files::check_is_empty(&self.spool_dir)?;
-        clickhouse::check_is_empty(&self.clickhouse, &manifest.clickhouse).await?;
-
         let filling = postgres::Filling::begin(&self.postgres, &manifest.postgres).await?;
+        clickhouse::begin(&self.clickhouse, &manifest.clickhouse).await?;
         let filled = clickhouse::fill(&self.clickhouse, &manifest.clickhouse, &folder).await;
         let restored = async {
             filled?;
             let filling = filling.fill(&manifest.postgres, &folder).await?;
             folder.restore_data_dir(&manifest.files, &self.spool_dir, &self.data_dir)?;
+            clickhouse::end(&self.clickhouse).await?;
             filling.commit().await
         };
         if let Err(error) = restored.await {
             // They were empty: whoever tries again finds them so.
             clickhouse::empty(&self.clickhouse, &manifest.clickhouse).await?;
+            clickhouse::end(&self.clickhouse).await?;
             return Err(error);
         }
         Ok(manifest)

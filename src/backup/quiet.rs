@@ -10,6 +10,7 @@ use clickhouse::Client;
 use sqlx::{PgConnection, PgPool};
 
 use super::{BackupError, Result};
+use crate::clickhouse::cluster::Engines;
 use crate::clickhouse::reconcile::{COMPARISON_LOCK, STANDING_ASIDE_WITHIN, settled_rows};
 
 /// Whoever compares is waited for.
@@ -18,16 +19,16 @@ const PATIENCE_FOR_QUIET: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The writers of all nodes, standing aside for as long as this lives.
-pub struct Writers<'a> {
+pub struct Writers {
     /// Holds the lock; ends it when it is dropped, however that happens.
     lock: PgConnection,
-    clickhouse: &'a Client,
+    clickhouse: Engines,
     since: Instant,
 }
 
-impl<'a> Writers<'a> {
+impl Writers {
     /// Asks for the lock, and gives every node the time in which it looks.
-    pub async fn stand_aside(postgres: &PgPool, clickhouse: &'a Client) -> Result<Self> {
+    pub async fn stand_aside(postgres: &PgPool, clickhouse: &Client) -> Result<Self> {
         let mut lock = postgres.acquire().await?.detach();
         let patience = format!("SET statement_timeout = {}", PATIENCE_FOR_TURN.as_millis());
         sqlx::raw_sql(sqlx::AssertSqlSafe(patience)).execute(&mut lock).await?;
@@ -37,13 +38,13 @@ impl<'a> Writers<'a> {
             .execute(&mut lock)
             .await?;
         tokio::time::sleep(STANDING_ASIDE_WITHIN).await;
-        Ok(Self { lock, clickhouse, since: Instant::now() })
+        Ok(Self { lock, clickhouse: Engines::single(clickhouse.clone()), since: Instant::now() })
     }
 
     /// Waits until no insert runs; how many rows there are then.
     pub async fn quiet(&self) -> Result<u64> {
         loop {
-            if let Some(rows) = settled_rows(self.clickhouse).await? {
+            if let Some(rows) = settled_rows(&self.clickhouse).await? {
                 return Ok(rows);
             }
             if self.since.elapsed() > PATIENCE_FOR_QUIET {
@@ -58,7 +59,7 @@ impl<'a> Writers<'a> {
     /// # Errors
     /// When events have been stored for so long that there will be no quiet.
     pub async fn stored_nothing_since(&self, rows: u64) -> Result<bool> {
-        let is_quiet = settled_rows(self.clickhouse).await? == Some(rows);
+        let is_quiet = settled_rows(&self.clickhouse).await? == Some(rows);
         match is_quiet || self.since.elapsed() <= PATIENCE_FOR_QUIET {
             true => Ok(is_quiet),
             false => Err(BackupError::NotQuiet),

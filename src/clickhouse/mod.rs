@@ -1,6 +1,7 @@
 //! ClickHouse: the client that everybody uses, the schema, the writers' store, and the reconciliation of roll-ups.
 
 pub mod client;
+pub mod cluster;
 pub mod history;
 pub mod reconcile;
 pub mod schema;

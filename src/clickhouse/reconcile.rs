@@ -9,7 +9,10 @@
 //! them only, and the exchange would lose it or count it twice. So a part is compared again until no insert ran while it
 //! was, wherever inserts come from; and so that this is soon, the writers of other nodes stand aside: who compares holds
 //! a lock in PostgreSQL, which everybody looks at.
+//!
+//! Of a cluster each shard is compared by itself, on one of its replicas: what it counts is of its own events.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +26,9 @@ use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::RwLock;
 use uuid::Uuid;
 
+use super::cluster::form::engine_without_replication;
+use super::cluster::schema::engine_of;
+use super::cluster::{ClusterError, Engines, Node};
 use super::schema::{ROLLUPS, Rollup, Span};
 use super::touched_days::TouchedDays;
 use crate::data_version::DataVersion;
@@ -49,12 +55,24 @@ pub const STANDING_ASIDE_WITHIN: Duration = Duration::from_secs(3);
 /// Start times are computed from two clocks of one second's resolution.
 const SAME_START_SECONDS: i64 = 3;
 
+/// When each engine was started, in seconds since 1970.
+type Starts = BTreeMap<String, i64>;
+
+/// Whether none was started anew, as far as both know it.
+fn are_the_same_starts(known: &Starts, found: &Starts) -> bool {
+    found.iter().all(|(node, started_at)| {
+        known.get(node).is_some_and(|known| (known - started_at).abs() <= SAME_START_SECONDS)
+    })
+}
+
 type Result<T> = std::result::Result<T, clickhouse::error::Error>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     #[error(transparent)]
     Store(#[from] clickhouse::error::Error),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     #[error("another node compares")]
     AnotherNode,
     #[error("events are being stored while {0} is recounted")]
@@ -62,7 +80,7 @@ pub enum CompareError {
 }
 
 pub struct Reconciler {
-    client: Client,
+    engines: Engines,
     postgres: PgPool,
     gate: Arc<RwLock<()>>,
     /// Ends the names of the tables for recounts, so that no other process takes them for its own.
@@ -116,7 +134,7 @@ impl Reconciler {
     /// When `registry` already holds a metric of the same name.
     #[expect(clippy::too_many_arguments, reason = "built once, at start")]
     pub fn new(
-        client: Client,
+        engines: Engines,
         postgres: PgPool,
         pipeline: &Pipeline,
         touched_days: Arc<TouchedDays>,
@@ -150,9 +168,8 @@ impl Reconciler {
             differing_days.with_label_values(&[rollup.table]).set(0);
             mended_days.with_label_values(&[rollup.table]);
         }
-        let client = client.with_setting("max_execution_time", STATEMENT_SECONDS.to_string());
         Ok(Self {
-            client,
+            engines,
             postgres,
             gate: pipeline.gate.clone(),
             recount_suffix: format!("_recount_{}", Uuid::new_v4().simple()),
@@ -178,26 +195,25 @@ impl Reconciler {
     /// Compares the touched days once at the start, whenever the store has been started anew, and whenever rows
     /// were stored after an attempt without a clear end; for ever.
     pub async fn watch(self) {
-        let mut reconciled: Option<(i64, u64)> = None;
+        let mut reconciled: Option<(Starts, u64)> = None;
         loop {
             let doubtful_inserts = self.comparisons.doubtful_inserts.load(Ordering::Acquire);
-            let is_reconciled = |started_at: i64| {
-                reconciled.is_some_and(|(known_start, known_doubtful)| {
-                    (known_start - started_at).abs() <= SAME_START_SECONDS
-                        && known_doubtful == doubtful_inserts
+            let is_reconciled = |starts: &Starts| {
+                reconciled.as_ref().is_some_and(|(known, known_doubtful)| {
+                    are_the_same_starts(known, starts) && *known_doubtful == doubtful_inserts
                 })
             };
-            match self.store_started_at().await {
-                Ok(started_at) if is_reconciled(started_at) => {
+            match self.starts_of_the_store().await {
+                Ok(starts) if is_reconciled(&starts) => {
                     self.unverified_days.set(0);
                     self.stand_aside().await;
                 }
-                Ok(started_at) => {
+                Ok(starts) => {
                     self.mark_unverified();
                     match self.reconcile().await {
                         Ok(()) => {
                             self.ended_comparisons.inc();
-                            reconciled = Some((started_at, doubtful_inserts));
+                            reconciled = Some((starts, doubtful_inserts));
                             *self.comparisons.compared.lock().unwrap_or_else(PoisonError::into_inner) =
                                 Some(doubtful_inserts);
                             self.unverified_days.set(0);
@@ -230,18 +246,17 @@ impl Reconciler {
         self.touched_days.all().into_iter().filter(|day| *day >= oldest_whole).collect()
     }
 
-    async fn store_started_at(&self) -> Result<i64> {
-        let question = "SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())";
-        within(QUESTION_PATIENCE, self.client.query(question).fetch_one()).await
-    }
-
-    /// A statement that changes something.
-    async fn execute(&self, statement: &str) -> Result<()> {
-        within(STATEMENT_PATIENCE, self.client.query_raw(statement).execute()).await
-    }
-
-    async fn date_of(&self, day: i32) -> Result<String> {
-        within(QUESTION_PATIENCE, self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one()).await
+    /// Of a cluster those of the nodes that answer: one that is away is compared when it is back.
+    async fn starts_of_the_store(&self) -> std::result::Result<Starts, ClusterError> {
+        let mut starts = Starts::new();
+        for shard in within_patience(self.engines.shards()).await? {
+            for node in shard.all_answering().await? {
+                let question = "SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())";
+                let started_at = within(QUESTION_PATIENCE, node.local.query(question).fetch_one()).await?;
+                starts.insert(node.name.clone(), started_at);
+            }
+        }
+        Ok(starts)
     }
 
     /// Compares every touched day and mends what differs. Writers wait until it returns.
@@ -263,18 +278,14 @@ impl Reconciler {
             }
         };
         let _writers_wait = self.gate.write().await;
-        if others_stand_aside.is_some() {
-            self.drop_recounts_of_the_dead().await?;
+        for shard in within_patience(self.engines.shards()).await? {
+            let comparison = Comparison::new(self, shard.answering().await?);
+            if others_stand_aside.is_some() {
+                comparison.drop_recounts_of_the_dead().await?;
+            }
+            comparison.of_all_rollups(&days).await?;
         }
         for rollup in ROLLUPS {
-            let parts: Vec<Part> = match rollup.span {
-                Span::Day(expression) => days.iter().map(|&day| Part::Day { expression, day }).collect(),
-                Span::AllDays => vec![Part::Everything],
-            };
-            for part in parts {
-                self.compare_in_quiet(*rollup, part).await?;
-            }
-            self.execute(&format!("DROP TABLE IF EXISTS {}", self.recount_table(*rollup))).await?;
             self.differing_days.with_label_values(&[rollup.table]).set(0);
         }
         tracing::info!(days = days.len(), "roll-ups agree with their base table");
@@ -321,6 +332,54 @@ impl Reconciler {
             tokio::time::sleep(LOOK_FOR_QUIET).await;
         }
     }
+}
+
+/// What is done on one engine, of a cluster on one replica of a shard.
+struct Comparison<'a> {
+    reconciler: &'a Reconciler,
+    node: &'a Node,
+    client: Client,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(reconciler: &'a Reconciler, node: &'a Node) -> Self {
+        let client = node.local.clone().with_setting("max_execution_time", STATEMENT_SECONDS.to_string());
+        Self { reconciler, node, client }
+    }
+
+    async fn of_all_rollups(&self, days: &[i32]) -> std::result::Result<(), CompareError> {
+        self.catch_up("raw_events").await?;
+        for rollup in ROLLUPS {
+            self.catch_up(rollup.table).await?;
+            let parts: Vec<Part> = match rollup.span {
+                Span::Day(expression) => days.iter().map(|&day| Part::Day { expression, day }).collect(),
+                Span::AllDays => vec![Part::Everything],
+            };
+            for part in parts {
+                self.compare_in_quiet(*rollup, part).await?;
+            }
+            self.execute(&format!("DROP TABLE IF EXISTS {}", self.recount_table(*rollup))).await?;
+        }
+        Ok(())
+    }
+
+    /// Other replicas may have rows that this one lacks still.
+    async fn catch_up(&self, table: &str) -> Result<()> {
+        within(STATEMENT_PATIENCE, self.node.catch_up(table)).await
+    }
+
+    async fn settled_rows(&self) -> std::result::Result<Option<u64>, ClusterError> {
+        settled_rows_of(&self.reconciler.engines, self.node).await
+    }
+
+    /// A statement that changes something.
+    async fn execute(&self, statement: &str) -> Result<()> {
+        within(STATEMENT_PATIENCE, self.client.query_raw(statement).execute()).await
+    }
+
+    async fn date_of(&self, day: i32) -> Result<String> {
+        within(QUESTION_PATIENCE, self.client.query("SELECT toString(toDate(?))").bind(day).fetch_one()).await
+    }
 
     /// Compares a part until nothing was stored meanwhile, and mends it if it differs.
     async fn compare_in_quiet(&self, rollup: Rollup, part: Part) -> std::result::Result<(), CompareError> {
@@ -335,8 +394,8 @@ impl Reconciler {
     }
 
     /// Says whether the part agrees now for certain. Otherwise events were being stored, and it must be compared again.
-    async fn compare(&self, rollup: Rollup, part: Part) -> Result<bool> {
-        let before = settled_rows(&self.client).await?;
+    async fn compare(&self, rollup: Rollup, part: Part) -> std::result::Result<bool, CompareError> {
+        let before = self.settled_rows().await?;
         if before.is_none() {
             return Ok(false);
         }
@@ -344,25 +403,31 @@ impl Reconciler {
         if expected == self.fingerprint(rollup.table, rollup, part).await? {
             return Ok(true);
         }
-        if settled_rows(&self.client).await? != before {
+        if self.settled_rows().await? != before {
             return Ok(false);
         }
-        self.differing_days.with_label_values(&[rollup.table]).set(1);
+        self.reconciler.differing_days.with_label_values(&[rollup.table]).set(1);
         self.replace(rollup, part).await?;
-        self.mended_days.with_label_values(&[rollup.table]).inc();
-        Ok(settled_rows(&self.client).await? == before
+        self.reconciler.mended_days.with_label_values(&[rollup.table]).inc();
+        Ok(self.settled_rows().await? == before
             && expected == self.fingerprint(rollup.table, rollup, part).await?)
     }
 
     fn recount_table(&self, rollup: Rollup) -> String {
-        format!("{}{}", rollup.table, self.recount_suffix)
+        format!("{}{}", rollup.table, self.reconciler.recount_suffix)
     }
 
     /// Recounts a part beside the target.
     async fn recount(&self, rollup: Rollup, part: Part) -> Result<Fingerprint> {
         let recount = self.recount_table(rollup);
         let target = rollup.table;
-        self.execute(&format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}")).await?;
+        let mut create = format!("CREATE TABLE IF NOT EXISTS {recount} AS {target}");
+        let engine = within(QUESTION_PATIENCE, engine_of(&self.client, target)).await?;
+        if engine.starts_with("Replicated") {
+            // Other replicas get the result, not the recount.
+            create = format!("{create} ENGINE = {}", engine_without_replication(&engine));
+        }
+        self.execute(&create).await?;
         let partition = self.partition_of(part).await?;
         self.execute(&format!("ALTER TABLE {recount} DROP PARTITION {partition}")).await?;
         let select = self.view_select(rollup, part).await?;
@@ -437,7 +502,7 @@ impl Reconciler {
         let partition = self.partition_of(part).await?;
         let target = rollup.table;
         self.execute(&format!("ALTER TABLE {target} REPLACE PARTITION {partition} FROM {recount}")).await?;
-        self.data_version.changed();
+        self.reconciler.data_version.changed();
         tracing::warn!(
             target,
             partition,
@@ -464,20 +529,61 @@ impl Reconciler {
 ///
 /// # Errors
 /// When ClickHouse does not answer.
-pub async fn settled_rows(client: &Client) -> Result<Option<u64>> {
-    let ask_for_inserts = || {
-        client
-            .query(
-                "SELECT count() FROM system.processes WHERE current_database = currentDatabase() \
-                 AND query_kind = 'Insert' AND positionCaseInsensitive(query, 'raw_events') > 0",
-            )
-            .fetch_one::<u64>()
+pub async fn settled_rows(engines: &Engines) -> std::result::Result<Option<u64>, ClusterError> {
+    let mut rows = 0;
+    for shard in within_patience(engines.shards()).await? {
+        match settled_rows_of(engines, shard.answering().await?).await? {
+            Some(of_shard) => rows += of_shard,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(rows))
+}
+
+/// As [`settled_rows`], of one node.
+async fn settled_rows_of(engines: &Engines, node: &Node) -> std::result::Result<Option<u64>, ClusterError> {
+    if inserts_run(engines, node).await? {
+        return Ok(None);
+    }
+    let rows = match engines.cluster() {
+        None => node.local.query("SELECT count() FROM raw_events"),
+        // A new shard may have no table yet.
+        Some(_) => node
+            .local
+            .clone()
+            .with_database("default")
+            .query("SELECT toUInt64(ifNull(sum(total_rows), 0)) FROM system.tables WHERE database = ? AND name = 'raw_events'")
+            .bind(&node.local_database),
     };
-    let running_before = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
-    let rows = client.query("SELECT count() FROM raw_events").fetch_one::<u64>();
-    let rows = within(QUESTION_PATIENCE, rows).await?;
-    let running_after = within(QUESTION_PATIENCE, ask_for_inserts()).await?;
-    Ok((running_before == 0 && running_after == 0).then_some(rows))
+    let rows = within(QUESTION_PATIENCE, rows.fetch_one::<u64>()).await?;
+    Ok((!inserts_run(engines, node).await?).then_some(rows))
+}
+
+async fn inserts_run(engines: &Engines, node: &Node) -> std::result::Result<bool, ClusterError> {
+    let running = "SELECT count() FROM system.processes \
+        WHERE query_kind = 'Insert' AND positionCaseInsensitive(query, 'raw_events') > 0";
+    if engines.cluster().is_none() {
+        let here = format!("{running} AND current_database = currentDatabase()");
+        return Ok(within(QUESTION_PATIENCE, node.local.query(&here).fetch_one::<u64>()).await? > 0);
+    }
+    // It may have begun on one node and reach another.
+    for shard in within_patience(engines.shards()).await? {
+        for node in shard.all_answering().await? {
+            let client = node.local.clone().with_database("default");
+            if within(QUESTION_PATIENCE, client.query(running).fetch_one::<u64>()).await? > 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+async fn within_patience<T>(
+    asking: impl Future<Output = std::result::Result<T, ClusterError>>,
+) -> std::result::Result<T, ClusterError> {
+    tokio::time::timeout(QUESTION_PATIENCE, asking)
+        .await
+        .unwrap_or(Err(ClusterError::ClickHouse(clickhouse::error::Error::TimedOut)))
 }
 
 async fn within<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -6,8 +6,11 @@ use mohaa_domain::row;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::cluster::form::NoForm;
+use super::cluster::{self, ClusterError, Engines};
+
 /// The numbered files. A file that was applied once must never change: a later one changes the schema.
-const MIGRATIONS: &[(u32, &str, &str)] = &[
+pub(super) const MIGRATIONS: &[(u32, &str, &str)] = &[
     (1, "raw_events", include_str!("../../clickhouse/0001_raw_events.sql")),
     (2, "rollups", include_str!("../../clickhouse/0002_rollups.sql")),
     (3, "level_time", include_str!("../../clickhouse/0003_level_time.sql")),
@@ -30,6 +33,9 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (17, "first_kills_of_matches", include_str!("../../clickhouse/0017_first_kills_of_matches.sql")),
     (19, "told_last", include_str!("../../clickhouse/0019_told_last.sql")),
 ];
+
+/// The table that is there while a restore fills the others: an empty one.
+pub const RESTORE_MARK: &str = "restore_unfinished";
 
 /// A table filled by the view of the same name with `_mv` behind it.
 #[derive(Clone, Copy, Debug)]
@@ -104,21 +110,49 @@ pub enum SchemaError {
     Migration { version: u32, name: &'static str, statement: String, source: clickhouse::error::Error },
     #[error("migration {version} ({name}) was applied with other content; applied files must not change")]
     Changed { version: u32, name: &'static str },
+    #[error("{node} refuses «{statement}»: {source}")]
+    OnNode { node: String, statement: String, source: clickhouse::error::Error },
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    NoForm(#[from] NoForm),
+    #[error(
+        "the database of CLICKHOUSE_URL holds the tables of a single engine, and CLICKHOUSE_CLUSTER is set: a cluster begins with a \
+         database of its own"
+    )]
+    OfSingleEngine,
+    #[error("the database of CLICKHOUSE_URL belongs to a cluster: set CLICKHOUSE_CLUSTER")]
+    OfCluster,
     #[error("the schema in ClickHouse is not the one this version writes to: {}", .0.join("; "))]
     Drift(Vec<String>),
 }
 
+impl SchemaError {
+    /// Whether it may be otherwise in a moment, without anybody's doing.
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            SchemaError::ClickHouse(_) => true,
+            SchemaError::Cluster(error) => error.is_for_now(),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Row, Deserialize)]
-struct AppliedMigration {
-    version: u32,
-    checksum: String,
+pub(super) struct AppliedMigration {
+    pub(super) version: u32,
+    pub(super) checksum: String,
 }
 
 /// Whether nothing is missing of what this version writes to, by the notes of what was applied.
 ///
 /// # Errors
 /// When ClickHouse can't be reached.
-pub async fn is_up_to_date(client: &Client) -> Result<bool, SchemaError> {
+pub async fn is_up_to_date(engines: &Engines) -> Result<bool, SchemaError> {
+    if let Some(cluster) = engines.cluster() {
+        return cluster::schema::is_up_to_date(engines, cluster).await;
+    }
+    let client = engines.questions();
     let applied = applied_migrations(client).await?;
     Ok(MIGRATIONS.iter().all(|&(version, _, sql)| {
         let is_it = |found: &AppliedMigration| found.version == version && found.checksum == checksum_of(sql);
@@ -130,11 +164,15 @@ pub async fn is_up_to_date(client: &Client) -> Result<bool, SchemaError> {
 ///
 /// # Errors
 /// When ClickHouse can't be reached.
-pub async fn was_ever_applied(client: &Client) -> Result<bool, SchemaError> {
+pub async fn was_ever_applied(engines: &Engines) -> Result<bool, SchemaError> {
+    if engines.cluster().is_some() {
+        return cluster::schema::was_ever_applied(engines).await;
+    }
+    let client = engines.questions();
     Ok(!applied_migrations(client).await?.is_empty())
 }
 
-async fn applied_migrations(client: &Client) -> Result<Vec<AppliedMigration>, SchemaError> {
+pub(super) async fn applied_migrations(client: &Client) -> Result<Vec<AppliedMigration>, SchemaError> {
     client
         .query_raw(
             "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
@@ -146,7 +184,7 @@ async fn applied_migrations(client: &Client) -> Result<Vec<AppliedMigration>, Sc
     Ok(applied.fetch_all().await?)
 }
 
-fn checksum_of(sql: &str) -> String {
+pub(super) fn checksum_of(sql: &str) -> String {
     format!("{:x}", HexDigest(Sha256::digest(sql.as_bytes()).into()))
 }
 
@@ -154,8 +192,24 @@ fn checksum_of(sql: &str) -> String {
 ///
 /// # Errors
 /// When ClickHouse can't be reached or refuses a statement.
-pub async fn migrate(client: &Client) -> Result<(), SchemaError> {
-    migrate_up_to(client, u32::MAX).await
+pub async fn migrate(engines: &Engines) -> Result<(), SchemaError> {
+    match engines.cluster() {
+        Some(cluster) => cluster::schema::migrate(engines, cluster).await,
+        None => {
+            refuse_tables_of_a_cluster(engines.questions()).await?;
+            migrate_up_to(engines.questions(), u32::MAX).await
+        }
+    }
+}
+
+/// Its tables have the same names, and would be taken for ours.
+async fn refuse_tables_of_a_cluster(client: &Client) -> Result<(), SchemaError> {
+    let question = "SELECT count() FROM system.tables \
+        WHERE database = currentDatabase() AND name = 'raw_events' AND engine = 'Distributed'";
+    match client.query(question).fetch_one::<u64>().await? {
+        0 => Ok(()),
+        _ => Err(SchemaError::OfCluster),
+    }
 }
 
 /// Applies what is not applied yet, up to the schema of an earlier version of this service.
@@ -181,15 +235,20 @@ pub async fn migrate_up_to(client: &Client, newest: u32) -> Result<(), SchemaErr
                 source,
             })?;
         }
-        client
-            .query("INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)")
-            .bind(version)
-            .bind(name)
-            .bind(checksum)
-            .execute()
-            .await?;
+        note(client, version, name, &checksum).await?;
     }
     Ok(())
+}
+
+/// Writes down that a migration was applied to the database of a client.
+pub(super) async fn note(
+    client: &Client,
+    version: u32,
+    name: &str,
+    checksum: &str,
+) -> Result<(), SchemaError> {
+    let note = client.query("INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)");
+    Ok(note.bind(version).bind(name).bind(checksum).execute().await?)
 }
 
 struct HexDigest([u8; 32]);
@@ -201,7 +260,7 @@ impl std::fmt::LowerHex for HexDigest {
 }
 
 /// Statements end with `;` at the end of a line; comments take whole lines.
-fn statements(sql: &str) -> Vec<String> {
+pub(super) fn statements(sql: &str) -> Vec<String> {
     let code: Vec<&str> = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     code.join("\n")
         .split(";\n")
@@ -214,7 +273,15 @@ fn statements(sql: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When ClickHouse can't be reached or refuses.
-pub async fn set_raw_events_ttl(client: &Client, days: u32) -> Result<(), SchemaError> {
+pub async fn set_raw_events_ttl(engines: &Engines, days: u32) -> Result<(), SchemaError> {
+    for shard in engines.shards().await? {
+        // Its replicas follow.
+        set_ttl(&shard.answering().await?.local, days).await?;
+    }
+    Ok(())
+}
+
+async fn set_ttl(client: &Client, days: u32) -> Result<(), SchemaError> {
     let definition: String = client
         .query("SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'raw_events'")
         .fetch_one()
@@ -249,7 +316,24 @@ struct FoundTable {
 ///
 /// # Errors
 /// [`SchemaError::Drift`] with every difference, or when ClickHouse can't be reached.
-pub async fn check(client: &Client) -> Result<(), SchemaError> {
+pub async fn check(engines: &Engines) -> Result<(), SchemaError> {
+    let mut differences = Vec::new();
+    for shard in engines.shards().await? {
+        let node = shard.answering().await?;
+        let found = differences_of(&node.local).await?;
+        differences.extend(found.into_iter().map(|difference| match engines.cluster() {
+            Some(_) => format!("{}: {difference}", node.name),
+            None => difference,
+        }));
+    }
+    if engines.cluster().is_some() {
+        differences.extend(differing_columns(engines.questions()).await?);
+    }
+    if differences.is_empty() { Ok(()) } else { Err(SchemaError::Drift(differences)) }
+}
+
+/// Of `raw_events`, which inserts name.
+async fn differing_columns(client: &Client) -> Result<Vec<String>, SchemaError> {
     let mut differences = Vec::new();
     let columns: Vec<FoundColumn> = client
         .query(
@@ -269,6 +353,11 @@ pub async fn check(client: &Client) -> Result<(), SchemaError> {
             Some(_) => {}
         }
     }
+    Ok(differences)
+}
+
+async fn differences_of(client: &Client) -> Result<Vec<String>, SchemaError> {
+    let mut differences = differing_columns(client).await?;
     let tables: Vec<FoundTable> = client
         .query(
             "SELECT name, engine, create_table_query AS definition FROM system.tables \
@@ -288,6 +377,9 @@ pub async fn check(client: &Client) -> Result<(), SchemaError> {
             Some(_) => {}
         }
     }
+    if tables.iter().any(|found| found.name == RESTORE_MARK) {
+        differences.push("a restore did not end; begin it anew".to_owned());
+    }
     for rollup in ROLLUPS {
         let view = format!("{}_mv", rollup.table);
         match tables.iter().find(|found| found.name == view) {
@@ -303,5 +395,5 @@ pub async fn check(client: &Client) -> Result<(), SchemaError> {
             differences.push(format!("view {} is not known, nobody would reconcile it", view.name));
         }
     }
-    if differences.is_empty() { Ok(()) } else { Err(SchemaError::Drift(differences)) }
+    Ok(differences)
 }

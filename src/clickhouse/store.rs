@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clickhouse::Row;
 use clickhouse::error::Error;
-use clickhouse::{Client, Row};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
@@ -15,6 +15,7 @@ use mohaa_spool::crash_point::{self, CrashPoint};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::cluster::{ClusterError, Engines};
 use super::error_code;
 use super::schema;
 use super::touched_days::TouchedDays;
@@ -30,7 +31,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings of every insert. Each is named even where it is the default, because a server's profile may say
 /// otherwise, and a different value of any of them breaks "once" or "all or nothing".
-const INSERT_SETTINGS: &[(&str, &str)] = &[
+pub const INSERT_SETTINGS: &[(&str, &str)] = &[
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
@@ -70,7 +71,7 @@ const BAD_ROWS_CODES: &[u32] = &[
 
 /// [`EventStore`] on a real ClickHouse.
 pub struct ClickHouseStore {
-    client: Client,
+    engines: Engines,
     touched_days: Arc<TouchedDays>,
     data_version: DataVersion,
 }
@@ -82,8 +83,8 @@ struct StoredRow {
 }
 
 impl ClickHouseStore {
-    pub fn new(client: Client, touched_days: Arc<TouchedDays>, data_version: DataVersion) -> Self {
-        Self { client, touched_days, data_version }
+    pub fn new(engines: Engines, touched_days: Arc<TouchedDays>, data_version: DataVersion) -> Self {
+        Self { engines, touched_days, data_version }
     }
 
     async fn insert_rows(&self, attempt: InsertAttempt) -> Result<(), Error> {
@@ -92,7 +93,8 @@ impl ClickHouseStore {
         let statement =
             format!("INSERT INTO raw_events ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", "));
         let mut insert = self
-            .client
+            .engines
+            .questions()
             .insert_formatted_with(statement)
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
             .with_setting("query_id", attempt.query_id)
@@ -109,10 +111,39 @@ impl ClickHouseStore {
 }
 
 impl ClickHouseStore {
+    /// What an insert has begun on the nodes of a cluster, which give it ids of their own. A node that is away is passed over: what
+    /// reaches Keeper from it is known by the token of the insert.
+    async fn settle_on_shards(&self, query_id_prefix: &str) -> Result<(), ClusterError> {
+        if self.engines.cluster().is_none() {
+            return Ok(());
+        }
+        for shard in self.engines.shards().await? {
+            for node in shard.all_answering().await? {
+                let kill = "KILL QUERY WHERE startsWith(initial_query_id, ?) SYNC";
+                node.local.query(kill).bind(query_id_prefix).execute().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever is asked what is stored must have what its replicas were given: rows that it lacks would be inserted again. Rows on a
+    /// replica that is away make it wait for that one.
+    async fn catch_up(&self) -> Result<(), ClusterError> {
+        if self.engines.cluster().is_none() {
+            return Ok(());
+        }
+        for shard in self.engines.shards().await? {
+            for node in shard.all_answering().await? {
+                node.catch_up("raw_events").await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the rows are bad or the table is: one that was changed underneath refuses every row, and all of them
     /// would end in the dead letters.
     async fn blame(&self, code: u32, message: String) -> StoreError {
-        match within_patience(schema::check(&self.client)).await {
+        match within_patience(schema::check(&self.engines)).await {
             Ok(Ok(())) => StoreError::BadRows { code, message },
             Ok(Err(difference)) => {
                 tracing::error!(%difference, "rows are refused; events stay in the spool until the schema is mended");
@@ -150,9 +181,12 @@ impl EventStore for ClickHouseStore {
     fn settle<'a>(&'a self, query_id_prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             // `SYNC` answers when none of them runs any more.
-            let kill =
-                self.client.query("KILL QUERY WHERE startsWith(query_id, ?) SYNC").bind(query_id_prefix);
-            within_patience(kill.execute()).await?.map_err(|error| classify(&error))
+            let kill = "KILL QUERY WHERE startsWith(query_id, ?) SYNC";
+            let kill = self.engines.questions().query(kill).bind(query_id_prefix);
+            within_patience(kill.execute()).await?.map_err(|error| classify(&error))?;
+            within_patience(self.settle_on_shards(query_id_prefix))
+                .await?
+                .map_err(|error| classify_cluster(&error))
         }
         .boxed()
     }
@@ -160,8 +194,10 @@ impl EventStore for ClickHouseStore {
     fn stored_rows(&self, batch_id: Uuid, day: i32) -> BoxFuture<'_, Result<HashSet<RowName>, StoreError>> {
         async move {
             // Reads one partition of the base table; only after ambiguous failures.
+            within_patience(self.catch_up()).await?.map_err(|error| classify_cluster(&error))?;
             let stored = self
-                .client
+                .engines
+                .questions()
                 .query(
                     "SELECT spool_seq, spool_index FROM raw_events \
                      WHERE toDate(event_at) = toDate(?) AND batch_id = toUUID(?)",
@@ -208,6 +244,13 @@ fn push_length(mut length: usize, bytes: &mut Vec<u8>) {
 /// A question whose answer does not come counts as a failed attempt.
 async fn within_patience<T>(work: impl Future<Output = T>) -> Result<T, StoreError> {
     tokio::time::timeout(QUESTION_TIMEOUT, work).await.map_err(|_| classify(&Error::TimedOut))
+}
+
+fn classify_cluster(error: &ClusterError) -> StoreError {
+    match error {
+        ClusterError::ClickHouse(error) => classify(error),
+        other => StoreError::Transient { code: 0, message: other.to_string(), ambiguous: false },
+    }
 }
 
 fn classify(error: &Error) -> StoreError {

@@ -7,9 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use clickhouse::Client;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use super::cluster::{ClusterError, Engines};
 use super::reconcile::{COMPARISON_LOCK, STANDING_ASIDE_WITHIN, settled_rows};
 use super::schema::{self, SchemaError};
 
@@ -35,12 +35,28 @@ impl From<clickhouse::error::Error> for UpgradeError {
     }
 }
 
+impl From<ClusterError> for UpgradeError {
+    fn from(error: ClusterError) -> Self {
+        UpgradeError::Schema(error.into())
+    }
+}
+
+impl UpgradeError {
+    /// Whether it may be otherwise in a moment, without anybody's doing.
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            UpgradeError::Schema(error) => error.is_for_now(),
+            UpgradeError::Lock(_) | UpgradeError::NotQuiet => true,
+        }
+    }
+}
+
 /// Applies what is not applied yet. Several processes may do so at once, and others may store; PostgreSQL is not asked when
 /// nothing is missing.
 ///
 /// # Errors
 /// When a store can't be reached or refuses, or other nodes go on storing.
-pub async fn migrate(clickhouse: &Client, postgres: &PgPool) -> Result<(), UpgradeError> {
+pub async fn migrate(clickhouse: &Engines, postgres: &PgPool) -> Result<(), UpgradeError> {
     if schema::is_up_to_date(clickhouse).await? {
         return Ok(());
     }
@@ -69,7 +85,7 @@ async fn take_turn(postgres: &PgPool) -> Result<PgConnection, UpgradeError> {
     Ok(lock)
 }
 
-async fn until_quiet(clickhouse: &Client) -> Result<(), UpgradeError> {
+async fn until_quiet(clickhouse: &Engines) -> Result<(), UpgradeError> {
     let since = Instant::now();
     while settled_rows(clickhouse).await?.is_none() {
         if since.elapsed() > PATIENCE_FOR_QUIET {

@@ -65,6 +65,12 @@ fn with_stores(
             let not_set = || CommandError::Usage("CLICKHOUSE_URL is not set".to_owned());
             let url = config.clickhouse_url.as_ref().ok_or_else(not_set)?;
             let postgres = open_postgres(&config).await?;
+            if let (Some(cluster), false) = (&config.clickhouse_cluster, embedded) {
+                let message = format!(
+                    "ClickHouse is a cluster ({cluster}), which saves and restores itself (BACKUP … ON CLUSTER): see docs/operations.md"
+                );
+                return Err(CommandError::Usage(message));
+            }
             work(Stores::new(&config, postgres, clickhouse::client::connect(url))).await
         };
         let done = done.await;

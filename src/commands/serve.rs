@@ -3,7 +3,7 @@
 use super::{CommandError, block_on, load, open_postgres};
 use crate::{
     cli::SettingFlags,
-    clickhouse,
+    clickhouse::{self, cluster::Engines},
     config::{Config, Purpose, kept},
     startup::{self, ServeOptions},
 };
@@ -30,6 +30,7 @@ fn prepare_own_stores(config: &mut Config) -> Result<(), CommandError> {
         ("CLICKHOUSE_URL", config.clickhouse_url.take().is_some()),
         ("REDIS_URL", config.redis_url.take().is_some()),
     ];
+    config.clickhouse_cluster = None;
     for (name, _) in configured.into_iter().filter(|(_, was_set)| *was_set) {
         tracing::warn!("{name} is not used: private stores take its place");
     }
@@ -54,8 +55,7 @@ pub fn migrate(settings: SettingFlags) -> Result<(), CommandError> {
     let clickhouse_url = config.clickhouse_url.as_ref().ok_or_else(not_set)?;
     block_on(async {
         let postgres = open_postgres(&config).await?;
-        clickhouse::upgrade::migrate(&clickhouse::client::connect(clickhouse_url), &postgres)
-            .await
-            .map_err(CommandError::failed)
+        let engines = Engines::connect(clickhouse_url, config.clickhouse_cluster.as_deref());
+        clickhouse::upgrade::migrate(&engines, &postgres).await.map_err(CommandError::failed)
     })
 }

@@ -8,6 +8,7 @@ mod mistakes;
 mod parse;
 mod secret;
 mod settings;
+mod several_hosts;
 mod sources;
 mod store_urls;
 
@@ -16,7 +17,7 @@ pub use mistakes::{ConfigError, Mistake, Mistakes};
 pub use secret::{HIDDEN, Secret};
 pub use settings::{Preset, SETTINGS, Setting, Shown};
 pub use sources::{STORES_FILE, Source, Sources, StoresFile};
-pub use store_urls::{BrokerUrl, ClickHouseUrl, StoreUrl, StoreUrls};
+pub use store_urls::{BrokerUrl, ClickHouseUrl, RedisUrl, StoreUrl, StoreUrls};
 
 use ipnet::IpNet;
 use sources::Layers;
@@ -41,7 +42,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub postgres_url: Option<StoreUrl>,
     pub clickhouse_url: Option<ClickHouseUrl>,
-    pub redis_url: Option<StoreUrl>,
+    /// Of ClickHouse's `remote_servers`.
+    pub clickhouse_cluster: Option<String>,
+    pub redis_url: Option<RedisUrl>,
     pub mqtt_url: Option<BrokerUrl>,
     pub mqtt_shared: bool,
     pub worker_count: usize,

@@ -95,6 +95,15 @@ pub fn days(text: &str) -> Result<u32, Problem> {
     whole_number(text.strip_suffix('d').unwrap_or(text), 0..=36_500)
 }
 
+/// A name that needs no quotes.
+pub fn plain_name(text: &str) -> Result<String, Problem> {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
+    match !text.is_empty() && text.len() <= 128 && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("is no plain name".to_owned()),
+    }
+}
+
 pub fn switch(text: &str) -> Result<bool, Problem> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "1" => Ok(true),

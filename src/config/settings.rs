@@ -6,7 +6,7 @@ use super::{
     choices::{RateLimits, RegistrationPolicy, SpoolFsync, jwt_secret},
     parse::{self, Problem},
     secret::Secret,
-    store_urls::{BrokerUrl, ClickHouseUrl, StoreUrl},
+    store_urls::{BrokerUrl, ClickHouseUrl, RedisUrl, StoreUrl},
 };
 use std::{path::PathBuf, time::Duration};
 use url::Url;
@@ -136,7 +136,7 @@ const HTTP_ADDRESS: &str = "http:// or https:// with a host and perhaps a port";
 const DURATION: &str = "a duration (500ms, 2s, 10m, 12h, 7d; a bare number counts seconds)";
 
 /// All settings, in the order in which they are shown.
-pub static SETTINGS: [Setting; 42] = [
+pub static SETTINGS: [Setting; 43] = [
     Setting::new("PORT", Preset::Value("8080"), "0 to 65535, 0 for any free port", "TCP port to listen on", |config, text| {
         set(&mut config.port, parse::whole_number(text, 0..=65_535))
     }),
@@ -179,7 +179,7 @@ pub static SETTINGS: [Setting; 42] = [
     Setting::new(
         "POSTGRES_URL",
         Preset::Unset,
-        "postgres://user:password@host:port/database",
+        "postgres://user:password@host:port/database, or several hosts divided by commas, of which one is the primary",
         "PostgreSQL: users, servers, tournaments",
         |config, text| set_some(&mut config.postgres_url, StoreUrl::postgres(text)),
     )
@@ -193,11 +193,18 @@ pub static SETTINGS: [Setting; 42] = [
     )
     .without_password(),
     Setting::new(
+        "CLICKHOUSE_CLUSTER",
+        Preset::Unset,
+        "a name of letters, digits, _ and -",
+        "Cluster of ClickHouse over whose nodes the tables are spread; without it ClickHouse is one engine",
+        |config, text| set_some(&mut config.clickhouse_cluster, parse::plain_name(text)),
+    ),
+    Setting::new(
         "REDIS_URL",
         Preset::Unset,
-        "redis://user:password@host:port, or rediss:// with TLS",
+        "redis://user:password@host:port, rediss:// with TLS, or redis+sentinel://user:password@host:port,host:port/master",
         "Redis: what is live and shared between nodes",
-        |config, text| set_some(&mut config.redis_url, StoreUrl::redis(text)),
+        |config, text| set_some(&mut config.redis_url, RedisUrl::parse(text)),
     )
     .without_password(),
     Setting::new("MQTT_URL", Preset::Unset, "mqtt://user:password@host:port, or mqtts:// with TLS", "Broker of MQTT to take events from, besides those that are posted", |config, text| {

@@ -1,6 +1,7 @@
 //! Addresses of the three stores. They carry passwords, so they show themselves without.
 
-use super::{parse::Problem, secret::Secret};
+use super::{parse::Problem, secret::Secret, several_hosts::SeveralHosts};
+use deadpool_redis::redis;
 use percent_encoding::percent_decode_str;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
@@ -14,38 +15,167 @@ const HIDDEN_PASSWORD: &str = "***";
 pub struct StoreUrls {
     pub postgres: StoreUrl,
     pub clickhouse: ClickHouseUrl,
-    pub redis: StoreUrl,
+    pub redis: RedisUrl,
 }
 
-/// The URL of PostgreSQL or Redis as its client library takes it.
+/// The URL of PostgreSQL as its client library takes it, or one for each of several servers.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StoreUrl(Secret);
+pub struct StoreUrl {
+    whole: Secret,
+    /// In the order in which they were written.
+    servers: Vec<Secret>,
+}
+
+/// What libpq asks of a server is asked here of all: that it is the primary.
+const ATTRIBUTES: &str = "target_session_attrs";
 
 impl StoreUrl {
-    /// `postgres://user:password@host:port/database`, or `postgresql://`.
+    /// `postgres://user:password@host:port/database`, or `postgresql://`; with several hosts divided by commas for a primary and its
+    /// standbys.
     pub fn postgres(text: &str) -> Result<Self, Problem> {
-        Self::of_scheme(text, &["postgres", "postgresql"])?;
+        let schemes = ["postgres", "postgresql"];
+        let servers = match several_hosts(text) {
+            Some(several) => {
+                check_scheme(several.scheme, &schemes)?;
+                let wanted = several.parameters.iter().find(|(name, _)| *name == ATTRIBUTES);
+                if wanted.is_some_and(|(_, value)| !matches!(*value, "read-write" | "primary")) {
+                    return Err(format!("asks for {ATTRIBUTES} other than read-write or primary"));
+                }
+                several.hosts.iter().map(|host| several.of_host(host, |name| name == ATTRIBUTES)).collect()
+            }
+            None => {
+                let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
+                check_scheme(url.scheme(), &schemes)?;
+                vec![text.to_owned()]
+            }
+        };
         // The library's own reader knows parameters that ours doesn't; its message may quote the text, ours not.
-        text.parse::<PgConnectOptions>().map_err(|_| "is not a PostgreSQL address".to_owned())?;
-        Ok(Self(Secret::new(text)))
-    }
-
-    /// `redis://[user:password@]host:port[/number]`, `rediss://` with TLS, `redis+unix:///path`.
-    pub fn redis(text: &str) -> Result<Self, Problem> {
-        Self::of_scheme(text, &["redis", "rediss", "redis+unix", "unix"])
-    }
-
-    fn of_scheme(text: &str, schemes: &[&str]) -> Result<Self, Problem> {
-        let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
-        if !schemes.contains(&url.scheme()) {
-            // What stands before the first colon may be a user name or worse: it is not quoted.
-            return Err(format!("has a scheme other than {}", schemes.join(", ")));
+        for server in &servers {
+            server.parse::<PgConnectOptions>().map_err(|_| "is not a PostgreSQL address".to_owned())?;
         }
-        Ok(Self(Secret::new(text)))
+        Ok(Self { whole: Secret::new(text), servers: servers.into_iter().map(Secret::new).collect() })
+    }
+
+    /// The address of each server, the first of which is the primary as a rule.
+    pub fn servers(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.servers.iter().map(Secret::expose)
     }
 
     pub fn expose(&self) -> &str {
-        self.0.expose()
+        self.whole.expose()
+    }
+}
+
+/// The address, where it has more than one host.
+fn several_hosts(text: &str) -> Option<SeveralHosts<'_>> {
+    SeveralHosts::parse(text).ok().filter(|found| found.hosts.len() > 1)
+}
+
+fn check_scheme(scheme: &str, allowed: &[&str]) -> Result<(), Problem> {
+    match allowed.contains(&scheme) {
+        true => Ok(()),
+        // What stands before the first colon may be a user name or worse: it is not quoted.
+        false => Err(format!("has a scheme other than {}", allowed.join(", "))),
+    }
+}
+
+/// Where Redis is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RedisUrl {
+    /// One server, as its client library takes it.
+    Server(Secret),
+    /// Sentinels, which know the server that is the master.
+    Sentinels {
+        hosts: Vec<(String, u16)>,
+        /// The name by which they know it.
+        master: String,
+        database: i64,
+        user: Option<String>,
+        password: Option<Secret>,
+        /// Of the sentinels themselves.
+        sentinel_password: Option<Secret>,
+        is_tls: bool,
+    },
+}
+
+const SENTINEL_PORT: u16 = 26_379;
+
+impl RedisUrl {
+    /// `redis://[user:password@]host:port[/number]`, `rediss://` with TLS, `redis+unix:///path`; or
+    /// `redis+sentinel://[user:password@]host:port,host:port/master[/number][?sentinel_password=…]`, `rediss+sentinel://` with TLS.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        if let Some((scheme @ ("redis+sentinel" | "rediss+sentinel"), _)) = text.split_once("://") {
+            return Self::parse_sentinels(text, scheme == "rediss+sentinel");
+        }
+        let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
+        check_scheme(
+            url.scheme(),
+            &["redis", "rediss", "redis+unix", "unix", "redis+sentinel", "rediss+sentinel"],
+        )?;
+        Ok(Self::Server(Secret::new(text)))
+    }
+
+    fn parse_sentinels(text: &str, is_tls: bool) -> Result<Self, Problem> {
+        let found = SeveralHosts::parse(text)?;
+        let mut hosts = Vec::new();
+        for host in &found.hosts {
+            let url =
+                Url::parse(&format!("redis://{host}")).map_err(|_| "names a host that is none".to_owned())?;
+            let name = url.host_str().ok_or("names no host")?.trim_matches(['[', ']']).to_owned();
+            hosts.push((name, url.port().unwrap_or(SENTINEL_PORT)));
+        }
+        let (master, database) = found.path.split_once('/').unwrap_or((found.path, "0"));
+        if master.is_empty() {
+            return Err("names no master after the hosts".to_owned());
+        }
+        let mut sentinel_password = None;
+        for (name, value) in &found.parameters {
+            match *name {
+                "sentinel_password" => sentinel_password = Some(Secret::new(decoded(value)?)),
+                _ => return Err("has a parameter other than sentinel_password".to_owned()),
+            }
+        }
+        let user = decoded(found.user)?;
+        Ok(Self::Sentinels {
+            hosts,
+            master: decoded(master)?,
+            database: database.parse().map_err(|_| "has a database that is no number".to_owned())?,
+            user: (!user.is_empty()).then_some(user),
+            password: found.password.map(decoded).transpose()?.map(Secret::new),
+            sentinel_password,
+            is_tls,
+        })
+    }
+
+    /// The number of the database.
+    ///
+    /// # Errors
+    /// When the address can't be used.
+    pub fn database(&self) -> redis::RedisResult<i64> {
+        match self {
+            Self::Server(url) => {
+                Ok(redis::Client::open(url.expose())?.get_connection_info().redis_settings().db())
+            }
+            Self::Sentinels { database, .. } => Ok(*database),
+        }
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(url) => formatter.write_str(&without_password(url.expose())),
+            Self::Sentinels { hosts, master, database, .. } => {
+                let hosts: Vec<String> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+                write!(formatter, "redis+sentinel://{}/{master}/{database}", hosts.join(","))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }
 
@@ -159,6 +289,9 @@ impl ClickHouseUrl {
 
 /// The URL with its password replaced, also one given as a parameter; a text that is no URL is hidden whole.
 pub fn without_password(text: &str) -> String {
+    if let Some(several) = several_hosts(text) {
+        return several.shown(HIDDEN_PASSWORD);
+    }
     let Ok(mut url) = Url::parse(text) else { return super::secret::HIDDEN.to_owned() };
     // `user:password@host` without a scheme reads as a URL of the scheme `user`.
     if url.cannot_be_a_base() {
@@ -224,8 +357,50 @@ mod tests {
     fn a_store_is_reached_by_its_own_scheme() {
         assert!(StoreUrl::postgres("postgresql://db/mohaa").is_ok());
         assert!(StoreUrl::postgres("mysql://db/mohaa").unwrap_err().contains("postgresql"));
-        assert!(StoreUrl::redis("redis://:pw@cache:6379/3").is_ok());
-        assert!(StoreUrl::redis("cache:6379").is_err());
+        assert!(RedisUrl::parse("redis://:pw@cache:6379/3").is_ok());
+        assert!(RedisUrl::parse("cache:6379").is_err());
+    }
+
+    #[test]
+    fn postgresql_may_be_several_servers_each_with_an_address_of_its_own() {
+        let url = StoreUrl::postgres(
+            "postgres://u:p%40ss@a:5432,b:5433/db?target_session_attrs=read-write&sslmode=disable",
+        )
+        .unwrap();
+        let servers: Vec<&str> = url.servers().collect();
+        assert_eq!(
+            servers,
+            [
+                "postgres://u:p%40ss@a:5432/db?sslmode=disable",
+                "postgres://u:p%40ss@b:5433/db?sslmode=disable"
+            ]
+        );
+        assert_eq!(format!("{url}"), "postgres://u:***@a:5432,b:5433/db");
+        assert!(StoreUrl::postgres("postgres://a,b/db?target_session_attrs=standby").is_err());
+        assert_eq!(StoreUrl::postgres("postgres://a/db").unwrap().servers().len(), 1);
+    }
+
+    #[test]
+    fn sentinels_are_told_apart_from_the_master_that_they_name() {
+        let url =
+            RedisUrl::parse("redis+sentinel://:p%40ss@s1:26379,s2/main/3?sentinel_password=other").unwrap();
+        assert_eq!(format!("{url:?}"), "redis+sentinel://s1:26379,s2:26379/main/3");
+        let RedisUrl::Sentinels { hosts, master, database, user, password, sentinel_password, is_tls } = url
+        else {
+            panic!("not of sentinels")
+        };
+        assert_eq!((hosts.len(), master.as_str(), database, user, is_tls), (2, "main", 3, None, false));
+        assert_eq!(password.unwrap().expose(), "p@ss");
+        assert_eq!(sentinel_password.unwrap().expose(), "other");
+        assert!(!without_password("redis+sentinel://:s3cret@a,b/main").contains("s3cret"));
+        for wrong in [
+            "redis+sentinel://s1,s2",
+            "redis+sentinel://s1/main/x",
+            "redis+sentinel://s1/main?db=1",
+            "redis+sentinel:///main",
+        ] {
+            assert!(RedisUrl::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

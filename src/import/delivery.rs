@@ -26,11 +26,12 @@ use uuid::Uuid;
 use super::clock::History;
 use super::ports::nothing_live;
 use super::{ImportOptions, ImportReport, ImportedMatch};
+use crate::clickhouse::cluster::Engines;
 use crate::clickhouse::reconcile::Reconciler;
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
 use crate::clickhouse::upgrade::UpgradeError;
-use crate::clickhouse::{self as clickhouse_store, schema, upgrade};
+use crate::clickhouse::{schema, upgrade};
 use crate::config::{Config, StoreUrls};
 use crate::data_version::DataVersion;
 use crate::postgres;
@@ -162,17 +163,17 @@ impl Delivery {
             config.store_urls().ok_or_else(missing)?;
         let postgres = postgres::pool(&postgres_url)?;
         servers::find_known(&postgres, server_id).await?.ok_or(ImportError::UnknownServer(server_id))?;
-        let clickhouse = clickhouse_store::client::connect(&clickhouse_url);
+        let engines = Engines::connect(&clickhouse_url, config.clickhouse_cluster.as_deref());
         // The command may be the first to use it, or be run while the service is started for the first time.
-        upgrade::migrate(&clickhouse, &postgres).await?;
-        schema::check(&clickhouse).await?;
+        upgrade::migrate(&engines, &postgres).await?;
+        schema::check(&engines).await?;
         let directory = config.data_dir.join("import");
         let in_directory = |source| ImportError::File { path: directory.clone(), source };
         std::fs::create_dir_all(&directory).map_err(in_directory)?;
         let touched_days = Arc::new(TouchedDays::open(&directory).map_err(in_directory)?);
         let was_unclean = !touched_days.all().is_empty();
         let data_version = DataVersion::default();
-        let store = ClickHouseStore::new(clickhouse.clone(), touched_days.clone(), data_version.clone());
+        let store = ClickHouseStore::new(engines.clone(), touched_days.clone(), data_version.clone());
         let history = History::default();
         let registry = Registry::new();
         let (tracker_states, _) = mpsc::unbounded_channel();
@@ -199,8 +200,9 @@ impl Delivery {
             Outlets { tracker_states, claims, unknown_maps },
             nothing_live(),
         )?;
+        let clickhouse = engines.questions().clone();
         let reconciler = Reconciler::new(
-            clickhouse.clone(),
+            engines,
             postgres.clone(),
             &pipeline,
             touched_days.clone(),
@@ -209,7 +211,7 @@ impl Delivery {
             data_version,
             &registry,
         )?;
-        let data_version = SharedDataVersion::new(redis_store::connect(redis.expose())?);
+        let data_version = SharedDataVersion::new(redis_store::connect(&redis)?);
         Ok(Self {
             server_id,
             pipeline,

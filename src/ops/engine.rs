@@ -4,14 +4,18 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use clickhouse::{Client, Row};
+use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::clickhouse::cluster::Engines;
 
 const ASK_EVERY: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// By the size of the system's tables alone; more is a store in trouble, which needs no more questions.
 const MOST_SECONDS: &str = "2";
+
+const MOST_ERRORS: usize = 5;
 
 /// Of this service's database alone.
 const PARTS: &str = "\
@@ -70,21 +74,39 @@ impl Engine {
     }
 
     /// Asks for ever.
-    pub async fn ask(&self, client: &Client) {
-        let client = client.clone().with_setting("max_execution_time", MOST_SECONDS);
+    pub async fn ask(&self, engines: &Engines) {
         loop {
-            let parts = within_patience(client.query(PARTS).fetch_one::<Parts>()).await;
+            let told = self.ask_all(engines).await;
+            *self.told.write().unwrap_or_else(PoisonError::into_inner) = told;
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// What all nodes of a cluster say together.
+    async fn ask_all(&self, engines: &Engines) -> Told {
+        let mut told = Told::default();
+        let shards = tokio::time::timeout(PATIENCE, engines.shards()).await;
+        for node in shards.ok().and_then(Result::ok).unwrap_or_default().iter().flat_map(|shard| &shard.nodes)
+        {
+            let client = node.local.clone().with_setting("max_execution_time", MOST_SECONDS);
+            if let Some(found) = within_patience(client.query(PARTS).fetch_one::<Parts>()).await {
+                let so_far = told.parts.unwrap_or(Parts { parts: 0, fullest_partition: 0 });
+                told.parts = Some(Parts {
+                    parts: so_far.parts + found.parts,
+                    fullest_partition: so_far.fullest_partition.max(found.fullest_partition),
+                });
+            }
             let errors = within_patience(client.query(ERRORS).fetch_all::<ErrorRow>()).await;
-            let errors = errors.unwrap_or_default().into_iter().map(|row| EngineError {
+            told.errors.extend(errors.unwrap_or_default().into_iter().map(|row| EngineError {
                 code: row.code,
                 name: row.name,
                 times: row.times,
                 last_at: DateTime::from_timestamp(row.last_at, 0),
-            });
-            let told = Told { parts, errors: errors.collect() };
-            *self.told.write().unwrap_or_else(PoisonError::into_inner) = told;
-            tokio::time::sleep(ASK_EVERY).await;
+            }));
         }
+        told.errors.sort_by_key(|error| std::cmp::Reverse(error.last_at));
+        told.errors.truncate(MOST_ERRORS);
+        told
     }
 }
 

@@ -149,7 +149,7 @@ impl HealthMonitor {
         self: Arc<Self>,
         postgres: PgPool,
         clickhouse: clickhouse::Client,
-        redis: deadpool_redis::Pool,
+        redis: crate::redis::Pool,
     ) {
         loop {
             let (postgres, clickhouse, redis) = join3(

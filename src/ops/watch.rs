@@ -19,6 +19,7 @@ use super::overview::{
 };
 use super::trouble::{self, Besides};
 use super::{HealthMonitor, process};
+use crate::clickhouse::cluster::Engines;
 use crate::live::{Live, LiveNodes};
 use crate::stats::Stats;
 
@@ -32,7 +33,7 @@ pub struct OpsSources {
     pub live: Live,
     pub nodes: LiveNodes,
     pub stats: Stats,
-    pub clickhouse: clickhouse::Client,
+    pub engines: Engines,
     pub registry: Registry,
 }
 
@@ -64,7 +65,7 @@ impl OpsWatch {
 
     /// Looks for ever. What a check of the stores finds is told at once.
     pub async fn keep(self) {
-        tokio::join!(self.keep_looking(), self.inner.engine.ask(&self.inner.sources.clickhouse));
+        tokio::join!(self.keep_looking(), self.inner.engine.ask(&self.inner.sources.engines));
     }
 
     async fn keep_looking(&self) {

@@ -2,6 +2,7 @@
 //! all of them share. The pool connects when it is first used, so that the service starts and takes events while
 //! PostgreSQL is away.
 
+mod primary;
 pub mod watch;
 
 use crate::config::StoreUrl;
@@ -26,6 +27,10 @@ const LONGEST_WAIT_FOR_A_CONNECTION: Duration = Duration::from_secs(3);
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// A statement that runs longer is cancelled by the server.
 const STATEMENT_TIMEOUT: &str = "10s";
+/// A node that vanishes without a word (its machine lost power, its network is gone) is noticed by PostgreSQL within half a minute
+/// instead of hours; then its locks are free, for which the writers of all other nodes may be standing aside.
+const SIGNS_OF_LIFE: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3")];
 const RETRY_AFTER_SECONDS: u32 = 5;
 /// Readiness says within this time that PostgreSQL does not answer.
 const LONGEST_CHECK: Duration = Duration::from_secs(1);
@@ -63,24 +68,60 @@ pub fn is_about_the_data(error: &sqlx::Error) -> bool {
     sql_state.is_some_and(|state| state.starts_with("22"))
 }
 
-/// A pool that connects when it is used.
+/// A pool that connects when it is used. Of several servers it connects to the primary, whichever that is at the time; then it must be
+/// made within a runtime.
+///
+/// # Errors
+/// When an address can't be used.
 pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
-    let options: PgConnectOptions = url.expose().parse().map_err(PostgresError::Address)?;
-    let options = options.application_name("mohaa-stats").options([("statement_timeout", STATEMENT_TIMEOUT)]);
-    Ok(PgPoolOptions::new()
+    let mut servers = Vec::new();
+    for server in url.servers() {
+        let options: PgConnectOptions = server.parse().map_err(PostgresError::Address)?;
+        servers.push(
+            options
+                .application_name("mohaa-stats")
+                .options([("statement_timeout", STATEMENT_TIMEOUT)])
+                .options(SIGNS_OF_LIFE),
+        );
+    }
+    let first = servers.first().cloned().unwrap_or_default();
+    let are_several = servers.len() > 1;
+    let pool = pool_of(first, are_several);
+    if are_several {
+        tokio::spawn(primary::follow(pool.clone(), servers));
+    }
+    Ok(pool)
+}
+
+/// One of several servers may be a standby, or become one while a connection to it is open: it would answer, and refuse what is
+/// written.
+fn pool_of(server: PgConnectOptions, is_one_of_several: bool) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(MOST_CONNECTIONS)
         .acquire_timeout(LONGEST_WAIT_FOR_A_CONNECTION)
         .test_before_acquire(false)
-        .before_acquire(|connection, last| {
+        .before_acquire(move |connection, last| {
             Box::pin(async move {
-                if last.idle_for >= TRUSTED_FOR {
-                    connection.ping().await?;
+                if last.idle_for < TRUSTED_FOR {
+                    return Ok(true);
                 }
+                if is_one_of_several {
+                    return primary::is_primary(connection).await;
+                }
+                connection.ping().await?;
                 Ok(true)
             })
         })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                match is_one_of_several && !primary::is_primary(connection).await? {
+                    true => Err(sqlx::Error::Configuration("the server is a standby".into())),
+                    false => Ok(()),
+                }
+            })
+        })
         .after_release(|connection, _| Box::pin(async move { Ok(!is_in_transaction(connection).await?) }))
-        .connect_lazy_with(options))
+        .connect_lazy_with(server)
 }
 
 /// Whether a connection that comes back is still in a transaction: whoever waited for the answer to BEGIN and went away leaves one

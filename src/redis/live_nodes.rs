@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use deadpool_redis::Pool;
-use deadpool_redis::redis::{Client, Msg, cmd, pipe};
+use deadpool_redis::redis::{Msg, cmd, pipe};
 use futures_util::{Stream, StreamExt as _};
 use uuid::Uuid;
 
-use super::{RedisError, within_patience};
+use super::{Pool, RedisError, within_patience};
+use crate::config::RedisUrl;
 
 /// An owner that says nothing for so long is gone.
 const LEASE: Duration = Duration::from_millis(2_500);
@@ -42,17 +42,14 @@ pub enum Lease {
 #[derive(Clone)]
 pub struct LiveNodesStore {
     pool: Pool,
-    client: Client,
     database: i64,
 }
 
 impl LiveNodesStore {
     /// # Errors
     /// When the URL can't be used.
-    pub fn new(pool: Pool, url: &str) -> Result<Self, RedisError> {
-        let client = Client::open(url)?;
-        let database = client.get_connection_info().redis_settings().db();
-        Ok(Self { pool, client, database })
+    pub fn new(pool: Pool, url: &RedisUrl) -> Result<Self, RedisError> {
+        Ok(Self { pool, database: url.database()? })
     }
 
     pub fn channel_of(&self, node: Uuid) -> String {
@@ -128,7 +125,8 @@ impl LiveNodesStore {
         &self,
         channels: &[String],
     ) -> Result<impl Stream<Item = Vec<u8>> + Unpin + use<>, RedisError> {
-        let mut heard = tokio::time::timeout(Duration::from_secs(5), self.client.get_async_pubsub())
+        let connecting = async { self.pool.manager().client().await?.get_async_pubsub().await };
+        let mut heard = tokio::time::timeout(Duration::from_secs(5), connecting)
             .await
             .map_err(|_| RedisError::Timeout)??;
         for channel in channels {

@@ -2,8 +2,10 @@
 //! service goes on without it and says so.
 
 mod live_nodes;
+mod pool;
 
 pub use live_nodes::{Lease, LiveNodesStore};
+pub use pool::Pool;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +13,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::cmd;
-use deadpool_redis::{Config, Pool, Runtime};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mohaa_actors::live::Snapshots;
@@ -19,6 +20,8 @@ use mohaa_domain::event::Millis;
 use mohaa_domain::tracker::Trackers;
 use tokio::sync::mpsc;
 use uuid::Uuid;
+
+use crate::config::RedisUrl;
 
 /// Long enough for a healthy Redis on the same network, short enough not to hold up ingest.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -37,9 +40,9 @@ const ASK_AGAIN_AFTER_MS: u64 = 5_000;
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
     #[error("pool of Redis connections: {0}")]
-    Pool(#[from] deadpool_redis::CreatePoolError),
+    Pool(#[from] deadpool::managed::BuildError),
     #[error("no connection to Redis: {0}")]
-    Connection(#[from] deadpool_redis::PoolError),
+    Connection(#[from] pool::PoolError),
     #[error("Redis: {0}")]
     Command(#[from] deadpool_redis::redis::RedisError),
     #[error("Redis did not answer in time")]
@@ -50,8 +53,8 @@ pub enum RedisError {
 ///
 /// # Errors
 /// When the URL can't be used.
-pub fn connect(url: &str) -> Result<Pool, RedisError> {
-    Ok(Config::from_url(url).create_pool(Some(Runtime::Tokio1))?)
+pub fn connect(url: &RedisUrl) -> Result<Pool, RedisError> {
+    Ok(Pool::builder(pool::Manager::new(url)?).runtime(deadpool::Runtime::Tokio1).build()?)
 }
 
 /// Asks Redis for a sign of life.

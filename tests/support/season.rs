@@ -21,7 +21,10 @@ impl Season {
     }
 
     pub async fn play_as(name: &str, dialect: DialectChoice, matches: usize) -> Self {
-        let service = Service::start(name).await;
+        Self::play_at(Service::start(name).await, dialect, matches).await
+    }
+
+    pub async fn play_at(service: Service, dialect: DialectChoice, matches: usize) -> Self {
         let (_, second) = service.add_server("Stalingrad").await;
         let tokens = vec![service.client.token.clone(), second];
         let mut season = Self { service, tokens, players: Vec::new() };

@@ -13,8 +13,9 @@ use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
 use mohaa_stats::access;
 use mohaa_stats::achievements::AchievementStore;
-use mohaa_stats::clickhouse::{client, schema};
-use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
+use mohaa_stats::clickhouse::cluster::Engines;
+use mohaa_stats::clickhouse::schema;
+use mohaa_stats::config::{ClickHouseUrl, RedisUrl, StoreUrl};
 use mohaa_stats::data_version::DataVersion;
 use mohaa_stats::http::assets::Assets;
 use mohaa_stats::http::{self, error_answers, requests, security};
@@ -73,7 +74,7 @@ impl Answer {
 impl StatsUnderTest {
     pub async fn start(name_hint: &str) -> Self {
         let this = Self::on(&TestStores::shared().await.database(name_hint).await).await;
-        schema::migrate(&this.clickhouse).await.unwrap();
+        schema::migrate(&this.engines()).await.unwrap();
         this
     }
 
@@ -86,7 +87,17 @@ impl StatsUnderTest {
 
     /// Over a ClickHouse without tables.
     pub async fn on(urls: &StoreUrls) -> Self {
-        let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
+        Self::over(urls, None).await
+    }
+
+    pub fn engines(&self) -> Engines {
+        Engines::single(self.clickhouse.clone())
+    }
+
+    /// As it asks a cluster.
+    pub async fn over(urls: &StoreUrls, cluster: Option<&str>) -> Self {
+        let engines = Engines::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap(), cluster);
+        let clickhouse = engines.questions().clone();
         let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
         postgres::migrate(&postgres).await.unwrap();
         let (data_version, registry) = (DataVersion::default(), Registry::new());
@@ -97,8 +108,9 @@ impl StatsUnderTest {
         let assets_directory = tempfile::tempdir().unwrap();
         let stats = Stats::with_clock(clickhouse.clone(), postgres.clone(), cache, clock);
         // Nothing is played.
-        let redis = mohaa_stats::redis::connect(&urls.redis_url).unwrap();
-        let nodes = LiveNodesStore::new(redis, &urls.redis_url).unwrap();
+        let redis_url = RedisUrl::parse(&urls.redis_url).unwrap();
+        let redis = mohaa_stats::redis::connect(&redis_url).unwrap();
+        let nodes = LiveNodesStore::new(redis, &redis_url).unwrap();
         let (nodes, _) = LiveNodes::new(nodes, tokio::sync::mpsc::unbounded_channel().0);
         let ids = CanonicalIds::default();
         let achievements = AchievementStore::new(postgres.clone(), stats.clone(), ids.clone());

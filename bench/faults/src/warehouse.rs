@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use mohaa_stats::clickhouse::cluster::Engines;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::ClickHouseUrl;
 use serde_json::Value;
@@ -28,7 +29,7 @@ impl Warehouse {
     /// # Errors
     /// When ClickHouse refuses.
     pub async fn prepare(&self) -> Result<()> {
-        Ok(schema::migrate(&self.client).await?)
+        Ok(schema::migrate(&Engines::single(self.client.clone())).await?)
     }
 
     /// # Errors

@@ -46,7 +46,7 @@ pub enum Statement {
     },
     /// Rows follow: `data` is what the text itself holds of them.
     Insert { sql: String, format: String, data: String },
-    /// `KILL QUERY WHERE query_id …` or `… WHERE startsWith(query_id, …)`.
+    /// `KILL QUERY WHERE query_id …` or `… WHERE startsWith(query_id, …)`, or of `initial_query_id`.
     Kill { query_ids: QueryIds, mode: KillMode, format: Option<String> },
 }
 
@@ -229,8 +229,10 @@ fn parse_kill(tokens: &[Token<'_>], format: Option<String>) -> Result<Statement,
     let first = next()?;
     let by_prefix = first.is_word("startsWith");
     if by_prefix {
-        let is_call = next()?.is_symbol("(") && next()?.is_word("query_id");
-        if !is_call {
+        let is_call = next()?.is_symbol("(");
+        let column = next()?;
+        // All that a statement begins runs within it.
+        if !is_call || !(column.is_word("query_id") || column.is_word("initial_query_id")) {
             return Err(Refusal::Kill);
         }
     } else {
@@ -482,6 +484,8 @@ mod tests {
         let by_prefix = parse("KILL QUERY WHERE startsWith(query_id, 'batch-') SYNC").unwrap();
         let query_ids = QueryIds::StartingWith("batch-".into());
         assert_eq!(by_prefix, Statement::Kill { query_ids, mode: KillMode::Wait, format: None });
+        let of_initiator = parse("KILL QUERY WHERE startsWith(initial_query_id, 'batch-') SYNC").unwrap();
+        assert_eq!(of_initiator, by_prefix);
         assert_eq!(parse("KILL QUERY WHERE user = 'x' SYNC"), Err(Refusal::Kill));
         assert_eq!(parse("KILL QUERY WHERE startsWith(query_id, '')"), Err(Refusal::Kill));
     }

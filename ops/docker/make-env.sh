@@ -38,6 +38,8 @@ write_secret clickhouse_password "$clickhouse"
 write_secret redis_password "$redis"
 write_secret grafana_password "$(password grafana_password GRAFANA_PASSWORD)"
 write_secret jwt_secret "$(password jwt_secret JWT_SECRET)"
+# Where alerts are sent, once ops/alertmanager/alertmanager.yml says that they are: put an address of your own here.
+write_secret alerts_url "http://127.0.0.1:9/nobody"
 # The service takes whole addresses, with the passwords in them.
 write_secret postgres_url "postgres://mohaa:$postgres@postgres:5432/mohaa"
 write_secret clickhouse_url "http://mohaa:$clickhouse@clickhouse:8123/mohaa"

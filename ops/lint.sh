@@ -35,6 +35,9 @@ if have docker-compose; then
   /usr/bin/python3 ops/docker/check-compose.py "$composed"
   "${compose[@]}" --file docker-compose.mqtt.yml config >"$composed"
   /usr/bin/python3 ops/docker/check-compose.py "$composed" mosquitto
+  grep -v '^name:' ops/cluster/docker-compose.yml >"$nameless"
+  docker-compose --file "$nameless" --project-directory ops/cluster --project-name mohaa-cluster config >"$composed"
+  /usr/bin/python3 ops/docker/check-compose.py "$composed" --cluster
 else
   skip docker-compose.yml docker-compose
 fi
@@ -42,6 +45,9 @@ fi
 if have haproxy; then
   BALANCER_BIND=127.0.0.1:18080 NODE1=127.0.0.1:18101 NODE2=127.0.0.1:18102 \
     quietly haproxy -c -f ops/balancer/haproxy.cfg
+  BALANCER_BIND=127.0.0.1:18080 NODE1=127.0.0.1:18101 NODE2=127.0.0.1:18102 CLICKHOUSE_BIND=127.0.0.1:18123 \
+    CLICKHOUSE1=127.0.0.1:18124 CLICKHOUSE2=127.0.0.1:18125 \
+    quietly haproxy -c -f ops/balancer/haproxy.cfg -f ops/cluster/clickhouse.cfg
 else
   skip ops/balancer haproxy
 fi
@@ -57,4 +63,7 @@ if have systemd-analyze; then
 else
   skip ops/systemd systemd-analyze
 fi
-for script in ops/debian/postinst ops/debian/prerm ops/debian/postrm ops/mosquitto/start.sh; do sh -n "$script"; done
+for script in ops/debian/postinst ops/debian/prerm ops/debian/postrm ops/mosquitto/start.sh ops/cluster/redis.sh ops/cluster/sentinel.sh; do
+  sh -n "$script"
+done
+for script in ops/cluster/*.sh; do bash -n "$script"; done

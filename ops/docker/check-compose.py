@@ -1,5 +1,5 @@
 """What docker-compose.yml promises, held against the file as docker-compose understands it (`config`); services that other
-files add to it are named behind it."""
+files add to it are named behind it. With `--cluster` it is ops/cluster/docker-compose.yml."""
 
 import re
 import sys
@@ -8,9 +8,21 @@ import yaml
 
 with open(sys.argv[1], encoding="utf-8") as file:
     system = yaml.safe_load(file)
-with open("ops/docker/make-env.sh", encoding="utf-8") as file:
-    made = set(re.findall(r"^write_secret (\w+)", file.read(), re.MULTILINE))
-
+is_cluster = "--cluster" in sys.argv[2:]
+scripts = ["ops/docker/make-env.sh"] + (["ops/cluster/make-env.sh"] if is_cluster else [])
+made = set()
+for script in scripts:
+    with open(script, encoding="utf-8") as file:
+        made |= set(re.findall(r"^write_secret (\w+)", file.read(), re.MULTILINE))
+if is_cluster:
+    NAME, PUBLIC = "ops/cluster/docker-compose.yml", {"balancer": "8080"}
+    NODES, ENGINES = ("node1", "node2"), ("clickhouse1", "clickhouse2")
+    STORES = {"postgres1", "postgres2", "redis1", "redis2", "sentinel1", "sentinel2", "sentinel3", "keeper1", "keeper2", "keeper3"}
+    expected = {"balancer", *NODES, *ENGINES, *STORES}
+else:
+    NAME, PUBLIC = "docker-compose.yml", {"api": "8080", "grafana": "3000"}
+    NODES, ENGINES = ("api",), ("clickhouse",)
+    expected = {"api", "postgres", "clickhouse", "redis", "prometheus", "alertmanager", "grafana"} | set(sys.argv[2:])
 
 
 def published(port):
@@ -22,7 +34,6 @@ def published(port):
 
 wrong = []
 services = system["services"]
-expected = {"api", "postgres", "clickhouse", "redis", "prometheus", "grafana"} | set(sys.argv[2:])
 if set(services) != expected:
     wrong.append(f"services are {sorted(services)}, not {sorted(expected)}")
 
@@ -41,7 +52,7 @@ for name, service in services.items():
     check(service.get("volumes"), "keeps nothing when it is made anew")
     for port in map(published, service.get("ports", [])):
         is_public = not port.startswith("127.0.0.1:")
-        reachable = name in ("api", "grafana")
+        reachable = name in PUBLIC
         check(not is_public or reachable, f"is reachable from other machines: {port}")
     for variable, value in (service.get("environment") or {}).items():
         is_secret = re.search(r"PASSWORD|SECRET|TOKEN|(POSTGRES|CLICKHOUSE|REDIS|MQTT)_URL", variable)
@@ -53,15 +64,16 @@ for name, service in services.items():
 
 for name in system["secrets"]:
     if name not in made:
-        wrong.append(f"ops/docker/make-env.sh does not make the secret {name}")
-if "26.7" not in services["clickhouse"]["image"]:
+        wrong.append(f"{' and '.join(scripts)} make no secret {name}")
+if any("26.7" not in services[engine]["image"] for engine in ENGINES):
     wrong.append("ClickHouse is not the version that the tests run against")
-for service, port in (("api", "8080"), ("grafana", "3000")):
+for service, port in PUBLIC.items():
     if not any(published(entry).endswith(f"{port}:{port}") for entry in services[service]["ports"]):
         wrong.append(f"{service} is not on {port}")
-if not services["api"].get("read_only"):
-    wrong.append("api: its file system can be written")
+for node in NODES:
+    if not services[node].get("read_only"):
+        wrong.append(f"{node}: its file system can be written")
 
 for problem in wrong:
-    print(f"docker-compose.yml: {problem}", file=sys.stderr)
+    print(f"{NAME}: {problem}", file=sys.stderr)
 sys.exit(bool(wrong))

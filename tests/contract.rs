@@ -38,18 +38,19 @@ impl Asked {
         Self { season, words }
     }
 
-    /// Everything that can be asked of the season, by each parameter alone.
+    /// Every question about the season, and each parameter of each alone, by all that it can rank by and else by one value.
     pub fn everything(&self) -> Vec<String> {
         let mut questions_of_all = Vec::new();
         for operation in questions().filter(|it| is_of_a_season(it)) {
             let paths = self.paths(operation);
-            questions_of_all.extend(paths.iter().cloned());
+            questions_of_all.extend(paths.first().cloned());
             for parameter in operation.parameters("query").into_iter().filter(|name| *name != "cursor") {
                 if needed(operation).is_some_and(|it| it.0 == parameter) {
                     continue;
                 }
-                for value in self.values(operation, parameter) {
-                    questions_of_all.extend(paths.iter().map(|path| format!("{path}&{parameter}={value}")));
+                let most = if parameter == "stat" { usize::MAX } else { 1 };
+                for value in self.values(operation, parameter).into_iter().take(most) {
+                    questions_of_all.extend(paths.first().map(|path| format!("{path}&{parameter}={value}")));
                 }
             }
         }

@@ -37,8 +37,8 @@ const STATEMENTS: [&str; 5] = [
     "ALTER TABLE raw_events UPDATE player_name = '', player_guid = '', player_member_id = '', message = '', extra = '' \
      WHERE player_id IN ?",
     "ALTER TABLE raw_events UPDATE target_name = '', target_guid = '', target_member_id = '', extra = '' WHERE target_id IN ?",
-    "ALTER TABLE player_match_totals UPDATE player_name = initializeAggregation('argMaxState', '', toDateTime64(0, 3, 'UTC')) \
-     WHERE player_id IN ?",
+    "ALTER TABLE player_match_totals UPDATE player_name = initializeAggregation('argMaxState', '', toDateTime64(0, 3, 'UTC')), \
+     name_told = (toDateTime64(0, 3, 'UTC'), 0, 0, '') WHERE player_id IN ?",
     "ALTER TABLE player_aliases DELETE WHERE player_id IN ?",
     "ALTER TABLE player_names DELETE WHERE player_id IN ?",
 ];

@@ -549,9 +549,7 @@ async fn settled_rows_of(engines: &Engines, node: &Node) -> std::result::Result<
         None => node.local.query("SELECT count() FROM raw_events"),
         // A new shard may have no table yet.
         Some(_) => node
-            .local
-            .clone()
-            .with_database("default")
+            .anywhere()
             .query("SELECT toUInt64(ifNull(sum(total_rows), 0)) FROM system.tables WHERE database = ? AND name = 'raw_events'")
             .bind(&node.local_database),
     };
@@ -569,7 +567,7 @@ async fn inserts_run(engines: &Engines, node: &Node) -> std::result::Result<bool
     // It may have begun on one node and reach another.
     for shard in within_patience(engines.shards()).await? {
         for node in shard.all_answering().await? {
-            let client = node.local.clone().with_database("default");
+            let client = node.anywhere();
             if within(QUESTION_PATIENCE, client.query(running).fetch_one::<u64>()).await? > 0 {
                 return Ok(true);
             }

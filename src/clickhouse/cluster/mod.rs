@@ -29,6 +29,9 @@ use crate::config::ClickHouseUrl;
 /// A node that is asked whether it is there answers within this, or is away.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
+/// A database that every server has.
+const ALWAYS_THERE: &str = "system";
+
 /// Settings of everything that goes to `Distributed` tables. Named also where they are the default: a server's profile may say
 /// otherwise, and any other value gives wrong answers or loses rows.
 const SETTINGS_OF_CLUSTERS: &[(&str, &str)] = &[
@@ -208,8 +211,7 @@ impl Engines {
 impl Cluster {
     /// Sorted by shard.
     async fn replicas(&self) -> Result<Vec<Replica>, ClusterError> {
-        // The service's own database may not be there yet.
-        let client = connect(&self.url).with_database("default");
+        let client = connect(&self.url).with_database(ALWAYS_THERE);
         let replicas: Vec<Replica> = client
             .query(
                 "SELECT shard_num AS shard, host_name AS host, default_database, internal_replication AS replicates_itself \
@@ -312,11 +314,18 @@ impl Node {
     /// # Errors
     /// When it doesn't, at once.
     pub async fn answers(&self) -> Result<(), Error> {
-        // Not in a database, which may not be there yet.
-        let client = self.local.clone().with_database("default");
+        let client = match &self.whole {
+            Some(_) => self.anywhere(),
+            None => self.local.clone(),
+        };
         let ask = client.query("SELECT 1").fetch_one::<u8>();
         tokio::time::timeout(SIGN_OF_LIFE, ask).await.unwrap_or(Err(Error::TimedOut))?;
         Ok(())
+    }
+
+    /// In no database of the service, which may not be there yet.
+    pub fn anywhere(&self) -> Client {
+        self.local.clone().with_database(ALWAYS_THERE)
     }
 
     /// Waits until this replica has what other replicas of its shard were given.

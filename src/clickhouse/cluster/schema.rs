@@ -110,7 +110,7 @@ fn are_all_applied(applied: &[AppliedMigration]) -> bool {
 }
 
 async fn has_database(node: &Node, name: &str) -> Result<bool, SchemaError> {
-    let client = node.local.clone().with_database("default");
+    let client = node.anywhere();
     let found = client.query("SELECT count() FROM system.databases WHERE name = ?").bind(name);
     Ok(found.fetch_one::<u64>().await? > 0)
 }
@@ -139,7 +139,7 @@ pub async fn migrate(engines: &Engines, cluster: &str) -> Result<(), SchemaError
 }
 
 async fn make_databases(node: &Node) -> Result<(), SchemaError> {
-    let client = node.local.clone().with_database("default");
+    let client = node.anywhere();
     for name in [&node.local_database, &node.whole_database] {
         execute(&client, &format!("CREATE DATABASE IF NOT EXISTS `{name}`")).await?;
     }

@@ -95,15 +95,17 @@ impl TestStores {
 /// Programs of PostgreSQL, and the user and group as whom it has to be run, for tests that need servers of their own. Panics when there
 /// are none.
 pub fn postgres_programs() -> (PathBuf, Option<(u32, u32)>) {
-    let programs =
-        crate::found::postgres_programs(None).expect("PostgreSQL is installed; `make setup` gets it");
-    let user = crate::postgres_store::user_to_run_as().expect("PostgreSQL can be run as somebody");
+    let Some(programs) = crate::found::postgres_programs(None) else {
+        panic!("PostgreSQL is not installed; `make setup` gets it")
+    };
+    let user = crate::postgres_store::user_to_run_as()
+        .unwrap_or_else(|error| panic!("PostgreSQL can't be run as anybody: {error}"));
     (programs, user.map(|user| (user.uid, user.gid)))
 }
 
 /// The program of Redis, for tests that need servers of their own. Panics when there is none.
 pub fn redis_program() -> PathBuf {
-    crate::found::redis_server().expect("Redis is installed; `make setup` gets it")
+    crate::found::redis_server().unwrap_or_else(|error| panic!("{error}; `make setup` gets it"))
 }
 
 /// Folders of test processes that are gone; a living one holds its lock.

@@ -285,17 +285,15 @@ async fn live_matches_count_what_a_recount_counts() {
         all.appearances()
     );
     // Who leads is told where everybody fights for himself.
-    let leader = format!(
-        "SELECT match AS id, max(kills) AS value FROM (SELECT toString(match_id) AS match, toFloat64(countIf(kill_kind = 'kill')) AS kills, \
-         player_id FROM raw_events WHERE gametype = 'ffa' GROUP BY match, player_id) GROUP BY match"
-    );
+    let leader = "SELECT match AS id, max(kills) AS value FROM (SELECT toString(match_id) AS match, toFloat64(countIf(kill_kind = 'kill')) AS kills, \
+         player_id FROM raw_events WHERE gametype = 'ffa' GROUP BY match, player_id) GROUP BY match";
     let figures = [
         ("allies_score", latest("allies_score")),
         ("axis_score", latest("axis_score")),
         ("round_number", most("round_number")),
         ("max_players", most("max_clients")),
         ("player_count", present),
-        ("leader/kills", leader),
+        ("leader/kills", leader.to_owned()),
     ];
     let mut counted = Vec::new();
     for (field, sql) in figures {

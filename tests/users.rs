@@ -138,7 +138,7 @@ async fn the_account_shows_every_code_that_is_good_still() {
         let behind = page.split_once(&format!("class=\"command\">{lead} ")).expect(lead).1;
         behind.split('<').next().unwrap().to_owned()
     };
-    let (login, claim) = (code("login"), code("!claim"));
+    let (login, claim) = (code("!login"), code("!claim"));
     assert_ne!(login, claim);
     // A new one takes the place of the one before it.
     browser.post("/account/game-token", &[]).await;

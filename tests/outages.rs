@@ -97,6 +97,10 @@ async fn while_redis_hangs_events_are_taken_and_live_matches_told_and_it_comes_b
     let (proxy, redis_url, hangs) = hanging(&urls.redis_url).await;
     let service = Service::start_on(&urls, &[("REDIS_URL", &redis_url)], Surroundings::default()).await;
     store_becomes(&service, "redis", true).await;
+    eventually("statistics have their tables", async || {
+        (service.client.get("/").await.status == 200).then_some(())
+    })
+    .await;
     let kill = |second: u32| {
         json!([{"type": "kill", "match_id": "evening", "timestamp": second, "attacker_guid": "41", "victim_guid": "42"}])
             .to_string()

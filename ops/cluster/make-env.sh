@@ -3,18 +3,9 @@
 # are made as for docker-compose.yml (ops/docker/make-env.sh); here are the addresses of several servers, and what these show each other.
 set -euo pipefail
 ops="$(cd "$(dirname "$0")/.." && pwd)"
+. "$ops/docker/secrets.sh"
 cd "${1:-$ops/cluster}"
 "$ops/docker/make-env.sh" "$PWD"
-
-random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
-
-write_secret() { # file value
-  [ -e "secrets/$1" ] && return 0
-  printf '%s\n' "$2" >"secrets/.$1.new"
-  chmod 0444 "secrets/.$1.new"
-  mv "secrets/.$1.new" "secrets/$1"
-  echo "make-env: wrote secrets/$1" >&2
-}
 
 postgres="$(cat secrets/postgres_password)"
 clickhouse="$(cat secrets/clickhouse_password)"

@@ -5,21 +5,12 @@
 # The folder is closed to everybody but its owner. The files in it are readable for all, because containers see them as they
 # are, and the users within are others than the owner.
 set -euo pipefail
+. "$(dirname "$0")/secrets.sh"
 cd "${1:-$(dirname "$0")/../..}"
-
-random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
 # A value that an earlier version wrote into .env, where it stood in the environment of every container.
 of_env() { # NAME
   if [ -f .env ]; then sed -n "s/^$1=//p" .env | head -n 1; fi
-}
-
-write_secret() { # file value
-  [ -e "secrets/$1" ] && return 0
-  printf '%s\n' "$2" >"secrets/.$1.new"
-  chmod 0444 "secrets/.$1.new"
-  mv "secrets/.$1.new" "secrets/$1"
-  echo "make-env: wrote secrets/$1" >&2
 }
 
 password() { # file NAME: what is kept, else of .env, else a new one

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, PATIENCE, Service, eventually};
+use crate::support::{EventStream, PATIENCE, Service, eventually, schemas};
 
 fn kill(match_id: &str, at: f64, killer: &str, victim: &str) -> Value {
     json!({
@@ -180,7 +179,7 @@ async fn what_is_decided_at_the_end_is_earned_at_the_end() {
 
 #[actix_web::test]
 async fn a_match_that_is_folded_again_unlocks_nothing_twice() {
-    let urls = TestStores::shared().await.database("achieved_again").await;
+    let urls = schemas::database("achieved_again").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::{Service, ServiceClient, eventually};
+use crate::support::{Service, ServiceClient, eventually, schemas};
 
 const JUMP: &str = r#"[{"type":"jump"}]"#;
 
@@ -309,7 +308,7 @@ async fn a_mailbox_that_fills_is_alerted_on_and_so_are_the_events_that_it_refuse
 
 #[actix_web::test]
 async fn a_store_that_stops_is_alerted_on_and_so_is_what_waits_for_it() {
-    let urls = TestStores::shared().await.database("alert_store").await;
+    let urls = schemas::database("alert_store").await;
     let address = url::Url::parse(&urls.clickhouse_url).unwrap();
     let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await.unwrap();
     let through_proxy = proxy.in_front_of(&urls.clickhouse_url).unwrap();

@@ -10,12 +10,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mohaa_embedded::StoreUrls;
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::ServiceProcess;
 use mohaa_stats::startup::Surroundings;
 use serde_json::json;
 
-use crate::support::{Service, eventually};
+use crate::support::{Service, eventually, schemas};
 
 /// A viewer has the next kill by then, whatever happens to a node.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
@@ -169,7 +168,7 @@ async fn further_kills(heard: &Heard, count: f64) -> Duration {
 
 #[actix_web::test]
 async fn behind_the_balancer_restarts_and_a_killed_node_lose_no_accepted_event_and_viewers_go_on() {
-    let urls = TestStores::shared().await.database("balancer").await;
+    let urls = schemas::database("balancer").await;
     // Knows the servers and looks at what is stored; the balancer does not know of it.
     let aside = Service::start_on(&urls, &[], Surroundings::default()).await;
     let node = || Node { urls: &urls, address: free_address(), data_dir: tempfile::tempdir().unwrap() };

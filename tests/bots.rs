@@ -1,11 +1,10 @@
 //! Bots that only their names tell: an operator marks the names, and every node keeps such players apart.
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::servers::{ServerError, set_bot_names};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Service, ServiceClient, eventually};
+use crate::support::{Service, ServiceClient, eventually, schemas};
 
 const BOT: &str = "77";
 const HUMAN: &str = "41";
@@ -30,7 +29,7 @@ async fn kills_on_board(service: &Service, filter: &str) -> Option<u64> {
 
 #[actix_web::test]
 async fn players_by_a_marked_name_are_bots_from_then_on_and_on_every_node() {
-    let urls = TestStores::shared().await.database("bot_names").await;
+    let urls = schemas::database("bot_names").await;
     let one = Service::start_on(&urls, &[], Default::default()).await;
     let other = Service::start_on(&urls, &[], Default::default()).await;
     let on_other = other.client.with_token(&one.client.token);

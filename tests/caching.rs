@@ -4,12 +4,11 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::ETAG;
+use actix_web::http::header::{CONTENT_ENCODING, ETAG, VARY};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use futures_util::poll;
 use mohaa_domain::vocabulary::EventType;
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::clickhouse::cluster::Engines;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::ClickHouseUrl;
@@ -18,7 +17,7 @@ use serde_json::json;
 use mohaa_faults::cuttable::CuttableProxy;
 
 use crate::support::statistics::{SERVER, StatsUnderTest, event, kill};
-use crate::support::{Service, eventually};
+use crate::support::{Service, eventually, schemas};
 
 const BOARD: &str = "/api/v1/stats/leaderboard";
 const TODAY: &str = "2026-11-22T11:59:00Z";
@@ -57,6 +56,37 @@ async fn pages_and_api_share_what_was_asked() {
 }
 
 #[actix_web::test]
+async fn an_answer_is_sent_in_the_smallest_form_that_its_caller_takes() {
+    let this = StatsUnderTest::start("packed_answers").await;
+    let kills: Vec<_> = (1..20).map(|id| kill(&id.to_string(), &(id + 1).to_string(), TODAY, 1)).collect();
+    this.store(&kills).await;
+    for path in ["/leaderboard", BOARD] {
+        let plain = this.get(path).await;
+        for (accepted, expected) in [
+            ("gzip, deflate, br, zstd", "br"),
+            ("gzip, deflate, br, zstd", "br"),
+            ("gzip", "gzip"),
+            ("gzip, br;q=0", "gzip"),
+            ("identity", ""),
+            ("*;q=0.1, gzip;q=0, br;q=0", ""),
+        ] {
+            let answer = this.get_with(path, &[("Accept-Encoding", accepted)]).await;
+            assert_eq!(answer.header(CONTENT_ENCODING), expected, "{path}: {accepted}");
+            assert_eq!(answer.text, plain.text, "{path}: {accepted}");
+            assert_eq!(answer.header(ETAG), plain.header(ETAG), "{path}");
+            let varies = answer
+                .headers
+                .get_all(VARY)
+                .any(|value| value.as_bytes().eq_ignore_ascii_case(b"accept-encoding"));
+            assert_eq!(varies, !expected.is_empty(), "{path}: {accepted}");
+            assert!(expected.is_empty() || answer.bytes.len() < plain.bytes.len() / 2, "{path}: {accepted}");
+        }
+    }
+    let picture = this.get_with("/players/1/card.png", &[("Accept-Encoding", "br")]).await;
+    assert_eq!((picture.status, picture.header(CONTENT_ENCODING)), (StatusCode::OK, ""));
+}
+
+#[actix_web::test]
 async fn a_caller_who_goes_away_takes_the_answer_from_nobody() {
     let this = StatsUnderTest::start("cancelled_flight").await;
     this.store(&[kill("1", "2", TODAY, 1)]).await;
@@ -87,17 +117,21 @@ async fn a_caller_who_has_the_answer_costs_no_query_until_something_is_stored() 
         let tag = this.get(path).await.header(ETAG).to_owned();
         let before = this.statements_sent();
         for _ in 0..3 {
-            assert_eq!(this.get_with(path, Some(&tag)).await.status, StatusCode::NOT_MODIFIED, "{path}");
+            assert_eq!(
+                this.get_with(path, &[("If-None-Match", &tag)]).await.status,
+                StatusCode::NOT_MODIFIED,
+                "{path}"
+            );
         }
         assert_eq!(this.statements_sent(), before, "{path}");
         this.store(&[kill("1", victim, TODAY, 1)]).await;
-        assert_eq!(this.get_with(path, Some(&tag)).await.status, StatusCode::OK, "{path}");
+        assert_eq!(this.get_with(path, &[("If-None-Match", &tag)]).await.status, StatusCode::OK, "{path}");
     }
 }
 
 #[actix_web::test]
 async fn an_error_is_not_kept() {
-    let mut urls = TestStores::shared().await.database("cached_error").await;
+    let mut urls = schemas::database("cached_error").await;
     let clickhouse = client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap());
     schema::migrate(&Engines::single(clickhouse)).await.unwrap();
     let mut url = url::Url::parse(&urls.clickhouse_url).unwrap();
@@ -179,7 +213,7 @@ async fn assert_seen_in_time(writer: &Service, reader: &Service) {
 
 #[actix_web::test]
 async fn what_a_node_stores_is_seen_on_every_node_within_two_seconds() {
-    let urls = TestStores::shared().await.database("two_nodes").await;
+    let urls = schemas::database("two_nodes").await;
     let writer = Service::start_on(&urls, &[], Default::default()).await;
     let reader = Service::start_on(&urls, &[], Default::default()).await;
     assert_seen_in_time(&writer, &writer).await;
@@ -198,7 +232,7 @@ async fn what_a_node_stores_is_seen_on_every_node_within_two_seconds() {
 
 #[actix_web::test]
 async fn without_redis_nodes_see_what_others_store_as_soon() {
-    let urls = TestStores::shared().await.database("no_redis").await;
+    let urls = schemas::database("no_redis").await;
     let mut redis = url::Url::parse(&urls.redis_url).unwrap();
     let proxy = CuttableProxy::start(format!("127.0.0.1:{}", redis.port().unwrap())).await.unwrap();
     redis.set_port(Some(proxy.port())).unwrap();

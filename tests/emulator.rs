@@ -8,14 +8,13 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::Signal;
 use mohaa_stats::config::BrokerUrl;
 use mohaa_stats::mqtt;
 use mohaa_stats::simulate::{self, DialectChoice, Publisher, Report, SimulateOptions, courier};
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::{Broker, SERVER_PASSWORD, Service, eventually};
+use crate::support::{Broker, SERVER_PASSWORD, Service, eventually, schemas};
 
 /// A line to a service on which some requests don't come through, and some answers don't come back.
 struct FlakyLine {
@@ -165,7 +164,7 @@ async fn a_server_whose_token_is_not_known_registers_anew_and_plays_on() {
 
 #[actix_web::test]
 async fn what_simulated_servers_publish_at_a_broker_is_stored_though_the_broker_restarts() {
-    let urls = TestStores::shared().await.database("emulator_mqtt").await;
+    let urls = schemas::database("emulator_mqtt").await;
     // Who the servers are is known before there is a broker with users for them.
     let before = Service::start_on(&urls, &[], Surroundings::default()).await;
     let (one, one_token) = before.add_server("One").await;

@@ -1,6 +1,5 @@
 //! Names that go from the disk, and counts that stay.
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::clickhouse::cluster::Engines;
 use mohaa_stats::config::ClickHouseUrl;
 use mohaa_stats::data_version::DataVersion;
@@ -9,7 +8,7 @@ use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::json;
 
-use crate::support::{Service, Warehouse, eventually};
+use crate::support::{Service, Warehouse, eventually, schemas};
 
 /// How many rows of the database hold a word, in whichever column.
 async fn rows_with(warehouse: &Warehouse, word: &str) -> u64 {
@@ -30,7 +29,7 @@ async fn rows_with(warehouse: &Warehouse, word: &str) -> u64 {
 
 #[actix_web::test]
 async fn names_of_an_anonymous_player_go_from_every_table_and_what_was_counted_stays() {
-    let urls = TestStores::shared().await.database("erased").await;
+    let urls = schemas::database("erased").await;
     let service = Service::start_on(&urls, &[], Surroundings::default()).await;
     let kill = |number: u32| {
         json!({"type": "kill", "match_id": "evening", "timestamp": number, "weapon": "M1 Garand",

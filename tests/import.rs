@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use mohaa_embedded::StoreUrls;
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::support::{Service, eventually};
+use crate::support::{Service, eventually, schemas};
 
 const LOG: &str = "\
 [2019-05-04 20:00:00] Server: dm/mohdm1
@@ -65,7 +64,7 @@ impl Importer<'_> {
 
 #[actix_web::test]
 async fn a_consoles_log_is_imported_once_with_the_times_of_its_lines() {
-    let urls = TestStores::shared().await.database("import_console").await;
+    let urls = schemas::database("import_console").await;
     let service = started(&urls).await;
     let folder = tempfile::tempdir().unwrap();
     let importer = Importer { urls: &urls, data_dir: folder.path(), server_id: service.server_id };
@@ -123,7 +122,7 @@ async fn a_consoles_log_is_imported_once_with_the_times_of_its_lines() {
 
 #[actix_web::test]
 async fn a_file_of_events_is_on_the_boards_and_what_the_server_reported_itself_is_left_alone() {
-    let urls = TestStores::shared().await.database("import_events").await;
+    let urls = schemas::database("import_events").await;
     let service = started(&urls).await;
     let folder = tempfile::tempdir().unwrap();
     let importer = Importer { urls: &urls, data_dir: folder.path(), server_id: service.server_id };

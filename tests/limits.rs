@@ -1,11 +1,10 @@
 //! RATE_LIMITS: per user, server or address, told in headers, shared between nodes.
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::json;
 
-use crate::support::{Reply, Service, eventually};
+use crate::support::{Reply, Service, eventually, schemas};
 
 const LIMITS: &str = "ingest=5/h,events=40/h,api=6/h,auth=3/h,register=2/h";
 
@@ -160,7 +159,7 @@ async fn a_game_server_has_a_quota_for_the_long_run() {
 
 #[actix_web::test]
 async fn what_was_used_at_one_node_is_gone_at_another() {
-    let urls = TestStores::shared().await.database("shared_limits").await;
+    let urls = schemas::database("shared_limits").await;
     let settings = [("RATE_LIMITS", "api=6/h")];
     let one = Service::start_on(&urls, &settings, Surroundings::default()).await;
     let other = Service::start_on(&urls, &settings, Surroundings::default()).await;
@@ -186,7 +185,7 @@ async fn wrong_device_code(service: &Service) -> Reply {
 
 #[actix_web::test]
 async fn who_guesses_codes_has_no_more_tries_at_several_nodes_than_at_one() {
-    let urls = TestStores::shared().await.database("shared_guesses").await;
+    let urls = schemas::database("shared_guesses").await;
     let one = Service::start_on(&urls, &[], Surroundings::default()).await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     let at_once = (0..40).map(|number| wrong_device_code(if number % 2 == 0 { &one } else { &other }));
@@ -218,7 +217,7 @@ async fn codes_that_are_right_are_no_guesses_at_any_node() {
 
 #[actix_web::test]
 async fn a_node_soon_tells_what_is_left_of_what_was_used_at_all_nodes() {
-    let urls = TestStores::shared().await.database("shared_headers").await;
+    let urls = schemas::database("shared_headers").await;
     let settings = [("RATE_LIMITS", "api=100/h")];
     let one = Service::start_on(&urls, &settings, Surroundings::default()).await;
     let other = Service::start_on(&urls, &settings, Surroundings::default()).await;

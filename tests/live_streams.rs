@@ -1,13 +1,12 @@
 //! Live matches as viewers follow them.
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{EventStream, PATIENCE, Service, StreamEvent, eventually};
+use crate::support::{EventStream, PATIENCE, Service, StreamEvent, eventually, schemas};
 
 fn kill(at: f64, killer: &str, victim: &str) -> Value {
     json!({
@@ -226,7 +225,7 @@ async fn the_list_tells_which_matches_begin_and_end() {
 
 #[actix_web::test]
 async fn a_match_goes_on_over_a_restart_as_if_nothing_had_been() {
-    let urls = TestStores::shared().await.database("live_restart").await;
+    let urls = schemas::database("live_restart").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;

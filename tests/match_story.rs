@@ -258,7 +258,8 @@ async fn tables_come_as_csv_and_as_lines_of_json() {
     let weapon: Value = serde_json::from_str(lines.text.trim_end()).unwrap();
     assert_eq!((&weapon["slug"], &weapon["kills"]), (&json!("m1-garand"), &json!(2)));
     let tag = lines.header("etag");
-    let again = this.get_with("/api/v1/stats/player/1/weapons?format=ndjson", Some(tag)).await;
+    let again =
+        this.get_with("/api/v1/stats/player/1/weapons?format=ndjson", &[("If-None-Match", tag)]).await;
     assert_eq!(again.status, StatusCode::NOT_MODIFIED);
 
     assert_eq!(this.get("/leaderboard?format=csv").await.text, csv.text);

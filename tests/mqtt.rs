@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mohaa_embedded::StoreUrls;
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::{ServiceProcess, Signal};
 use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::servers;
@@ -18,7 +17,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{
-    Broker, Publisher, SERVICE_PASSWORD, Service, ServiceClient, Warehouse, eventually, sooner_or_later,
+    Broker, Publisher, SERVICE_PASSWORD, Service, ServiceClient, Warehouse, eventually, schemas,
+    sooner_or_later,
 };
 
 fn topic(server: Uuid) -> String {
@@ -39,7 +39,7 @@ struct Stage {
 
 impl Stage {
     async fn start(name_hint: &str, settings: &[(&str, &str)], surroundings: Surroundings) -> Self {
-        let urls = TestStores::shared().await.database(name_hint).await;
+        let urls = schemas::database(name_hint).await;
         // Who the servers are is known before there is a broker with users for them.
         let before = Service::start_on(&urls, &[], Surroundings::default()).await;
         let (one_id, one_token) = before.add_server("One").await;
@@ -286,7 +286,7 @@ async fn a_drained_node_leaves_the_subscription_and_comes_back() {
 
 #[actix_web::test]
 async fn a_broker_that_is_away_takes_no_node_out_and_its_password_stands_nowhere() {
-    let urls = TestStores::shared().await.database("mqtt_away").await;
+    let urls = schemas::database("mqtt_away").await;
     let aside = Service::start_on(&urls, &[], Surroundings::default()).await;
     let (server, token) = aside.add_server("One").await;
     let mut broker = Broker::start(&[server]).await;
@@ -377,7 +377,7 @@ async fn stored(warehouse: &Warehouse) -> BTreeMap<String, u64> {
 
 #[actix_web::test]
 async fn restarts_of_broker_and_service_under_load_lose_and_double_nothing() {
-    let urls = TestStores::shared().await.database("mqtt_restarts").await;
+    let urls = schemas::database("mqtt_restarts").await;
     let aside = Service::start_on(&urls, &[], Surroundings::default()).await;
     let mut ids = Vec::new();
     for number in 0..4 {
@@ -452,7 +452,7 @@ async fn restarts_of_broker_and_service_under_load_lose_and_double_nothing() {
 
 #[actix_web::test]
 async fn nodes_that_share_the_subscription_take_each_message_once_and_a_killed_one_finds_its_share() {
-    let urls = TestStores::shared().await.database("mqtt_nodes").await;
+    let urls = schemas::database("mqtt_nodes").await;
     let aside = Service::start_on(&urls, &[], Surroundings::default()).await;
     let mut ids = Vec::new();
     for number in 0..4 {
@@ -512,7 +512,7 @@ async fn redeliveries(client: &ServiceClient) -> f64 {
 /// A broker that is killed forgets up to five seconds, so it sends again what was accepted, perhaps as if for the first time.
 #[actix_web::test]
 async fn a_broker_that_is_killed_makes_nothing_twice() {
-    let urls = TestStores::shared().await.database("mqtt_killed").await;
+    let urls = schemas::database("mqtt_killed").await;
     let aside = Service::start_on(&urls, &[], Surroundings::default()).await;
     let (id, _) = aside.add_server("One").await;
     let mut broker = Broker::start(&[id]).await;

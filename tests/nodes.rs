@@ -4,14 +4,13 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::{ServiceProcess, Signal};
 use mohaa_stats::config::RedisUrl;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, PATIENCE, Service, ServiceClient, StreamEvent, eventually};
+use crate::support::{EventStream, PATIENCE, Service, ServiceClient, StreamEvent, eventually, schemas};
 
 /// The next owner has to be there by then.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
@@ -55,7 +54,7 @@ fn total_kills(state: &Value) -> u64 {
 
 #[actix_web::test]
 async fn viewers_at_another_node_are_told_the_same_under_the_same_numbers() {
-    let urls = TestStores::shared().await.database("mirrors").await;
+    let urls = schemas::database("mirrors").await;
     let one = Service::start_on(&urls, &[], Surroundings::default()).await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     send(&one.client, &[kill(1.0, "1001", "1002")]).await;
@@ -80,7 +79,7 @@ async fn viewers_at_another_node_are_told_the_same_under_the_same_numbers() {
 
 #[actix_web::test]
 async fn events_at_another_node_are_in_the_one_state_of_their_match() {
-    let urls = TestStores::shared().await.database("handed_on").await;
+    let urls = schemas::database("handed_on").await;
     let one = Service::start_on(&urls, &[], Surroundings::default()).await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     send(&one.client, &[kill(1.0, "1001", "1002")]).await;
@@ -101,7 +100,7 @@ async fn events_at_another_node_are_in_the_one_state_of_their_match() {
 
 #[actix_web::test]
 async fn a_server_whose_events_go_to_two_nodes_in_turns_from_the_start_has_one_match_at_a_time() {
-    let urls = TestStores::shared().await.database("in_turns").await;
+    let urls = schemas::database("in_turns").await;
     let one = Service::start_on(&urls, &[], Surroundings::default()).await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     let (_, unnamed) = one.add_server("Without names").await;
@@ -154,7 +153,7 @@ async fn a_server_whose_events_go_to_two_nodes_in_turns_from_the_start_has_one_m
 
 #[actix_web::test]
 async fn when_a_node_is_gone_the_next_one_goes_on_with_the_same_scoreboard() {
-    let urls = TestStores::shared().await.database("taken_over").await;
+    let urls = schemas::database("taken_over").await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     let data_dir = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
@@ -188,7 +187,7 @@ async fn when_a_node_is_gone_the_next_one_goes_on_with_the_same_scoreboard() {
 
 #[actix_web::test]
 async fn an_owner_that_stood_still_and_goes_on_forks_nothing() {
-    let urls = TestStores::shared().await.database("stood_still").await;
+    let urls = schemas::database("stood_still").await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     let data_dir = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));
@@ -247,7 +246,7 @@ async fn an_owner_that_stood_still_and_goes_on_forks_nothing() {
 /// An insert that is under way is in `raw_events` and not in a roll-up yet, or the other way round.
 #[actix_web::test]
 async fn what_a_node_stores_while_another_one_recounts_is_counted_once() {
-    let urls = TestStores::shared().await.database("recounted_beside").await;
+    let urls = schemas::database("recounted_beside").await;
     let storing = Service::start_on(&urls, &[], Surroundings::default()).await;
     let token = storing.client.token.clone();
     send(&storing.client, &[kill(0.0, "1001", "1002")]).await;
@@ -309,7 +308,7 @@ async fn what_a_node_stores_while_another_one_recounts_is_counted_once() {
 
 #[actix_web::test]
 async fn without_a_snapshot_a_match_is_rebuilt_from_what_is_stored() {
-    let urls = TestStores::shared().await.database("rebuilt").await;
+    let urls = schemas::database("rebuilt").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;

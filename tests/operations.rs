@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::routes;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 
-use crate::support::{EventStream, Service, eventually};
+use crate::support::{EventStream, Service, eventually, schemas};
 
 #[actix_web::test]
 async fn health_readiness_and_metrics_tell_what_operators_watch() {
@@ -259,7 +258,7 @@ async fn an_accepted_event_is_in_the_answers_within_two_seconds() {
 /// Live matches outlive a moment what they were started with; a process may hold several services.
 #[actix_web::test]
 async fn a_stopped_service_leaves_no_connection_to_postgresql_open() {
-    let urls = TestStores::shared().await.database("left_open").await;
+    let urls = schemas::database("left_open").await;
     let service = Service::start_on(&urls, &[], Surroundings::default()).await;
     let kill = json!([{"type": "player_kill", "match_id": "m", "timestamp": 20.0, "weapon": "M1 Garand",
         "attacker_name": "A", "attacker_guid": "1", "victim_name": "B", "victim_guid": "2"}]);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mohaa_embedded::StoreUrls;
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::auth::make_login_link;
@@ -13,7 +12,7 @@ use mohaa_stats::users::{self, Role};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Chromium, DESKTOP, PATIENCE, PHONE, Reply, Service, ServiceClient, eventually, sooner_or_later,
+    Chromium, DESKTOP, PATIENCE, PHONE, Reply, Service, ServiceClient, eventually, schemas, sooner_or_later,
 };
 
 const JUMP: &str = r#"[{"type":"jump"}]"#;
@@ -181,7 +180,7 @@ async fn paused_writers_store_nothing_and_lose_nothing_and_the_node_stays_ready(
 
 #[actix_web::test]
 async fn a_service_that_stops_while_its_writers_are_paused_leaves_what_waits_to_the_next_start() {
-    let urls = TestStores::shared().await.database("ops_paused_stop").await;
+    let urls = schemas::database("ops_paused_stop").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
@@ -222,7 +221,7 @@ async fn what_is_accepted_is_written_at_once_when_an_admin_flushes() {
 
 #[actix_web::test]
 async fn a_node_is_drained_and_taken_back_by_way_of_another_and_takes_what_comes_meanwhile() {
-    let urls = TestStores::shared().await.database("ops_drain").await;
+    let urls = schemas::database("ops_drain").await;
     let one = Service::start_on(&urls, &[], Surroundings::default()).await;
     let other = Service::start_on(&urls, &[], Surroundings::default()).await;
     let token = admin(&one).await;
@@ -356,7 +355,7 @@ async fn cuttable(urls: &StoreUrls) -> (CuttableProxy, Service) {
 
 #[actix_web::test]
 async fn a_stopped_clickhouse_is_seen_within_five_seconds_and_so_is_its_return() {
-    let urls = TestStores::shared().await.database("ops_store").await;
+    let urls = schemas::database("ops_store").await;
     let (proxy, service) = cuttable(&urls).await;
     stores_are_there(&service).await;
     let token = admin(&service).await;

@@ -8,12 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::config::RedisUrl;
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::{EventStream, Service, eventually};
+use crate::support::{EventStream, Service, eventually, schemas};
 
 const KILL: &str =
     r#"[{"type":"kill","attacker_guid":"41","attacker_name":"Hiro","victim_guid":"42","timestamp":1}]"#;
@@ -38,7 +37,7 @@ async fn store_becomes(service: &Service, store: &str, ok: bool) {
 
 #[actix_web::test]
 async fn without_redis_events_and_answers_go_on_and_its_return_needs_no_restart() {
-    let urls = TestStores::shared().await.database("redis_away").await;
+    let urls = schemas::database("redis_away").await;
     let (proxy, redis_url) = cuttable(&urls.redis_url).await;
     let service = Service::start_on(&urls, &[("REDIS_URL", &redis_url)], Surroundings::default()).await;
     store_becomes(&service, "redis", true).await;
@@ -93,7 +92,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, hangs: &AtomicBoo
 
 #[actix_web::test]
 async fn while_redis_hangs_events_are_taken_and_live_matches_told_and_it_comes_back_by_itself() {
-    let urls = TestStores::shared().await.database("redis_hangs").await;
+    let urls = schemas::database("redis_hangs").await;
     let (proxy, redis_url, hangs) = hanging(&urls.redis_url).await;
     let service = Service::start_on(&urls, &[("REDIS_URL", &redis_url)], Surroundings::default()).await;
     store_becomes(&service, "redis", true).await;
@@ -155,7 +154,7 @@ async fn while_redis_hangs_events_are_taken_and_live_matches_told_and_it_comes_b
 
 #[actix_web::test]
 async fn without_postgres_known_servers_go_on_over_a_restart_and_unknown_ones_are_asked_to_wait() {
-    let urls = TestStores::shared().await.database("postgres_away").await;
+    let urls = schemas::database("postgres_away").await;
     let (proxy, postgres_url) = cuttable(&urls.postgres_url).await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("POSTGRES_URL", postgres_url.as_str()), ("DATA_DIR", data_dir.path().to_str().unwrap())];
@@ -196,7 +195,7 @@ async fn without_postgres_known_servers_go_on_over_a_restart_and_unknown_ones_ar
 
 #[actix_web::test]
 async fn without_clickhouse_pages_say_what_is_missing_and_come_back() {
-    let urls = TestStores::shared().await.database("clickhouse_away").await;
+    let urls = schemas::database("clickhouse_away").await;
     let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
     let service =
         Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
@@ -224,7 +223,7 @@ async fn without_clickhouse_pages_say_what_is_missing_and_come_back() {
 /// Roll-ups outlive raw events: a comparison after an unclean stop must leave days alone that are being emptied.
 #[actix_web::test]
 async fn a_day_whose_raw_events_have_begun_to_expire_keeps_its_roll_ups() {
-    let urls = TestStores::shared().await.database("expired_day").await;
+    let urls = schemas::database("expired_day").await;
     let service = Service::start_on(&urls, &[], Surroundings::default()).await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let old_kill = |seconds: u64| {
@@ -273,7 +272,7 @@ fn date(day: u64) -> String {
 
 #[actix_web::test]
 async fn results_are_taken_while_clickhouse_is_away() {
-    let urls = TestStores::shared().await.database("results_away").await;
+    let urls = schemas::database("results_away").await;
     let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
     let service =
         Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
@@ -332,7 +331,7 @@ async fn results_are_taken_while_clickhouse_is_away() {
 
 #[actix_web::test]
 async fn a_result_of_a_server_that_waits_for_approval_waits_with_it_though_clickhouse_comes_back() {
-    let urls = TestStores::shared().await.database("waiting_results").await;
+    let urls = schemas::database("waiting_results").await;
     let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
     let settings = [("CLICKHOUSE_URL", clickhouse_url.as_str()), ("REGISTRATION_POLICY", "approval")];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
@@ -415,7 +414,7 @@ async fn winners(service: &Service) -> Vec<(String, i32)> {
 
 #[actix_web::test]
 async fn a_result_that_comes_while_postgres_is_away_is_in_summary_and_ratings_over_a_restart() {
-    let urls = TestStores::shared().await.database("correction_away").await;
+    let urls = schemas::database("correction_away").await;
     let (ids, token) = played(&urls, &["evening"]).await;
     let (proxy, postgres_url) = cuttable(&urls.postgres_url).await;
     let data_dir = tempfile::tempdir().unwrap();
@@ -457,7 +456,7 @@ async fn a_result_that_comes_while_postgres_is_away_is_in_summary_and_ratings_ov
 
 #[actix_web::test]
 async fn results_of_matches_that_only_clickhouse_knows_wait_for_it_over_a_restart() {
-    let urls = TestStores::shared().await.database("results_wait").await;
+    let urls = schemas::database("results_wait").await;
     let (ids, token) = played(&urls, &["evening", "morning"]).await;
     let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
     let data_dir = tempfile::tempdir().unwrap();
@@ -493,7 +492,7 @@ async fn results_of_matches_that_only_clickhouse_knows_wait_for_it_over_a_restar
 
 #[actix_web::test]
 async fn matches_that_end_while_postgres_is_away_are_summed_up_by_a_later_process() {
-    let urls = TestStores::shared().await.database("summaries_owed").await;
+    let urls = schemas::database("summaries_owed").await;
     let (proxy, postgres_url) = cuttable(&urls.postgres_url).await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("POSTGRES_URL", postgres_url.as_str()), ("DATA_DIR", data_dir.path().to_str().unwrap())];

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::{Reply, Service, ServiceClient, eventually};
+use crate::support::{Reply, Service, ServiceClient, eventually, schemas};
 
 fn jumps(names: &[String]) -> String {
     json!(names.iter().map(|name| json!({"type": "jump", "player_name": name})).collect::<Vec<_>>())
@@ -123,7 +122,7 @@ async fn a_failed_fsync_ends_acknowledgement_and_readiness() {
 
 #[actix_web::test]
 async fn without_clickhouse_events_are_taken_until_the_spool_is_full_and_all_arrive_later() {
-    let urls = TestStores::shared().await.database("spool_full").await;
+    let urls = schemas::database("spool_full").await;
     let address = url::Url::parse(&urls.clickhouse_url).unwrap();
     let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await.unwrap();
     let through_proxy = proxy.in_front_of(&urls.clickhouse_url).unwrap();

@@ -3,7 +3,7 @@
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Service, eventually};
+use crate::support::{Reply, Service, eventually, schemas};
 
 const GUID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -210,7 +210,7 @@ async fn a_player_who_was_merged_into_somebody_elses_is_not_claimed_away() {
 
 #[actix_web::test]
 async fn guesses_at_one_node_count_at_another() {
-    let urls = mohaa_embedded::testing::TestStores::shared().await.database("shared_guesses").await;
+    let urls = schemas::database("shared_guesses").await;
     let one = Service::start_on(&urls, &[], Default::default()).await;
     let other = Service::start_on(&urls, &[], Default::default()).await;
     for number in 0..19 {

@@ -1,13 +1,12 @@
 //! Game servers that come by themselves: policies, keys, events that are held, owners.
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::servers;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Reply, Service, eventually};
+use crate::support::{Reply, Service, eventually, schemas};
 
 const APPROVAL: (&str, &str) = ("REGISTRATION_POLICY", "approval");
 
@@ -220,7 +219,7 @@ async fn no_more_than_ten_thousand_events_are_held() {
 
 #[actix_web::test]
 async fn held_events_survive_a_restart_and_go_with_a_server_that_is_removed() {
-    let urls = TestStores::shared().await.database("held_restart").await;
+    let urls = schemas::database("held_restart").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [APPROVAL, ("DATA_DIR", data_dir.path().to_str().unwrap())];
     let service = Service::start_on(&urls, &settings, Surroundings::default()).await;

@@ -6,12 +6,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_stats::servers::{Changer, revoke_server_tokens};
 use mohaa_stats::startup::Surroundings;
 
-use crate::support::{Service, eventually};
+use crate::support::{Service, eventually, schemas};
 
 const EVENTS: &str = "/api/v1/ingest/events";
 const JUMP: &str = r#"[{"type":"jump","player_name":"A"}]"#;
@@ -134,7 +133,7 @@ async fn a_revoked_token_is_refused_within_a_second() {
 
 #[actix_web::test]
 async fn a_token_that_nobody_can_check_is_never_401() {
-    let urls = TestStores::shared().await.database("unchecked").await;
+    let urls = schemas::database("unchecked").await;
     let address = url::Url::parse(&urls.postgres_url).unwrap();
     let proxy = CuttableProxy::start(format!("127.0.0.1:{}", address.port().unwrap())).await.unwrap();
     let through_proxy = proxy.in_front_of(&urls.postgres_url).unwrap();
@@ -349,7 +348,7 @@ async fn keys_are_remembered_over_a_restart() {
     use mohaa_stats::postgres;
     use mohaa_stats::servers::{NewServer, add_server};
 
-    let urls = TestStores::shared().await.database("remembered").await;
+    let urls = schemas::database("remembered").await;
     let pool = postgres::pool(&mohaa_stats::config::StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
     postgres::migrate(&pool).await.unwrap();
     let added =

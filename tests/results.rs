@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, PATIENCE, Reply, Service, eventually};
+use crate::support::{EventStream, PATIENCE, Reply, Service, eventually, schemas};
 
 fn kill(match_id: &str) -> Value {
     json!({"type": "player_kill", "match_id": match_id, "timestamp": 20.0, "weapon": "M1 Garand", "map_name": "dm/mohdm1",
@@ -215,7 +215,7 @@ async fn of_results_that_come_close_together_the_last_one_holds_everywhere() {
 
 #[actix_web::test]
 async fn a_match_that_ends_just_before_a_stop_is_summed_up_by_the_next_start_and_corrected_later() {
-    let urls = mohaa_embedded::testing::TestStores::shared().await.database("result_restart").await;
+    let urls = schemas::database("result_restart").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("DATA_DIR", data_dir.path().to_str().unwrap())];
     let service = Service::start_on(&urls, &settings, Default::default()).await;

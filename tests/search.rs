@@ -109,6 +109,10 @@ async fn somebody_to_compare_with_is_found_by_name() {
     assert!(compared.text.contains("name=\"compare\" value=\"10,11\""), "{}", compared.text);
     let hostile = this.get("/search?compare=%22%3E%3Cscript%3E&q=ber").await.text;
     assert!(!hostile.contains("<script>") && hostile.contains("%22%3E%3Cscript%3E"), "{hostile}");
+    for ids in ["10,11,12,13", "10,,11", "10,%00"] {
+        let refused = this.get(&format!("/search?compare={ids}&q=ber")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{ids}: {}", refused.text);
+    }
 }
 
 #[actix_web::test]

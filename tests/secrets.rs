@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use deadpool_redis::redis::{self, cmd};
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::{JWT_SECRET, ServiceProcess};
 use mohaa_stats::auth::make_login_link;
 use mohaa_stats::config::StoreUrl;
@@ -13,7 +12,7 @@ use mohaa_stats::users::{self, Role};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{Browser, Providers, Reply, ServiceClient, Warehouse, eventually};
+use crate::support::{Browser, Providers, Reply, ServiceClient, Warehouse, eventually, schemas};
 
 /// Of somebody's browser, and of somebody's game.
 const BROWSER_ADDRESS: &str = "198.51.100.77";
@@ -130,7 +129,7 @@ async fn json_post(
 async fn no_secret_and_no_address_is_kept_or_told() {
     let providers = Providers::start();
     providers.sign_in("80351110224678912", "Anna");
-    let urls = TestStores::shared().await.database("secrets").await;
+    let urls = schemas::database("secrets").await;
     let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
     let data_dir = tempfile::tempdir().unwrap();
     let provider_settings = providers.settings();

@@ -3,7 +3,7 @@
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Providers, Reply, Service, eventually};
+use crate::support::{Browser, Providers, Reply, Service, eventually, schemas};
 
 async fn refresh(service: &Service, refresh_token: &str) -> Reply {
     let body = json!({ "refresh_token": refresh_token }).to_string();
@@ -53,7 +53,7 @@ async fn of_two_who_show_one_refresh_token_at_once_at_most_one_gets_on() {
 
 #[actix_web::test]
 async fn a_session_that_ends_on_one_node_opens_nothing_on_another() {
-    let urls = mohaa_embedded::testing::TestStores::shared().await.database("two_nodes").await;
+    let urls = schemas::database("two_nodes").await;
     let one = Service::start_on(&urls, &[], Default::default()).await;
     let other = Service::start_on(&urls, &[], Default::default()).await;
     let (user_id, opened) = one.add_session("Anna", Role::Admin).await;

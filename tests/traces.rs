@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::ServiceProcess;
 use mohaa_stats::startup::Surroundings;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -17,7 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 
-use crate::support::{Service, ServiceClient, eventually};
+use crate::support::{Service, ServiceClient, eventually, schemas};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -82,7 +81,7 @@ fn hex(id: &[u8]) -> String {
 #[actix_web::test]
 async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_and_of_inserts_and_of_no_secret()
  {
-    let urls = TestStores::shared().await.database("traces").await;
+    let urls = schemas::database("traces").await;
     let silent = Service::start_on(&urls, &[], Surroundings::default()).await;
     let collector = Collector::start();
     let data_dir = tempfile::tempdir().unwrap();
@@ -151,7 +150,7 @@ async fn a_collector_is_told_of_requests_in_their_callers_trace_of_statements_an
 
 #[actix_web::test]
 async fn a_collector_that_is_not_there_keeps_nobody_waiting() {
-    let urls = TestStores::shared().await.database("traces_nowhere").await;
+    let urls = schemas::database("traces_nowhere").await;
     let silent = Service::start_on(&urls, &[], Surroundings::default()).await;
     let data_dir = tempfile::tempdir().unwrap();
     // A port that nobody listens on: it was free a moment ago.
@@ -170,7 +169,7 @@ async fn a_collector_that_is_not_there_keeps_nobody_waiting() {
 
 #[actix_web::test]
 async fn a_collectors_address_that_can_not_be_read_is_said_and_the_service_goes_on() {
-    let urls = TestStores::shared().await.database("traces_wrong").await;
+    let urls = schemas::database("traces_wrong").await;
     let data_dir = tempfile::tempdir().unwrap();
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", "no address")];
     let program = Path::new(env!("CARGO_BIN_EXE_mohaa-stats"));

@@ -8,7 +8,6 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use chrono::Utc;
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use mohaa_stats::webhooks::{Announcement, WebhookEvent, announce, signature_of};
@@ -17,7 +16,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::locks::until_waiting;
-use crate::support::{Cup, PATIENCE, Reply, Service, eventually};
+use crate::support::{Cup, PATIENCE, Reply, Service, eventually, schemas};
 
 /// How a receiver answers the next message; one that has no orders says 204.
 enum Order {
@@ -370,7 +369,7 @@ async fn a_message_is_given_up_after_eight_tries_and_can_be_replayed() {
 
 #[actix_web::test]
 async fn nothing_is_sent_to_private_addresses_by_whatever_way() {
-    let urls = TestStores::shared().await.database("webhook_private").await;
+    let urls = schemas::database("webhook_private").await;
     let receiver = Receiver::start();
     let port = receiver.url.rsplit(':').next().unwrap().to_owned();
     let allowing = Service::start_on(&urls, &HERE, Surroundings::default()).await;
@@ -507,7 +506,7 @@ async fn an_organizer_sees_and_hears_nothing_of_another() {
 
 #[actix_web::test]
 async fn each_event_is_one_row_of_each_webhook_over_nodes_and_restarts() {
-    let urls = TestStores::shared().await.database("webhook_rows").await;
+    let urls = schemas::database("webhook_rows").await;
     let receiver = Receiver::start();
     let first = Service::start_on(&urls, &HERE, Surroundings::default()).await;
     let second = Service::start_on(&urls, &HERE, Surroundings::default()).await;
@@ -674,7 +673,7 @@ async fn a_webhook_is_disabled_that_fails_for_days_or_is_gone_or_whose_owner_may
 
 #[actix_web::test]
 async fn secrets_and_addresses_are_sealed_and_outlive_a_change_of_keys() {
-    let urls = TestStores::shared().await.database("webhook_keys").await;
+    let urls = schemas::database("webhook_keys").await;
     let receiver = Receiver::start();
     let service = Service::start_on(&urls, &HERE, Surroundings::default()).await;
     let (_, token) = service.add_user("Olga", Role::Organizer).await;

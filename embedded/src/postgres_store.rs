@@ -56,7 +56,7 @@ impl PostgresStore {
         })?;
         let store = PostgresStore { supervised, port, password: kept.postgres_password.clone() };
         wait_ready(&store.supervised, || store.answers_on("postgres")).await?;
-        store.create_database(NAME).await?;
+        store.create_database(NAME, None).await?;
         Ok(store)
     }
 
@@ -81,8 +81,9 @@ impl PostgresStore {
         matches!(tokio::time::timeout(ANSWER_PATIENCE, ask).await, Ok(Ok(())))
     }
 
-    /// Makes a database unless it exists. `name` is ours, of letters, digits and underscores.
-    pub async fn create_database(&self, name: &str) -> Result<(), Error> {
+    /// Makes a database unless it exists, like `template` when one is named, to which nobody may be connected then. The names are ours,
+    /// of letters, digits and underscores.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), Error> {
         let create = async {
             let mut connection = PgConnection::connect(&self.url_of("postgres")).await?;
             let exists = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1")
@@ -91,7 +92,8 @@ impl PostgresStore {
                 .await?
                 .is_some();
             if !exists {
-                let sql = format!("CREATE DATABASE \"{name}\"");
+                let template = template.map_or_else(String::new, |name| format!(" TEMPLATE \"{name}\""));
+                let sql = format!("CREATE DATABASE \"{name}\"{template}");
                 sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await?;
             }
             connection.close().await

@@ -56,6 +56,11 @@ impl TestStores {
     /// A fresh PostgreSQL database, ClickHouse database and Redis database. `name_hint` appears in the
     /// names, for whoever looks at them. Panics when they can't be made.
     pub async fn database(&self, name_hint: &str) -> StoreUrls {
+        self.database_like(None, name_hint).await
+    }
+
+    /// The same, with what the PostgreSQL database `template` holds; nobody may be connected to it.
+    pub async fn database_like(&self, template: Option<&str>, name_hint: &str) -> StoreUrls {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         assert!(number < DATABASES, "more tests than Redis databases: raise DATABASES");
         let hint: String = name_hint
@@ -66,7 +71,7 @@ impl TestStores {
         let name = format!("test_{number}_{hint}");
         let created = async {
             let _turn = self.creating.lock().await;
-            self.stores.postgres.create_database(&name).await?;
+            self.stores.postgres.create_database(&name, template).await?;
             let sql = format!("CREATE DATABASE {name}");
             self.stores
                 .clickhouse

@@ -1,6 +1,6 @@
 //! Conditional answers: a strong `ETag` over the body, and 304 where the caller already has it.
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch, VARY};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::ApiError;
+use super::{ApiError, packed};
 
 /// Caches ask each time: an answer may be 1.75 s old when it leaves here (`data_version`), and nobody is to see one
 /// older than two. Asking is cheap while nothing was stored.
@@ -46,7 +46,18 @@ pub fn tagged(
     let is_known = has(request, tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, tag.to_string())).insert_header((CACHE_CONTROL, cache_control));
-    if is_known { response.finish() } else { response.content_type(content_type).body(body.into()) }
+    if is_known {
+        return response.finish();
+    }
+    let body = body.into();
+    response.content_type(content_type);
+    match packed::for_caller(request, tag, &body, content_type) {
+        Some((encoding, packed)) => response
+            .insert_header(encoding)
+            .append_header((VARY, HeaderValue::from_static("accept-encoding")))
+            .body(packed),
+        None => response.body(body),
+    }
 }
 
 /// Whether the caller already has what this tag stands for.

@@ -27,6 +27,7 @@ mod extractors;
 mod idempotency;
 pub mod metrics;
 pub mod outgoing;
+mod packed;
 pub mod query;
 pub mod requests;
 pub mod security;

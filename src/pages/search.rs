@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use mohaa_domain::player::PlayerId;
 use serde_json::json;
 use sqlx::PgPool;
 use url::form_urlencoded;
@@ -9,7 +10,7 @@ use url::form_urlencoded;
 use super::{Pages, text, view};
 use crate::access::Anyone;
 use crate::http::ApiError;
-use crate::stats::read_needle;
+use crate::stats::{COMPARED, read_needle};
 
 pub(super) async fn page(
     viewer: Anyone,
@@ -21,6 +22,7 @@ pub(super) async fn page(
         form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
     let said = |name: &str| asked.iter().find(|(asked, _)| asked == name).map(|(_, value)| value.as_str());
     let (typed, compare) = (said("q"), said("compare").filter(|ids| !ids.is_empty()));
+    compare.map_or(Ok(()), refuse_who_cannot_be_compared)?;
     let search = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(asked.iter().filter(|(name, _)| name != "compare"))
         .finish();
@@ -42,4 +44,16 @@ pub(super) async fn page(
     );
     let context = json!({ "typed": typed, "compare": compare, "mistake": mistake, "found": found });
     pages.page(&request, viewer, "search.html", &title, &context).await
+}
+
+/// Those who are there already, and there is a place for one more.
+fn refuse_who_cannot_be_compared(ids: &str) -> Result<(), ApiError> {
+    let ids: Result<Vec<PlayerId>, _> = ids.split(',').map(str::parse).collect();
+    let ids = ids.map_err(|error| ApiError::invalid_field("compare", error.to_string()))?;
+    match ids.len() < *COMPARED.end() {
+        true => Ok(()),
+        false => {
+            Err(ApiError::invalid_field("compare", format!("must be at most {} players", COMPARED.end() - 1)))
+        }
+    }
 }

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::ServiceProcess;
 use mohaa_stats::config::StoreUrl;
 use mohaa_stats::postgres;
@@ -13,7 +12,7 @@ use serde_json::json;
 
 use super::names::NAMES;
 use super::{EVENTS, JUMP, assert_books_balance, exchange};
-use crate::support::ServiceClient;
+use crate::support::{ServiceClient, schemas};
 
 /// What one bomb would unpack to, and how many come at once.
 const BOMB_BYTES: usize = 100 << 20;
@@ -26,7 +25,7 @@ async fn start(
     data_dir: &Path,
     settings: &[(&str, &str)],
 ) -> (ServiceProcess, ServiceClient) {
-    let urls = TestStores::shared().await.database(name_hint).await;
+    let urls = schemas::database(name_hint).await;
     let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
     postgres::migrate(&pool).await.unwrap();
     let added =

@@ -12,6 +12,7 @@ pub mod locks;
 mod metrics;
 mod numbers;
 mod providers;
+pub mod schemas;
 mod season;
 mod service;
 mod slow;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use mohaa_embedded::StoreUrls;
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::auth::{AccessTokens, OpenedSession, Revocations, SessionKind, Sessions};
 use mohaa_stats::config::Secret;
 use mohaa_stats::servers::{NewServer, add_server};
@@ -12,7 +11,7 @@ use mohaa_stats::users::{self, Role};
 use mohaa_stats::{players, postgres};
 use uuid::Uuid;
 
-use super::{JWT_SECRET, PATIENCE, ServiceClient, Warehouse, configuration};
+use super::{JWT_SECRET, PATIENCE, ServiceClient, Warehouse, configuration, schemas};
 
 pub struct Service {
     pub application: Application,
@@ -30,7 +29,7 @@ impl Service {
     }
 
     pub async fn start_with(name_hint: &str, settings: &[(&str, &str)], surroundings: Surroundings) -> Self {
-        let urls = TestStores::shared().await.database(name_hint).await;
+        let urls = schemas::database(name_hint).await;
         Self { is_alone: true, ..Self::start_on(&urls, settings, surroundings).await }
     }
 

@@ -3,18 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, IF_NONE_MATCH};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use chrono::{DateTime, TimeDelta, Utc};
 use mohaa_actors::live::LiveFeeds;
 use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::row;
 use mohaa_domain::vocabulary::{EventType, GameType, KillKind, Team};
 use mohaa_embedded::StoreUrls;
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::access;
 use mohaa_stats::achievements::AchievementStore;
 use mohaa_stats::clickhouse::cluster::Engines;
-use mohaa_stats::clickhouse::schema;
 use mohaa_stats::config::{ClickHouseUrl, RedisUrl, StoreUrl};
 use mohaa_stats::data_version::DataVersion;
 use mohaa_stats::http::assets::Assets;
@@ -31,7 +29,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::contract;
+use super::{contract, schemas};
 
 /// Where everybody reaches the pages.
 pub const PUBLIC_URL: &str = "https://stats.example.org";
@@ -57,7 +55,7 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: actix_web::http::header::HeaderMap,
     pub text: String,
-    /// What `text` was made of.
+    /// What was sent; `text` is what it says.
     pub bytes: Vec<u8>,
 }
 
@@ -73,14 +71,12 @@ impl Answer {
 
 impl StatsUnderTest {
     pub async fn start(name_hint: &str) -> Self {
-        let this = Self::on(&TestStores::shared().await.database(name_hint).await).await;
-        schema::migrate(&this.engines()).await.unwrap();
-        this
+        Self::on(&schemas::database(name_hint).await).await
     }
 
     /// Statistics whose ClickHouse can't be reached.
     pub async fn without_clickhouse(name_hint: &str) -> Self {
-        let mut urls = TestStores::shared().await.database(name_hint).await;
+        let mut urls = schemas::database(name_hint).await;
         urls.clickhouse_url = "http://user:password@127.0.0.1:9/none".to_owned();
         Self::on(&urls).await
     }
@@ -160,10 +156,10 @@ impl StatsUnderTest {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.get_with(path, None).await
+        self.get_with(path, &[]).await
     }
 
-    pub async fn get_with(&self, path: &str, if_none_match: Option<&str>) -> Answer {
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         use actix_web::{App, middleware::from_fn, test, web, web::Data};
         let pages = Pages::new(&self.assets, self.stats.clone(), Some(PUBLIC_URL)).unwrap();
         let app = test::init_service(
@@ -190,18 +186,28 @@ impl StatsUnderTest {
                 .wrap(from_fn(requests::trace)),
         )
         .await;
-        let mut request = test::TestRequest::get().uri(path);
-        if let Some(tag) = if_none_match {
-            request = request.insert_header((IF_NONE_MATCH, tag));
-        }
+        let request = headers
+            .iter()
+            .fold(test::TestRequest::get().uri(path), |request, header| request.insert_header(*header));
         let response = test::call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = test::read_body(response).await.to_vec();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap()) {
+            None => String::from_utf8_lossy(&bytes).into_owned(),
+            Some("br") => read_whole(brotli::Decompressor::new(&*bytes, 4096)),
+            Some("gzip") => read_whole(flate2::read::GzDecoder::new(&*bytes)),
+            Some(other) => panic!("{path} comes as {other}"),
+        };
         let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
         contract::assert_kept("GET", path, status.as_u16(), content_type, &text);
         Answer { status, headers, text, bytes }
     }
+}
+
+fn read_whole(mut from: impl std::io::Read) -> String {
+    let mut text = String::new();
+    from.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// An event at `at` in the match of `SERVER` with number `match_number`, on `MAP`.

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use mohaa_embedded::testing::TestStores;
 use mohaa_faults::process::ServiceProcess;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::support::{Cup, PATIENCE, Service, ServiceClient};
+use crate::support::{Cup, PATIENCE, Service, ServiceClient, schemas};
 
 const TOURNAMENTS: usize = 100;
 const REPORTERS: usize = 20;
@@ -57,7 +56,7 @@ async fn report(
 
 #[actix_web::test]
 async fn every_acknowledged_result_of_a_hundred_tournaments_survives_a_kill_and_none_is_half_there() {
-    let stores = TestStores::shared().await.database("tournament_kill").await;
+    let stores = schemas::database("tournament_kill").await;
     let service = Service::start_on(&stores, &[], Surroundings::default()).await;
     let (_, organizer) = service.add_user("Organizer", Role::Organizer).await;
     let settings = json!({ "name": "Cup", "format": "round_robin" });

@@ -1,12 +1,11 @@
 //! Versions, idempotency, the audit log, undo, export and import, the stream.
 
 use futures_util::future::join_all;
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Cup, EventStream, Reply, Service, favourite};
+use crate::support::{Cup, EventStream, Reply, Service, favourite, schemas};
 
 async fn with(cup: &Cup, rest: &str, headers: &[(&str, &str)], body: Value) -> Reply {
     let bearer = format!("Bearer {}", cup.organizer);
@@ -248,7 +247,7 @@ async fn an_exported_tournament_is_the_same_where_it_is_imported() {
 
 #[actix_web::test]
 async fn who_follows_a_tournament_hears_of_every_mutation_once() {
-    let stores = TestStores::shared().await.database("follow").await;
+    let stores = schemas::database("follow").await;
     let service = Service::start_on(&stores, &[], Surroundings::default()).await;
     let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
     let cup = begun(&service, 4).await;
@@ -274,7 +273,7 @@ async fn who_follows_a_tournament_hears_of_every_mutation_once() {
 
 #[actix_web::test]
 async fn two_hundred_reporters_of_two_nodes_at_once_lose_nothing_and_fork_nothing() {
-    let stores = TestStores::shared().await.database("two_nodes").await;
+    let stores = schemas::database("two_nodes").await;
     let service = Service::start_on(&stores, &[], Surroundings::default()).await;
     let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
     let (_, token) = service.add_user("Organizer", Role::Organizer).await;
@@ -334,7 +333,7 @@ async fn enters_as(service: &Service, cup: &Cup, name: &str) -> (i32, String) {
 
 #[actix_web::test]
 async fn who_leaves_for_good_leaves_no_name_in_a_tournament() {
-    let stores = TestStores::shared().await.database("forgotten").await;
+    let stores = schemas::database("forgotten").await;
     let service = Service::start_on(&stores, &[], Surroundings::default()).await;
     let other_node = Service::start_on(&stores, &[], Surroundings::default()).await;
     let (_, token) = service.add_user("Organizer", Role::Organizer).await;

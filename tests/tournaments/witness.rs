@@ -1,11 +1,10 @@
 //! Game servers as witnesses: brackets that report themselves.
 
-use mohaa_embedded::testing::TestStores;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Cup, Service, eventually};
+use crate::support::{Cup, Service, eventually, schemas};
 
 /// Two players, who are linked, in a final on the service's own server.
 pub(super) struct Duel {
@@ -451,7 +450,7 @@ async fn each_game_of_a_request_is_of_the_match_whose_token_it_has() {
 
 #[actix_web::test]
 async fn a_game_that_is_over_keeps_its_token_whatever_comes_behind_its_end() {
-    let urls = TestStores::shared().await.database("late_token").await;
+    let urls = schemas::database("late_token").await;
     let service = Service::start_on(&urls, &[], Surroundings::default()).await;
     let cup = cup_of_four(&service).await;
     let mut tokens = Vec::new();

@@ -165,6 +165,7 @@ async fn shown(
         "can": what_viewer_can(&looked)?,
         "veto": next_veto(seen, bout),
         "reports": reports(tournament, bout),
+        "disputed_by": bout.dispute.as_ref().map(|dispute| witness(tournament, dispute.by)),
         "outcome_by": bout.outcome.as_ref().map(|outcome| witness(tournament, outcome.by)),
         "typed": { "report": typed("report"), "resolve": typed("resolve") },
         "map_pool": tournament.settings.map_pool,

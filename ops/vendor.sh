@@ -76,6 +76,12 @@ vendor noto-sans @fontsource/noto-sans@5.3.0 \
     fBCog2PY7DiVVTEEqtI/Qdinx/knobHYfoGpjFXdfBX5RoJaBp1Prw2G75p0OIsdlMZg3cLo0c+YbIUYOxnQJw== \
     files/noto-sans-cyrillic-700-normal.woff files/noto-sans-greek-700-normal.woff
 
+# A change of our own, for which the font's licence gives leave.
+python3 -m venv "$scratch/python"
+"$scratch/python/bin/pip" install --quiet fonttools==4.68.0 brotli==1.2.1
+"$scratch/python/bin/python" "$root/ops/join-four.py" "$loaded_by_pages"/big-shoulders-stencil/*.woff2 \
+    "$written_in"/big-shoulders-stencil/*-latin-700-normal.woff
+
 for folder in "$loaded_by_pages" "$written_in"; do
     cd "$folder"
     find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum > SHA256SUMS

@@ -1,5 +1,7 @@
 //! A match after it was played, as its page shows it.
 
+use std::collections::HashMap;
+
 use mohaa_domain::name::can_be_seen;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -112,20 +114,21 @@ fn strip(pace: &Pace, has_sides: bool) -> Option<Value> {
 }
 
 fn matrix(duels: &MatchDuels) -> Result<Value, ApiError> {
-    let kills_of =
-        |id: &str| duels.duels.iter().filter(|duel| duel.player_id == id).map(|duel| duel.kills).sum::<u64>();
+    let mut kills: HashMap<(&str, &str), u64> = HashMap::new();
+    let mut kills_of: HashMap<&str, u64> = HashMap::new();
+    for duel in &duels.duels {
+        *kills.entry((&duel.player_id, &duel.target_id)).or_default() += duel.kills;
+        *kills_of.entry(&duel.player_id).or_default() += duel.kills;
+    }
     let mut players: Vec<_> = duels.players.iter().collect();
-    players.sort_by_key(|player| std::cmp::Reverse(kills_of(&player.player_id)));
+    players.sort_by_key(|player| {
+        std::cmp::Reverse(kills_of.get(player.player_id.as_str()).copied().unwrap_or_default())
+    });
     players.truncate(MOST_IN_MATRIX);
     let mut rows = Vec::new();
     for player in &players {
-        let cell = |target: &str| {
-            let found = duels
-                .duels
-                .iter()
-                .find(|duel| duel.player_id == player.player_id && duel.target_id == target);
-            found.map_or(0, |duel| duel.kills)
-        };
+        let cell =
+            |target: &str| kills.get(&(player.player_id.as_str(), target)).copied().unwrap_or_default();
         let cells: Vec<u64> = players.iter().map(|target| cell(&target.player_id)).collect();
         let mut row = with_raw_names(player)?;
         row["cells"] = cells.into();

@@ -121,7 +121,10 @@ struct NameRow {
 
 impl Stats {
     /// Served by the primary key of `player_aliases`.
-    pub(super) async fn player_names(&self, player_ids: Vec<String>) -> Result<PlayerNames, ApiError> {
+    pub(super) async fn player_names(&self, mut player_ids: Vec<String>) -> Result<PlayerNames, ApiError> {
+        // The same people are the same question, in whatever order they come.
+        player_ids.sort_unstable();
+        player_ids.dedup();
         if player_ids.is_empty() {
             return Ok(PlayerNames(HashMap::new()));
         }

@@ -3,8 +3,6 @@
 //! Moments stand on the level's clock, which is that of the live page: by `level.time` where an event has it, else by the
 //! event's time since the first event that does, or since the match began. Late events stand where they belong.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use clickhouse::Row;
 use mohaa_domain::name::strip_colors;
@@ -142,8 +140,8 @@ impl Stats {
         let has_more = rows.len() > question.limit as usize;
         rows.truncate(question.limit as usize);
         let next_cursor = rows.last().filter(|_| has_more).map(|row| row.place().word());
-        let ids: HashSet<&String> = rows.iter().flat_map(|row| [&row.actor_id, &row.target_id]).collect();
-        let names = self.player_names(ids.into_iter().filter(|id| !id.is_empty()).cloned().collect()).await?;
+        let ids = rows.iter().flat_map(|row| [&row.actor_id, &row.target_id]);
+        let names = self.player_names(ids.filter(|id| !id.is_empty()).cloned().collect()).await?;
         let events = rows.into_iter().map(|row| told(row, &names)).collect();
         Ok(MatchTimeline { match_id: outcome.match_id, events, next_cursor })
     }

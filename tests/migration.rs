@@ -15,7 +15,7 @@ use crate::support::statistics::{StatsUnderTest, kill};
 use crate::support::{Service, Warehouse, eventually};
 
 /// Files that change roll-ups which hold rows already, each with the version before it.
-const CHANGES: [(u32, &str); 13] = [
+const CHANGES: [(u32, &str); 14] = [
     (2, include_str!("../clickhouse/0003_level_time.sql")),
     (3, include_str!("../clickhouse/0004_match_order.sql")),
     (5, include_str!("../clickhouse/0006_player_match_deeds.sql")),
@@ -29,6 +29,7 @@ const CHANGES: [(u32, &str); 13] = [
     (15, include_str!("../clickhouse/0016_maps_and_weapons.sql")),
     (16, include_str!("../clickhouse/0017_first_kills_of_matches.sql")),
     (17, include_str!("../clickhouse/0019_told_last.sql")),
+    (19, include_str!("../clickhouse/0020_finer_cells.sql")),
 ];
 
 /// After how many statements a file is cut short: after each of two tables' and, of a file that does the same with many, after

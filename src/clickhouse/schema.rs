@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[(u32, &str, &str)] = &[
     (16, "maps_and_weapons", include_str!("../../clickhouse/0016_maps_and_weapons.sql")),
     (17, "first_kills_of_matches", include_str!("../../clickhouse/0017_first_kills_of_matches.sql")),
     (19, "told_last", include_str!("../../clickhouse/0019_told_last.sql")),
+    (20, "finer_cells", include_str!("../../clickhouse/0020_finer_cells.sql")),
 ];
 
 /// The table that is there while a restore fills the others: an empty one.

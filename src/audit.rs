@@ -60,6 +60,8 @@ pub struct LoggedEntry {
     pub action: String,
     pub subject_kind: String,
     pub subject_id: String,
+    /// What it is called now; null for what is gone, and for players, whose names are with the statistics.
+    pub subject_name: Option<String>,
     #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
     #[schema(value_type = Option<Object>)]
@@ -87,9 +89,17 @@ pub async fn record(connection: &mut PgConnection, entry: Entry<'_>) -> sqlx::Re
 /// A page of the log, the latest entry first, and how many there are. By primary key.
 pub async fn list(pool: &PgPool, limit: u32, offset: u64) -> sqlx::Result<(Vec<LoggedEntry>, i64)> {
     let entries = sqlx::query_as(
-        "SELECT audit_log.id, at, user_id, users.display_name AS user_name, actor, action, subject_kind, subject_id,
-                before, after
-         FROM audit_log LEFT JOIN users ON users.id = audit_log.user_id ORDER BY audit_log.id DESC LIMIT $1 OFFSET $2",
+        r"SELECT audit_log.id, at, user_id, users.display_name AS user_name, actor, action, subject_kind, subject_id,
+                 CASE
+                 WHEN subject_kind = 'user' AND subject_id ~ '^[0-9]{1,18}$' THEN
+                     (SELECT display_name FROM users WHERE id = subject_id::bigint)
+                 WHEN subject_id !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN NULL
+                 WHEN subject_kind = 'server' THEN (SELECT name FROM servers WHERE id = subject_id::uuid)
+                 WHEN subject_kind = 'team' THEN (SELECT name FROM teams WHERE id = subject_id::uuid)
+                 WHEN subject_kind = 'tournament' THEN (SELECT name FROM tournaments WHERE id = subject_id::uuid)
+                 WHEN subject_kind = 'webhook' THEN (SELECT name FROM webhooks WHERE id = subject_id::uuid)
+                 END AS subject_name, before, after
+          FROM audit_log LEFT JOIN users ON users.id = audit_log.user_id ORDER BY audit_log.id DESC LIMIT $1 OFFSET $2",
     )
     .bind(i64::from(limit))
     .bind(i64::try_from(offset).unwrap_or(i64::MAX))

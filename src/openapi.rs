@@ -224,6 +224,9 @@ fn document_common_refusals(path: &str, operation: &mut Operation) {
         path.starts_with("/api/v1/auth/discord") || path.starts_with("/api/v1/auth/steam");
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            response.description = what_it_means(status).to_owned();
+        }
         if is_where_people_sign_in && status.starts_with(['4', '5']) {
             let page = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).build();
             response.content.insert("text/html".to_owned(), Content::new(Some(page)).into());
@@ -234,6 +237,16 @@ fn document_common_refusals(path: &str, operation: &mut Operation) {
             seconds.description = Some("Seconds after which to try again".to_owned());
             response.headers.insert("Retry-After".to_owned(), seconds.into());
         }
+    }
+}
+
+/// Of an answer about which its handler says nothing more.
+fn what_it_means(status: &str) -> &'static str {
+    match status {
+        "201" => "It is made",
+        "202" => "It is accepted",
+        "204" => "It is done",
+        _ => "What was asked for",
     }
 }
 

@@ -818,6 +818,42 @@ async fn a_schedule_is_in_the_order_in_which_matches_can_be_played() {
 }
 
 #[actix_web::test]
+async fn settings_that_can_no_longer_change_are_shown_and_not_sent() {
+    let service = Service::start("fixed_settings").await;
+    let (user_id, token) = service.add_user("Chief", Role::Admin).await;
+    let settings = json!({ "name": "Cup", "format": "single_elimination", "best_of": 3 });
+    let cup = Cup::begun(&service.client, &token, settings, 4).await;
+    let (user_link, link) = (
+        make_login_link(&service.application.postgres, user_id, "").await.unwrap(),
+        format!("/tournaments/{}/admin/settings", cup.id),
+    );
+    let organizer = Browser::new(&service.client);
+    assert_eq!(organizer.get(&user_link).await.status, 200);
+    assert_eq!(organizer.post(&user_link, &[]).await.status, 303);
+    let page = sees(&organizer, &link).await;
+    let is_fixed = |page: &str, name: &str| {
+        let (_, control) = page.split_once(&format!(" name=\"{name}\"")).unwrap();
+        control.split_once('>').unwrap().0.contains(" disabled")
+    };
+    for (name, fixed) in [
+        ("name", false),
+        ("description", false),
+        ("format", true),
+        ("best_of", true),
+        ("map_pool", false),
+        ("options.third_place", true),
+        ("options.auto_accept_minutes", false),
+    ] {
+        assert_eq!(is_fixed(&page, name), fixed, "{name}: {page}");
+    }
+    // A browser sends nothing of what is greyed out.
+    does(&organizer, &link, &[("name", "Evening cup"), ("options.auto_accept_minutes", "5")]).await;
+    let now = service.client.get(&format!("/api/v1/tournaments/{}", cup.id)).await.json();
+    assert_eq!((&now["name"], &now["best_of"]), (&json!("Evening cup"), &json!(3)));
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn who_is_out_of_a_knockout_is_told_their_place_while_others_play() {
     let service = Service::start("known_places").await;
     let (_, token) = service.add_user("Chief", Role::Admin).await;
@@ -835,10 +871,16 @@ async fn who_is_out_of_a_knockout_is_told_their_place_while_others_play() {
     let page = service.client.get(&standings).await.text;
     assert!(page.contains("<span class=\"place-number\">3–4</span> <span class=\"name\">"), "{page}");
     assert_eq!(gaps(&page), 3);
+    let still_in = |page: &str| {
+        let (_, list) = page.split_once("Still in it")?;
+        Some(list.split_once("</p>")?.0.matches("class=\"name\"").count())
+    };
+    assert_eq!((still_in(&nobody), still_in(&page)), (Some(4), Some(3)));
     cup.reports("R1.2", 2, 1).await;
     cup.reports("R2.1", 2, 1).await;
     let page = service.client.get(&standings).await.text;
     assert!(page.contains("Final places") && gaps(&page) == 0, "{page}");
+    assert_eq!(still_in(&page), None);
 
     // What is not there leads to where it would be listed.
     let nowhere = service.client.get("/tournaments/00000000-0000-0000-0000-000000000000").await;

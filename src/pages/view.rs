@@ -61,6 +61,14 @@ pub(super) fn live_state(state: &LiveState) -> Result<Value, ApiError> {
     let mut value = with_raw_names(state)?;
     take_sides_out(&mut value);
     value["momentum_line"] = momentum_line(&state.momentum).into();
+    let has_sides = !value["allies_score"].is_null();
+    let leader = state.players.first().filter(|first| !has_sides && first.kills > 0);
+    value["said"] = match leader {
+        _ if has_sides => format!("Allies {}, axis {}", state.allies_score, state.axis_score).into(),
+        Some(leader) => format!("{} leads", leader.player_name).into(),
+        None => Value::Null,
+    };
+    value["leader"] = leader.map(with_raw_names).transpose()?.into();
     Ok(value)
 }
 
@@ -80,14 +88,14 @@ fn momentum_line(steps: &[i32]) -> String {
     sums.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
 }
 
-/// Where nobody fights for a side there is neither a score nor a winner to show, and players stand in one list: their
-/// teams are only the colours of their coats.
+/// Where nobody fights for a side there are no rounds, neither a score nor a winner to show, and players stand in one list:
+/// their teams are only the colours of their coats.
 fn take_sides_out(summary: &mut Value) {
     if !matches!(summary["gametype"].as_str(), Some("ffa" | "single")) {
         return;
     }
-    for side_of in ["allies_score", "axis_score", "winning_team"] {
-        summary[side_of] = Value::Null;
+    for of_sides in ["allies_score", "axis_score", "winning_team", "round_number", "rounds"] {
+        summary[of_sides] = Value::Null;
     }
     for list in ["scoreboard", "players"] {
         for player in summary.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {

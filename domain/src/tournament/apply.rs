@@ -105,33 +105,30 @@ impl Tournament {
             return Err(Refusal::Invalid(mistakes));
         }
         let old = &self.settings;
-        let mut fixed: Vec<(&'static str, bool)> = Vec::new();
-        if self.status >= Status::Completed {
-            let texts_only = Settings {
-                name: settings.name.clone(),
-                description: settings.description.clone(),
-                ..old.clone()
-            };
-            fixed.push(("what a finished tournament was played by", *settings != texts_only));
+        let texts_only = Settings {
+            name: settings.name.clone(),
+            description: settings.description.clone(),
+            ..old.clone()
+        };
+        if self.status >= Status::Completed && *settings != texts_only {
+            return Err(Refusal::Fixed("what a finished tournament was played by"));
         }
-        if self.status.has_begun() {
-            let mut options = settings.options.clone();
-            (options.auto_accept_minutes, options.allow_rematches) =
-                (old.options.auto_accept_minutes, old.options.allow_rematches);
-            fixed.extend([
-                ("format", old.format != settings.format),
-                ("max_participants", old.max_participants != settings.max_participants),
-                ("min_participants", old.min_participants != settings.min_participants),
-                ("best_of", old.best_of != settings.best_of),
-                ("seeding", old.seeding != settings.seeding),
-                ("options", old.options != options),
-                ("map_pool", old.map_pool != settings.map_pool && self.is_in_veto()),
-            ]);
-        }
-        if self.entrants.values().any(|entrant| entrant.place != Place::Withdrawn) {
-            fixed.push(("team_size", old.team_size != settings.team_size));
-        }
-        if let Some((field, _)) = fixed.into_iter().find(|(_, changed)| *changed) {
+        let mut options = settings.options.clone();
+        (options.auto_accept_minutes, options.allow_rematches) =
+            (old.options.auto_accept_minutes, old.options.allow_rematches);
+        let changed = [
+            ("format", old.format != settings.format),
+            ("max_participants", old.max_participants != settings.max_participants),
+            ("min_participants", old.min_participants != settings.min_participants),
+            ("best_of", old.best_of != settings.best_of),
+            ("seeding", old.seeding != settings.seeding),
+            ("options", old.options != options),
+            ("map_pool", old.map_pool != settings.map_pool),
+            ("team_size", old.team_size != settings.team_size),
+        ];
+        if let Some((field, _)) =
+            changed.into_iter().find(|(name, changed)| *changed && !self.may_change(name))
+        {
             return Err(Refusal::Fixed(field));
         }
         let have = count(self.field());
@@ -143,6 +140,20 @@ impl Tournament {
             self.move_up();
         }
         Ok(())
+    }
+
+    /// Whether a setting can still be another one: by its name in JSON, those of `options` as `options.groups`.
+    pub fn may_change(&self, name: &str) -> bool {
+        let has_begun = self.status.has_begun();
+        match name {
+            "name" | "description" => true,
+            _ if self.status >= Status::Completed => false,
+            "options.auto_accept_minutes" | "options.allow_rematches" => true,
+            "format" | "max_participants" | "min_participants" | "best_of" | "seeding" => !has_begun,
+            "map_pool" => !(has_begun && self.is_in_veto()),
+            "team_size" => self.entrants.values().all(|entrant| entrant.place == Place::Withdrawn),
+            name => !(has_begun && name.starts_with("options")),
+        }
     }
 
     /// Whether maps of a match that is not decided were banned or picked.

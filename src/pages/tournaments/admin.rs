@@ -319,6 +319,7 @@ async fn form_of_change(
     parts: Value,
     mistake: Option<&ApiError>,
 ) -> Page {
+    let parts = fields_of::with_what_holds(parts, &seen.current.tournament);
     let context = json!({ "parts": parts, "mistakes": mistake.map(mistakes) });
     let page = seen.show(pages, request, "tournaments/settings.html", Some("Settings"), context).await?;
     with_status(page, mistake)

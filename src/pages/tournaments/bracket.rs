@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use chrono::{DateTime, NaiveDate};
 use mohaa_domain::tournament::{
-    Bout, BoutStatus, EntrantId, Key, Occupant, Section, Side, Source, Tier, Tournament,
+    Bout, BoutStatus, Entrant, EntrantId, Key, Occupant, Section, Side, Source, Status, Tier, Tournament,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -293,6 +293,21 @@ fn known_places(tournament: &Tournament) -> Value {
     }
 }
 
+/// Names of those who have no place yet, by seed, while nothing but a knockout is played.
+fn still_in(tournament: &Tournament) -> Vec<&str> {
+    if tournament.status != Status::InProgress || !tournament.tables().is_empty() {
+        return Vec::new();
+    }
+    let tiers = tournament.known_places();
+    let mut left: Vec<(&EntrantId, &Entrant)> = tournament
+        .entrants
+        .iter()
+        .filter(|(id, entrant)| entrant.is_in() && !tiers.iter().any(|tier| tier.entrants.contains(id)))
+        .collect();
+    left.sort_by_key(|(id, entrant)| (entrant.seed.is_none(), entrant.seed, **id));
+    left.into_iter().map(|(_, entrant)| entrant.name.as_str()).collect()
+}
+
 fn shown_tier(tournament: &Tournament, tier: &Tier) -> Value {
     let mut names: Vec<Value> = tier
         .entrants
@@ -342,6 +357,7 @@ pub async fn standings_page(
         "tie_breaks": chain.iter().map(|(_, label)| label).collect::<Vec<_>>(),
         "places": places(&current.tournament),
         "known": known_places(&current.tournament),
+        "still_in": still_in(&current.tournament),
         "said": last_result(&current.tournament),
     });
     seen.show(&pages, &request, "tournaments/standings.html", Some("Standings"), context).await

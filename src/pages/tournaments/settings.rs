@@ -1,7 +1,7 @@
 //! The form of a tournament's settings: one table of fields, from which the page is made and what was typed is read.
 
 use chrono::{DateTime, Utc};
-use mohaa_domain::tournament::{GroupSeeding, Ordering};
+use mohaa_domain::tournament::{GroupSeeding, Ordering, Tournament};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -262,6 +262,16 @@ pub fn form(settings: &SettingsBody) -> Result<Value, ApiError> {
     Ok(parts.collect())
 }
 
+/// The same with what can no longer change marked: it is shown and not sent.
+pub fn with_what_holds(mut parts: Value, tournament: &Tournament) -> Value {
+    for part in parts.as_array_mut().into_iter().flatten() {
+        for field in part["fields"].as_array_mut().into_iter().flatten() {
+            field["holds"] = field["name"].as_str().is_some_and(|name| !tournament.may_change(name)).into();
+        }
+    }
+    parts
+}
+
 /// What the form calls a setting, and what is wrong with it in the form's words: other settings by their labels.
 pub fn in_words(name: &str, why: &str) -> (String, String) {
     let fields = || PARTS.iter().flat_map(|part| part.fields);
@@ -343,7 +353,8 @@ fn shown(field: &Field, value: &Value) -> Value {
         options.into_iter().map(|(value, label)| json!({ "value": value, "label": label })).collect();
     json!({
         "name": field.name, "id": field.name.replace(['.', '_'], "-"), "label": field.label, "help": field.help,
-        "control": control, "value": text, "options": options, "is_needed": field.name == "name", "mistake": null,
+        "control": control, "value": text, "options": options, "is_needed": field.name == "name", "holds": false,
+        "mistake": null,
     })
 }
 

@@ -629,7 +629,8 @@ impl Application {
         for task in self.background {
             task.abort();
         }
-        // Actors of live matches, which nobody waits for, hold it too.
+        // Actors of live matches, which nobody waits for, hold connections too.
+        self.pipeline.actors.end_threads();
         if tokio::time::timeout(POSTGRES_CLOSES_WITHIN, self.postgres.close()).await.is_err() {
             tracing::warn!("connections to PostgreSQL are left behind");
         }

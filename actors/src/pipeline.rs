@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use actix::Arbiter;
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::tracker::Trackers;
 use mohaa_spool::{OpenError, Recovered, SeqRange, Spool, SpoolOptions, SpoolReader};
@@ -132,7 +131,7 @@ impl Pipeline {
         let writers = (0..options.batcher.writer_count)
             .map(|index| {
                 let post = Post {
-                    arbiter: &Arbiter::new().handle(),
+                    arbiter: &actors.thread(),
                     name: index.to_string(),
                     // A writer has one batch at a time: the Batcher keeps the queue.
                     capacity: Capacity { events: 1, bytes: 1 },
@@ -182,7 +181,7 @@ impl Pipeline {
             dead_letters: dead_letters.clone(),
         };
         let post = Post {
-            arbiter: &Arbiter::new().handle(),
+            arbiter: &actors.thread(),
             name: "0".to_owned(),
             capacity: Capacity {
                 events: options.queue_events,

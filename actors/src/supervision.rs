@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use actix::{Arbiter, ArbiterHandle};
 use futures_util::future::BoxFuture;
 use mohaa_domain::event::Millis;
 use serde_json::Value;
@@ -247,10 +248,11 @@ pub struct InstanceReport {
     pub last_failure: Option<Failure>,
 }
 
-/// All running actors.
+/// All running actors, and the threads they run on.
 #[derive(Clone, Default)]
 pub struct Directory {
     instances: Arc<Mutex<Vec<Weak<Instance>>>>,
+    threads: Arc<Mutex<Vec<ArbiterHandle>>>,
 }
 
 impl Directory {
@@ -260,6 +262,20 @@ impl Directory {
         instances.retain(|instance| instance.strong_count() > 0);
         instances.push(Arc::downgrade(&instance));
         instance
+    }
+
+    /// A new thread for actors. It runs until [all are ended](Self::end_threads): actix ends none by itself.
+    pub fn thread(&self) -> ArbiterHandle {
+        let thread = Arbiter::new().handle();
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread.clone());
+        thread
+    }
+
+    /// Ends the threads, and with them whatever actors still do.
+    pub fn end_threads(&self) {
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            thread.stop();
+        }
     }
 
     /// Those that run now, in the order in which they were started.

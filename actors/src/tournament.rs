@@ -10,7 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::{ActorContext as _, Arbiter, ArbiterHandle, AsyncContext as _, Context};
+use actix::{ActorContext as _, ArbiterHandle, AsyncContext as _, Context};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mohaa_domain::tournament::{Applied, At, By, Change, Command, EntrantId, Key, Refusal, Tournament};
@@ -379,7 +379,8 @@ pub struct TournamentDesk {
 
 impl TournamentDesk {
     pub fn new(parts: DeskParts) -> Self {
-        Self { parts, arbiter: Arbiter::new().handle(), seats: Mutex::default() }
+        let arbiter = parts.directory.thread();
+        Self { parts, arbiter, seats: Mutex::default() }
     }
 
     /// Has a tournament's actor do it, after whatever waits there already.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Arbiter, Context, System};
+use actix::{Context, System};
 use mohaa_actors::clock::{Clock, SimulatedTime};
 use mohaa_actors::kernel::{Kernel, Worker};
 use mohaa_actors::metrics::MailboxMetricFamilies;
@@ -103,7 +103,7 @@ fn start(capacity: Capacity) -> Running {
     let time = SimulatedTime::starting_at(Millis(1_790_000_000_000));
     let estate = Estate::default();
     let post = Post {
-        arbiter: &Arbiter::new().handle(),
+        arbiter: &directory.thread(),
         name: "only".to_owned(),
         capacity,
         budget: RestartBudget { restarts: 2, within: Duration::from_secs(60) },
@@ -252,5 +252,22 @@ fn simulated_time_wakes_sleepers_when_they_are_due_and_not_before() {
         long.await;
         assert_eq!(time.sleepers(), 0);
         Clock::system().sleep(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn actors_end_when_their_threads_are_ended() {
+    on_system(async {
+        let running = start(ROOMY);
+        assert_eq!(running.order(Order::Add(1)).await, Some(1));
+        running.directory.end_threads();
+        let ended = async {
+            // What still came in before that is lost.
+            while let Ok(done) = running.offer(Order::Add(1)) {
+                let _ = done.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+        assert_eq!(running.offer(Order::Add(1)).unwrap_err(), Refusal::Ended);
     });
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Arbiter, System};
+use actix::System;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mohaa_actors::clock::SimulatedTime;
@@ -81,7 +81,7 @@ fn start_with(next_due: Option<Duration>) -> Running {
     let time = SimulatedTime::starting_at(Millis(1_790_000_000_000));
     let directory = Directory::default();
     let post = Post {
-        arbiter: &Arbiter::new().handle(),
+        arbiter: &directory.thread(),
         name: "0".to_owned(),
         capacity: MAILBOX,
         budget: RestartBudget::default(),

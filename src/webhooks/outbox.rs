@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::Arbiter;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -456,7 +455,7 @@ pub struct WebhookSending {
 impl WebhookSending {
     pub fn start(outbox: WebhookOutbox, pipeline: &Pipeline, clock: Clock) -> Self {
         let post = Post {
-            arbiter: &Arbiter::new().handle(),
+            arbiter: &pipeline.actors.thread(),
             name: "0".to_owned(),
             capacity: MAILBOX,
             budget: RestartBudget::default(),

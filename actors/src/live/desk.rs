@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{Arbiter, ArbiterHandle};
+use actix::ArbiterHandle;
 use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::{Board, LiveEvent};
 use mohaa_domain::tracker::{
@@ -151,7 +151,7 @@ pub struct LiveDesk {
 
 impl LiveDesk {
     pub fn new(parts: LiveParts) -> Self {
-        let arbiters = (0..ARBITERS).map(|_| Arbiter::new().handle()).collect();
+        let arbiters = (0..ARBITERS).map(|_| parts.directory.thread()).collect();
         let ticked_at = parts.clock.instant();
         Self {
             parts,

@@ -75,7 +75,7 @@ pub(super) struct Base {
     pub(super) recent: HashSet<EventName>,
 }
 
-pub(super) const SNAPSHOT_VERSION: u32 = 3;
+pub(super) const SNAPSHOT_VERSION: u32 = 4;
 
 /// A snapshot as it is kept.
 #[derive(Serialize, Deserialize)]

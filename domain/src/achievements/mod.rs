@@ -10,8 +10,6 @@ mod campaign;
 mod rule;
 mod tally;
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 pub use campaign::{Campaign, Deed, campaigns};
@@ -56,19 +54,23 @@ pub struct TierOf {
 /// The tiers that a player has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TiersHeld {
-    by_achievement: HashMap<String, Vec<i16>>,
+    /// Slug and tier, in order: a match keeps those of everybody in it, and a list is the least.
+    tiers: Vec<(Text, i16)>,
 }
 
 impl TiersHeld {
     pub fn insert(&mut self, TierOf { achievement, tier }: TierOf) {
-        let tiers = self.by_achievement.entry(achievement).or_default();
-        if !tiers.contains(&tier) {
-            tiers.push(tier);
+        if let Err(place) = self.place_of(&achievement, tier) {
+            self.tiers.insert(place, (achievement.into(), tier));
         }
     }
 
-    fn of(&self, achievement: &str) -> &[i16] {
-        self.by_achievement.get(achievement).map_or(&[], Vec::as_slice)
+    fn contains(&self, achievement: &str, tier: i16) -> bool {
+        self.place_of(achievement, tier).is_ok()
+    }
+
+    fn place_of(&self, achievement: &str, tier: i16) -> Result<usize, usize> {
+        self.tiers.binary_search_by(|(slug, of_it)| (slug.as_str(), *of_it).cmp(&(achievement, tier)))
     }
 }
 
@@ -125,8 +127,8 @@ impl Catalogue {
             if definition.tiers.iter().all(|tier| tier.threshold > reached) {
                 continue;
             }
-            let held = has.of(&definition.slug);
-            let is_new = |tier: &&Tier| tier.threshold <= reached && !held.contains(&tier.tier);
+            let is_new =
+                |tier: &&Tier| tier.threshold <= reached && !has.contains(&definition.slug, tier.tier);
             earned.extend(definition.tiers.iter().filter(is_new).map(|tier| (definition, *tier)));
         }
         earned

@@ -99,9 +99,10 @@ impl Tally {
     }
 
     fn add_fights(&mut self, moment: &Moment, fights: Fights) {
-        for (words, word) in
-            [(&mut self.by_weapon, &moment.weapon), (&mut self.by_means, &moment.means_of_death)]
-        {
+        for (words, word) in [
+            (&mut self.by_weapon, &moment.details().weapon),
+            (&mut self.by_means, &moment.details().means_of_death),
+        ] {
             if let Some(known) = words.get_mut(word) {
                 *known += fights;
             } else if !word.is_empty() && words.len() < MAX_WORDS {

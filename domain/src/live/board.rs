@@ -283,33 +283,33 @@ impl Board {
         if moment.game_type != GameType::Unknown {
             self.game_type = moment.game_type;
         }
-        if let Some(max_clients) = moment.max_clients {
+        if let Some(max_clients) = moment.details().max_clients {
             self.max_players = Some(max_clients);
         }
         if is_newest {
-            self.scores.allies = moment.allies_score.unwrap_or(self.scores.allies);
-            self.scores.axis = moment.axis_score.unwrap_or(self.scores.axis);
+            self.scores.allies = moment.details().allies_score.unwrap_or(self.scores.allies);
+            self.scores.axis = moment.details().axis_score.unwrap_or(self.scores.axis);
             let lead = self.scores.allies.saturating_sub(self.scores.axis);
             self.behind.allies = self.behind.allies.max(lead.saturating_neg());
             self.behind.axis = self.behind.axis.max(lead);
             if moment.event_type == EventType::Heartbeat {
-                self.round_number = moment.round_number.unwrap_or(self.round_number);
+                self.round_number = moment.details().round_number.unwrap_or(self.round_number);
             }
             if matches!(moment.event_type, EventType::MatchEnd | EventType::TeamWin)
-                && moment.winning_team != Team::Unknown
+                && moment.details().winning_team != Team::Unknown
             {
-                self.winning_team = moment.winning_team;
+                self.winning_team = moment.details().winning_team;
             }
         }
         self.count_people(moment);
-        if let (EventType::Heartbeat, Some(counted)) = (moment.event_type, moment.player_count) {
+        if let (EventType::Heartbeat, Some(counted)) = (moment.event_type, moment.details().player_count) {
             self.counted = Some(CountedPlayers { counted: i64::from(counted), since: 0 });
         }
         if moment.kill_kind == KillKind::Kill {
-            if !moment.weapon.is_empty()
-                && (self.weapons.len() < MAX_WEAPONS || self.weapons.contains_key(&moment.weapon))
+            if !moment.details().weapon.is_empty()
+                && (self.weapons.len() < MAX_WEAPONS || self.weapons.contains_key(&moment.details().weapon))
             {
-                let weapon = self.weapons.entry(moment.weapon.clone()).or_default();
+                let weapon = self.weapons.entry(moment.details().weapon.clone()).or_default();
                 weapon.kills += 1;
                 weapon.headshots += u32::from(moment.headshot);
             }
@@ -337,8 +337,8 @@ impl Board {
                 EventType::WeaponFire => player.shots_fired += 1,
                 EventType::WeaponHit => player.shots_hit += 1,
                 EventType::AccuracySummary => {
-                    player.summary_shots_fired += moment.shots_fired;
-                    player.summary_shots_hit += moment.shots_hit;
+                    player.summary_shots_fired += moment.details().shots_fired;
+                    player.summary_shots_hit += moment.details().shots_hit;
                 }
                 _ => {}
             }
@@ -404,9 +404,9 @@ impl Board {
             event_at: moment.event_at,
             actor: self.named(&moment.player),
             target: self.named(&moment.target),
-            weapon: moment.weapon.clone(),
-            means_of_death: moment.means_of_death.clone(),
-            hitloc: moment.hitloc.clone(),
+            weapon: moment.details().weapon.clone(),
+            means_of_death: moment.details().means_of_death.clone(),
+            hitloc: moment.details().hitloc.clone(),
             kind: moment.kill_kind,
             headshot: moment.headshot,
             streak,
@@ -434,8 +434,8 @@ impl Board {
             at_ms: moment.at_ms,
             event_at: moment.event_at,
             who: self.named(&moment.player),
-            text: moment.text.clone(),
-            team_only: moment.team_only,
+            text: moment.details().text.clone(),
+            team_only: moment.details().team_only,
         };
         remember(&mut self.chat, line.clone());
         line
@@ -446,14 +446,14 @@ impl Board {
             at_ms: moment.at_ms,
             event_at: moment.event_at,
             who: self.named(&moment.player),
-            text: moment.text.clone(),
+            text: moment.details().text.clone(),
         };
         remember(&mut self.objectives, line.clone());
         line
     }
 
     fn add_round(&mut self, moment: &Moment) -> Option<RoundLine> {
-        let round_number = moment.round_number?;
+        let round_number = moment.details().round_number?;
         let at = match self.rounds.iter().position(|round| round.round_number == round_number) {
             Some(at) => at,
             None if self.rounds.len() >= MAX_ROUNDS => return None,
@@ -468,7 +468,7 @@ impl Board {
             round.started_at = round.started_at.or(Some(moment.event_at));
         } else {
             round.ended_at = Some(moment.event_at);
-            round.winning_team = moment.winning_team;
+            round.winning_team = moment.details().winning_team;
         }
         let line = round.clone();
         if moment.event_type == EventType::RoundStart {

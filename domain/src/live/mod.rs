@@ -27,7 +27,8 @@ pub use board::{
     ObjectiveLine, PlayerLine, RoundLine, Scores, WeaponLine,
 };
 pub use deeds::Deeds;
-pub use moment::{LiveEvent, Moment, Who};
+use moment::People;
+pub use moment::{Details, LiveEvent, Moment, Named, Who};
 
 use crate::event::{Event, Millis, Stamp, Text};
 
@@ -53,6 +54,8 @@ pub struct LiveMatch {
     settled: Board,
     /// In order; of equal moments the one that came first.
     pending: Vec<Moment>,
+    #[serde(skip)]
+    people: People,
     newest_ms: i64,
     /// Whether an event has told the level's clock.
     #[serde(default)]
@@ -94,6 +97,7 @@ impl LiveMatch {
             source_match_id: String::new(),
             settled: Board::default(),
             pending: Vec::new(),
+            people: People::default(),
             newest_ms: 0,
             keeps_time: false,
             counts_from: None,
@@ -165,6 +169,8 @@ impl LiveMatch {
             }
             is_in_order &= self.pending.last().is_none_or(|last| last.at_ms <= moment.at_ms);
             self.newest_ms = self.newest_ms.max(moment.at_ms);
+            self.people.share(&mut moment.player);
+            self.people.share(&mut moment.target);
             self.pending.push(moment);
         }
         if let (Some(spool_id), Some(newest)) = (spool_id, newest) {

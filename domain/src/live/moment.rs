@@ -1,9 +1,14 @@
 //! What live state keeps of an event until it is settled.
 
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Position;
+use super::board::MOST_PLAYERS;
 use crate::event::{Event, Millis, Player, Stamp, Text};
 use crate::vocabulary::{EventType, GameType, KillKind, Team};
 
@@ -79,37 +84,64 @@ impl Who {
     }
 }
 
-/// One event, as far as live state is concerned.
+/// Whom a moment names: nobody, or somebody whom all moments of a match share that say the same of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Named(Option<Arc<Who>>);
+
+static NOBODY: Who =
+    Who { player_id: Text::const_new(""), name: Text::const_new(""), team: Team::Unknown, bot: false };
+
+impl Deref for Named {
+    type Target = Who;
+    fn deref(&self) -> &Who {
+        self.0.as_deref().unwrap_or(&NOBODY)
+    }
+}
+
+impl From<Who> for Named {
+    fn from(who: Who) -> Self {
+        Self((who != NOBODY).then(|| Arc::new(who)))
+    }
+}
+
+/// Those whom moments name, each once, as they were named last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct People {
+    by_id: HashMap<Text, Arc<Who>>,
+}
+
+impl People {
+    /// Has somebody who is known already stand for the same one.
+    pub(super) fn share(&mut self, named: &mut Named) {
+        let Some(who) = &mut named.0 else { return };
+        match self.by_id.get_mut(&who.player_id) {
+            Some(known) if *known == *who => *who = known.clone(),
+            Some(known) => *known = who.clone(),
+            None => {
+                // Whom a server makes up costs it that it is asked anew who the others are.
+                if self.by_id.len() >= MOST_PLAYERS {
+                    self.by_id.clear();
+                }
+                drop(self.by_id.insert(who.player_id.clone(), who.clone()));
+            }
+        }
+    }
+}
+
+/// What few events tell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Moment {
-    /// Where it stands among the others, in milliseconds of the level's clock.
-    #[serde(skip_serializing_if = "is_default")]
-    pub at_ms: i64,
-    #[serde(skip_serializing_if = "is_default")]
-    pub event_at: Millis,
-    #[serde(skip_serializing_if = "is_default")]
-    pub event_type: EventType,
-    #[serde(skip_serializing_if = "is_default")]
-    pub player: Who,
-    #[serde(skip_serializing_if = "is_default")]
-    pub target: Who,
-    /// Slug.
+pub struct Details {
+    /// Slug, of what killed.
     #[serde(skip_serializing_if = "is_default")]
     pub weapon: Text,
-    #[serde(skip_serializing_if = "is_default")]
-    pub kill_kind: KillKind,
-    #[serde(skip_serializing_if = "is_default")]
-    pub headshot: bool,
-    #[serde(skip_serializing_if = "is_default")]
-    pub hostile: bool,
+    /// Of a kill.
     #[serde(skip_serializing_if = "is_default")]
     pub hitloc: Text,
     #[serde(skip_serializing_if = "is_default")]
     pub means_of_death: Text,
-    /// Thousandths of a point.
-    #[serde(skip_serializing_if = "is_default")]
-    pub damage: i64,
+    /// What was said, or captured.
     #[serde(skip_serializing_if = "is_default")]
     pub text: Text,
     #[serde(skip_serializing_if = "is_default")]
@@ -130,43 +162,42 @@ pub struct Moment {
     pub shots_fired: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub shots_hit: u64,
-    #[serde(skip_serializing_if = "is_default")]
-    pub map_name: Text,
-    #[serde(skip_serializing_if = "is_default")]
-    pub game_type: GameType,
 }
 
-impl Moment {
-    fn of(event: &Event, stamp: &Stamp, at_ms: i64) -> Self {
+static NO_DETAILS: Details = Details {
+    weapon: Text::const_new(""),
+    hitloc: Text::const_new(""),
+    means_of_death: Text::const_new(""),
+    text: Text::const_new(""),
+    team_only: false,
+    round_number: None,
+    allies_score: None,
+    axis_score: None,
+    winning_team: Team::Unknown,
+    player_count: None,
+    max_clients: None,
+    shots_fired: 0,
+    shots_hit: 0,
+};
+
+impl Details {
+    fn of(event: &Event, stamp: &Stamp) -> Self {
+        let is_kill = stamp.kill_kind != KillKind::None || event.event_type == EventType::Kill;
+        let if_kill = |text: &Text| if is_kill { short(text) } else { Text::default() };
         Self {
-            at_ms,
-            event_at: stamp.event_at,
-            event_type: event.event_type,
-            player: Who {
-                player_id: stamp.player_id.clone(),
-                name: short(&event.player.name),
-                team: stamp.player_team,
-                bot: stamp.player_bot,
-            },
-            target: Who {
-                player_id: stamp.target_id.clone(),
-                name: short(&event.target.name),
-                team: stamp.target_team,
-                bot: stamp.target_bot,
-            },
-            weapon: short(&stamp.weapon),
-            kill_kind: stamp.kill_kind,
-            headshot: stamp.headshot,
-            hostile: stamp.hostile,
-            hitloc: short(&event.hitloc),
-            means_of_death: short(&event.means_of_death),
-            damage: thousandths(event.damage),
+            weapon: if_kill(&stamp.weapon),
+            hitloc: if_kill(&event.hitloc),
+            means_of_death: if_kill(&event.means_of_death),
             text: match event.event_type {
                 EventType::Chat => short(&event.message),
-                _ => short(&event.item),
+                EventType::ObjectiveCapture | EventType::ObjectiveUpdate => short(&event.item),
+                _ => Text::default(),
             },
             team_only: event.team_only.unwrap_or_default(),
-            round_number: event.round_number,
+            round_number: match event.event_type {
+                EventType::Heartbeat | EventType::RoundStart | EventType::RoundEnd => event.round_number,
+                _ => None,
+            },
             allies_score: event.allies_score,
             axis_score: event.axis_score,
             winning_team: event.winning_team,
@@ -174,9 +205,73 @@ impl Moment {
             max_clients: event.max_clients,
             shots_fired: count(event.shots_fired),
             shots_hit: count(event.shots_hit),
+        }
+    }
+}
+
+/// One event, as far as live state is concerned. A match keeps the hundreds of its last ten seconds: they are small.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Moment {
+    /// Where it stands among the others, in milliseconds of the level's clock.
+    #[serde(skip_serializing_if = "is_default")]
+    pub at_ms: i64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub event_at: Millis,
+    #[serde(skip_serializing_if = "is_default")]
+    pub player: Named,
+    #[serde(skip_serializing_if = "is_default")]
+    pub target: Named,
+    /// Thousandths of a point.
+    #[serde(skip_serializing_if = "is_default")]
+    pub damage: i64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub map_name: Text,
+    #[serde(skip_serializing_if = "is_default")]
+    details: Option<Box<Details>>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub event_type: EventType,
+    #[serde(skip_serializing_if = "is_default")]
+    pub kill_kind: KillKind,
+    #[serde(skip_serializing_if = "is_default")]
+    pub game_type: GameType,
+    #[serde(skip_serializing_if = "is_default")]
+    pub headshot: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub hostile: bool,
+}
+
+impl Moment {
+    fn of(event: &Event, stamp: &Stamp, at_ms: i64) -> Self {
+        let details = Details::of(event, stamp);
+        Self {
+            at_ms,
+            event_at: stamp.event_at,
+            event_type: event.event_type,
+            player: Named::from(Who {
+                player_id: stamp.player_id.clone(),
+                name: short(&event.player.name),
+                team: stamp.player_team,
+                bot: stamp.player_bot,
+            }),
+            target: Named::from(Who {
+                player_id: stamp.target_id.clone(),
+                name: short(&event.target.name),
+                team: stamp.target_team,
+                bot: stamp.target_bot,
+            }),
+            kill_kind: stamp.kill_kind,
+            headshot: stamp.headshot,
+            hostile: stamp.hostile,
+            damage: thousandths(event.damage),
             map_name: stamp.map_name.clone(),
             game_type: stamp.game_type,
+            details: (details != NO_DETAILS).then(|| Box::new(details)),
         }
+    }
+
+    pub fn details(&self) -> &Details {
+        self.details.as_deref().unwrap_or(&NO_DETAILS)
     }
 }
 

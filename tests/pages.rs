@@ -122,3 +122,18 @@ async fn in_a_game_without_sides_nobody_has_one() {
     let played = this.get("/api/v1/stats/player/1/matches").await.json();
     assert_eq!(played["matches"][0]["result"], serde_json::Value::Null);
 }
+
+#[actix_web::test]
+async fn the_page_of_the_api_leads_from_each_operation_to_the_shapes_of_what_it_takes_and_answers() {
+    let this = StatsUnderTest::start("api_shapes").await;
+    let page = this.get("/api/docs").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    let named: Vec<&str> =
+        page.text.split("href=\"#shape-").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(named.contains(&"Leaderboard") && named.len() > 200, "{}", named.len());
+    for name in named {
+        assert!(page.text.contains(&format!("id=\"shape-{name}\"")), "{name}");
+    }
+    // No answer goes without a word.
+    assert!(!page.text.contains("</code></th><td></td>"), "{}", page.text);
+}

@@ -72,7 +72,7 @@ fn responses(listed: &Value) -> Value {
             "status": status,
             "description": response["description"],
             // Every refusal is the same.
-            "bodies": if status.starts_with('2') { contents(&response["content"]) } else { Value::Null },
+            "bodies": if status.starts_with('2') { contents(&response["content"]) } else { json!([]) },
         })
     };
     listed.as_object().into_iter().flatten().map(shown).collect()

@@ -22,7 +22,11 @@ use crate::error::BenchError;
 use crate::service::WRITERS;
 use crate::traffic::ServerTraffic;
 
+/// Bare inserts go there.
 const DATABASE: &str = "bare";
+/// What an insert of JSON pins. Bodies come again and again, which the engine must not take for repetitions.
+const JSON_SETTINGS: [(&str, &str); 3] =
+    [("insert_deduplicate", "0"), ("async_insert_deduplicate", "0"), ("wait_end_of_query", "1")];
 /// What the service pins at each insert, as far as it changes the cost.
 pub(crate) const INSERT_SETTINGS: [(&str, &str); 10] = [
     ("async_insert", "0"),
@@ -46,6 +50,7 @@ pub struct Engine {
     user: String,
     password: String,
     schema: PathBuf,
+    database: &'static str,
 }
 
 /// Encoded rows of every server's batches, in the order in which they would arrive.
@@ -129,16 +134,26 @@ impl Engine {
                 user: url.username().to_owned(),
                 password: url.password().unwrap_or_default().to_owned(),
                 schema: schema.to_owned(),
+                database: DATABASE,
             })
         });
         reached.ok_or(BenchError::NoEngineUrl { path })
     }
 
-    /// Makes the second database anew.
+    /// The same engine, in another database.
+    pub fn in_database(&self, database: &'static str) -> Self {
+        Self { database, ..self.clone() }
+    }
+
+    pub async fn connect(&self) -> Result<Connection, BenchError> {
+        Connection::open(self.address).await
+    }
+
+    /// Makes the database anew.
     pub async fn prepare(&self) -> Result<(), BenchError> {
-        let mut connection = Connection::open(self.address).await?;
-        self.run(&mut connection, "default", &format!("DROP DATABASE IF EXISTS {DATABASE} SYNC")).await?;
-        self.run(&mut connection, "default", &format!("CREATE DATABASE {DATABASE}")).await?;
+        let (mut connection, database) = (self.connect().await?, self.database);
+        self.run(&mut connection, "default", &format!("DROP DATABASE IF EXISTS {database} SYNC")).await?;
+        self.run(&mut connection, "default", &format!("CREATE DATABASE {database}")).await?;
         let in_schema = |source| BenchError::File { path: self.schema.clone(), source };
         let listing = std::fs::read_dir(&self.schema).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut files: Vec<PathBuf> = listing.map_err(in_schema)?.iter().map(|entry| entry.path()).collect();
@@ -150,7 +165,7 @@ impl Engine {
             for statement in code.join("\n").split(";\n") {
                 let statement = statement.trim().trim_end_matches(';');
                 if !statement.is_empty() {
-                    self.run(&mut connection, DATABASE, statement).await?;
+                    self.run(&mut connection, database, statement).await?;
                 }
             }
         }
@@ -195,8 +210,65 @@ impl Engine {
         batch_id: Uuid,
         body: Bytes,
     ) -> Result<(), BenchError> {
-        connection.send(self.signed(&insert_target(batch_id)), body).await?.success()?;
+        connection.send(self.signed(&insert_target(self.database, batch_id)), body).await?.success()?;
         Ok(())
+    }
+
+    /// Inserts rows of JSON, answered when they are stored. `gathers`: the engine may put them together with those of others.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn insert_json(
+        &self,
+        connection: &mut Connection,
+        rows: Bytes,
+        gathers: bool,
+    ) -> Result<(), BenchError> {
+        let gathers = if gathers { "1" } else { "0" };
+        let target = Serializer::new(String::from("/?"))
+            .append_pair("database", self.database)
+            .append_pair("query", "INSERT INTO raw_events FORMAT JSONEachRow")
+            .append_pair("async_insert", gathers)
+            .append_pair("wait_for_async_insert", gathers)
+            .extend_pairs(JSON_SETTINGS)
+            .finish();
+        connection.send(self.signed(&target), rows).await?.success()?;
+        Ok(())
+    }
+
+    /// Rows of the table as an insert of JSON would bring them.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn json_rows(
+        &self,
+        count: usize,
+    ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, BenchError> {
+        let sql = format!(
+            "SELECT * EXCEPT (batch_id) FROM raw_events LIMIT {count} FORMAT JSONEachRow \
+             SETTINGS output_format_json_quote_64bit_integers = 0"
+        );
+        let rows = self.run(&mut self.connect().await?, self.database, &sql).await?;
+        let lines = rows.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).map_err(BenchError::from)).collect()
+    }
+
+    /// Rows of the table, and inserts that they came in.
+    ///
+    /// # Errors
+    /// When the engine does not say.
+    pub async fn rows_and_inserts(&self) -> Result<(u64, u64), BenchError> {
+        let database = self.database;
+        // The numbers of blocks grow by one with each insert into a partition, whatever is merged since.
+        let sql = format!(
+            "SELECT (SELECT count() FROM raw_events), (SELECT sum(blocks) FROM (SELECT max(max_block_number) AS blocks \
+             FROM system.parts WHERE database = '{database}' AND table = 'raw_events' GROUP BY partition_id)) \
+             FORMAT TabSeparated"
+        );
+        let answer = self.run(&mut self.connect().await?, database, &sql).await?;
+        let text = String::from_utf8_lossy(&answer);
+        let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or_default());
+        Ok((numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()))
     }
 
     /// Lets the merges run that were held back, and waits until none is left, for a while.
@@ -236,11 +308,11 @@ impl Engine {
 }
 
 /// Path and query of an insert of whole rows.
-fn insert_target(batch_id: Uuid) -> String {
+fn insert_target(database: &str, batch_id: Uuid) -> String {
     let columns: Vec<&str> = row::COLUMNS.iter().map(|column| column.name).collect();
     let statement = format!("INSERT INTO raw_events (batch_id, {}) FORMAT RowBinary", columns.join(", "));
     Serializer::new(String::from("/?"))
-        .append_pair("database", DATABASE)
+        .append_pair("database", database)
         .append_pair("query", &statement)
         .append_pair("insert_deduplication_token", &batch_id.to_string())
         .extend_pairs(INSERT_SETTINGS)

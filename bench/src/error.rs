@@ -27,6 +27,8 @@ pub enum BenchError {
     Yardstick(#[source] io::Error),
     #[error("the traffic can't be read: {0}")]
     Traffic(#[from] mohaa_domain::wire::DecodeError),
+    #[error("a form can't be read: {0}")]
+    Form(#[from] crate::mirror::FormError),
     #[error("connection: {0}")]
     Connect(#[source] io::Error),
     #[error("HTTP: {0}")]

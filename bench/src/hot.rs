@@ -16,15 +16,15 @@ use crate::mirror;
 use crate::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 
 const SERVER: Uuid = Uuid::from_u128(1);
-const SPOOL: Uuid = Uuid::from_u128(2);
-const NOON: Millis = Millis(1_795_600_000_000);
+pub(crate) const SPOOL: Uuid = Uuid::from_u128(2);
+pub(crate) const NOON: Millis = Millis(1_795_600_000_000);
 /// A full server sends some twenty events in that time.
-const SECONDS_A_REQUEST: f64 = 0.5;
+pub(crate) const SECONDS_A_REQUEST: f64 = 0.5;
 
 /// More than most take.
 const BYTES_A_ROW: usize = 400;
 
-/// What is repeated; each needs all those before it.
+/// What is repeated; stamps need what was decoded, rows and live state need stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum HotPath {
     /// Nothing but the level.time written into each body
@@ -33,6 +33,10 @@ pub enum HotPath {
     Mirror,
     /// Body to events
     Decode,
+    /// The yardstick of forms: form_urlencoded into the same structs
+    FormMirror,
+    /// Body of form lines to events
+    Forms,
     /// Events to stamps
     Stamp,
     /// Stamped events to rows
@@ -47,6 +51,9 @@ pub fn run(path: HotPath, requests: usize) -> Result<(), BenchError> {
     let mut trackers = Trackers::default();
     let window = EventWindow::default();
     let mut live: Option<LiveMatch> = None;
+    if matches!(path, HotPath::FormMirror | HotPath::Forms) {
+        return read_forms(path, &traffic, requests);
+    }
     for (number, body) in traffic.batches.iter().cycle().take(requests).enumerate() {
         let seconds = number as f64 * SECONDS_A_REQUEST;
         let received_at = Millis(NOON.0 + (seconds * 1000.0) as i64);
@@ -88,6 +95,17 @@ pub fn run(path: HotPath, requests: usize) -> Result<(), BenchError> {
                 black_box(live.fold_events(SPOOL, events));
             }
             _ => drop(black_box(stamped)),
+        }
+    }
+    Ok(())
+}
+
+/// Forms are as they are: no level.time is written into them.
+fn read_forms(path: HotPath, traffic: &ServerTraffic, requests: usize) -> Result<(), BenchError> {
+    for body in traffic.forms.iter().cycle().take(requests) {
+        match path {
+            HotPath::FormMirror => drop(black_box(mirror::events_of_forms(body)?)),
+            _ => drop(black_box(decode(body, Limits { max_events: BATCH_EVENTS })?)),
         }
     }
     Ok(())

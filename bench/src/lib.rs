@@ -1,9 +1,12 @@
 //! What the way of an event costs, beside yardsticks that do the least anybody could do.
 //!
-//! [`run`] is the whole measurement. It starts a service with private stores and a [`yardstick`] process, sends both
-//! the [`traffic`] of game servers through a closed [`load`] loop, and inserts the same rows into a second database of
-//! the service's own [`engine`]. The [`report`] compares them round by round: machines are noisy, so only what was
+//! [`run`] measures the way of an event. It starts a service with private stores and a [`yardstick`] process, sends both
+//! the [`traffic`] of game servers through a closed [`load`] loop, inserts the same rows into a second database of
+//! the service's own [`engine`], and lets its [`peers`] insert for themselves. The [`report`] compares them round by round: machines are noisy, so only what was
 //! measured within one run is compared, and only medians of the rounds' ratios count.
+//!
+//! [`cpu`] measures what needs neither network nor disk. What everything is to reach stands in [`targets`], which makes one table of
+//! what came of it.
 //!
 //! [`tournament`] reports results to many tournaments at once.
 //!
@@ -13,12 +16,14 @@
 
 pub mod clickhouse;
 pub mod connection;
+pub mod cpu;
 pub mod engine;
 pub mod error;
 pub mod hot;
 pub mod live;
 pub mod load;
 pub mod mirror;
+pub mod peers;
 pub mod process;
 pub mod queries;
 pub mod report;
@@ -26,6 +31,7 @@ pub mod run;
 pub mod seed;
 pub mod service;
 pub mod stores;
+pub mod targets;
 pub mod tournament;
 pub mod traffic;
 pub mod yardstick;

@@ -27,6 +27,7 @@ use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::process::{cpu_seconds, resident_bytes};
 use crate::service::Service;
+use crate::targets::{Measured, Target};
 
 const MATCHES_PATIENCE: Duration = Duration::from_secs(120);
 /// Memory and caches settle.
@@ -49,6 +50,8 @@ pub struct LiveReport {
     pub servers: usize,
     pub matches: usize,
     pub viewers: usize,
+    /// Of the viewers: not connected, or told nothing.
+    pub unserved: usize,
     pub events_per_second: u32,
     pub seconds: f64,
     pub kills_received: u64,
@@ -67,6 +70,33 @@ pub struct LiveReport {
     pub kib_per_viewer: f64,
 }
 
+impl LiveReport {
+    /// What came of the targets.
+    pub fn measured(&self) -> Vec<Measured> {
+        let served = self.viewers.saturating_sub(self.unserved) as f64;
+        vec![
+            Measured::new(
+                Target::Viewers,
+                if self.gaps == 0 { served } else { f64::NAN },
+                format!(
+                    "{} matches, {:.0} messages/s, {} gaps, {:.2} cores of the service, p50 {:.0} ms and p99 {:.0} ms from receipt",
+                    self.matches,
+                    self.messages_received as f64 / self.seconds,
+                    self.gaps,
+                    self.service_cores,
+                    self.p50_ms,
+                    self.p99_ms
+                ),
+            ),
+            Measured::new(
+                Target::ViewerMemory,
+                self.kib_per_viewer * 1.024,
+                format!("growth by {} viewers", self.viewers),
+            ),
+        ]
+    }
+}
+
 impl fmt::Display for LiveReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -81,11 +111,12 @@ impl fmt::Display for LiveReport {
         )?;
         writeln!(
             out,
-            "messages             {} of {} MiB, {} snapshots, {} gaps",
+            "messages             {} of {} MiB, {} snapshots, {} gaps, {} viewers told nothing",
             self.messages_received,
             self.bytes_received >> 20,
             self.snapshots,
-            self.gaps
+            self.gaps,
+            self.unserved
         )?;
         writeln!(
             out,
@@ -123,7 +154,7 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
     let _ = std::fs::remove_dir_all(&options.data_dir);
     std::fs::create_dir_all(&options.data_dir).map_err(file_error)?;
     let log = options.data_dir.join("service.log");
-    let service = Service::start(&options.service, &options.data_dir.join("data"), &log).await?;
+    let service = Service::start(&options.service, &options.data_dir.join("data"), &log, &[]).await?;
     let (pid, address) = (service.pid(), service.address());
     let idle_bytes = resident_bytes(pid)?;
     let mut simulation = Command::new(&options.service)
@@ -156,8 +187,10 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds(pid)? - cpu_before);
     let watched_bytes = resident_bytes(pid)?;
     let mut seen = Seen::default();
+    let mut unserved = 0;
     for viewer in viewers {
         let one = viewer.await??;
+        unserved += usize::from(one.messages == 0);
         seen.delays_ms.extend(one.delays_ms);
         seen.messages += one.messages;
         seen.bytes += one.bytes;
@@ -180,6 +213,7 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
         servers: options.servers,
         matches: matches.len(),
         viewers: options.viewers,
+        unserved,
         events_per_second: options.rate,
         seconds,
         kills_received: seen.delays_ms.len() as u64,

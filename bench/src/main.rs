@@ -1,5 +1,6 @@
-//! `mohaa-bench run` measures ingest, `mohaa-bench yardstick` is what it measures against; `live` measures what viewers get;
-//! `tournament` measures reports of results; `seed` makes a year of matches, and `queries` measures questions over it.
+//! `mohaa-bench run` measures ingest, `mohaa-bench yardstick` is what it measures against; `cpu` measures decoding and live state
+//! alone; `live` measures what viewers get; `tournament` measures reports of results; `seed` makes a year of matches, and
+//! `queries` measures questions over it. `targets` prints what came of it all.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,12 +8,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use mohaa_bench::cpu::{self, CpuOptions};
 use mohaa_bench::error::BenchError;
 use mohaa_bench::hot::{self, HotPath};
 use mohaa_bench::live::{self, LiveOptions};
 use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
 use mohaa_bench::seed::{self, Extent, SeedOptions};
+use mohaa_bench::targets::{self, Measured, Table, Target};
 use mohaa_bench::tournament::{self, TournamentOptions};
 use mohaa_bench::yardstick;
 
@@ -26,6 +29,9 @@ const FEWEST_PLAYERS: usize = 100;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Where what came of each target is noted
+    #[arg(long, global = true, default_value = "target/bench-targets.jsonl")]
+    targets: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -51,6 +57,17 @@ enum Command {
         /// Length of each load loop; a round has four
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=3600))]
         seconds: u16,
+    },
+    /// Measure decoding and live state on one thread, by its CPU time
+    Cpu {
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench-cpu.json")]
+        json: PathBuf,
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        rounds: u16,
+        /// Milliseconds of CPU time that each side of a round takes
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+        turn: u64,
     },
     /// Watch many live matches at once: how long events take, and what a match and a viewer take up
     Live {
@@ -148,12 +165,40 @@ enum Command {
     },
     /// Parse posted events with serde_json and do nothing else, until standard input ends
     Yardstick,
+    /// Note a figure that was measured elsewhere
+    Note {
+        target: Target,
+        /// In the target's unit
+        figure: f64,
+        /// Of what the figure is made
+        #[arg(long, default_value = "")]
+        detail: String,
+    },
+    /// Print every target with its yardstick and what came of it
+    Targets {
+        /// What was measured, as version control names it
+        #[arg(long, default_value = "unknown")]
+        commit: String,
+        /// Where the table goes too
+        #[arg(long, default_value = "target/bench.md")]
+        markdown: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let Cli { command, targets } = Cli::parse();
+    let done = match command {
         Command::Yardstick => yardstick::serve().map_err(BenchError::Yardstick),
         Command::Hot { path, requests } => hot::run(path, requests),
+        Command::Cpu { json, rounds, turn } => measure_cpu(
+            &CpuOptions { rounds: rounds.into(), turn: Duration::from_millis(turn) },
+            &json,
+            &targets,
+        ),
+        Command::Note { target, figure, detail } => {
+            targets::note(&targets, &[Measured::new(target, figure, detail)])
+        }
+        Command::Targets { commit, markdown } => print_targets(&targets, commit, &markdown),
         Command::Seed { service, data_dir, events, players, servers, days, seed, until } => {
             let servers = servers.into();
             let until = until.unwrap_or_else(Utc::now);
@@ -176,7 +221,7 @@ fn main() -> ExitCode {
                 rate,
                 length: Duration::from_secs(seconds.into()),
             };
-            measure_live(&options, &json)
+            measure_live(&options, &json, &targets)
         }
         Command::Tournament { service, data_dir, json, tournaments, rate, seconds } => {
             let options = TournamentOptions {
@@ -186,7 +231,7 @@ fn main() -> ExitCode {
                 rate,
                 length: Duration::from_secs(seconds.into()),
             };
-            measure_tournaments(&options, &json)
+            measure_tournaments(&options, &json, &targets)
         }
         Command::Run { service, data_dir, schema, json, connections, rounds, seconds } => {
             std::env::current_exe()
@@ -201,7 +246,7 @@ fn main() -> ExitCode {
                         rounds: rounds.into(),
                         round_length: Duration::from_secs(seconds.into()),
                     };
-                    measure(&options, &json)
+                    measure(&options, &json, &targets)
                 })
         }
     };
@@ -225,35 +270,50 @@ fn measure_queries(options: &QueriesOptions, json: &Path, markdown: &Path) -> Re
     let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
     let report = runtime.block_on(queries::measure(options))?;
     for (path, text) in [(json, serde_json::to_string_pretty(&report)?), (markdown, report.to_string())] {
-        std::fs::write(path, text).map_err(|source| BenchError::File { path: path.to_owned(), source })?;
+        write(path, &text)?;
     }
     print!("{report}");
     Ok(())
 }
 
-fn measure_live(options: &LiveOptions, json: &Path) -> Result<(), BenchError> {
+fn measure_cpu(options: &CpuOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
+    let report = cpu::measure(options)?;
+    write(json, &serde_json::to_string_pretty(&report)?)?;
+    print!("{report}");
+    targets::note(targets, &report.measured())
+}
+
+fn measure_live(options: &LiveOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
     let report = runtime.block_on(live::measure(options))?;
-    std::fs::write(json, serde_json::to_string_pretty(&report)?)
-        .map_err(|source| BenchError::File { path: json.to_owned(), source })?;
+    write(json, &serde_json::to_string_pretty(&report)?)?;
     print!("{report}");
-    Ok(())
+    targets::note(targets, &report.measured())
 }
 
-fn measure_tournaments(options: &TournamentOptions, json: &Path) -> Result<(), BenchError> {
+fn measure_tournaments(options: &TournamentOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
     let report = runtime.block_on(tournament::measure(options))?;
-    std::fs::write(json, serde_json::to_string_pretty(&report)?)
-        .map_err(|source| BenchError::File { path: json.to_owned(), source })?;
+    write(json, &serde_json::to_string_pretty(&report)?)?;
     print!("{report}");
+    targets::note(targets, &report.measured())
+}
+
+fn measure(options: &RunOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let report = runtime.block_on(run(options))?;
+    write(json, &report.to_json()?)?;
+    print!("{report}");
+    targets::note(targets, &report.measured())
+}
+
+fn print_targets(targets: &Path, commit: String, markdown: &Path) -> Result<(), BenchError> {
+    let table = Table::of_notes(targets, commit)?.to_string();
+    write(markdown, &table)?;
+    print!("{table}");
     Ok(())
 }
 
-fn measure(options: &RunOptions, json: &Path) -> Result<(), BenchError> {
-    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
-    let report = runtime.block_on(run(options))?;
-    std::fs::write(json, report.to_json()?)
-        .map_err(|source| BenchError::File { path: json.to_owned(), source })?;
-    print!("{report}");
-    Ok(())
+fn write(path: &Path, text: &str) -> Result<(), BenchError> {
+    std::fs::write(path, text).map_err(|source| BenchError::File { path: path.to_owned(), source })
 }

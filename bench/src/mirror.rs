@@ -1,4 +1,5 @@
-//! Bodies of the third script generation read by serde_json into the same [`Event`]s as the service's own decoder.
+//! Bodies of the third script generation read by serde_json, and of the second by form_urlencoded, into the same [`Event`]s as by
+//! the service's own decoder.
 //!
 //! It does no more than that: fields without a place of their own are passed over instead of kept in
 //! [`Event::extra`], nothing is repaired and no other generation is understood. So it is a lower bound of what
@@ -9,6 +10,7 @@ use std::fmt;
 use compact_str::{ToCompactString, format_compact};
 use mohaa_domain::event::{Event, SecretText, Text};
 use mohaa_domain::vocabulary::{EventType, GameType, Team, hit_location, means_of_death};
+use serde::de::value::MapDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 /// The events of a body: a JSON array of objects.
@@ -19,6 +21,27 @@ pub fn events_of(body: &[u8]) -> Result<Vec<Event>, serde_json::Error> {
     let events: Vec<MirroredEvent> = serde_json::from_slice(body)?;
     Ok(events.into_iter().map(|mirrored| mirrored.0).collect())
 }
+
+/// The events of a body of form lines, one a line.
+///
+/// # Errors
+/// When a line has no type, or a value is of another kind than its field.
+pub fn events_of_forms(body: &[u8]) -> Result<Vec<Event>, FormError> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(event_of_form).collect()
+}
+
+/// The event of one form line.
+///
+/// # Errors
+/// As of [`events_of_forms`].
+pub fn event_of_form(line: &[u8]) -> Result<Event, FormError> {
+    let fields = MapDeserializer::new(url::form_urlencoded::parse(line));
+    Ok(MirroredEvent::deserialize(fields)?.0)
+}
+
+/// Why a form is no event.
+pub type FormError = serde::de::value::Error;
 
 struct MirroredEvent(Event);
 
@@ -40,7 +63,7 @@ keys! {
     AttackerName AttackerGuid AttackerSmfId AttackerTeam AttackerX AttackerY AttackerZ AttackerPitch AttackerYaw
     AttackerStance
     VictimName VictimGuid VictimSmfId VictimTeam VictimX VictimY VictimZ VictimPitch VictimYaw VictimStance
-    Weapon NewWeapon Inflictor Damage Hitloc Mod MapName Gametype Item Message TeamOnly ClientNum RoundNumber
+    Weapon NewWeapon Inflictor Damage Hitloc Hitlocation Mod MapName Gametype Item Message TeamOnly ClientNum RoundNumber
     AlliesScore AxisScore WinningTeam PlayerCount Maxclients Duration Walked Sprinted Swam Driven Fired Hits
 }
 
@@ -100,7 +123,9 @@ impl<'de> Visitor<'de> for EventVisitor {
                 Key::NewWeapon => new_weapon = fields.next_value::<Word>()?.0,
                 Key::Inflictor => event.inflictor = fields.next_value::<Word>()?.0,
                 Key::Damage => event.damage = decimal(&mut fields)?,
-                Key::Hitloc => event.hitloc = fields.next_value::<Word>()?.canonical(hit_location),
+                Key::Hitloc | Key::Hitlocation => {
+                    event.hitloc = fields.next_value::<Word>()?.canonical(hit_location)
+                }
                 Key::Mod => event.means_of_death = fields.next_value::<Word>()?.canonical(means_of_death),
                 Key::MapName => event.map_name = fields.next_value::<Word>()?.0,
                 Key::Gametype => {
@@ -135,7 +160,7 @@ impl<'de> Visitor<'de> for EventVisitor {
         }
         event.event_type = EventType::parse(&event.source_type);
         if event.weapon_name.is_empty() {
-            event.weapon_name = new_weapon;
+            event.weapon_name = if new_weapon.is_empty() { event.inflictor.clone() } else { new_weapon };
         }
         Ok(MirroredEvent(event))
     }

@@ -1,4 +1,4 @@
-//! The whole measurement: service, yardstick and bare inserts in turn, round by round.
+//! The way of an event: service, yardstick, bare inserts and inserts of JSON in turn, round by round.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::engine::{Engine, Rows};
 use crate::error::BenchError;
 use crate::load::{self, LoadResult, Stream};
+use crate::peers::{self, AsyncInserts, PeerRound};
 use crate::process::{Program, cpu_seconds};
 use crate::report::{IngestRound, Report, Settings, Side, StoreRound};
 use crate::service::Service;
@@ -44,9 +45,14 @@ pub async fn run(options: &RunOptions) -> Result<Report, BenchError> {
         std::fs::remove_dir_all(data_dir).map_err(in_data_dir)?;
     }
     std::fs::create_dir_all(data_dir).map_err(in_data_dir)?;
-    let mut bench = Bench::start(options).await?;
-    let measured = bench.measure(options).await;
-    bench.service.stop().await;
+    let yardstick =
+        Program::start(&options.yardstick, &["yardstick"], &data_dir.join("yardstick.log")).await?;
+    let bench = Bench {
+        traffic: (0..options.connections).map(ServerTraffic::of_server).collect(),
+        yardstick,
+        options,
+    };
+    let measured = bench.measure().await;
     bench.yardstick.stop().await;
     // After a failure the logs are wanted.
     if measured.is_ok() {
@@ -55,116 +61,104 @@ pub async fn run(options: &RunOptions) -> Result<Report, BenchError> {
     measured
 }
 
-struct Bench {
-    service: Service,
+struct Bench<'a> {
+    options: &'a RunOptions,
+    traffic: Vec<ServerTraffic>,
     yardstick: Program,
-    engine: Engine,
-    rows: Arc<Rows>,
-    batches: Vec<Stream>,
-    singles: Vec<Stream>,
 }
 
-impl Bench {
-    async fn start(options: &RunOptions) -> Result<Self, BenchError> {
-        let data_dir = &options.data_dir;
-        let traffic: Vec<ServerTraffic> = (0..options.connections).map(ServerTraffic::of_server).collect();
-        say("starting the service and its stores");
-        let service = Service::start(&options.service, data_dir, &data_dir.join("service.log")).await?;
-        let yardstick =
-            Program::start(&options.yardstick, &["yardstick"], &data_dir.join("yardstick.log")).await?;
-        let engine = Engine::of_data_dir(data_dir, &options.schema)?;
-        engine.prepare().await?;
+/// A service on which the servers' matches have begun.
+struct Playing {
+    service: Service,
+    streams: Vec<Stream>,
+    data_dir: PathBuf,
+}
 
-        let mut tokens = Vec::with_capacity(traffic.len());
-        for number in 0..traffic.len() {
-            tokens.push(Service::add_server(&options.service, data_dir, &format!("bench {number}"))?);
-        }
-        let began = Instant::now();
-        let streams = |bodies: fn(&ServerTraffic) -> &Vec<Bytes>, events_per_body| -> Vec<Stream> {
-            let of_server = |(server, token): (&ServerTraffic, &String)| Stream {
-                token: token.clone(),
-                began,
-                bodies: Arc::new(bodies(server).clone()),
-                events_per_body,
-            };
-            traffic.iter().zip(&tokens).map(of_server).collect()
-        };
-        let batches = streams(|server| &server.batches, BATCH_EVENTS);
-        let singles = streams(|server| &server.singles, 1);
-        let mut connection = Connection::open(service.address()).await?;
-        for (server, token) in traffic.iter().zip(&tokens) {
-            let request = Request::post("/api/v1/ingest/events").header("X-Server-Token", token);
-            connection.send(request, server.prelude.clone()).await?.success()?;
-        }
-        let rows = Rows::of_traffic(&traffic, now())?;
-        Ok(Self { service, yardstick, engine, rows: Arc::new(rows), batches, singles })
-    }
-
-    async fn measure(&mut self, options: &RunOptions) -> Result<Report, BenchError> {
+impl Bench<'_> {
+    async fn measure(&self) -> Result<Report, BenchError> {
+        let options = self.options;
         let mut report = Report::new(Settings {
             connections: options.connections,
             rounds: options.rounds,
             round_seconds: options.round_length.as_secs_f64(),
             batch_events: BATCH_EVENTS,
-            batch_body_bytes: mean_body(&self.batches),
-            single_body_bytes: mean_body(&self.singles),
+            batch_body_bytes: mean_body(self.traffic.iter().map(|server| &server.batches)),
+            single_body_bytes: mean_body(self.traffic.iter().map(|server| &server.singles)),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             load_average_before: load_average(),
         });
-        say("warming up");
-        let mut accepted = self.batches.len() as f64;
-        for streams in [&self.batches, &self.singles] {
-            accepted += load::run(self.service.address(), streams, WARM_UP).await?.accepted_events as f64;
-            load::run(self.yardstick.address, streams, WARM_UP).await?;
-        }
-        self.service.wait_until_stored(accepted).await?;
-        for round in 1..=options.rounds {
-            say(&format!("round {round} of {}: arrays of {BATCH_EVENTS}", options.rounds));
-            self.engine.hold_merges().await?;
-            let (service, store) = self.service_round(true, options.round_length).await?;
-            let yardstick = self.yardstick_round(&self.batches, options.round_length).await?;
-            report.batches.push(IngestRound { service, yardstick });
-            if let Some(store) = store {
-                say(&format!("round {round} of {}: bare inserts", options.rounds));
-                report.store.push(self.bare_round(store).await?);
-            }
-            self.engine.merge().await?;
-            say(&format!("round {round} of {}: single events", options.rounds));
-            let (service, _) = self.service_round(false, options.round_length).await?;
-            let yardstick = self.yardstick_round(&self.singles, options.round_length).await?;
-            report.singles.push(IngestRound { service, yardstick });
-        }
+        let mut playing = self.start("interval", |server| &server.batches, BATCH_EVENTS).await?;
+        let measured = self.measure_arrays(&mut playing, &mut report).await;
+        playing.service.stop().await;
+        measured?;
+        let mut playing = self.start("always", |server| &server.singles, 1).await?;
+        let measured = self.measure_singles(&mut playing, &mut report).await;
+        playing.service.stop().await;
+        measured?;
         Ok(report)
     }
 
-    /// Posts to the service for a while, and waits until all of it is stored: what a request costs, it costs also
-    /// after its answer.
-    async fn service_round(
-        &mut self,
-        in_batches: bool,
-        length: Duration,
-    ) -> Result<(Side, Option<ServiceStore>), BenchError> {
-        let pid = self.service.pid();
-        let before = self.service.counts().await?;
-        let (service_cpu, engine_cpu, began) = (cpu_seconds(pid)?, self.engine_cpu()?, Instant::now());
-        let streams = if in_batches { &self.batches } else { &self.singles };
-        let load = load::run(self.service.address(), streams, length).await?;
-        let accepted = load.accepted_events as f64;
-        let after = self.service.wait_until_stored(before.stored_events + accepted).await?;
-        let elapsed = began.elapsed();
-        let service_cpu = cpu_seconds(pid)? - service_cpu;
-        let side = side(&load, service_cpu)?;
-        if !in_batches {
-            return Ok((side, None));
+    /// Starts a service whose spool reaches the disk so, and warms it and the yardstick up.
+    async fn start(
+        &self,
+        spool_fsync: &str,
+        bodies: fn(&ServerTraffic) -> &Vec<Bytes>,
+        events_per_body: usize,
+    ) -> Result<Playing, BenchError> {
+        say(&format!("starting the service and its stores, SPOOL_FSYNC={spool_fsync}"));
+        let data_dir = self.options.data_dir.join(spool_fsync);
+        let log = self.options.data_dir.join(format!("{spool_fsync}.log"));
+        let program = &self.options.service;
+        let mut service = Service::start(program, &data_dir, &log, &[("SPOOL_FSYNC", spool_fsync)]).await?;
+        let mut streams = Vec::with_capacity(self.traffic.len());
+        let mut connection = Connection::open(service.address()).await?;
+        let began = Instant::now();
+        for (number, server) in self.traffic.iter().enumerate() {
+            let token = Service::add_server(program, &data_dir, &format!("bench {number}"))?;
+            let request = Request::post(load::INGEST_PATH).header("X-Server-Token", &token);
+            connection.send(request, server.prelude.clone()).await?.success()?;
+            streams.push(Stream { token, began, bodies: Arc::new(bodies(server).clone()), events_per_body });
         }
-        let store = ServiceStore {
-            rows: load.accepted_events as usize,
-            inserts: (after.inserts - before.inserts) as usize,
-            elapsed,
-            service_cpu,
-            engine_cpu: self.engine_cpu()? - engine_cpu,
-        };
-        Ok((side, Some(store)))
+        say("warming up");
+        let warm = load::run(service.address(), &streams, WARM_UP).await?;
+        load::run(self.yardstick.address, &streams, WARM_UP).await?;
+        service.wait_until_stored((streams.len() as u64 + warm.accepted_events) as f64).await?;
+        Ok(Playing { service, streams, data_dir })
+    }
+
+    async fn measure_arrays(&self, playing: &mut Playing, report: &mut Report) -> Result<(), BenchError> {
+        let RunOptions { rounds, round_length, schema, .. } = self.options;
+        let engine = Engine::of_data_dir(&playing.data_dir, schema)?;
+        engine.prepare().await?;
+        let rows = Arc::new(Rows::of_traffic(&self.traffic, now())?);
+        for round in 1..=*rounds {
+            say(&format!("round {round} of {rounds}: arrays of {BATCH_EVENTS}"));
+            engine.hold_merges().await?;
+            let (service, store) = playing.round(*round_length).await?;
+            let yardstick = self.yardstick_round(&playing.streams, *round_length).await?;
+            report.batches.push(IngestRound { service, yardstick });
+            say(&format!("round {round} of {rounds}: bare inserts"));
+            report.store.push(playing.bare_round(&engine, &rows, store).await?);
+            engine.merge().await?;
+        }
+        say("preparing inserts of JSON");
+        let inserts = AsyncInserts::prepare(&engine, &rows).await?;
+        for round in 1..=*rounds {
+            say(&format!("round {round} of {rounds}: {} clients", peers::CLIENTS));
+            report.peers.push(playing.peer_round(&inserts, *round_length).await?);
+        }
+        Ok(())
+    }
+
+    async fn measure_singles(&self, playing: &mut Playing, report: &mut Report) -> Result<(), BenchError> {
+        let RunOptions { rounds, round_length, .. } = self.options;
+        for round in 1..=*rounds {
+            say(&format!("round {round} of {rounds}: single events"));
+            let (service, _) = playing.round(*round_length).await?;
+            let yardstick = self.yardstick_round(&playing.streams, *round_length).await?;
+            report.singles.push(IngestRound { service, yardstick });
+        }
+        Ok(())
     }
 
     async fn yardstick_round(&self, streams: &[Stream], length: Duration) -> Result<Side, BenchError> {
@@ -172,12 +166,40 @@ impl Bench {
         let load = load::run(self.yardstick.address, streams, length).await?;
         side(&load, cpu_seconds(self.yardstick.pid)? - cpu)
     }
+}
+
+impl Playing {
+    /// Posts to the service for a while, and waits until all of it is stored: what a request costs, it costs also
+    /// after its answer.
+    async fn round(&mut self, length: Duration) -> Result<(Side, ServiceStore), BenchError> {
+        let pid = self.service.pid();
+        let before = self.service.counts().await?;
+        let (service_cpu, engine_cpu, began) = (cpu_seconds(pid)?, self.engine_cpu()?, Instant::now());
+        let load = load::run(self.service.address(), &self.streams, length).await?;
+        let accepted = load.accepted_events as f64;
+        let after = self.service.wait_until_stored(before.stored_events + accepted).await?;
+        let elapsed = began.elapsed();
+        let service_cpu = cpu_seconds(pid)? - service_cpu;
+        let store = ServiceStore {
+            rows: load.accepted_events as usize,
+            inserts: (after.inserts - before.inserts) as usize,
+            elapsed,
+            service_cpu,
+            engine_cpu: self.engine_cpu()? - engine_cpu,
+        };
+        Ok((side(&load, service_cpu)?, store))
+    }
 
     /// Inserts as many rows as the service just stored, in batches of the same mean size.
-    async fn bare_round(&self, service: ServiceStore) -> Result<StoreRound, BenchError> {
+    async fn bare_round(
+        &self,
+        engine: &Engine,
+        rows: &Arc<Rows>,
+        service: ServiceStore,
+    ) -> Result<StoreRound, BenchError> {
         let batch_rows = service.rows.div_ceil(service.inserts.max(1));
         let engine_cpu = self.engine_cpu()?;
-        let bare = self.engine.insert(&self.rows, service.rows, batch_rows).await?;
+        let bare = engine.insert(rows, service.rows, batch_rows).await?;
         let bare_engine_cpu = self.engine_cpu()? - engine_cpu;
         let per_row = |cpu: f64| cpu * 1e6 / service.rows as f64;
         Ok(StoreRound {
@@ -189,6 +211,36 @@ impl Bench {
             service_cpu_us_per_row: per_row(service.service_cpu),
             engine_cpu_us_per_row: per_row(service.engine_cpu),
             bare_engine_cpu_us_per_row: per_row(bare_engine_cpu),
+        })
+    }
+
+    /// As many clients post to the service, and then insert by themselves. Merges run as they please: who inserts by himself
+    /// has them too.
+    async fn peer_round(
+        &mut self,
+        inserts: &AsyncInserts,
+        length: Duration,
+    ) -> Result<PeerRound, BenchError> {
+        let streams: Vec<Stream> = self.streams.iter().cycle().take(peers::CLIENTS).cloned().collect();
+        let stored = self.service.counts().await?.stored_events;
+        let began = Instant::now();
+        let load = load::run(self.service.address(), &streams, length).await?;
+        self.service.wait_until_stored(stored + load.accepted_events as f64).await?;
+        let service_elapsed = began.elapsed();
+        let by_themselves = inserts.run(length).await?;
+        if by_themselves.events == 0 {
+            return Err(BenchError::NothingAccepted);
+        }
+        Ok(PeerRound {
+            clients: peers::CLIENTS,
+            service_events_per_second: load.accepted_events as f64 / service_elapsed.as_secs_f64(),
+            service_accepted_per_second: load.events_per_second(),
+            service_refused_requests: load.refused_requests,
+            async_events_per_second: by_themselves.events_per_second(),
+            async_p50_ms: by_themselves.latency_ms(0.5),
+            async_p99_ms: by_themselves.latency_ms(0.99),
+            async_events_per_insert: by_themselves.events as f64 / by_themselves.inserts.max(1) as f64,
+            gathered_here: inserts.are_gathered_here(),
         })
     }
 
@@ -221,8 +273,8 @@ fn side(load: &LoadResult, cpu_seconds: f64) -> Result<Side, BenchError> {
     })
 }
 
-fn mean_body(streams: &[Stream]) -> usize {
-    let bodies: Vec<usize> = streams.iter().flat_map(|stream| stream.bodies.iter().map(Bytes::len)).collect();
+fn mean_body<'a>(bodies: impl Iterator<Item = &'a Vec<Bytes>>) -> usize {
+    let bodies: Vec<usize> = bodies.flatten().map(Bytes::len).collect();
     bodies.iter().sum::<usize>() / bodies.len().max(1)
 }
 

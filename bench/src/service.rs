@@ -1,5 +1,6 @@
 //! The service under measurement, with private stores of its own.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +12,7 @@ use hyper::Request;
 use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::process::{Program, descendants_named};
+use crate::stores::Stores;
 
 /// Writers of the service, and connections of the bare inserts.
 pub const WRITERS: usize = 2;
@@ -33,25 +35,45 @@ pub struct Counts {
 }
 
 impl Service {
-    pub async fn start(program: &Path, data_dir: &Path, log: &Path) -> Result<Self, BenchError> {
-        let (data_dir, writers) = (data_dir.to_string_lossy(), WRITERS.to_string());
-        let arguments = [
-            "serve",
-            "--embedded",
-            "--data-dir",
-            data_dir.as_ref(),
-            "--listen",
-            "127.0.0.1:0",
-            "--worker-count",
-            &writers,
-        ];
-        let program = Program::start(program, &arguments, log).await?;
+    /// Starts it with private stores. `settings` go to its environment (`SPOOL_FSYNC`, …); `log` is emptied first.
+    ///
+    /// # Errors
+    /// When it does not listen, or runs no engine.
+    pub async fn start(
+        program: &Path,
+        data_dir: &Path,
+        log: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, BenchError> {
+        let mut command = serve(program, data_dir, settings);
+        command.arg("--embedded");
+        empty(log)?;
+        let program = Program::run(command, log).await?;
         let engine_pids = descendants_named(program.pid, ENGINE_PROCESS)?;
         if engine_pids.is_empty() {
             return Err(BenchError::NoEngineProcess);
         }
         let ops = Connection::open(program.address).await?;
         Ok(Self { program, ops, engine_pids })
+    }
+
+    /// Starts it next to stores that run already, so that it can be started and stopped while they stay.
+    ///
+    /// # Errors
+    /// When it does not listen.
+    pub async fn start_on(
+        stores: &Stores,
+        program: &Path,
+        data_dir: &Path,
+        log: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, BenchError> {
+        let mut command = serve(program, data_dir, settings);
+        stores.tell(&mut command);
+        empty(log)?;
+        let program = Program::run(command, log).await?;
+        let ops = Connection::open(program.address).await?;
+        Ok(Self { program, ops, engine_pids: Vec::new() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -79,7 +101,7 @@ impl Service {
         }
     }
 
-    pub async fn counts(&mut self) -> Result<Counts, BenchError> {
+    async fn metrics(&mut self) -> Result<String, BenchError> {
         let answer = match self.ops.send(Request::get("/metrics"), Bytes::new()).await {
             Ok(answer) => answer,
             // The service closes a connection on which nothing was asked for ten seconds; servers took longer to be made.
@@ -88,8 +110,11 @@ impl Service {
                 self.ops.send(Request::get("/metrics"), Bytes::new()).await?
             }
         };
-        let text = answer.success()?;
-        let text = String::from_utf8_lossy(&text);
+        Ok(String::from_utf8_lossy(&answer.success()?).into_owned())
+    }
+
+    pub async fn counts(&mut self) -> Result<Counts, BenchError> {
+        let text = self.metrics().await?;
         let value = |metric| sample(&text, metric).ok_or(BenchError::NoMetric { metric });
         Ok(Counts {
             stored_events: value("mohaa_events_processed_total")?,
@@ -116,9 +141,30 @@ impl Service {
         }
     }
 
+    /// The value of a metric, the sum over all its labels.
+    ///
+    /// # Errors
+    /// When the service does not say it.
+    pub async fn metric(&mut self, metric: &'static str) -> Result<f64, BenchError> {
+        sample(&self.metrics().await?, metric).ok_or(BenchError::NoMetric { metric })
+    }
+
     pub async fn stop(self) {
         self.program.stop().await;
     }
+}
+
+/// The command that serves on a free port, with defaults but for what is said.
+pub(crate) fn serve(program: &Path, data_dir: &Path, settings: &[(&str, &str)]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(program);
+    command.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", "127.0.0.1:0"]);
+    command.args(["--worker-count", &WRITERS.to_string()]).envs(settings.iter().copied());
+    command
+}
+
+fn empty(log: &Path) -> Result<(), BenchError> {
+    File::create(log).map_err(|source| BenchError::File { path: log.to_owned(), source })?;
+    Ok(())
 }
 
 /// The sum of a metric's samples over all its labels.

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use mohaa_embedded::{EmbeddedStores, StoreUrls};
+use mohaa_embedded::{EmbeddedStores, StoreKind, StoreUrls};
 use tokio::process::Command;
+use uuid::Uuid;
 
 use crate::error::BenchError;
 
@@ -23,6 +24,28 @@ impl Stores {
             Err(mohaa_embedded::Error::InUse(_)) => Ok(Self { urls: read_urls(data_dir)?, own: None }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Tells a service where they are, and what else it needs when they are not its own.
+    pub(crate) fn tell(&self, command: &mut Command) {
+        let StoreUrls { postgres_url, redis_url, clickhouse_url } = &self.urls;
+        command
+            .env("POSTGRES_URL", postgres_url)
+            .env("REDIS_URL", redis_url)
+            .env("CLICKHOUSE_URL", clickhouse_url)
+            .env("JWT_SECRET", Uuid::new_v4().to_string())
+            // As with private stores.
+            .env("RATE_LIMITS", "off");
+    }
+
+    /// The processes of the ClickHouse engine, where it was started here.
+    pub fn engine_pids(&self) -> Vec<u32> {
+        let own = self.own.as_ref().map(EmbeddedStores::restarts);
+        own.into_iter()
+            .flatten()
+            .filter(|store| store.store == StoreKind::ClickHouse)
+            .filter_map(|store| store.pid)
+            .collect()
     }
 
     /// Stops those that were started here.

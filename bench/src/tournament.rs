@@ -26,6 +26,7 @@ use crate::process::cpu_seconds;
 use crate::queries::part;
 use crate::service::Service;
 use crate::stores::read_urls;
+use crate::targets::{Measured, Target};
 
 /// Reports a second that are not counted, before those that are: statements are prepared, connections opened.
 const WARMING: Duration = Duration::from_secs(2);
@@ -65,6 +66,18 @@ pub struct TournamentReport {
     /// Processes that ran or waited to, the mean of the last minute: before and after.
     pub machine_load: [f64; 2],
     pub machine_cores: usize,
+}
+
+impl TournamentReport {
+    /// What came of the targets; one refused report is none.
+    pub fn measured(&self) -> Vec<Measured> {
+        let figure = if self.refused == 0 { self.p99_ms } else { f64::NAN };
+        let detail = format!(
+            "{} reports/s, {} tournaments, {} refused, p50 {:.1} ms, fsync {}",
+            self.reports_per_second, self.tournaments, self.refused, self.p50_ms, self.fsync
+        );
+        vec![Measured::new(Target::Reports, figure, detail)]
+    }
 }
 
 impl fmt::Display for TournamentReport {
@@ -139,7 +152,8 @@ pub async fn measure(options: &TournamentOptions) -> Result<TournamentReport, Be
     let _ = std::fs::remove_dir_all(&options.data_dir);
     std::fs::create_dir_all(&options.data_dir).map_err(file_error)?;
     let data_dir = options.data_dir.join("data");
-    let service = Service::start(&options.service, &data_dir, &options.data_dir.join("service.log")).await?;
+    let log = options.data_dir.join("service.log");
+    let service = Service::start(&options.service, &data_dir, &log, &[]).await?;
     let (pid, address) = (service.pid(), service.address());
     let bearer = format!("Bearer {}", organizer(&options.service, &data_dir)?).into();
     let caller = Caller { address, bearer, idle: Arc::default() };

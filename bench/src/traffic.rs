@@ -7,6 +7,8 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
+use memchr::memmem;
+use mohaa_domain::vocabulary::{hit_location, means_of_death};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -19,6 +21,11 @@ const SINGLES: usize = 512;
 /// What stands before a level.time, which has [`CLOCK_BYTES`] bytes.
 const CLOCK_MARK: &[u8] = br#""timestamp": ""#;
 const CLOCK_BYTES: usize = 9;
+
+/// The engine's numbers for places of hits end at 18, those for means of death at 29.
+const LAST_OF_ENGINE: u8 = 29;
+/// As long as the service's own.
+const FORM_TOKEN: &str = "mohaa_s_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 
 const NAMES: [&str; 16] = [
     "Hiroshi",
@@ -64,6 +71,8 @@ pub struct ServerTraffic {
     pub batches: Vec<Bytes>,
     /// Arrays of one event.
     pub singles: Vec<Bytes>,
+    /// The events of `batches` as scripts of the second generation post them: form lines, [`BATCH_EVENTS`] to a body.
+    pub forms: Vec<Bytes>,
 }
 
 impl ServerTraffic {
@@ -71,22 +80,67 @@ impl ServerTraffic {
     pub fn of_server(number: usize) -> Self {
         let mut battle = Battle::new(number);
         let prelude = battle.match_start();
-        let batches = (0..BATCHES).map(|_| battle.body(BATCH_EVENTS)).collect();
-        let singles = (0..SINGLES).map(|_| battle.body(1)).collect();
-        Self { prelude: Bytes::from(format!("[{prelude}]")), batches, singles }
+        let posts: Vec<Vec<String>> = (0..BATCHES).map(|_| battle.events(BATCH_EVENTS)).collect();
+        let singles = (0..SINGLES).map(|_| array(&battle.events(1))).collect();
+        let form = |events: &Vec<String>| {
+            let lines: Vec<String> = events.iter().map(|event| form_line(event, battle.map)).collect();
+            Bytes::from(lines.join("\n"))
+        };
+        Self {
+            prelude: array(&[prelude]),
+            batches: posts.iter().map(|events| array(events)).collect(),
+            singles,
+            forms: posts.iter().map(form).collect(),
+        }
     }
+
+    /// Arrays of so many events each, for a server whose events come faster than scripts post them.
+    pub fn arrays(number: usize, events: usize, count: usize) -> Vec<Bytes> {
+        let mut battle = Battle::new(number);
+        (0..count).map(|_| array(&battle.events(events))).collect()
+    }
+}
+
+fn array(events: &[String]) -> Bytes {
+    Bytes::from(format!("[{}]", events.join(", ")))
+}
+
+/// What a script of the second generation says of the event: nothing is escaped, places of hits and means of death are the
+/// engine's numbers, and the weapon of a hit is what inflicted it.
+fn form_line(event: &str, map: &str) -> String {
+    let is_hit = event.contains(r#""hitloc""#);
+    let fields = event.trim_matches(['{', '}']).split(", \"").filter_map(|field| field.split_once(": "));
+    let mut line = String::new();
+    for (key, value) in fields {
+        let (key, value) = (key.trim_matches('"'), value.trim_matches('"'));
+        let separator = if line.is_empty() { "" } else { "&" };
+        let number = |canonical: fn(&str) -> Option<&'static str>| {
+            (0..=LAST_OF_ENGINE)
+                .map(|number| number.to_string())
+                .find(|number| canonical(number) == Some(value))
+                .unwrap_or_else(|| value.to_owned())
+        };
+        match key {
+            "map_name" => continue,
+            "hitloc" => push(&mut line, format_args!("{separator}hitlocation={}", number(hit_location))),
+            "mod" => push(&mut line, format_args!("{separator}mod={}", number(means_of_death))),
+            "weapon" if is_hit => push(&mut line, format_args!("{separator}inflictor={value}")),
+            _ => push(&mut line, format_args!("{separator}{key}={value}")),
+        }
+    }
+    push(&mut line, format_args!("&map_name={map}&server_token={FORM_TOKEN}&server_id=bench"));
+    line
 }
 
 /// The body with this level.time, in seconds below 100,000, in each of its events.
 pub fn at_level_time(body: &Bytes, seconds: f64) -> Bytes {
     let clock = level_time(seconds);
-    let mut body = body.to_vec();
-    let mut at = 0;
-    while let Some(found) = body[at..].windows(CLOCK_MARK.len()).position(|bytes| bytes == CLOCK_MARK) {
-        at += found + CLOCK_MARK.len();
-        body[at..at + CLOCK_BYTES].copy_from_slice(clock.as_bytes());
+    let mut at_time = body.to_vec();
+    for found in memmem::find_iter(body, CLOCK_MARK) {
+        let at = found + CLOCK_MARK.len();
+        at_time[at..at + CLOCK_BYTES].copy_from_slice(clock.as_bytes());
     }
-    body.into()
+    at_time.into()
 }
 
 fn level_time(seconds: f64) -> String {
@@ -154,9 +208,8 @@ impl Battle {
         event
     }
 
-    fn body(&mut self, events: usize) -> Bytes {
-        let events: Vec<String> = (0..events).map(|_| self.event()).collect();
-        Bytes::from(format!("[{}]", events.join(", ")))
+    fn events(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.event()).collect()
     }
 
     fn head(&self, event_type: &str) -> String {

@@ -29,6 +29,29 @@ fn the_mirror_reads_the_same_events_as_the_service_but_for_what_has_no_place() {
 }
 
 #[test]
+fn the_mirror_of_forms_reads_the_same_events_too() {
+    for server in 0..4 {
+        let traffic = ServerTraffic::of_server(server);
+        for (forms, arrays) in traffic.forms.iter().zip(&traffic.batches) {
+            let mut expected = decoded(forms);
+            assert_eq!(expected.len(), BATCH_EVENTS);
+            expected.iter_mut().for_each(|event| event.extra.clear());
+            assert_eq!(mirror::events_of_forms(forms).unwrap(), expected);
+            // Forms say the same as arrays, in their own words.
+            for (form, array) in expected.iter().zip(decoded(arrays)) {
+                assert_eq!(form.event_type, array.event_type);
+                assert_eq!((&form.player, &form.target), (&array.player, &array.target));
+                assert_eq!(
+                    (form.weapon_name.as_str(), form.damage),
+                    (array.weapon_name.as_str(), array.damage)
+                );
+                assert_eq!((&form.hitloc, &form.means_of_death), (&array.hitloc, &array.means_of_death));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_battle_has_events_of_every_frequent_type_and_of_many_players() {
     let traffic = ServerTraffic::of_server(1);
     let events: Vec<Event> = traffic.batches.iter().flat_map(|body| decoded(body)).collect();

@@ -21,6 +21,8 @@ pub enum BenchError {
     NoEngineProcess,
     #[error("{path} names no usable CLICKHOUSE_URL", path = .path.display())]
     NoEngineUrl { path: PathBuf },
+    #[error("the limit of open files can't be raised: {0}")]
+    FileLimit(#[source] io::Error),
     #[error("the runtime can't be made: {0}")]
     Runtime(#[source] io::Error),
     #[error("the yardstick can't listen: {0}")]

@@ -8,6 +8,8 @@
 //! [`cpu`] measures what needs neither network nor disk. What everything is to reach stands in [`targets`], which makes one table of
 //! what came of it.
 //!
+//! [`node`] measures starts, memory and answers from memory.
+//!
 //! [`tournament`] reports results to many tournaments at once.
 //!
 //! [`seed`] fills stores with a year of matches, and [`queries`] asks a service over them: what each answer reads, how
@@ -17,12 +19,14 @@
 pub mod clickhouse;
 pub mod connection;
 pub mod cpu;
+pub mod crowd;
 pub mod engine;
 pub mod error;
 pub mod hot;
 pub mod live;
 pub mod load;
 pub mod mirror;
+pub mod node;
 pub mod peers;
 pub mod process;
 pub mod queries;

@@ -4,7 +4,6 @@
 //! service received it, by the clock that a viewer reads too: the difference is its way through the service. Each viewer
 //! checks that what it is sent has no gaps.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +18,7 @@ use hyper::Request;
 use hyper::client::conn::http1::handshake;
 use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -263,29 +263,33 @@ async fn watch(
     let answer = tokio::time::timeout(FIRST_EVENTS_PATIENCE, sender.send_request(request)).await;
     let Ok(answer) = answer else { return Ok(Seen::default()) };
     let mut body = answer?.into_body();
-    let (mut seen, mut text, mut last) = (Seen::default(), String::new(), None);
+    let (mut seen, mut unread, mut last) = (Seen::default(), Vec::new(), None);
     while let Ok(Some(frame)) = tokio::time::timeout_at(until.into(), body.frame()).await {
         let Ok(part) = frame?.into_data() else { continue };
         seen.bytes += part.len() as u64;
-        text.push_str(&String::from_utf8_lossy(&part));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let is_measured = measuring.load(Ordering::Acquire) == 1;
-        while let Some((message, rest)) = text.split_once("\n\n") {
-            note(&mut seen, &mut last, message, now, is_measured);
-            text = rest.to_owned();
+        // Thousands of viewers share the cores with what is measured: nothing is copied that can be read where it is.
+        let searched = unread.len().saturating_sub(1);
+        unread.extend_from_slice(&part);
+        let mut read = 0;
+        for end in memmem::find_iter(&unread[searched..], b"\n\n").map(|place| searched + place) {
+            note(&mut seen, &mut last, &String::from_utf8_lossy(&unread[read..end]), now, is_measured);
+            read = end + 2;
         }
+        unread.drain(..read);
     }
     Ok(seen)
 }
 
 fn note(seen: &mut Seen, last: &mut Option<(u64, u64)>, message: &str, now: Duration, is_measured: bool) {
-    let fields: BTreeMap<&str, &str> = message.lines().filter_map(|line| line.split_once(": ")).collect();
-    let id = fields.get("id").and_then(|id| id.split_once('-'));
+    let field = |name| message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let id = field("id").and_then(|id| id.split_once('-'));
     let Some(id) = id.and_then(|(epoch, number)| Some((epoch.parse().ok()?, number.parse().ok()?))) else {
         return;
     };
     seen.messages += 1;
-    let event = fields.get("event").copied().unwrap_or_default();
+    let event = field("event").unwrap_or_default();
     match (event, *last) {
         ("snapshot", _) => seen.snapshots += 1,
         (_, Some((epoch, number))) if (epoch, number + 1) == id => {}
@@ -294,7 +298,7 @@ fn note(seen: &mut Seen, last: &mut Option<(u64, u64)>, message: &str, now: Dura
     *last = Some(id);
     if event == "kill" && is_measured {
         let kill: serde_json::Value =
-            fields.get("data").and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
+            field("data").and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
         if let Some(at) = kill["at"].as_str().and_then(unix_ms) {
             let delay = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_sub(at);
             seen.delays_ms.push(u32::try_from(delay).unwrap_or(u32::MAX));

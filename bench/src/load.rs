@@ -14,7 +14,7 @@ use crate::traffic::at_level_time;
 use crate::yardstick;
 
 /// After a 429. Scripts don't come back at all; `Retry-After` would leave a connection idle for a whole round.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
 pub(crate) const INGEST_PATH: &str = "/api/v1/ingest/events";
 
 /// What one connection posts, over and over.

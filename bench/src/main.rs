@@ -12,6 +12,8 @@ use mohaa_bench::cpu::{self, CpuOptions};
 use mohaa_bench::error::BenchError;
 use mohaa_bench::hot::{self, HotPath};
 use mohaa_bench::live::{self, LiveOptions};
+use mohaa_bench::node::{self, NodeOptions};
+use mohaa_bench::process::raise_file_limit;
 use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
 use mohaa_bench::seed::{self, Extent, SeedOptions};
@@ -68,6 +70,27 @@ enum Command {
         /// Milliseconds of CPU time that each side of a round takes
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
         turn: u64,
+    },
+    /// Measure starts, memory, and pages and JSON that are in memory
+    Node {
+        /// The service's program
+        #[arg(long, default_value = "target/release/mohaa-stats")]
+        service: PathBuf,
+        /// Emptied first and removed afterwards
+        #[arg(long, default_value = "target/bench-data")]
+        data_dir: PathBuf,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench-node.json")]
+        json: PathBuf,
+        /// Starts of each kind, and loops of requests
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+        rounds: u16,
+        /// Matches whose memory is measured
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+        matches: u16,
+        /// Length of each loop of requests
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=3600))]
+        seconds: u16,
     },
     /// Watch many live matches at once: how long events take, and what a match and a viewer take up
     Live {
@@ -195,6 +218,19 @@ fn main() -> ExitCode {
             &json,
             &targets,
         ),
+        Command::Node { service, data_dir, json, rounds, matches, seconds } => {
+            this_program().and_then(|yardstick| {
+                let options = NodeOptions {
+                    service,
+                    yardstick,
+                    data_dir,
+                    rounds: rounds.into(),
+                    matches: matches.into(),
+                    length: Duration::from_secs(seconds.into()),
+                };
+                measure_node(&options, &json, &targets)
+            })
+        }
         Command::Note { target, figure, detail } => {
             targets::note(&targets, &[Measured::new(target, figure, detail)])
         }
@@ -233,22 +269,19 @@ fn main() -> ExitCode {
             };
             measure_tournaments(&options, &json, &targets)
         }
-        Command::Run { service, data_dir, schema, json, connections, rounds, seconds } => {
-            std::env::current_exe()
-                .map_err(|source| BenchError::File { path: "/proc/self/exe".into(), source })
-                .and_then(|yardstick| {
-                    let options = RunOptions {
-                        service,
-                        yardstick,
-                        data_dir,
-                        schema,
-                        connections: connections.into(),
-                        rounds: rounds.into(),
-                        round_length: Duration::from_secs(seconds.into()),
-                    };
-                    measure(&options, &json, &targets)
-                })
-        }
+        Command::Run { service, data_dir, schema, json, connections, rounds, seconds } => this_program()
+            .and_then(|yardstick| {
+                let options = RunOptions {
+                    service,
+                    yardstick,
+                    data_dir,
+                    schema,
+                    connections: connections.into(),
+                    rounds: rounds.into(),
+                    round_length: Duration::from_secs(seconds.into()),
+                };
+                measure(&options, &json, &targets)
+            }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -283,7 +316,20 @@ fn measure_cpu(options: &CpuOptions, json: &Path, targets: &Path) -> Result<(), 
     targets::note(targets, &report.measured())
 }
 
+fn this_program() -> Result<PathBuf, BenchError> {
+    std::env::current_exe().map_err(|source| BenchError::File { path: "/proc/self/exe".into(), source })
+}
+
+fn measure_node(options: &NodeOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let report = runtime.block_on(node::measure(options))?;
+    write(json, &serde_json::to_string_pretty(&report)?)?;
+    print!("{report}");
+    targets::note(targets, &report.measured())
+}
+
 fn measure_live(options: &LiveOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
+    raise_file_limit()?;
     let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
     let report = runtime.block_on(live::measure(options))?;
     write(json, &serde_json::to_string_pretty(&report)?)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -80,6 +80,16 @@ impl Program {
     pub async fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         tokio::time::timeout(patience, self.child.wait()).await.ok()?.ok()
     }
+}
+
+/// Lets this process and those that it starts from now on open as many files as the system allows.
+///
+/// # Errors
+/// When the system does not let it.
+pub fn raise_file_limit() -> Result<(), BenchError> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    setrlimit(Resource::Nofile, raised).map_err(|error| BenchError::FileLimit(error.into()))
 }
 
 /// What `/proc/PID/stat` says that matters here.

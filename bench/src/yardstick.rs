@@ -1,4 +1,5 @@
-//! The least that an ingest could do: an actix-web handler that parses a body to events and says how many.
+//! The least that could be done: an actix-web handler that parses a body to events and says how many, and one that answers so many
+//! bytes.
 
 use std::hint::black_box;
 use std::io::{self, Read, Write};
@@ -21,6 +22,7 @@ pub fn serve() -> io::Result<()> {
             App::new()
                 .app_data(PayloadConfig::new(MAX_BODY_BYTES))
                 .route("/api/v1/ingest/events", web::post().to(parse))
+                .route("/static/{bytes}", web::get().to(static_answer))
         })
         .disable_signals()
         .bind("127.0.0.1:0")?;
@@ -48,6 +50,14 @@ async fn parse(body: Bytes) -> HttpResponse {
         }
         Err(error) => HttpResponse::BadRequest().body(error.to_string()),
     }
+}
+
+/// Answers so many bytes that it has.
+async fn static_answer(bytes: web::Path<usize>) -> HttpResponse {
+    static ANSWER: [u8; MAX_BODY_BYTES] = [b'.'; MAX_BODY_BYTES];
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(Bytes::from_static(&ANSWER[..(*bytes).min(MAX_BODY_BYTES)]))
 }
 
 /// What the service answers for so many events, none of them rejected.

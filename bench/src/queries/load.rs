@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::error::BenchError;
 
 /// What browsers say.
-const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
+pub(crate) const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 
 /// Questions that are asked at a time before the load.
 const WARMING: usize = 4;

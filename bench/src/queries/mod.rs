@@ -12,7 +12,8 @@ mod load;
 mod proxy;
 mod report;
 
-pub(crate) use load::part;
+pub(crate) use catalogue::{Known, openapi};
+pub(crate) use load::{ACCEPT_ENCODING, part};
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use tokio::process::Command;
 use url::Url;
 use uuid::Uuid;
 
-use self::catalogue::{Known, Question};
+use self::catalogue::Question;
 use self::proxy::{Asked, RecordingProxy};
 pub use self::report::QueriesReport;
 use self::report::{AnswerCost, Scale, StatementCost};

@@ -1,0 +1,159 @@
+//! As many game servers as are wanted: they register by themselves (`REGISTRATION_POLICY=open`) and play the same few battles, each
+//! as its own match.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::Request;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::connection::Connection;
+use crate::error::BenchError;
+use crate::hot::SECONDS_A_REQUEST;
+use crate::load::{INGEST_PATH, Stream};
+use crate::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
+
+/// What the service needs to be told.
+pub const SETTINGS: [(&str, &str); 1] = [("REGISTRATION_POLICY", "open")];
+/// Those that differ; what they are called is another matter.
+const BATTLES: usize = 16;
+/// Servers that register or post at a time.
+const AT_ONCE: usize = 8;
+
+#[derive(Deserialize)]
+struct RegisteredServer {
+    token: String,
+}
+
+/// Servers with a token each.
+pub struct Crowd {
+    address: SocketAddr,
+    battles: Arc<Vec<ServerTraffic>>,
+    tokens: Vec<String>,
+}
+
+impl Crowd {
+    pub fn new(address: SocketAddr) -> Self {
+        let battles = (0..BATTLES).map(ServerTraffic::of_server).collect();
+        Self { address, battles: Arc::new(battles), tokens: Vec::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Registers servers until there are so many, and begins a match on each of the new ones.
+    ///
+    /// # Errors
+    /// When one is not let in.
+    pub async fn grow_to(&mut self, servers: usize) -> Result<(), BenchError> {
+        let new = self.each(self.len()..servers, |mut connection, number, battles| async move {
+            // Servers of one address are told apart by their ports.
+            let body = json!({ "name": format!("crowd {number}"), "port": 1_024 + number });
+            let request =
+                Request::post("/api/v1/servers/register").header("Content-Type", "application/json");
+            let answer = connection.send(request, Bytes::from(body.to_string())).await?.success()?;
+            let RegisteredServer { token } = serde_json::from_slice(&answer)?;
+            let prelude = battles[number % BATTLES].prelude.clone();
+            post(&mut connection, &token, prelude).await?;
+            Ok((connection, token))
+        });
+        self.tokens.extend(new.await?);
+        Ok(())
+    }
+
+    /// Has the servers from the place `first` on play: each posts so many requests of [`BATCH_EVENTS`] events, at the level's
+    /// clock as a full server does. Gives the events posted.
+    ///
+    /// # Errors
+    /// When something is not accepted.
+    pub async fn play(&self, first: usize, requests: usize) -> Result<usize, BenchError> {
+        let tokens = Arc::new(self.tokens.clone());
+        let played = self.each(first..self.len(), move |mut connection, number, battles| {
+            let tokens = tokens.clone();
+            async move {
+                let bodies = &battles[number % BATTLES].batches;
+                for (place, body) in bodies.iter().cycle().take(requests).enumerate() {
+                    let body = at_level_time(body, place as f64 * SECONDS_A_REQUEST);
+                    post(&mut connection, &tokens[number], body).await?;
+                }
+                Ok((connection, requests * BATCH_EVENTS))
+            }
+        });
+        Ok(played.await?.into_iter().sum())
+    }
+
+    /// What a connection for each server posts, with the given bodies or those of a battle.
+    pub fn streams(&self, bodies: Option<(&[Arc<Vec<Bytes>>], usize)>) -> Vec<Stream> {
+        let own: Vec<Arc<Vec<Bytes>>>;
+        let (bodies, events_per_body) = match bodies {
+            Some(given) => given,
+            None => {
+                own = self.battles.iter().map(|battle| Arc::new(battle.batches.clone())).collect();
+                (&own[..], BATCH_EVENTS)
+            }
+        };
+        let began = Instant::now();
+        let stream = |(number, token): (usize, &String)| Stream {
+            token: token.clone(),
+            began,
+            bodies: bodies[number % bodies.len()].clone(),
+            events_per_body,
+        };
+        self.tokens.iter().enumerate().map(stream).collect()
+    }
+
+    /// Does something for each number, a few at a time; gives the results in the order of the numbers.
+    async fn each<T, Doing>(
+        &self,
+        numbers: std::ops::Range<usize>,
+        does: impl Fn(Connection, usize, Arc<Vec<ServerTraffic>>) -> Doing + Clone + Send + 'static,
+    ) -> Result<Vec<T>, BenchError>
+    where
+        T: Send + 'static,
+        Doing: Future<Output = Result<(Connection, T), BenchError>> + Send + 'static,
+    {
+        let mut tasks = JoinSet::new();
+        for lane in 0..AT_ONCE {
+            let (address, battles, does) = (self.address, self.battles.clone(), does.clone());
+            let numbers = numbers.clone().skip(lane).step_by(AT_ONCE);
+            tasks.spawn(async move {
+                let mut connection = Connection::open(address).await?;
+                let mut results = Vec::new();
+                for number in numbers {
+                    let (back, result) = does(connection, number, battles.clone()).await?;
+                    connection = back;
+                    results.push((number, result));
+                }
+                Ok::<_, BenchError>(results)
+            });
+        }
+        let mut results = Vec::with_capacity(numbers.len());
+        while let Some(ended) = tasks.join_next().await {
+            results.extend(ended??);
+        }
+        results.sort_by_key(|(number, _)| *number);
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+}
+
+/// Posts until it is taken: a spool that is behind says so.
+async fn post(connection: &mut Connection, token: &str, body: Bytes) -> Result<(), BenchError> {
+    loop {
+        let request = Request::post(INGEST_PATH).header("X-Server-Token", token);
+        let answer = connection.send(request, body.clone()).await?;
+        if answer.status != hyper::StatusCode::TOO_MANY_REQUESTS {
+            answer.success()?;
+            return Ok(());
+        }
+        tokio::time::sleep(crate::load::PAUSE_AFTER_REFUSAL).await;
+    }
+}

@@ -8,7 +8,7 @@ DATA_DIR ?= data/demo
 
 .PHONY: help
 help: ## Show what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: ## Get PostgreSQL, Redis and the ClickHouse engine, whatever is missing
@@ -38,8 +38,12 @@ lint: ## Formatting, clippy, shell syntax, alert rules, Dockerfile and compose f
 	@ops/lint.sh
 
 .PHONY: bench
-bench: setup ## Build for release and measure the ingest path
+bench: setup ## Build for release and measure all that has a target, but for what takes long
 	@bench/run
+
+.PHONY: bench-sustained
+bench-sustained: setup ## The same, and 100,000 events a second for ten minutes
+	@bench/run --sustained
 
 .PHONY: bench-queries
 bench-queries: setup ## Measure questions over 1 and 10 million events; a quarter of an hour

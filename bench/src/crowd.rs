@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::Request;
@@ -29,25 +29,32 @@ struct RegisteredServer {
     token: String,
 }
 
-/// Servers with a token each.
 pub struct Crowd {
     address: SocketAddr,
     battles: Arc<Vec<ServerTraffic>>,
-    tokens: Vec<String>,
+    members: Vec<Member>,
+}
+
+/// A server that was let in.
+#[derive(Clone)]
+struct Member {
+    token: String,
+    /// When its match began, by its level's clock.
+    began: Instant,
 }
 
 impl Crowd {
     pub fn new(address: SocketAddr) -> Self {
         let battles = (0..BATTLES).map(ServerTraffic::of_server).collect();
-        Self { address, battles: Arc::new(battles), tokens: Vec::new() }
+        Self { address, battles: Arc::new(battles), members: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
-        self.tokens.len()
+        self.members.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.members.is_empty()
     }
 
     /// Registers servers until there are so many, and begins a match on each of the new ones.
@@ -64,51 +71,48 @@ impl Crowd {
             let RegisteredServer { token } = serde_json::from_slice(&answer)?;
             let prelude = battles[number % BATTLES].prelude.clone();
             post(&mut connection, &token, prelude).await?;
-            Ok((connection, token))
+            Ok((connection, Member { token, began: Instant::now() }))
         });
-        self.tokens.extend(new.await?);
+        self.members.extend(new.await?);
         Ok(())
     }
 
-    /// Has the servers from the place `first` on play: each posts so many requests of [`BATCH_EVENTS`] events, at the level's
-    /// clock as a full server does. Gives the events posted.
+    /// Has the servers from the place `first` on play: each posts so many requests of [`BATCH_EVENTS`] events, and its level's
+    /// clock goes on by as much as they take a full server. Gives the events posted.
     ///
     /// # Errors
     /// When something is not accepted.
-    pub async fn play(&self, first: usize, requests: usize) -> Result<usize, BenchError> {
-        let tokens = Arc::new(self.tokens.clone());
+    pub async fn play(&mut self, first: usize, requests: usize) -> Result<usize, BenchError> {
+        let members = Arc::new(self.members.clone());
         let played = self.each(first..self.len(), move |mut connection, number, battles| {
-            let tokens = tokens.clone();
+            let members = members.clone();
             async move {
-                let bodies = &battles[number % BATTLES].batches;
+                let (bodies, member) = (&battles[number % BATTLES].batches, &members[number]);
+                let from = member.began.elapsed().as_secs_f64();
                 for (place, body) in bodies.iter().cycle().take(requests).enumerate() {
-                    let body = at_level_time(body, place as f64 * SECONDS_A_REQUEST);
-                    post(&mut connection, &tokens[number], body).await?;
+                    let body = at_level_time(body, from + place as f64 * SECONDS_A_REQUEST);
+                    post(&mut connection, &member.token, body).await?;
                 }
                 Ok((connection, requests * BATCH_EVENTS))
             }
         });
-        Ok(played.await?.into_iter().sum())
+        let events = played.await?.into_iter().sum();
+        let gone_on = Duration::from_secs_f64(requests as f64 * SECONDS_A_REQUEST);
+        for member in &mut self.members[first..] {
+            member.began = member.began.checked_sub(gone_on).unwrap_or(member.began);
+        }
+        Ok(events)
     }
 
-    /// What a connection for each server posts, with the given bodies or those of a battle.
-    pub fn streams(&self, bodies: Option<(&[Arc<Vec<Bytes>>], usize)>) -> Vec<Stream> {
-        let own: Vec<Arc<Vec<Bytes>>>;
-        let (bodies, events_per_body) = match bodies {
-            Some(given) => given,
-            None => {
-                own = self.battles.iter().map(|battle| Arc::new(battle.batches.clone())).collect();
-                (&own[..], BATCH_EVENTS)
-            }
-        };
-        let began = Instant::now();
-        let stream = |(number, token): (usize, &String)| Stream {
-            token: token.clone(),
-            began,
+    /// What each server posts from now on, of bodies that servers share.
+    pub fn streams(&self, bodies: &[Arc<Vec<Bytes>>], events_per_body: usize) -> Vec<Stream> {
+        let stream = |(number, member): (usize, &Member)| Stream {
+            token: member.token.clone(),
+            began: member.began,
             bodies: bodies[number % bodies.len()].clone(),
             events_per_body,
         };
-        self.tokens.iter().enumerate().map(stream).collect()
+        self.members.iter().enumerate().map(stream).collect()
     }
 
     /// Does something for each number, a few at a time; gives the results in the order of the numbers.

@@ -8,7 +8,7 @@
 //! [`cpu`] measures what needs neither network nor disk. What everything is to reach stands in [`targets`], which makes one table of
 //! what came of it.
 //!
-//! [`node`] measures starts, memory and answers from memory.
+//! [`sustained`] sees whether the service keeps up for minutes. [`node`] measures starts, memory and answers from memory.
 //!
 //! [`tournament`] reports results to many tournaments at once.
 //!
@@ -35,6 +35,7 @@ pub mod run;
 pub mod seed;
 pub mod service;
 pub mod stores;
+pub mod sustained;
 pub mod targets;
 pub mod tournament;
 pub mod traffic;

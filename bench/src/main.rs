@@ -17,6 +17,7 @@ use mohaa_bench::process::raise_file_limit;
 use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
 use mohaa_bench::seed::{self, Extent, SeedOptions};
+use mohaa_bench::sustained::{self, SustainedOptions};
 use mohaa_bench::targets::{self, Measured, Table, Target};
 use mohaa_bench::tournament::{self, TournamentOptions};
 use mohaa_bench::yardstick;
@@ -70,6 +71,29 @@ enum Command {
         /// Milliseconds of CPU time that each side of a round takes
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
         turn: u64,
+    },
+    /// Post arrays at a steady rate, and see whether the service keeps up
+    Sustained {
+        /// The service's program
+        #[arg(long, default_value = "target/release/mohaa-stats")]
+        service: PathBuf,
+        /// Emptied first and removed afterwards
+        #[arg(long, default_value = "target/bench-data")]
+        data_dir: PathBuf,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench-sustained.json")]
+        json: PathBuf,
+        /// Events a second of all servers together
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        rate: u32,
+        #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(2..=86_400))]
+        seconds: u32,
+        /// Events of a request
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=2000))]
+        size: u16,
+        /// Each with a match and a connection
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        servers: u16,
     },
     /// Measure starts, memory, and pages and JSON that are in memory
     Node {
@@ -218,6 +242,17 @@ fn main() -> ExitCode {
             &json,
             &targets,
         ),
+        Command::Sustained { service, data_dir, json, rate, seconds, size, servers } => {
+            let options = SustainedOptions {
+                service,
+                data_dir,
+                rate,
+                length: Duration::from_secs(seconds.into()),
+                size: size.into(),
+                servers: servers.into(),
+            };
+            measure_sustained(&options, &json, &targets)
+        }
         Command::Node { service, data_dir, json, rounds, matches, seconds } => {
             this_program().and_then(|yardstick| {
                 let options = NodeOptions {
@@ -318,6 +353,15 @@ fn measure_cpu(options: &CpuOptions, json: &Path, targets: &Path) -> Result<(), 
 
 fn this_program() -> Result<PathBuf, BenchError> {
     std::env::current_exe().map_err(|source| BenchError::File { path: "/proc/self/exe".into(), source })
+}
+
+fn measure_sustained(options: &SustainedOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {
+    raise_file_limit()?;
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let report = runtime.block_on(sustained::measure(options))?;
+    write(json, &serde_json::to_string_pretty(&report)?)?;
+    print!("{report}");
+    targets::note(targets, &report.measured())
 }
 
 fn measure_node(options: &NodeOptions, json: &Path, targets: &Path) -> Result<(), BenchError> {

@@ -10,6 +10,8 @@
 //!
 //! [`sustained`] sees whether the service keeps up for minutes. [`node`] measures starts, memory and answers from memory.
 //!
+//! [`growth`] measures how costs grow, and [`plots`] draws it.
+//!
 //! [`tournament`] reports results to many tournaments at once.
 //!
 //! [`seed`] fills stores with a year of matches, and [`queries`] asks a service over them: what each answer reads, how
@@ -22,12 +24,14 @@ pub mod cpu;
 pub mod crowd;
 pub mod engine;
 pub mod error;
+pub mod growth;
 pub mod hot;
 pub mod live;
 pub mod load;
 pub mod mirror;
 pub mod node;
 pub mod peers;
+pub mod plots;
 pub mod process;
 pub mod queries;
 pub mod report;

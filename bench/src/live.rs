@@ -56,6 +56,8 @@ pub struct LiveReport {
     pub seconds: f64,
     pub kills_received: u64,
     pub messages_received: u64,
+    /// While times were measured.
+    pub messages_per_second: f64,
     pub bytes_received: u64,
     /// From receipt to viewer.
     pub p50_ms: f64,
@@ -65,6 +67,8 @@ pub struct LiveReport {
     /// Ids that followed on no other: there must be none.
     pub gaps: u64,
     pub service_cores: f64,
+    /// Before anybody watched.
+    pub service_cores_unwatched: f64,
     pub resident_mib: f64,
     pub kib_per_match: f64,
     pub kib_per_viewer: f64,
@@ -81,7 +85,7 @@ impl LiveReport {
                 format!(
                     "{} matches, {:.0} messages/s, {} gaps, {:.2} cores of the service, p50 {:.0} ms and p99 {:.0} ms from receipt",
                     self.matches,
-                    self.messages_received as f64 / self.seconds,
+                    self.messages_per_second,
                     self.gaps,
                     self.service_cores,
                     self.p50_ms,
@@ -140,6 +144,7 @@ struct Listed {
 struct Seen {
     delays_ms: Vec<u32>,
     messages: u64,
+    measured_messages: u64,
     bytes: u64,
     snapshots: u64,
     gaps: u64,
@@ -169,7 +174,9 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
         .spawn()
         .map_err(|source| BenchError::Run { program: options.service.clone(), source })?;
     let matches = wait_for_matches(address, options.servers).await?;
+    let (settling, cpu_settling) = (Instant::now(), cpu_seconds(pid)?);
     tokio::time::sleep(SETTLE).await;
+    let service_cores_unwatched = (cpu_seconds(pid)? - cpu_settling) / settling.elapsed().as_secs_f64();
     let followed_bytes = resident_bytes(pid)?;
 
     let measuring = Arc::new(AtomicU64::new(0));
@@ -193,6 +200,7 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
         unserved += usize::from(one.messages == 0);
         seen.delays_ms.extend(one.delays_ms);
         seen.messages += one.messages;
+        seen.measured_messages += one.measured_messages;
         seen.bytes += one.bytes;
         seen.snapshots += one.snapshots;
         seen.gaps += one.gaps;
@@ -218,6 +226,7 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
         seconds,
         kills_received: seen.delays_ms.len() as u64,
         messages_received: seen.messages,
+        messages_per_second: seen.measured_messages as f64 / seconds,
         bytes_received: seen.bytes,
         p50_ms: at(0.5),
         p99_ms: at(0.99),
@@ -225,6 +234,7 @@ pub async fn measure(options: &LiveOptions) -> Result<LiveReport, BenchError> {
         snapshots: seen.snapshots,
         gaps: seen.gaps,
         service_cores: cpu / seconds,
+        service_cores_unwatched,
         resident_mib: watched_bytes as f64 / f64::from(1 << 20),
         kib_per_match: kib(followed_bytes.saturating_sub(idle_bytes), matches.len()),
         kib_per_viewer: kib(watched_bytes.saturating_sub(followed_bytes), options.viewers),
@@ -289,6 +299,7 @@ fn note(seen: &mut Seen, last: &mut Option<(u64, u64)>, message: &str, now: Dura
         return;
     };
     seen.messages += 1;
+    seen.measured_messages += u64::from(is_measured);
     let event = field("event").unwrap_or_default();
     match (event, *last) {
         ("snapshot", _) => seen.snapshots += 1,

@@ -10,9 +10,11 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use mohaa_bench::cpu::{self, CpuOptions};
 use mohaa_bench::error::BenchError;
+use mohaa_bench::growth::{self, Growing, GrowthOptions, GrowthReport};
 use mohaa_bench::hot::{self, HotPath};
 use mohaa_bench::live::{self, LiveOptions};
 use mohaa_bench::node::{self, NodeOptions};
+use mohaa_bench::plots;
 use mohaa_bench::process::raise_file_limit;
 use mohaa_bench::queries::{self, QueriesOptions};
 use mohaa_bench::run::{RunOptions, run};
@@ -203,6 +205,41 @@ enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=3600))]
         seconds: u16,
     },
+    /// Measure how costs grow with what they depend on; what is left out stays as it was measured before
+    Growth {
+        /// The service's program
+        #[arg(long, default_value = "target/release/mohaa-stats")]
+        service: PathBuf,
+        /// Emptied first and removed afterwards
+        #[arg(long, default_value = "target/bench-data")]
+        data_dir: PathBuf,
+        /// Where the figures go as JSON, and those that are not measured anew are read from
+        #[arg(long, default_value = "target/growth.json")]
+        json: PathBuf,
+        #[arg(long, value_delimiter = ',', default_value = "sizes,matches,viewers,cores")]
+        growing: Vec<Growing>,
+        /// Length of each load
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=3600))]
+        seconds: u16,
+        /// Matches and viewers beyond so many are left out
+        #[arg(long, default_value_t = 10_000)]
+        at_most: usize,
+    },
+    /// Draw how costs grow
+    Plots {
+        /// What `growth` has measured
+        #[arg(long, default_value = "target/growth.json")]
+        growth: PathBuf,
+        /// What `queries` has measured
+        #[arg(long, default_value = "target/bench-queries.json")]
+        queries: PathBuf,
+        /// Where the pictures go
+        #[arg(long, default_value = "docs/performance")]
+        folder: PathBuf,
+        /// What was measured, as version control names it
+        #[arg(long, default_value = "unknown")]
+        commit: String,
+    },
     /// Repeat one part of an event's way; `bench/instructions` counts what it costs
     Hot {
         path: HotPath,
@@ -266,6 +303,14 @@ fn main() -> ExitCode {
                 measure_node(&options, &json, &targets)
             })
         }
+        Command::Growth { service, data_dir, json, growing, seconds, at_most } => {
+            this_program().and_then(|yardstick| {
+                let length = Duration::from_secs(seconds.into());
+                let options = GrowthOptions { service, yardstick, data_dir, growing, length, at_most };
+                measure_growth(&options, &json)
+            })
+        }
+        Command::Plots { growth, queries, folder, commit } => draw(&growth, &queries, &folder, &commit),
         Command::Note { target, figure, detail } => {
             targets::note(&targets, &[Measured::new(target, figure, detail)])
         }
@@ -395,6 +440,41 @@ fn measure(options: &RunOptions, json: &Path, targets: &Path) -> Result<(), Benc
     write(json, &report.to_json()?)?;
     print!("{report}");
     targets::note(targets, &report.measured())
+}
+
+fn measure_growth(options: &GrowthOptions, json: &Path) -> Result<(), BenchError> {
+    raise_file_limit()?;
+    let runtime = tokio::runtime::Runtime::new().map_err(BenchError::Runtime)?;
+    let before = match read(json)? {
+        Some(text) => serde_json::from_str(&text)?,
+        None => GrowthReport::default(),
+    };
+    let report = serde_json::to_string_pretty(&runtime.block_on(growth::measure(options, before))?)?;
+    println!("{report}");
+    write(json, &report)
+}
+
+fn draw(growth: &Path, queries: &Path, folder: &Path, commit: &str) -> Result<(), BenchError> {
+    let mut plots = Vec::new();
+    if let Some(text) = read(growth)? {
+        plots.extend(plots::of_growth(&serde_json::from_str(&text)?, commit));
+    }
+    if let Some(text) = read(queries)? {
+        plots.extend(plots::of_queries(&text, commit)?);
+    }
+    for path in plots::write(&plots, folder)? {
+        println!("{path}");
+    }
+    Ok(())
+}
+
+/// None where there is no such file.
+fn read(path: &Path) -> Result<Option<String>, BenchError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(BenchError::File { path: path.to_owned(), source }),
+    }
 }
 
 fn print_targets(targets: &Path, commit: String, markdown: &Path) -> Result<(), BenchError> {

@@ -70,10 +70,19 @@ impl Service {
     ) -> Result<Self, BenchError> {
         let mut command = serve(program, data_dir, settings);
         stores.tell(&mut command);
+        Self::of_command(stores, command, log).await
+    }
+
+    /// As [`start_on`](Self::start_on), with a command that was made by [`serve`].
+    pub(crate) async fn of_command(
+        stores: &Stores,
+        command: tokio::process::Command,
+        log: &Path,
+    ) -> Result<Self, BenchError> {
         empty(log)?;
         let program = Program::run(command, log).await?;
         let ops = Connection::open(program.address).await?;
-        Ok(Self { program, ops, engine_pids: Vec::new() })
+        Ok(Self { program, ops, engine_pids: stores.engine_pids() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -160,6 +169,16 @@ pub(crate) fn serve(program: &Path, data_dir: &Path, settings: &[(&str, &str)]) 
     command.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", "127.0.0.1:0"]);
     command.args(["--worker-count", &WRITERS.to_string()]).envs(settings.iter().copied());
     command
+}
+
+/// The same command, held to the first cores of the machine.
+pub(crate) fn on_cores(command: &tokio::process::Command, cores: usize) -> tokio::process::Command {
+    let command = command.as_std();
+    let mut held = tokio::process::Command::new("taskset");
+    held.args(["--cpu-list", &format!("0-{}", cores.saturating_sub(1))]);
+    held.arg(command.get_program()).args(command.get_args());
+    held.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    held
 }
 
 fn empty(log: &Path) -> Result<(), BenchError> {

@@ -85,9 +85,15 @@ pub struct SustainedReport {
 
 /// What all connections count together.
 #[derive(Default)]
-struct Counted {
+pub(crate) struct Counted {
     accepted_events: AtomicU64,
     refused_requests: AtomicU64,
+}
+
+impl Counted {
+    pub(crate) fn accepted_events(&self) -> u64 {
+        self.accepted_events.load(Ordering::Acquire)
+    }
 }
 
 /// # Errors
@@ -132,14 +138,14 @@ async fn under_load(
     for (lane, stream) in streams.into_iter().enumerate() {
         let connection = Connection::open(service.address()).await?;
         let due = Due { began, first: gap * lane as u32, every: gap * lanes as u32, length: options.length };
-        connections.spawn(post(connection, stream, due, counted.clone()));
+        connections.spawn(post_when_due(connection, vec![stream], due, counted.clone()));
     }
     let mut samples: Vec<Sample> = Vec::new();
     // When so many events had been accepted, of those that are not known to be stored.
     let mut arrivals: VecDeque<(u64, Instant)> = VecDeque::new();
     let mut next = began + SAMPLE_EVERY;
     let mut sample = async |service: &mut Service, samples: &mut Vec<Sample>| -> Result<u64, BenchError> {
-        let accepted_events = counted.accepted_events.load(Ordering::Acquire);
+        let accepted_events = counted.accepted_events();
         let now = Instant::now();
         arrivals.push_back((accepted_events, now));
         let stored_events = (service.counts().await?.stored_events - stored_before) as u64;
@@ -167,7 +173,7 @@ async fn under_load(
         latencies.extend(ended??);
     }
     let seconds = began.elapsed().as_secs_f64();
-    let accepted_events = counted.accepted_events.load(Ordering::Acquire);
+    let accepted_events = counted.accepted_events();
     let (service_cores, engine_cores) =
         ((cpu_seconds(pid)? - cpu_before) / seconds, (engine_cpu()? - engine_before) / seconds);
     service.wait_until_stored(stored_before + accepted_events as f64).await?;
@@ -204,23 +210,25 @@ pub(crate) fn arrays(size: usize) -> Vec<Arc<Vec<Bytes>>> {
 }
 
 /// When a connection's requests are due.
-struct Due {
-    began: Instant,
-    first: Duration,
-    every: Duration,
-    length: Duration,
+pub(crate) struct Due {
+    pub(crate) began: Instant,
+    pub(crate) first: Duration,
+    pub(crate) every: Duration,
+    pub(crate) length: Duration,
 }
 
-/// Posts each body when it is due, or as soon as the one before is answered; gives milliseconds from then to the answer.
-async fn post(
+/// Posts a body of each stream in turn when it is due, or as soon as the one before is answered; gives milliseconds from then to the
+/// answer.
+pub(crate) async fn post_when_due(
     mut connection: Connection,
-    stream: Stream,
+    streams: Vec<Stream>,
     due: Due,
     counted: Arc<Counted>,
 ) -> Result<Vec<f64>, BenchError> {
     let mut latencies = Vec::new();
     let mut at = due.began + due.first;
-    for body in stream.bodies.iter().cycle() {
+    for (number, stream) in streams.iter().cycle().enumerate() {
+        let body = &stream.bodies[number / streams.len() % stream.bodies.len()];
         if at >= due.began + due.length {
             break;
         }

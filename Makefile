@@ -34,7 +34,7 @@ lint: ## Formatting, clippy, shell syntax, alert rules, Dockerfile and compose f
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@for script in ops/*.sh ops/docker/*.sh ops/mosquitto/add-server.sh bench/run bench/instructions bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
+	@for script in ops/*.sh ops/docker/*.sh ops/mosquitto/add-server.sh bench/run bench/growth bench/instructions bench/seed bench/queries bench/faults/run .ci/run; do bash -n "$$script"; done
 	@ops/lint.sh
 
 .PHONY: bench
@@ -44,6 +44,10 @@ bench: setup ## Build for release and measure all that has a target, but for wha
 .PHONY: bench-sustained
 bench-sustained: setup ## The same, and 100,000 events a second for ten minutes
 	@bench/run --sustained
+
+.PHONY: bench-growth
+bench-growth: setup ## Measure how costs grow, and draw it into docs/performance; twenty minutes
+	@bench/growth
 
 .PHONY: bench-queries
 bench-queries: setup ## Measure questions over 1 and 10 million events; a quarter of an hour

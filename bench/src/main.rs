@@ -263,6 +263,9 @@ enum Command {
         /// What was measured, as version control names it
         #[arg(long, default_value = "unknown")]
         commit: String,
+        /// The machine's load average before anything was built or measured
+        #[arg(long)]
+        load_before: Option<f64>,
         /// Where the table goes too
         #[arg(long, default_value = "target/bench.md")]
         markdown: PathBuf,
@@ -314,7 +317,9 @@ fn main() -> ExitCode {
         Command::Note { target, figure, detail } => {
             targets::note(&targets, &[Measured::new(target, figure, detail)])
         }
-        Command::Targets { commit, markdown } => print_targets(&targets, commit, &markdown),
+        Command::Targets { commit, load_before, markdown } => {
+            print_targets(&targets, commit, load_before, &markdown)
+        }
         Command::Seed { service, data_dir, events, players, servers, days, seed, until } => {
             let servers = servers.into();
             let until = until.unwrap_or_else(Utc::now);
@@ -477,8 +482,13 @@ fn read(path: &Path) -> Result<Option<String>, BenchError> {
     }
 }
 
-fn print_targets(targets: &Path, commit: String, markdown: &Path) -> Result<(), BenchError> {
-    let table = Table::of_notes(targets, commit)?.to_string();
+fn print_targets(
+    targets: &Path,
+    commit: String,
+    load_before: Option<f64>,
+    markdown: &Path,
+) -> Result<(), BenchError> {
+    let table = Table::of_notes(targets, commit, load_before)?.to_string();
     write(markdown, &table)?;
     print!("{table}");
     Ok(())

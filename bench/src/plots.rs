@@ -141,7 +141,9 @@ impl Plot {
         }
         let all = drawn.iter().flat_map(|series| series.points.iter().copied());
         let x_axis = Axis::around(all.clone().map(|(x, _)| x), LEFT, WIDTH - RIGHT);
-        let y_axis = Axis::around(all.map(|(_, y)| y), HEIGHT - BOTTOM, TOP);
+        let mut y_axis = Axis::around(all.map(|(_, y)| y), HEIGHT - BOTTOM, TOP);
+        // What hardly changes shall look like it.
+        y_axis.from = y_axis.from.min(step_below(y_axis.to / 10.0));
         let mut svg = String::new();
         // Writing to a string can't fail.
         let _ = self.write(&mut svg, &drawn, &x_axis, &y_axis);

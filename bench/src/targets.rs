@@ -182,8 +182,9 @@ pub struct Table {
     /// What was measured, as its version control names it.
     commit: String,
     cores: usize,
-    /// Of the machine's last minute.
-    load_average: Option<f64>,
+    /// Of the machine's last minute before anything was measured, and now.
+    load_before: Option<f64>,
+    load_now: Option<f64>,
 }
 
 impl Table {
@@ -191,22 +192,24 @@ impl Table {
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn of_notes(path: &Path, commit: String) -> Result<Self, BenchError> {
+    pub fn of_notes(path: &Path, commit: String, load_before: Option<f64>) -> Result<Self, BenchError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| BenchError::File { path: path.to_owned(), source })?;
         let measured: Result<Vec<Measured>, _> = text.lines().map(serde_json::from_str).collect();
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        Ok(Self { measured: measured?, commit, cores, load_average: load_average() })
+        Ok(Self { measured: measured?, commit, cores, load_before, load_now: load_average() })
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Commit {}, {} cores", self.commit, self.cores)?;
-        if let Some(load) = self.load_average {
-            write!(out, ", load average {load:.1} at the end")?;
+        for (load, when) in [(self.load_before, "before"), (self.load_now, "at the end")] {
+            if let Some(load) = load {
+                write!(out, ", load average {load:.1} {when}")?;
+            }
         }
-        writeln!(out, "\n\n| work | aim | figure | met | yardstick | of |")?;
+        writeln!(out, "\n\n| work | aim | figure | met | yardstick | detail |")?;
         writeln!(out, "|---|---|---|---|---|---|")?;
         for &target in Target::value_variants() {
             let Aim { work, measure, bound, unit, yardstick } = target.aim();
@@ -288,7 +291,7 @@ mod tests {
         note(&path, &measured(2.0)).unwrap();
         note(&path, &measured(1.35)).unwrap();
         note(&path, &[Measured::new(Target::DecodeArrays, f64::INFINITY, "")]).unwrap();
-        let table = Table::of_notes(&path, "abc".to_owned()).unwrap().to_string();
+        let table = Table::of_notes(&path, "abc".to_owned(), Some(0.25)).unwrap().to_string();
         std::fs::remove_file(&path).unwrap();
         let line = |work: &str| table.lines().find(|line| line.contains(work)).unwrap().to_owned();
         assert!(line("SPOOL_FSYNC=interval").contains("| 1.35 × | yes |"), "{table}");

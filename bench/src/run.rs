@@ -110,11 +110,15 @@ impl Bench<'_> {
         let log = self.options.data_dir.join(format!("{spool_fsync}.log"));
         let program = &self.options.service;
         let mut service = Service::start(program, &data_dir, &log, &[("SPOOL_FSYNC", spool_fsync)]).await?;
+        // Each by a run of the program, which takes a while: a connection would be closed meanwhile.
+        let mut tokens = Vec::with_capacity(self.traffic.len());
+        for number in 0..self.traffic.len() {
+            tokens.push(Service::add_server(program, &data_dir, &format!("bench {number}"))?);
+        }
         let mut streams = Vec::with_capacity(self.traffic.len());
         let mut connection = Connection::open(service.address()).await?;
         let began = Instant::now();
-        for (number, server) in self.traffic.iter().enumerate() {
-            let token = Service::add_server(program, &data_dir, &format!("bench {number}"))?;
+        for (server, token) in self.traffic.iter().zip(tokens) {
             let request = Request::post(load::INGEST_PATH).header("X-Server-Token", &token);
             connection.send(request, server.prelude.clone()).await?.success()?;
             streams.push(Stream { token, began, bodies: Arc::new(bodies(server).clone()), events_per_body });

@@ -629,11 +629,11 @@ impl Application {
         for task in self.background {
             task.abort();
         }
-        // Actors of live matches, which nobody waits for, hold connections too.
-        self.pipeline.actors.end_threads();
+        // Actors of live matches, which nobody waits for, hold connections too. They give them back on their own threads.
         if tokio::time::timeout(POSTGRES_CLOSES_WITHIN, self.postgres.close()).await.is_err() {
             tracing::warn!("connections to PostgreSQL are left behind");
         }
+        self.pipeline.actors.end_threads();
         if !drained {
             tracing::warn!("not everything is stored; the rest waits in the spool for the next start");
             return;

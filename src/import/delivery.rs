@@ -349,8 +349,8 @@ impl Delivery {
         }
         // Answers that other processes remember lack what is stored now.
         data_version.replace(&Uuid::new_v4().to_string()).await?;
-        pipeline.actors.end_threads();
         postgres.close().await;
+        pipeline.actors.end_threads();
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{contract, schemas};
+use super::{Warehouse, contract, schemas};
 
 /// Where everybody reaches the pages.
 pub const PUBLIC_URL: &str = "https://stats.example.org";
@@ -49,6 +49,21 @@ pub struct StatsUnderTest {
     now: Arc<Mutex<DateTime<Utc>>>,
     assets: Assets,
     _assets_directory: tempfile::TempDir,
+    /// Of its own: dropped with it.
+    database: Option<Warehouse>,
+}
+
+impl Drop for StatsUnderTest {
+    fn drop(&mut self) {
+        let Some(database) = self.database.take() else { return };
+        // On a thread of its own: the test's can't wait within what it runs.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(database.drop_tables());
+        });
+        // A test that has failed says more than what can't be dropped after it.
+        let _ = dropping.join();
+    }
 }
 
 pub struct Answer {
@@ -71,7 +86,10 @@ impl Answer {
 
 impl StatsUnderTest {
     pub async fn start(name_hint: &str) -> Self {
-        Self::on(&schemas::database(name_hint).await).await
+        let urls = schemas::database(name_hint).await;
+        let mut this = Self::on(&urls).await;
+        this.database = Some(Warehouse::new(&urls.clickhouse_url));
+        this
     }
 
     /// Statistics whose ClickHouse can't be reached.
@@ -117,6 +135,7 @@ impl StatsUnderTest {
             data_version,
             registry,
             now,
+            database: None,
             assets: Assets::unpack(assets_directory.path()).unwrap(),
             clickhouse,
             postgres,

@@ -315,8 +315,9 @@ async fn whoever_is_deleted_or_banned_leaves_their_teams_to_the_others() {
         .await
         .unwrap();
     assert!(!kept.join("\n").contains("Rangers"), "the log holds no names that people choose");
+    let carl_id = carl.id.to_string();
     let of_carl =
-        log["entries"].as_array().unwrap().iter().find(|it| it["subject_id"] == carl.id.to_string());
+        log["entries"].as_array().unwrap().iter().find(|entry| entry["subject_id"] == carl_id.as_str());
     assert_eq!(of_carl.unwrap()["subject_name"], "Carl", "but says what is called so now");
     service.stop().await;
 }

@@ -272,6 +272,8 @@ pub struct Application {
     comparisons: Arc<Comparisons>,
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
+    /// Ends behind the Batcher.
+    keeping_trackers: actix_web::rt::task::JoinHandle<()>,
     webhook_sending: WebhookSending,
     mqtt: Option<MqttIngest>,
     /// Ends when dropped.
@@ -281,6 +283,8 @@ pub struct Application {
 
 /// What is on its way to a webhook by then is sent again after the next start.
 const WEBHOOKS_END_WITHIN: Duration = Duration::from_secs(2);
+/// Redis may be away; this node's own spool has the states too.
+const TRACKERS_KEPT_WITHIN: Duration = Duration::from_secs(2);
 /// A connection that is in use is waited for.
 const POSTGRES_CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
@@ -400,6 +404,7 @@ impl Application {
             Viewers::new(&registry)?,
         );
         let batcher = pipeline.batcher.clone();
+        let keeping_trackers = actix_web::rt::spawn(tracker_states.clone().keep(changes));
         let mut background = vec![
             actix_web::rt::spawn(async move {
                 while let Some(news) = heard.recv().await {
@@ -410,7 +415,6 @@ impl Application {
             actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tournaments.clone().keep_time()),
             actix_web::rt::spawn(tournaments.clone().keep_witnessing(witness.clone(), canonical_ids.clone())),
-            actix_web::rt::spawn(tracker_states.clone().keep(changes)),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),
             actix_web::rt::spawn(limits::share_limits(
@@ -588,6 +592,7 @@ impl Application {
             comparisons,
             ops_server,
             background,
+            keeping_trackers,
             webhook_sending,
             mqtt,
             _revocations_watcher: revocations_watcher,
@@ -624,6 +629,17 @@ impl Application {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let drained = self.pipeline.shut_down(left.saturating_sub(patience / CLOSE_SHARE)).await;
+        // Before its servers are anybody's: who follows them next asks Redis which matches they are in.
+        let mut keeping_trackers = self.keeping_trackers;
+        if tokio::time::timeout(TRACKERS_KEPT_WITHIN.min(patience / CLOSE_SHARE), &mut keeping_trackers)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "trackers' states are not all kept in Redis; matches may begin anew on other nodes"
+            );
+            keeping_trackers.abort();
+        }
         self.live_nodes.leave().await;
         self.webhook_sending.stop(WEBHOOKS_END_WITHIN.min(patience / CLOSE_SHARE)).await;
         for task in self.background {

@@ -293,6 +293,10 @@ impl Batcher {
             return;
         }
         self.trackers_sent_at = now;
+        self.send_all_changed_trackers();
+    }
+
+    fn send_all_changed_trackers(&mut self) {
         for server_id in self.changed_trackers.drain() {
             // Its owner knows more.
             if self.estate.live.is_followed_elsewhere(server_id) {
@@ -551,6 +555,8 @@ impl Worker for Batcher {
             }
             BatcherSignal::Close(closed) => {
                 self.estate.closed = Some(CloseNotice(Some(closed)));
+                // Whoever goes on with these servers has to know their matches up to here.
+                self.send_all_changed_trackers();
                 self.rotate();
                 self.estate.batches.leave_in_spool();
                 context.stop();

@@ -24,12 +24,13 @@ use mohaa_actors::store::{EventStore, InsertAttempt, RowName, StoreError};
 use mohaa_domain::achievements::Catalogue;
 use mohaa_domain::event::{Event, Millis, Stamp, Text};
 use mohaa_domain::row;
-use mohaa_domain::tracker::EventWindow;
+use mohaa_domain::tracker::{EventWindow, Trackers};
 use mohaa_domain::vocabulary::EventType;
 use mohaa_spool::testing::FakeStorage;
 use mohaa_spool::{Fsync, Spool, SpoolOptions};
 use prometheus::Registry;
 use proptest::prelude::*;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -221,6 +222,7 @@ struct Running {
     pipeline: Pipeline,
     registry: Registry,
     clock: Clock,
+    tracker_states: UnboundedReceiver<(Uuid, Vec<u8>)>,
 }
 
 fn start(directory: &Path, store: &ModelStore, change: impl FnOnce(&mut PipelineOptions)) -> Running {
@@ -247,7 +249,7 @@ fn start_at(
     };
     change(&mut options);
     let registry = Registry::new();
-    let (changed, _kept) = tokio::sync::mpsc::unbounded_channel();
+    let (changed, tracker_states) = tokio::sync::mpsc::unbounded_channel();
     let (claims, _heard) = tokio::sync::mpsc::channel(1);
     let (unknown_maps, _wanted) = tokio::sync::mpsc::channel(1);
     let pipeline = Pipeline::start(
@@ -265,7 +267,7 @@ fn start_at(
         },
     )
     .unwrap();
-    Running { pipeline, registry, clock }
+    Running { pipeline, registry, clock, tracker_states }
 }
 
 fn event_named(name: &str) -> Event {
@@ -574,6 +576,24 @@ fn a_dead_letter_is_stored_once_when_an_operator_asks_for_it_and_put_back_when_i
         assert!(letters.read("../identity").is_err());
         replaying.abort();
         running.assert_books_balance();
+    });
+}
+
+#[test]
+fn whoever_follows_a_server_behind_this_process_is_left_its_match_however_late_it_began() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        // No time passes: no state is due because of its age.
+        let time = SimulatedTime::starting_at(Clock::system().now());
+        let mut running = start_at(directory.path(), &ModelStore::default(), time.clock(), |_| {});
+        assert_eq!(running.ingest(&names("late", 1)).await, accepted(1));
+        running.end().await;
+        let mut left = Trackers::default();
+        while let Some((server_id, state)) = running.tracker_states.recv().await {
+            left.restore_server(server_id, &state).unwrap();
+        }
+        let tracker = left.get(SERVER).expect("its state was left");
+        assert_eq!(tracker.matches(running.clock.now()).count(), 1);
     });
 }
 

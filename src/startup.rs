@@ -75,8 +75,8 @@ use crate::{demo, postgres, routes};
 const MOST_WAITING_CLAIMS: usize = 1_000;
 /// Servers whose map nobody knows and that are to be asked for it.
 const MOST_UNKNOWN_MAPS: usize = 1_000;
-/// A batch of the largest size; see `WORKER_BATCH_MAX`.
-const BATCH_MAX_BYTES: usize = 32 << 20;
+/// Bytes of a batch's largest size for each row of `WORKER_BATCH_MAX`, which is twice what rows have: 32 MiB for 50,000.
+const BATCH_BYTES_A_ROW: usize = (32 << 20) / 50_000;
 /// How long the start waits for PostgreSQL's schema.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
 /// A store that takes a connection and does not answer the simplest question within this is away.
@@ -786,7 +786,7 @@ fn pipeline_options(config: &Config, storage: Arc<dyn Storage>) -> PipelineOptio
         batcher: BatcherOptions {
             batch_rows: config.worker_batch_rows,
             batch_max_rows: config.worker_batch_max_rows,
-            batch_max_bytes: BATCH_MAX_BYTES,
+            batch_max_bytes: config.worker_batch_max_rows.saturating_mul(BATCH_BYTES_A_ROW),
             flush_interval: config.worker_flush_interval,
             event_window: EventWindow {
                 past_ms: millis(config.event_time_past),

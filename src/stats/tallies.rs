@@ -1,9 +1,9 @@
 //! What players' matches add up to, as achievements measure it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use clickhouse::Row;
-use mohaa_domain::achievements::{Fights, Tally};
+use mohaa_domain::achievements::{ByWord, Fights, Tally};
 use mohaa_domain::event::Text;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -116,7 +116,7 @@ impl Stats {
         for row in deeds {
             let Some(tally) = tallies.get_mut(&row.player_id) else { continue };
             let fights = Fights { kills: row.kills, deaths: row.deaths, headshots: row.headshots };
-            let add = |words: &mut BTreeMap<Text, Fights>| {
+            let add = |words: &mut ByWord<Fights>| {
                 *words.entry(Text::from(&row.word)).or_default() += fights;
             };
             match row.deed.as_str() {

@@ -1,6 +1,7 @@
 //! What an actor does not have of its match, and how it is read: from the spool behind a snapshot, or anew from what is
 //! stored.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,11 +76,11 @@ pub(super) struct Base {
     pub(super) recent: HashSet<EventName>,
 }
 
-pub(super) const SNAPSHOT_VERSION: u32 = 4;
+pub(super) const SNAPSHOT_VERSION: u32 = 5;
 
 /// A snapshot as it is kept.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Snapshot {
+pub(super) struct Snapshot<'a> {
     pub(super) version: u32,
     /// Whose numbers the next field means.
     pub(super) spool_id: Uuid,
@@ -88,7 +89,7 @@ pub(super) struct Snapshot {
     pub(super) has_gap: bool,
     /// Events of other nodes' spools are in it.
     pub(super) has_foreign: bool,
-    pub(super) live: LiveMatch,
+    pub(super) live: Cow<'a, LiveMatch>,
 }
 
 /// What has to be read for an actor that lacks something.
@@ -135,9 +136,9 @@ impl Reading {
         }
     }
 
-    async fn snapshot(&self) -> Option<Snapshot> {
+    async fn snapshot(&self) -> Option<Snapshot<'static>> {
         let state = self.snapshots.load(self.server_id, self.match_id).await?;
-        let snapshot: Snapshot = serde_json::from_slice(&state)
+        let snapshot: Snapshot<'static> = serde_json::from_slice(&state)
             .inspect_err(
                 |error| tracing::warn!(%error, match_id = %self.match_id, "a snapshot can't be read"),
             )
@@ -223,9 +224,9 @@ impl Reading {
     }
 }
 
-impl From<Snapshot> for Base {
-    fn from(Snapshot { has_gap, has_foreign, live, .. }: Snapshot) -> Self {
-        Self { live, has_gap, has_foreign, recent: HashSet::new() }
+impl From<Snapshot<'_>> for Base {
+    fn from(Snapshot { has_gap, has_foreign, live, .. }: Snapshot<'_>) -> Self {
+        Self { live: live.into_owned(), has_gap, has_foreign, recent: HashSet::new() }
     }
 }
 

@@ -38,8 +38,12 @@ const MAILBOX_EVENTS: u64 = 4_000;
 const MAILBOX_BYTES: u64 = 16 << 20;
 /// The spool keeps what no snapshot has for so long at most: storing comes first.
 const RETAINED_AT_MOST: Duration = Duration::from_secs(10 * 60);
+/// Snapshots that are on their way at once: each is a tenth of a megabyte, and Redis takes them one after the other.
+const MOST_SAVING: usize = 16;
 /// Events that wait for a match's actor, at most: a quarter of a kilobyte each and more.
 const MOST_WAITING: usize = 256;
+/// Events for which there is room before they come.
+const ROOM_KEPT: usize = 32;
 /// Requests that wait until it is decided who follows their server; beyond, the owner reads them from the store.
 const MOST_UNDECIDED: usize = 1_000;
 
@@ -89,8 +93,8 @@ impl Entry {
             return;
         }
         let (spool_id, bytes) = (self.waiting.spool_id, std::mem::take(&mut self.waiting.bytes));
-        // The next ones will hardly be fewer.
-        let room = Vec::with_capacity(self.waiting.events.len());
+        // The next ones will hardly be fewer, unless they were many.
+        let room = Vec::with_capacity(self.waiting.events.len().min(ROOM_KEPT));
         let delivery = Delivery { spool_id, events: std::mem::replace(&mut self.waiting.events, room) };
         let weight = Weight { events: delivery.events.len() as u64, bytes };
         if let Err((refused, _)) = self.port.offer(delivery, weight) {
@@ -146,6 +150,7 @@ pub struct LiveDesk {
     owners: HashMap<Uuid, Owner>,
     undecided: HashMap<Uuid, Undecided>,
     rebuilding: Arc<Semaphore>,
+    saving: Arc<Semaphore>,
     ticked_at: Instant,
 }
 
@@ -165,6 +170,7 @@ impl LiveDesk {
             owners: HashMap::new(),
             undecided: HashMap::new(),
             rebuilding: Arc::new(Semaphore::new(1)),
+            saving: Arc::new(Semaphore::new(MOST_SAVING)),
             ticked_at,
         }
     }
@@ -543,6 +549,7 @@ impl LiveDesk {
             snapshots: self.parts.ports.snapshots.clone(),
             history: self.parts.ports.history.clone(),
             rebuilding: self.rebuilding.clone(),
+            saving: self.saving.clone(),
             achievements: self.parts.ports.achievements.clone(),
             summaries: self.parts.ports.summaries.clone(),
             feeds: self.parts.feeds.clone(),

@@ -3,7 +3,8 @@
 //! Each update of a match has the next number, without gaps, and belongs to the feed's epoch, which changes whenever the
 //! state was rebuilt. The last [`REMEMBERED`] are kept; viewers read them from the number that they have, and get the
 //! whole state where that is too old. Nothing is kept for a viewer, so none can make anybody wait. Of states only the newest
-//! is kept: it stands in for those before it, under their numbers.
+//! is kept: it stands in for those before it, under their numbers. Where nobody has watched for as many updates as are
+//! remembered, so that nobody can go on from one of them, only those since the newest state are.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -109,8 +110,10 @@ struct FeedState {
     epoch: u64,
     number: u64,
     updates: VecDeque<Remembered>,
-    /// The newest state that was told, with the forms that were made of it.
+    /// The newest state that was told, with the forms that were made of it; none where it is not among `updates`.
     state: Option<Arc<Update>>,
+    /// Updates since somebody watched.
+    unwatched: usize,
     seen: Arc<Seen>,
     /// The number of `seen`.
     seen_number: u64,
@@ -127,6 +130,7 @@ impl LiveFeed {
                 number: 0,
                 updates: VecDeque::new(),
                 state: None,
+                unwatched: REMEMBERED,
                 seen: Arc::new(seen),
                 seen_number: 0,
             }),
@@ -160,8 +164,9 @@ impl LiveFeed {
     }
 
     pub(super) fn publish(&self, what: What) {
+        let is_watched = self.has_viewers();
         let mut state = self.state();
-        state.add(what);
+        state.add(what, is_watched);
         let newest = (state.epoch, state.number);
         drop(state);
         self.newest.send_replace(newest);
@@ -192,11 +197,12 @@ impl LiveFeed {
 
     /// As another node tells it: the next update; false where it is not the next one.
     pub fn mirror_update(&self, epoch: u64, update: Update) -> bool {
+        let is_watched = self.has_viewers();
         let mut state = self.state();
         if (epoch, update.number) != (state.epoch, state.number + 1) {
             return false;
         }
-        state.add(update.what);
+        state.add(update.what, is_watched);
         drop(state);
         self.newest.send_replace((epoch, update.number));
         true
@@ -222,16 +228,21 @@ impl LiveFeed {
 }
 
 impl FeedState {
-    fn add(&mut self, what: What) {
+    fn add(&mut self, what: What, is_watched: bool) {
+        self.unwatched = if is_watched { 0 } else { self.unwatched.saturating_add(1) };
         self.number += 1;
         let number = self.number;
         if let What::State(seen) | What::End(seen) = &what {
             (self.seen, self.seen_number) = (seen.clone(), number);
         }
+        let is_state = matches!(what, What::State(_));
+        if is_state && self.unwatched > REMEMBERED {
+            self.forget();
+            return;
+        }
         if self.updates.len() == REMEMBERED {
             self.updates.pop_front();
         }
-        let is_state = matches!(what, What::State(_));
         let update = Arc::new(Update { number, what, renditions: Arc::default() });
         self.updates.push_back(match is_state {
             true => {
@@ -243,7 +254,7 @@ impl FeedState {
     }
 
     fn forget(&mut self) {
-        self.updates.clear();
+        self.updates = VecDeque::new();
         self.state = None;
     }
 
@@ -422,6 +433,7 @@ mod tests {
     #[test]
     fn who_is_up_to_date_gets_what_comes_and_who_is_not_the_whole_state() {
         let feed = LiveFeed::new(seen());
+        let _viewer = feed.newest();
         let Since::Snapshot { epoch, number: 0, .. } = feed.since(None) else { panic!("a snapshot") };
         assert_eq!(numbers(&feed.since(Some((epoch, 0)))), Some(vec![]));
         for _ in 0..300 {
@@ -444,5 +456,37 @@ mod tests {
             panic!("a snapshot")
         };
         assert_ne!(next, epoch);
+    }
+
+    #[test]
+    fn of_what_nobody_watches_only_what_came_behind_the_newest_state_is_remembered() {
+        let feed = LiveFeed::new(seen());
+        let state = || What::State(Arc::new(seen()));
+        let line = || What::Round(RoundLine::default());
+        let remembered = || feed.state().updates.len();
+        for what in [line(), state(), line(), line()] {
+            feed.publish(what);
+        }
+        assert_eq!(remembered(), 2);
+        let Since::Snapshot { epoch, number: 2, .. } = feed.since(None) else { panic!("the newest state") };
+        assert_eq!(numbers(&feed.since(Some((epoch, 2)))), Some(vec![3, 4]), "nothing is missing behind it");
+        assert_eq!(numbers(&feed.since(Some((epoch, 1)))), None);
+
+        let viewer = feed.newest();
+        feed.publish(state());
+        drop(viewer);
+        for _ in 0..250 {
+            feed.publish(state());
+        }
+        assert_eq!(
+            numbers(&feed.since(Some((epoch, 5)))).map(|numbers| numbers.len()),
+            Some(250),
+            "who was away goes on where they were"
+        );
+        for _ in 0..10 {
+            feed.publish(state());
+        }
+        assert_eq!(remembered(), 0);
+        assert_eq!(numbers(&feed.since(Some((epoch, 265)))), Some(vec![]));
     }
 }

@@ -4,6 +4,7 @@
 //! middle of a match, when something did not fit into its mailbox, and after a panic: deliveries wait, what lies before
 //! them is read ([`Lack`]), and then they are folded like the rest.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -113,6 +114,8 @@ pub struct MatchEstate {
     pub history: Arc<dyn History>,
     /// Who reads everything anew does so alone.
     pub rebuilding: Arc<Semaphore>,
+    /// Whose turn it is to leave a snapshot.
+    pub saving: Arc<Semaphore>,
     pub achievements: Arc<dyn Achievements>,
     pub summaries: Arc<dyn Summaries>,
     pub feeds: LiveFeeds,
@@ -416,38 +419,49 @@ impl MatchActor {
         }
     }
 
-    fn snapshot(&self) -> Option<Vec<u8>> {
+    /// The state as it is kept, and the number through which everything is in it; none while something is missing.
+    fn snapshot(&self) -> Option<(Vec<u8>, u64)> {
+        if matches!(self.mode, Mode::CatchingUp { .. }) {
+            return None;
+        }
         let snapshot = Snapshot {
             version: SNAPSHOT_VERSION,
             spool_id: self.estate.spool_id,
             through_seq: self.through_seq,
             has_gap: self.has_gap,
             has_foreign: self.has_foreign,
-            live: self.live.clone(),
+            live: Cow::Borrowed(&self.live),
         };
-        serde_json::to_vec(&snapshot).ok()
+        serde_json::to_vec(&snapshot).ok().map(|state| (state, self.through_seq))
     }
 
+    /// Keeps a snapshot, made when it is this match's turn: those of many matches together would take more room than the
+    /// matches.
     fn save(&mut self, context: &mut Context<Kernel<Self>>, done: Option<oneshot::Sender<()>>) {
         if matches!(self.mode, Mode::CatchingUp { .. }) || (self.is_saving && done.is_none()) {
             return;
         }
-        let Some(state) = self.snapshot() else { return };
         (self.is_saving, self.saved_at) = (true, self.estate.clock.instant());
         let MatchEstate { server_id, match_id, fence, .. } = self.estate;
-        let (snapshots, through_seq) = (self.estate.snapshots.clone(), self.through_seq);
-        let saving = async move {
-            let is_kept = snapshots.save(server_id, match_id, fence, state).await;
-            if let Some(done) = done {
-                // Whoever asked may have given up waiting.
-                let _ = done.send(());
-            }
-            is_kept
-        };
-        context.spawn(wrap_future(saving).map(move |is_kept, kernel: &mut Kernel<Self>, _| {
+        let (snapshots, turns) = (self.estate.snapshots.clone(), self.estate.saving.clone());
+        let saving = wrap_future(turns.acquire_owned()).then(move |turn, kernel: &mut Kernel<Self>, _| {
+            let mut snapshot = None;
+            kernel.update(|actor| snapshot = actor.snapshot());
+            wrap_future(async move {
+                let _turn = turn;
+                let (state, through_seq) = snapshot?;
+                let is_kept = snapshots.save(server_id, match_id, fence, state).await;
+                if let Some(done) = done {
+                    // Whoever asked may have given up waiting.
+                    let _ = done.send(());
+                }
+                is_kept.then_some(through_seq)
+            })
+        });
+        context.spawn(saving.map(|kept_through, kernel: &mut Kernel<Self>, _| {
             kernel.update(|actor| {
                 actor.is_saving = false;
-                if is_kept {
+                if let Some(through_seq) = kept_through {
                     actor.estate.saved_through.store(through_seq, Ordering::Release);
                 }
             });

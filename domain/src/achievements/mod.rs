@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use campaign::{Campaign, Deed, campaigns};
 pub use rule::{By, COUNTED_EVENTS, Condition, Measure, Rule, RuleError, Scope, When};
-pub use tally::{Fights, METRES_PER_UNIT, Tally};
+pub use tally::{ByWord, Fights, METRES_PER_UNIT, Tally};
 
 use crate::event::Text;
 use crate::live::{Board, Deeds, PlayerLine};

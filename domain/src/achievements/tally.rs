@@ -1,8 +1,8 @@
 //! What of a player adds up: in a match event by event, over matches match by match.
 
-use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{By, COUNTED_EVENTS, Measure};
@@ -15,6 +15,9 @@ use crate::weapon;
 const MAX_WORDS: usize = 128;
 /// A map unit is a sixteenth of a foot.
 pub const METRES_PER_UNIT: f64 = 0.3048 / 16.0;
+
+/// Counts by word. Flat: each player of a live match has six of them, of few words each, and a tree begins with room for eleven.
+pub type ByWord<T> = LiteMap<Text, T>;
 
 /// Counts of one player. Whatever bots took part in is left out, as on boards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,11 +36,11 @@ pub struct Tally {
     pub matches: u64,
     pub wins: u64,
     /// By slug.
-    pub by_weapon: BTreeMap<Text, Fights>,
+    pub by_weapon: ByWord<Fights>,
     /// By means of death.
-    pub by_means: BTreeMap<Text, Fights>,
+    pub by_means: ByWord<Fights>,
     /// Of [`COUNTED_EVENTS`], by their words.
-    pub events: BTreeMap<Text, u64>,
+    pub events: ByWord<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -268,6 +268,10 @@ impl LiveMatch {
         if is_due && let Some(Middle { board, count }) = self.middle.take() {
             self.settled = *board;
             self.pending.drain(..count);
+            // Until it is due again as many come as are left; what came at once was more.
+            if self.pending.capacity() > 3 * self.pending.len() {
+                self.pending.shrink_to(2 * self.pending.len());
+            }
             self.middle_ms = self.newest_ms;
             let count = self.pending.len();
             self.middle = self.board.clone().map(|board| Middle { board, count });

@@ -23,7 +23,7 @@ use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
 use super::catch_up::{CatchUp, EventName, Lack, MAY_COME_TWICE, Reading, SNAPSHOT_VERSION, Snapshot};
 use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen, What};
 use super::summary::{Summaries, Summary};
-use super::{History, SAVE_EVERY, Snapshots};
+use super::{History, SAVE_EVERY, Snapshots, TELL_NOBODY_EVERY};
 use crate::clock::Clock;
 use crate::kernel::{Kernel, Worker};
 use crate::port::{Admitted, Port};
@@ -150,6 +150,7 @@ pub struct MatchActor {
     mode: Mode,
     /// Since viewers were told the state.
     is_changed: bool,
+    told_at: Option<Instant>,
     /// When the oldest event was received of which viewers don't see yet what it did.
     untold_since: Option<Millis>,
     is_saving: bool,
@@ -175,6 +176,7 @@ impl MatchActor {
             has_gap: false,
             mode: Mode::Following,
             is_changed: true,
+            told_at: None,
             untold_since: None,
             is_saving: false,
             saved_at: estate.clock.instant(),
@@ -231,7 +233,7 @@ impl MatchActor {
                 false => self.has_foreign = true,
             }
         }
-        if tells {
+        if tells && self.estate.feed.has_viewers() {
             let oldest = events.iter().map(|event| event.received_at).min();
             self.untold_since = self.untold_since.into_iter().chain(oldest).min();
         }
@@ -253,15 +255,19 @@ impl MatchActor {
         self.estate.feed.publish(what);
     }
 
-    fn tell_state(&mut self) {
-        if std::mem::take(&mut self.is_changed) {
-            let seen = Arc::new(self.seen());
-            let untold_since = self.untold_since.take().filter(|_| self.estate.feed.has_viewers());
-            self.estate.feed.publish(What::State(seen));
-            self.estate.feeds.changed();
-            if let Some(received_at) = untold_since {
-                self.estate.feeds.told_after(self.estate.clock.now().0 - received_at.0);
-            }
+    /// Tells a changed state, where nobody watches more seldom: then only lists and whoever asks once read it.
+    fn tell_state(&mut self, now: Instant) {
+        let is_due = self.estate.feed.has_viewers()
+            || self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= TELL_NOBODY_EVERY);
+        if !self.is_changed || !is_due {
+            return;
+        }
+        (self.is_changed, self.told_at) = (false, Some(now));
+        let seen = Arc::new(self.seen());
+        self.estate.feed.publish(What::State(seen));
+        self.estate.feeds.changed();
+        if let Some(received_at) = self.untold_since.take() {
+            self.estate.feeds.told_after(self.estate.clock.now().0 - received_at.0);
         }
     }
 
@@ -510,7 +516,7 @@ impl Worker for MatchActor {
                 }
                 self.look_for_achievements();
                 self.sum_up();
-                self.tell_state();
+                self.tell_state(now);
                 let age = self.estate.clock.instant().saturating_duration_since(self.saved_at);
                 let is_behind = self.estate.saved_through.load(Ordering::Acquire) < self.through_seq;
                 // Without events of its own too: the spool may then forget those of others.

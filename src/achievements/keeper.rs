@@ -1,6 +1,6 @@
 //! What the actors of live matches ask and tell ([`mohaa_actors::live::Achievements`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,31 @@ use mohaa_domain::event::{Millis, Text};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::asks::Ask;
 use super::{AchievementStore, UnlockRow, points_of};
 use crate::webhooks::{Announcement, WebhookEvent, announce};
 
 /// Actors ask again; nobody waits for a store that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is known of ids.
+struct Known {
+    had: HashMap<String, Vec<TierOf>>,
+    tallies: Option<HashMap<String, Tally>>,
+}
+
+impl Known {
+    /// Of the person with these ids.
+    fn standing(&self, ids: &[String]) -> Standing {
+        let has: TiersHeld = ids.iter().filter_map(|id| self.had.get(id)).flatten().cloned().collect();
+        let others = self.tallies.as_ref().map(|tallies| {
+            let mut sum = Tally::default();
+            ids.iter().filter_map(|id| tallies.get(id)).for_each(|one| sum += one);
+            sum
+        });
+        Standing { has, others }
+    }
+}
 
 impl Achievements for AchievementStore {
     fn catalogue(&self) -> Arc<Catalogue> {
@@ -25,18 +45,9 @@ impl Achievements for AchievementStore {
     }
 
     fn standings(&self, match_id: Uuid, player_ids: Vec<Text>) -> BoxFuture<'_, HashMap<Text, Standing>> {
-        async move {
-            let asking = tokio::time::timeout(PATIENCE, self.ask_standings(match_id, &player_ids));
-            match asking.await {
-                Ok(Ok(standings)) => standings,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, %match_id, "what players have unlocked can't be asked yet");
-                    HashMap::new()
-                }
-                Err(_) => HashMap::new(),
-            }
-        }
-        .boxed()
+        let ids_of = |id: Text| (self.players.all_of(&self.players.of(&id)), id);
+        let persons = player_ids.into_iter().map(ids_of).map(|(ids, id)| (id, ids)).collect();
+        self.asks.put(match_id, persons, |asks| self.answer(asks)).boxed()
     }
 
     fn of_match(&self, match_id: Uuid) -> BoxFuture<'_, Option<Vec<Unlocked>>> {
@@ -84,37 +95,41 @@ fn unlocked(row: UnlockRow) -> Unlocked {
 }
 
 impl AchievementStore {
-    async fn ask_standings(
-        &self,
-        match_id: Uuid,
-        player_ids: &[Text],
-    ) -> sqlx::Result<HashMap<Text, Standing>> {
-        let people: Vec<(&Text, Vec<String>)> = player_ids
-            .iter()
-            .map(|player_id| (player_id, self.players.all_of(&self.players.of(player_id))))
-            .collect();
-        let ids: Vec<String> = people.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect();
-        let had: Vec<(String, String, i16)> = sqlx::query_as(
+    /// Answers all of them by one question; with nothing where nobody can say.
+    async fn answer(&self, asks: VecDeque<Ask>) {
+        let ids_of = |ask: &Ask| -> Vec<(String, Option<Uuid>)> {
+            let ids = ask.persons.iter().flat_map(|(_, ids)| ids.iter().cloned());
+            ids.map(|id| (id, Some(ask.match_id))).collect()
+        };
+        let asked: HashMap<String, Option<Uuid>> = asks.iter().flat_map(ids_of).collect();
+        let known = match tokio::time::timeout(PATIENCE, self.known_of(asked)).await {
+            Ok(Ok(known)) => known,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what players have unlocked can't be asked yet");
+                return;
+            }
+            Err(_) => return,
+        };
+        for ask in asks {
+            let of_person = |(id, ids): &(Text, Vec<String>)| (id.clone(), known.standing(ids));
+            let standings = ask.persons.iter().map(of_person).collect();
+            ask.tell(standings);
+        }
+    }
+
+    async fn known_of(&self, asked: HashMap<String, Option<Uuid>>) -> sqlx::Result<Known> {
+        let ids: Vec<&String> = asked.keys().collect();
+        let rows: Vec<(String, String, i16)> = sqlx::query_as(
             "SELECT player_id, achievement, tier FROM player_achievements WHERE player_id = ANY($1)",
         )
         .bind(&ids)
         .fetch_all(&self.postgres)
         .await?;
-        let tallies = self.stats.tallies(ids, Some(match_id)).await.ok();
-        let standing = |ids: &[String]| {
-            let has: TiersHeld = had
-                .iter()
-                .filter(|(player_id, ..)| ids.contains(player_id))
-                .map(|(_, achievement, tier)| TierOf { achievement: achievement.clone(), tier: *tier })
-                .collect();
-            let others = tallies.as_ref().map(|tallies| {
-                let mut sum = Tally::default();
-                ids.iter().filter_map(|id| tallies.get(id)).for_each(|one| sum += one);
-                sum
-            });
-            Standing { has, others }
-        };
-        Ok(people.into_iter().map(|(player_id, ids)| (player_id.clone(), standing(&ids))).collect())
+        let mut had: HashMap<String, Vec<TierOf>> = HashMap::new();
+        for (player_id, achievement, tier) in rows {
+            had.entry(player_id).or_default().push(TierOf { achievement, tier });
+        }
+        Ok(Known { had, tallies: self.stats.tallies(asked).await.ok() })
     }
 
     /// What webhooks are told of an unlock.

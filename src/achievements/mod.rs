@@ -5,6 +5,7 @@
 //! together, so that a link or a merge carries them over and its undoing gives them back.
 
 mod answers;
+mod asks;
 mod catalogue;
 mod handlers;
 mod keeper;
@@ -26,6 +27,8 @@ pub use answers::{
 pub use catalogue::{CatalogueError, SharedCatalogue};
 pub use handlers::{AchievementsApi, QUERY_SHAPES, routes};
 
+use asks::Asks;
+
 use crate::http::ApiError;
 use crate::players::CanonicalIds;
 use crate::postgres;
@@ -43,6 +46,7 @@ pub struct AchievementStore {
     stats: Stats,
     players: CanonicalIds,
     catalogue: SharedCatalogue,
+    asks: Asks,
 }
 
 #[derive(FromRow)]
@@ -57,7 +61,7 @@ struct UnlockRow {
 
 impl AchievementStore {
     pub fn new(postgres: PgPool, stats: Stats, players: CanonicalIds) -> Self {
-        Self { postgres, stats, players, catalogue: SharedCatalogue::default() }
+        Self { postgres, stats, players, catalogue: SharedCatalogue::default(), asks: Asks::default() }
     }
 
     /// Reads the definitions, and reads them again from time to time; for ever.
@@ -172,7 +176,8 @@ impl AchievementStore {
         .await
         .map_err(unavailable)?;
         let mut tally = Tally::default();
-        let totals_are_known = match self.stats.tallies(ids, None).await {
+        let totals_are_known = match self.stats.tallies(ids.into_iter().map(|id| (id, None)).collect()).await
+        {
             Ok(tallies) => {
                 tallies.values().for_each(|one| tally += one);
                 true

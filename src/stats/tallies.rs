@@ -1,6 +1,6 @@
 //! What players' matches add up to, as achievements measure it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use clickhouse::Row;
 use mohaa_domain::achievements::{ByWord, Fights, Tally};
@@ -39,17 +39,23 @@ struct DeedRow {
 }
 
 impl Stats {
-    /// The sum of each id's matches, but for one if that is said; an id without any has an empty one. Whatever bots took
+    /// The sum of each id's matches, but for one where that is said; an id without any has an empty one. Whatever bots took
     /// part in is left out. Served by the primary keys of `player_matches`, `match_totals` and `player_deeds`; what one match
-    /// added is taken off again by what `player_match_deeds` has on its days.
+    /// added is taken off again by what `player_match_deeds` has on the days of all those that are said.
     pub async fn tallies(
         &self,
-        player_ids: Vec<String>,
-        except: Option<Uuid>,
+        asked: HashMap<String, Option<Uuid>>,
     ) -> Result<HashMap<String, Tally>, ApiError> {
-        if player_ids.is_empty() {
+        if asked.is_empty() {
             return Ok(HashMap::new());
         }
+        // A match's id is of one length, so these are told apart.
+        let but_for =
+            asked.iter().filter_map(|(player_id, except)| Some(format!("{}{player_id}", (*except)?)));
+        let but_for: Vec<String> = but_for.collect();
+        let matches: HashSet<Uuid> = asked.values().flatten().copied().collect();
+        let matches: Vec<String> = matches.iter().map(Uuid::to_string).collect();
+        let player_ids: Vec<String> = asked.into_keys().collect();
         let mut totals = Sql::new(
             "SELECT player_id, count() AS matches, \
              countIf(winner IN ('allies', 'axis') AND side = winner) AS wins, sum(milliseconds) AS playtime_ms, \
@@ -63,8 +69,8 @@ impl Stats {
              toInt64(sum(player_matches.damage) * 1000) AS dmg FROM player_matches WHERE player_id IN ? AND NOT bots",
         )
         .bind(player_ids.clone());
-        if let Some(match_id) = except {
-            totals = totals.text(" AND match_id != toUUID(?)").bind(match_id.to_string());
+        if !but_for.is_empty() {
+            totals = totals.text(" AND concat(toString(match_id), player_id) NOT IN ?").bind(but_for.clone());
         }
         let totals = totals
             .text(
@@ -82,19 +88,19 @@ impl Stats {
              toInt64(events) AS e, distance AS dist FROM player_deeds WHERE player_id IN ? AND NOT bots",
         )
         .bind(player_ids.clone());
-        if let Some(match_id) = except {
+        if !but_for.is_empty() {
             deeds = deeds
                 .text(
                     " UNION ALL SELECT player_id, deed, word, -toInt64(kills), -toInt64(deaths), -toInt64(headshots), \
                      -toInt64(events), -distance FROM player_match_deeds \
-                     WHERE player_id IN ? AND NOT bots AND match_id = toUUID(?) AND day BETWEEN \
-                     (SELECT toDate(min(started_at)) FROM match_totals WHERE match_id = toUUID(?)) AND \
-                     (SELECT toDate(max(updated_at)) FROM match_totals WHERE match_id = toUUID(?))",
+                     WHERE player_id IN ? AND NOT bots AND concat(toString(match_id), player_id) IN ? AND day BETWEEN \
+                     (SELECT toDate(min(started_at)) FROM match_totals WHERE match_id IN (SELECT toUUID(arrayJoin(?)))) AND \
+                     (SELECT toDate(max(updated_at)) FROM match_totals WHERE match_id IN (SELECT toUUID(arrayJoin(?))))",
                 )
                 .bind(player_ids.clone())
-                .bind(match_id.to_string())
-                .bind(match_id.to_string())
-                .bind(match_id.to_string());
+                .bind(but_for)
+                .bind(matches.clone())
+                .bind(matches);
         }
         // What was only done in that match is none of the others'.
         let deeds = deeds.text(") AS word_of GROUP BY player_id, deed, word HAVING sum(e) > 0");

@@ -20,6 +20,9 @@ use uuid::Uuid;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(30);
 
+/// Players of one errand; the next ones are asked for a tick later.
+const MOST_ASKED: usize = 200;
+
 /// Whoever keeps achievements.
 pub trait Achievements: Send + Sync + 'static {
     /// What there is to earn.
@@ -118,7 +121,7 @@ impl Unlocking {
         }
         let is_unknown =
             |player_id: &&Text| !self.standings.contains_key(*player_id) && !self.asked.contains(*player_id);
-        let unknown: Vec<Text> = self.stirred.keys().filter(is_unknown).cloned().collect();
+        let unknown: Vec<Text> = self.stirred.keys().filter(is_unknown).take(MOST_ASKED).cloned().collect();
         if !unknown.is_empty() {
             self.asked.extend(unknown.iter().cloned());
             errands.push(Errand::Ask(unknown));

@@ -75,8 +75,8 @@ use crate::{demo, postgres, routes};
 const MOST_WAITING_CLAIMS: usize = 1_000;
 /// Servers whose map nobody knows and that are to be asked for it.
 const MOST_UNKNOWN_MAPS: usize = 1_000;
-/// Bytes of a batch's largest size for each row of `WORKER_BATCH_MAX`, which is twice what rows have: 32 MiB for 50,000.
-const BATCH_BYTES_A_ROW: usize = (32 << 20) / 50_000;
+/// Bytes of a batch's largest size for each row of `WORKER_BATCH_MAX`, which is twice what rows have.
+const BATCH_BYTES_A_ROW: usize = 670;
 /// How long the start waits for PostgreSQL's schema.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
 /// A store that takes a connection and does not answer the simplest question within this is away.

@@ -94,7 +94,7 @@ enum Command {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=2000))]
         size: u16,
         /// Each with a match and a connection
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
         servers: u16,
     },
     /// Measure starts, memory, and pages and JSON that are in memory

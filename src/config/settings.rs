@@ -244,7 +244,7 @@ pub static SETTINGS: [Setting; 43] = [
     ),
     Setting::new(
         "WORKER_BATCH_MAX",
-        Preset::Value("50000"),
+        Preset::Value("200000"),
         "1 to 1000000",
         "Rows that a batch may grow to while no writer is free; at least WORKER_BATCH_SIZE",
         |config, text| set(&mut config.worker_batch_max_rows, parse::whole_number(text, 1..=1_000_000)),

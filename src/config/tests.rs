@@ -84,7 +84,7 @@ fn the_defaults_are_those_that_are_documented() {
     let config = Given::what_a_service_needs().load(Purpose::SERVE).unwrap().config;
     assert_eq!(config.listen().to_string(), "0.0.0.0:8080");
     assert_eq!((config.worker_count, config.worker_queue_events), (2, 10_000));
-    assert_eq!((config.worker_batch_rows, config.worker_batch_max_rows), (20_000, 50_000));
+    assert_eq!((config.worker_batch_rows, config.worker_batch_max_rows), (20_000, 200_000));
     assert_eq!(config.worker_flush_interval, Duration::from_millis(500));
     assert_eq!((config.ingest_max_body_bytes, config.ingest_max_events), (1 << 20, 5_000));
     assert_eq!(config.ingest_chunk_timeout, Duration::from_secs(10));
@@ -222,10 +222,10 @@ fn shown_values_are_what_holds_with_secrets_hidden() {
 fn a_small_spool_has_small_segments_and_a_large_batch_may_grow() {
     let given = Given::what_a_service_needs()
         .environment("SPOOL_MAX_BYTES", "8MiB")
-        .environment("WORKER_BATCH_SIZE", "100000");
+        .environment("WORKER_BATCH_SIZE", "300000");
     let loaded = given.load(Purpose::SERVE).unwrap();
     assert_eq!(loaded.config.spool_segment_bytes, 2 << 20);
-    assert_eq!(loaded.config.worker_batch_max_rows, 100_000);
+    assert_eq!(loaded.config.worker_batch_max_rows, 300_000);
     assert_eq!(shown(&loaded, "SPOOL_SEGMENT_BYTES").value.as_deref(), Some("2097152"));
 }
 

@@ -78,8 +78,9 @@ pub struct ViewerPoint {
     pub messages_per_second: f64,
     pub service_cores: f64,
     pub service_cores_unwatched: f64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
+    /// None where nobody saw a kill.
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -279,8 +280,8 @@ async fn viewers(options: &GrowthOptions) -> Result<Vec<ViewerPoint>, BenchError
             messages_per_second: report.messages_per_second,
             service_cores: report.service_cores,
             service_cores_unwatched: report.service_cores_unwatched,
-            p50_ms: report.p50_ms,
-            p99_ms: report.p99_ms,
+            p50_ms: Some(report.p50_ms).filter(|ms| ms.is_finite()),
+            p99_ms: Some(report.p99_ms).filter(|ms| ms.is_finite()),
         });
     }
     Ok(points)

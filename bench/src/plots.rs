@@ -291,8 +291,8 @@ pub fn of_growth(report: &GrowthReport, commit: &str) -> Vec<Plot> {
             "viewers of 200 matches, 4,000 events/s",
             "ms",
             vec![
-                series("p99", of_viewers(|point| point.p99_ms)),
-                series("p50", of_viewers(|point| point.p50_ms)),
+                series("p99", of_viewers(|point| point.p99_ms.unwrap_or_default())),
+                series("p50", of_viewers(|point| point.p50_ms.unwrap_or_default())),
             ],
         ),
         plot(

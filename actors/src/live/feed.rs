@@ -20,12 +20,20 @@ use super::achievements::Unlocked;
 
 /// Updates that are remembered of a match.
 const REMEMBERED: usize = 256;
+/// Those of them, the newest ones, whose forms are kept: beyond are few who need them, and they are larger than what they tell.
+const RENDERED: usize = 16;
 
 /// The forms in which an update is sent, each made once, by whoever sends it first.
 #[derive(Debug, Default)]
 pub struct Renditions {
     pub json: OnceLock<Arc<str>>,
     pub html: OnceLock<Arc<str>>,
+}
+
+impl Renditions {
+    fn are_made(&self) -> bool {
+        self.json.get().is_some() || self.html.get().is_some()
+    }
 }
 
 /// A match as it is to be seen at one moment.
@@ -62,7 +70,7 @@ impl Seen {
 }
 
 /// What has happened.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum What {
     State(Arc<Seen>),
     Kill(Arc<KillLine>),
@@ -251,6 +259,13 @@ impl FeedState {
             }
             false => Remembered::Told(update),
         });
+        if let Some(older) = self.updates.len().checked_sub(RENDERED + 1)
+            && let Some(Remembered::Told(update)) = self.updates.get_mut(older)
+            && update.renditions.are_made()
+        {
+            let Update { number, ref what, .. } = **update;
+            *update = Arc::new(Update { number, what: what.clone(), renditions: Arc::default() });
+        }
     }
 
     fn forget(&mut self) {
@@ -488,5 +503,25 @@ mod tests {
         }
         assert_eq!(remembered(), 0);
         assert_eq!(numbers(&feed.since(Some((epoch, 265)))), Some(vec![]));
+    }
+
+    #[test]
+    fn forms_are_kept_of_the_newest_updates_and_made_anew_of_older_ones() {
+        let feed = LiveFeed::new(seen());
+        let _viewer = feed.newest();
+        let Since::Snapshot { epoch, .. } = feed.since(None) else { panic!("a snapshot") };
+        for number in 1..=20 {
+            feed.publish(What::Round(RoundLine { round_number: number, ..RoundLine::default() }));
+            let Since::Updates { updates, .. } = feed.since(Some((epoch, number as u64 - 1))) else {
+                panic!("one")
+            };
+            updates[0].renditions.json.get_or_init(|| number.to_string().into());
+        }
+        let Since::Updates { updates, .. } = feed.since(Some((epoch, 0))) else { panic!("all") };
+        let rendered = updates.iter().filter(|update| update.renditions.json.get().is_some());
+        assert_eq!(rendered.map(|update| update.number).collect::<Vec<_>>(), (5..=20).collect::<Vec<u64>>());
+        for (number, update) in (1..).zip(&updates) {
+            assert!(matches!(&update.what, What::Round(line) if line.round_number == number));
+        }
     }
 }

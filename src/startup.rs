@@ -174,10 +174,12 @@ pub async fn serve(mut config: Config, options: ServeOptions) -> Result<(), Star
     let first = stop_signals.next().await;
     let taken_down = async {
         application.withdraw();
-        if first == StopSignal::Terminate {
-            tokio::time::sleep(BALANCER_NOTICE.min(shutdown_timeout / 4)).await;
-        }
-        application.stop(shutdown_timeout.saturating_sub(BALANCER_NOTICE)).await;
+        let notice = match first {
+            StopSignal::Terminate => BALANCER_NOTICE.min(shutdown_timeout / 4),
+            StopSignal::Interrupt => Duration::ZERO,
+        };
+        tokio::time::sleep(notice).await;
+        application.stop(shutdown_timeout.saturating_sub(notice)).await;
         if let Some(stores) = stores {
             stores.stop().await;
         }
@@ -272,6 +274,8 @@ pub struct Application {
     comparisons: Arc<Comparisons>,
     ops_server: Option<ServerHandle>,
     background: Vec<actix_web::rt::task::JoinHandle<()>>,
+    /// Keeps the leases of the servers whose matches this node follows, and what goes to and fro for them.
+    following: actix_web::rt::task::JoinHandle<()>,
     /// Ends behind the Batcher.
     keeping_trackers: actix_web::rt::task::JoinHandle<()>,
     webhook_sending: WebhookSending,
@@ -404,6 +408,7 @@ impl Application {
             Viewers::new(&registry)?,
         );
         let batcher = pipeline.batcher.clone();
+        let following = actix_web::rt::spawn(live_nodes_work.run(pipeline.spool_id, pipeline.live.clone()));
         let keeping_trackers = actix_web::rt::spawn(tracker_states.clone().keep(changes));
         let mut background = vec![
             actix_web::rt::spawn(async move {
@@ -411,7 +416,6 @@ impl Application {
                     batcher.tell(BatcherSignal::Nodes(news));
                 }
             }),
-            actix_web::rt::spawn(live_nodes_work.run(pipeline.spool_id, pipeline.live.clone())),
             actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tournaments.clone().keep_time()),
             actix_web::rt::spawn(tournaments.clone().keep_witnessing(witness.clone(), canonical_ids.clone())),
@@ -592,6 +596,7 @@ impl Application {
             comparisons,
             ops_server,
             background,
+            following,
             keeping_trackers,
             webhook_sending,
             mqtt,
@@ -640,6 +645,8 @@ impl Application {
             );
             keeping_trackers.abort();
         }
+        // Or it could renew a lease that was given back.
+        self.following.abort();
         self.live_nodes.leave().await;
         self.webhook_sending.stop(WEBHOOKS_END_WITHIN.min(patience / CLOSE_SHARE)).await;
         for task in self.background {

@@ -33,6 +33,9 @@ enum SealState {
     Logged,
 }
 
+/// Of sealed batches that wait for a writer, unless it is one alone: a store that is down costs disk, not memory.
+const MOST_BYTES_IN_MEMORY: usize = 192 << 20;
+
 struct SealedBatch {
     range: SealedRange,
     /// In memory, or to be read back from the spool.
@@ -46,6 +49,10 @@ impl SealedBatch {
     fn is_ready(&self) -> bool {
         matches!(self.state, SealState::Logged)
     }
+}
+
+fn bytes_of(records: &[StoredRecord]) -> usize {
+    records.iter().map(|record| record.payload.len()).sum()
 }
 
 /// A batch that an earlier process left in the spool.
@@ -221,8 +228,11 @@ impl Batches {
         self.open_since = None;
         self.is_flushing = false;
         let Some(events) = events else { return };
-        let in_memory = self.sealed.iter().filter(|batch| batch.records.is_some()).count();
-        let keep_in_memory = in_memory < 2 * self.options.writer_count;
+        let in_memory: Vec<usize> =
+            self.sealed.iter().filter_map(|batch| batch.records.as_deref().map(bytes_of)).collect();
+        let bytes = in_memory.iter().sum::<usize>() + bytes_of(&records);
+        let keep_in_memory = in_memory.is_empty()
+            || in_memory.len() < 2 * self.options.writer_count && bytes <= MOST_BYTES_IN_MEMORY;
         self.sealed.push_back(SealedBatch {
             range,
             records: keep_in_memory.then_some(records),

@@ -2,6 +2,7 @@
 //! on one whose players come one after the other, would otherwise keep the engine busy with small questions.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use uuid::Uuid;
 const GATHERED_FOR: Duration = Duration::from_millis(250);
 /// Of one question: its text stays well below what the engine takes.
 const MOST_IDS: usize = 500;
+/// Of a question after others that were too much: about those of one match.
+const FEWEST_IDS: usize = 30;
 
 /// Players of a match.
 pub(super) struct Ask {
@@ -32,16 +35,24 @@ impl Ask {
 }
 
 /// Clones are one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Asks {
     waiting: Arc<Mutex<VecDeque<Ask>>>,
     /// Whoever has it answers for all who wait.
     turn: Arc<tokio::sync::Mutex<()>>,
+    most_ids: Arc<AtomicUsize>,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { waiting: Arc::default(), turn: Arc::default(), most_ids: Arc::new(AtomicUsize::new(MOST_IDS)) }
+    }
 }
 
 impl Asks {
-    /// Waits until somebody has answered, or does it: `answer` is given what can be asked together, and tells each.
-    pub(super) async fn put<Answering: Future<Output = ()>>(
+    /// Waits until somebody has answered, or does it: `answer` is given what can be asked together, tells each, and says whether all was
+    /// known.
+    pub(super) async fn put<Answering: Future<Output = bool>>(
         &self,
         match_id: Uuid,
         persons: Vec<(Text, Vec<String>)>,
@@ -49,27 +60,36 @@ impl Asks {
     ) -> HashMap<Text, Standing> {
         let (told, mut standings) = oneshot::channel();
         self.waiting().push_back(Ask { match_id, persons, told });
-        let _turn = self.turn.lock().await;
-        loop {
-            match standings.try_recv() {
-                Ok(standings) => return standings,
-                // Who answered for all was cut off.
-                Err(TryRecvError::Closed) => return HashMap::new(),
-                Err(TryRecvError::Empty) => {}
-            }
-            tokio::time::sleep(GATHERED_FOR).await;
-            answer(self.together()).await;
+        tokio::select! {
+            biased;
+            told = &mut standings => told.unwrap_or_default(),
+            _turn = self.turn.lock() => loop {
+                match standings.try_recv() {
+                    Ok(standings) => return standings,
+                    // It could not be answered.
+                    Err(TryRecvError::Closed) => return HashMap::new(),
+                    Err(TryRecvError::Empty) => {}
+                }
+                tokio::time::sleep(GATHERED_FOR).await;
+                // What was too much for the engine is asked in smaller parts, when it is asked again.
+                let most = self.most_ids.load(Ordering::Relaxed);
+                let next = match answer(self.together(most)).await {
+                    true => (2 * most).min(MOST_IDS),
+                    false => (most / 2).max(FEWEST_IDS),
+                };
+                self.most_ids.store(next, Ordering::Relaxed);
+            },
         }
     }
 
     /// Takes what can be asked together, the first ones first. A person whom two matches ask for is asked for one after the other, as
     /// each leaves out itself.
-    fn together(&self) -> VecDeque<Ask> {
+    fn together(&self, most_ids: usize) -> VecDeque<Ask> {
         let mut asked: HashMap<String, Uuid> = HashMap::new();
         let mut waiting = self.waiting();
         let (taken, left) = waiting.drain(..).partition(|ask| {
             let mut ids = ask.persons.iter().flat_map(|(_, ids)| ids);
-            let fits = asked.is_empty() || asked.len() + ids.clone().count() <= MOST_IDS;
+            let fits = asked.is_empty() || asked.len() + ids.clone().count() <= most_ids;
             let is_taken =
                 fits && ids.all(|id| asked.get(id).is_none_or(|match_id| *match_id == ask.match_id));
             if is_taken {
@@ -107,9 +127,9 @@ mod tests {
         let asks = Asks::default();
         let _waits = [(1, &["a", "b"][..]), (2, &["c"]), (3, &["b", "d"]), (1, &["a", "e"]), (4, &["d"])]
             .map(|(match_number, ids)| ask(&asks, match_number, ids));
-        assert_eq!(matches(&asks.together()), [1, 2, 1, 4]);
-        assert_eq!(matches(&asks.together()), [3]);
-        assert_eq!(matches(&asks.together()), []);
+        assert_eq!(matches(&asks.together(MOST_IDS)), [1, 2, 1, 4]);
+        assert_eq!(matches(&asks.together(MOST_IDS)), [3]);
+        assert_eq!(matches(&asks.together(MOST_IDS)), []);
     }
 
     #[test]
@@ -118,20 +138,21 @@ mod tests {
         let ids: Vec<String> = (0..MOST_IDS + 1).map(|number| number.to_string()).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let _waits = [ask(&asks, 1, &ids), ask(&asks, 2, &["x"]), ask(&asks, 3, &["y"])];
-        assert_eq!(matches(&asks.together()), [1]);
-        assert_eq!(matches(&asks.together()), [2, 3]);
+        assert_eq!(matches(&asks.together(MOST_IDS)), [1]);
+        assert_eq!(matches(&asks.together(MOST_IDS)), [2, 3]);
     }
 
     #[actix_web::test]
     async fn everybody_is_told_by_whoever_has_the_turn() {
         let asks = Asks::default();
-        let questions = std::sync::atomic::AtomicUsize::new(0);
+        let questions = AtomicUsize::new(0);
         let answer = async |taken: VecDeque<Ask>| {
-            questions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            questions.fetch_add(1, Ordering::Relaxed);
             for ask in taken {
                 let standings = ask.persons.iter().map(|(id, _)| (id.clone(), Standing::default())).collect();
                 ask.tell(standings);
             }
+            true
         };
         let persons = |number: u32| {
             let id = format!("p{number}");
@@ -142,6 +163,25 @@ mod tests {
         for (number, standings) in told.iter().enumerate() {
             assert!(standings.contains_key(format!("p{number}").as_str()) && standings.len() == 1);
         }
-        assert_eq!(questions.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert_eq!(questions.load(Ordering::Relaxed), 1);
+    }
+
+    #[actix_web::test]
+    async fn what_was_too_much_is_asked_in_smaller_parts() {
+        let asks = Asks::default();
+        let sizes = Mutex::new(Vec::new());
+        let answer = async |taken: VecDeque<Ask>| {
+            sizes.lock().unwrap().push(taken.len());
+            taken.len() <= 100
+        };
+        for _ in 0..3 {
+            let put = |number: u32| {
+                let id = format!("p{number}");
+                asks.put(Uuid::from_u128(number.into()), vec![(Text::from(&id), vec![id])], &answer)
+            };
+            let told = futures_util::future::join_all((0..400).map(put)).await;
+            assert!(told.iter().all(HashMap::is_empty), "those who were not answered are told so");
+        }
+        assert_eq!(sizes.lock().unwrap()[..4], [400, 250, 125, 25], "by halves");
     }
 }

@@ -95,8 +95,8 @@ fn unlocked(row: UnlockRow) -> Unlocked {
 }
 
 impl AchievementStore {
-    /// Answers all of them by one question; with nothing where nobody can say.
-    async fn answer(&self, asks: VecDeque<Ask>) {
+    /// Answers all of them by one question, as far as that is known; whether all of it is.
+    async fn answer(&self, asks: VecDeque<Ask>) -> bool {
         let ids_of = |ask: &Ask| -> Vec<(String, Option<Uuid>)> {
             let ids = ask.persons.iter().flat_map(|(_, ids)| ids.iter().cloned());
             ids.map(|id| (id, Some(ask.match_id))).collect()
@@ -106,15 +106,16 @@ impl AchievementStore {
             Ok(Ok(known)) => known,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "what players have unlocked can't be asked yet");
-                return;
+                return false;
             }
-            Err(_) => return,
+            Err(_) => return false,
         };
         for ask in asks {
             let of_person = |(id, ids): &(Text, Vec<String>)| (id.clone(), known.standing(ids));
             let standings = ask.persons.iter().map(of_person).collect();
             ask.tell(standings);
         }
+        known.tallies.is_some()
     }
 
     async fn known_of(&self, asked: HashMap<String, Option<Uuid>>) -> sqlx::Result<Known> {

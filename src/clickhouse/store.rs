@@ -23,7 +23,7 @@ use crate::data_version::DataVersion;
 
 /// A stalled connection is given up after this; the writer then treats the insert as ambiguous.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// An insert of the largest batch takes about a second; a store under pressure may take long over merges.
+/// An insert of the largest batch takes some seconds; a store under pressure may take long over merges.
 const END_TIMEOUT: Duration = Duration::from_secs(120);
 /// A question about a batch reads one partition, or ends an insert. Asked again when it is lost: a connection that went
 /// without a word must not cost what an insert may take once more.
@@ -35,7 +35,7 @@ pub const INSERT_SETTINGS: &[(&str, &str)] = &[
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
-    // One block, hence one part and one token, for the largest batch (50,000 rows, 32 MiB).
+    // One block, hence one part and one token, for the largest batch: rows are what ends a block, and WORKER_BATCH_MAX has fewer.
     ("max_insert_block_size", "1048576"),
     ("min_insert_block_size_rows", "1048576"),
     ("min_insert_block_size_bytes", "268435456"),

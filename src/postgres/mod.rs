@@ -139,7 +139,11 @@ pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     let mut connection = pool.acquire().await?.detach();
     // A migration, or the wait for another process that migrates, takes as long as it takes.
     sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
-    let migrated = MIGRATIONS.run(&mut connection).await;
+    // Nor does it make others wait for long that ask the table: it waits for whoever reads it, such as a backup, and is tried again.
+    sqlx::query("SET lock_timeout = '3s'").execute(&mut connection).await?;
+    let mut migrations = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
+    // A newer version may have been there already: this one serves beside it.
+    let migrated = migrations.set_ignore_missing(true).run(&mut connection).await;
     connection.close().await?;
     Ok(migrated?)
 }

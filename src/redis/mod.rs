@@ -27,6 +27,8 @@ use crate::config::RedisUrl;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// What nodes agree on before a server's first event is worth more: it costs each server as much once.
 const PATIENCE_WITH_THE_UNMET: Duration = Duration::from_secs(1);
+/// Tens of kilobytes each, where a server is full.
+const STATES_AT_ONCE: usize = 100;
 /// A server that moves to another node and back does so in no shorter time.
 const MET_FOR_MS: u64 = 15_000;
 /// A server silent for two days opens a new match anyway.
@@ -182,23 +184,16 @@ impl TrackerStates {
         .await
     }
 
-    /// Writes every state that comes through `changed` until its sender is gone.
+    /// Writes what comes through `changed` until its sender is gone: the newest state of each server, those that came meanwhile
+    /// together. What Redis does not take is not kept for it: a server's next event brings a newer one.
     pub async fn keep(self, mut changed: mpsc::UnboundedReceiver<(Uuid, Vec<u8>)>) {
         let mut is_failing = false;
         while let Some((server_id, state)) = changed.recv().await {
-            let written = within_patience(async {
-                let mut connection = self.pool.get().await?;
-                cmd("SET")
-                    .arg(key(server_id))
-                    .arg(state)
-                    .arg("EX")
-                    .arg(TRACKER_STATE_SECONDS)
-                    .query_async::<()>(&mut connection)
-                    .await?;
-                Ok(())
-            })
-            .await;
-            match written {
+            let mut newest = HashMap::from([(server_id, state)]);
+            while let Ok((server_id, state)) = changed.try_recv() {
+                newest.insert(server_id, state);
+            }
+            match self.write(newest).await {
                 Ok(()) => is_failing = false,
                 Err(error) if !is_failing => {
                     tracing::warn!(%error, "tracker states can't be kept in Redis; the spool has them");
@@ -207,6 +202,22 @@ impl TrackerStates {
                 Err(_) => {}
             }
         }
+    }
+
+    async fn write(&self, states: HashMap<Uuid, Vec<u8>>) -> Result<(), RedisError> {
+        let mut states = states.into_iter().peekable();
+        while states.peek().is_some() {
+            let mut pipeline = deadpool_redis::redis::pipe();
+            for (server_id, state) in states.by_ref().take(STATES_AT_ONCE) {
+                pipeline.cmd("SET").arg(key(server_id)).arg(state).arg("EX").arg(TRACKER_STATE_SECONDS);
+            }
+            within_patience(async {
+                let mut connection = self.pool.get().await?;
+                Ok(pipeline.query_async::<()>(&mut connection).await?)
+            })
+            .await?;
+        }
+        Ok(())
     }
 }
 

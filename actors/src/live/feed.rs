@@ -118,7 +118,7 @@ struct FeedState {
     epoch: u64,
     number: u64,
     updates: VecDeque<Remembered>,
-    /// The newest state that was told, with the forms that were made of it; none where it is not among `updates`.
+    /// The newest state that was told, with the forms that were made of it; none since what was told was forgotten.
     state: Option<Arc<Update>>,
     /// Updates since somebody watched.
     unwatched: usize,
@@ -159,10 +159,11 @@ impl LiveFeed {
     /// What a viewer has to be sent who has seen this number of this epoch, or nothing yet.
     pub fn since(&self, position: Option<(u64, u64)>) -> Since {
         let state = self.state();
-        let snapshot =
-            || Since::Snapshot { epoch: state.epoch, number: state.seen_number, seen: state.seen.clone() };
-        let Some((epoch, number)) = position else { return snapshot() };
         let oldest = state.number + 1 - state.updates.len() as u64;
+        // Lines behind the state that are not remembered can't be told: whoever has it goes on from those that are.
+        let at = state.seen_number.max(oldest - 1);
+        let snapshot = || Since::Snapshot { epoch: state.epoch, number: at, seen: state.seen.clone() };
+        let Some((epoch, number)) = position else { return snapshot() };
         if epoch != state.epoch || number > state.number || number + 1 < oldest {
             return snapshot();
         }
@@ -523,5 +524,16 @@ mod tests {
         for (number, update) in (1..).zip(&updates) {
             assert!(matches!(&update.what, What::Round(line) if line.round_number == number));
         }
+    }
+
+    #[test]
+    fn whoever_gets_a_state_with_more_lines_behind_it_than_are_remembered_goes_on_from_those_that_are() {
+        let feed = LiveFeed::new(seen());
+        for _ in 0..300 {
+            feed.publish(What::Round(RoundLine::default()));
+        }
+        let Since::Snapshot { epoch, number, .. } = feed.since(None) else { panic!("a snapshot") };
+        assert_eq!(number, 300 - 256);
+        assert_eq!(numbers(&feed.since(Some((epoch, number)))).map(|numbers| numbers.len()), Some(256));
     }
 }

@@ -16,7 +16,7 @@ use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Happening, LiveEvent, LiveMatch};
 use mohaa_spool::SpoolReader;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
@@ -81,6 +81,11 @@ pub enum MatchSignal {
     Reopened,
     /// Leave a snapshot now; answered, or dropped, when that is done or nothing has to be left.
     Save(oneshot::Sender<()>),
+    /// It is this match's turn to leave one.
+    SaveNow {
+        turn: OwnedSemaphorePermit,
+        done: Option<oneshot::Sender<()>>,
+    },
     /// Nobody can be told anything more.
     Stop,
     CaughtUp(Box<CatchUp>),
@@ -266,7 +271,7 @@ impl MatchActor {
         let seen = Arc::new(self.seen());
         self.estate.feed.publish(What::State(seen));
         self.estate.feeds.changed();
-        if let Some(received_at) = self.untold_since.take() {
+        if let Some(received_at) = self.untold_since.take().filter(|_| self.estate.feed.has_viewers()) {
             self.estate.feeds.told_after(self.estate.clock.now().0 - received_at.0);
         }
     }
@@ -441,33 +446,45 @@ impl MatchActor {
         serde_json::to_vec(&snapshot).ok().map(|state| (state, self.through_seq))
     }
 
-    /// Keeps a snapshot, made when it is this match's turn: those of many matches together would take more room than the
-    /// matches.
+    /// Has a snapshot kept when it is this match's turn: those of many matches together would take more room than the matches.
     fn save(&mut self, context: &mut Context<Kernel<Self>>, done: Option<oneshot::Sender<()>>) {
         if matches!(self.mode, Mode::CatchingUp { .. }) || (self.is_saving && done.is_none()) {
             return;
         }
         (self.is_saving, self.saved_at) = (true, self.estate.clock.instant());
+        let (turns, port) = (self.estate.saving.clone(), self.port.clone());
+        context.spawn(wrap_future(async move {
+            if let Ok(turn) = turns.acquire_owned().await {
+                port.tell(MatchSignal::SaveNow { turn, done });
+            }
+        }));
+    }
+
+    fn save_now(
+        &mut self,
+        context: &mut Context<Kernel<Self>>,
+        turn: OwnedSemaphorePermit,
+        done: Option<oneshot::Sender<()>>,
+    ) {
+        let Some((state, through_seq)) = self.snapshot() else {
+            self.is_saving = false;
+            return;
+        };
         let MatchEstate { server_id, match_id, fence, .. } = self.estate;
-        let (snapshots, turns) = (self.estate.snapshots.clone(), self.estate.saving.clone());
-        let saving = wrap_future(turns.acquire_owned()).then(move |turn, kernel: &mut Kernel<Self>, _| {
-            let mut snapshot = None;
-            kernel.update(|actor| snapshot = actor.snapshot());
-            wrap_future(async move {
-                let _turn = turn;
-                let (state, through_seq) = snapshot?;
-                let is_kept = snapshots.save(server_id, match_id, fence, state).await;
-                if let Some(done) = done {
-                    // Whoever asked may have given up waiting.
-                    let _ = done.send(());
-                }
-                is_kept.then_some(through_seq)
-            })
-        });
-        context.spawn(saving.map(|kept_through, kernel: &mut Kernel<Self>, _| {
+        let snapshots = self.estate.snapshots.clone();
+        let saving = async move {
+            let is_kept = snapshots.save(server_id, match_id, fence, state).await;
+            drop(turn);
+            if let Some(done) = done {
+                // Whoever asked may have given up waiting.
+                let _ = done.send(());
+            }
+            is_kept
+        };
+        context.spawn(wrap_future(saving).map(move |is_kept, kernel: &mut Kernel<Self>, _| {
             kernel.update(|actor| {
                 actor.is_saving = false;
-                if let Some(through_seq) = kept_through {
+                if is_kept {
                     actor.estate.saved_through.store(through_seq, Ordering::Release);
                 }
             });
@@ -551,6 +568,7 @@ impl Worker for MatchActor {
                     self.save(context, Some(done));
                 }
             }
+            MatchSignal::SaveNow { turn, done } => self.save_now(context, turn, done),
             MatchSignal::Stop => {
                 self.estate.feeds.close(self.estate.match_id);
                 self.settle(context);

@@ -11,6 +11,7 @@ use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
 use mohaa_stats::postgres;
 use mohaa_stats::startup::Surroundings;
 
+use crate::database::fresh_database;
 use crate::support::statistics::{StatsUnderTest, kill};
 use crate::support::{Service, Warehouse, eventually};
 
@@ -94,6 +95,19 @@ async fn a_migration_that_nobody_waits_for_any_more_keeps_nobody_else_waiting() 
     let other = pool();
     let migrated = tokio::time::timeout(Duration::from_secs(60), postgres::migrate(&other)).await;
     migrated.expect("the lock is free again").unwrap();
+}
+
+#[actix_web::test]
+async fn a_node_serves_beside_a_newer_one_that_has_migrated_already() {
+    let pool = fresh_database("newer").await.pool;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'of the next version', true, '\\x00', 1)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    postgres::migrate(&pool).await.unwrap();
 }
 
 #[actix_web::test]

@@ -32,6 +32,8 @@ const STATEMENT_TIMEOUT: &str = "10s";
 const SIGNS_OF_LIFE: [(&str, &str); 3] =
     [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3")];
 const RETRY_AFTER_SECONDS: u32 = 5;
+/// Between two tries to take a table's lock.
+const LOCK_RETRY: Duration = Duration::from_secs(1);
 /// Readiness says within this time that PostgreSQL does not answer.
 const LONGEST_CHECK: Duration = Duration::from_secs(1);
 
@@ -139,13 +141,26 @@ pub async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
     let mut connection = pool.acquire().await?.detach();
     // A migration, or the wait for another process that migrates, takes as long as it takes.
     sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
-    // Nor does it make others wait for long that ask the table: it waits for whoever reads it, such as a backup, and is tried again.
+    // But while it waits for whoever reads a table, such as a backup, everybody else waits behind it: it steps aside and tries again.
     sqlx::query("SET lock_timeout = '3s'").execute(&mut connection).await?;
     let mut migrations = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
     // A newer version may have been there already: this one serves beside it.
-    let migrated = migrations.set_ignore_missing(true).run(&mut connection).await;
+    migrations.set_ignore_missing(true);
+    let migrated = loop {
+        match migrations.run(&mut connection).await {
+            Err(error) if is_kept_waiting(&error) => tokio::time::sleep(LOCK_RETRY).await,
+            ended => break ended,
+        }
+    };
     connection.close().await?;
     Ok(migrated?)
+}
+
+fn is_kept_waiting(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else {
+        return false;
+    };
+    cause.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }
 
 /// Whether PostgreSQL answers now.

@@ -23,7 +23,7 @@ use super::achievements::{Achievements, Errand, Standing, Unlocked, Unlocking};
 use super::catch_up::{CatchUp, EventName, Lack, MAY_COME_TWICE, Reading, SNAPSHOT_VERSION, Snapshot};
 use super::feed::{LiveFeed, LiveFeeds, Renditions, Seen, What};
 use super::summary::{Summaries, Summary};
-use super::{History, SAVE_EVERY, Snapshots, TELL_NOBODY_EVERY};
+use super::{History, SAVE_EVERY, Snapshots};
 use crate::clock::Clock;
 use crate::kernel::{Kernel, Worker};
 use crate::port::{Admitted, Port};
@@ -155,7 +155,6 @@ pub struct MatchActor {
     mode: Mode,
     /// Since viewers were told the state.
     is_changed: bool,
-    told_at: Option<Instant>,
     /// When the oldest event was received of which viewers don't see yet what it did.
     untold_since: Option<Millis>,
     is_saving: bool,
@@ -181,7 +180,6 @@ impl MatchActor {
             has_gap: false,
             mode: Mode::Following,
             is_changed: true,
-            told_at: None,
             untold_since: None,
             is_saving: false,
             saved_at: estate.clock.instant(),
@@ -260,14 +258,10 @@ impl MatchActor {
         self.estate.feed.publish(what);
     }
 
-    /// Tells a changed state, where nobody watches more seldom: then only lists and whoever asks once read it.
-    fn tell_state(&mut self, now: Instant) {
-        let is_due = self.estate.feed.has_viewers()
-            || self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= TELL_NOBODY_EVERY);
-        if !self.is_changed || !is_due {
+    fn tell_state(&mut self) {
+        if !std::mem::take(&mut self.is_changed) {
             return;
         }
-        (self.is_changed, self.told_at) = (false, Some(now));
         let seen = Arc::new(self.seen());
         self.estate.feed.publish(What::State(seen));
         self.estate.feeds.changed();
@@ -533,7 +527,7 @@ impl Worker for MatchActor {
                 }
                 self.look_for_achievements();
                 self.sum_up();
-                self.tell_state(now);
+                self.tell_state();
                 let age = self.estate.clock.instant().saturating_duration_since(self.saved_at);
                 let is_behind = self.estate.saved_through.load(Ordering::Acquire) < self.through_seq;
                 // Without events of its own too: the spool may then forget those of others.

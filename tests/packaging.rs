@@ -1,6 +1,6 @@
-//! What carries the service to other machines: the image's context, the compose file, the Debian package.
+//! What carries the service to other machines: the image's context, the compose files, the Debian package.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -74,5 +74,99 @@ fn the_packages_configuration_is_understood_as_it_is_and_with_all_that_it_sugges
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The files that the Debian package is told to ship, and where it puts each; a pattern stands for all of a folder that end alike.
+fn packaged_files() -> BTreeMap<String, String> {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let mut files = BTreeMap::new();
+    for asset in assets {
+        let [asset, target] = [0, 1].map(|part| asset[part].as_str().unwrap());
+        let sources = match asset.split_once("/*") {
+            None => vec![asset.to_owned()],
+            Some((folder, end)) => std::fs::read_dir(folder)
+                .unwrap_or_else(|error| panic!("{folder}: {error}"))
+                .map(|entry| format!("{folder}/{}", entry.unwrap().file_name().display()))
+                .filter(|path| path.ends_with(end))
+                .collect(),
+        };
+        assert!(!sources.is_empty(), "nothing is {asset}");
+        for source in sources {
+            let name = source.rsplit('/').next().unwrap();
+            let installed =
+                if target.ends_with('/') { format!("/{target}{name}") } else { format!("/{target}") };
+            files.insert(installed, source);
+        }
+    }
+    files
+}
+
+#[test]
+fn the_package_ships_files_that_are_there() {
+    let files = packaged_files();
+    assert!(files.len() > 20, "{files:?}");
+    // What is built is not there before.
+    for source in files.values().filter(|source| !source.starts_with("target/")) {
+        assert!(Path::new(source).is_file(), "{source} is not there");
+    }
+}
+
+/// Who installs the package has nothing else of this repository.
+#[test]
+fn paths_of_the_package_that_its_files_and_the_operators_handbook_name_are_in_it() {
+    let files = packaged_files();
+    let is_of_path = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    let mut named = 0;
+    let unit = "ops/systemd/mohaa-stats.service".to_owned();
+    let texts = files.values().filter(|source| !source.starts_with("target/")).chain([&unit]);
+    for source in texts {
+        let text = read(source);
+        let words = text.split(|character| !is_of_path(character));
+        let paths = words.filter(|word| word.starts_with("/usr/share/") && word.contains("/mohaa-stats"));
+        for path in paths.map(|path| path.trim_end_matches(['/', '.'])) {
+            named += 1;
+            let is_there = files.keys().any(|file| {
+                file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            assert!(is_there, "{source} names {path}, which the package does not bring");
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
+#[test]
+fn the_packages_prometheus_asks_where_the_packages_service_answers() {
+    let settings: toml::Table = read("ops/debian/mohaa-stats.toml").parse().unwrap();
+    let address = settings["ops_listen"].as_str().unwrap();
+    let prometheus = read("ops/debian/prometheus.yml");
+    let job = prometheus.split("- job_name: mohaa-stats\n").nth(1).unwrap();
+    assert!(
+        job.trim_start().starts_with(&format!("static_configs:\n      - targets: [{address}]\n")),
+        "{job}"
+    );
+}
+
+/// What is left of a YAML file without comments and what stands before and behind a key at its left edge.
+fn yaml_section(text: &str, key: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.is_empty());
+    let from_key = lines.skip_while(|line| *line != format!("{key}:")).skip(1);
+    from_key.take_while(|line| line.starts_with(' ')).collect::<Vec<_>>().join("\n")
+}
+
+/// Rules and dashboards are the same everywhere, and reckon with how often is scraped and what jobs are called.
+#[test]
+fn every_prometheus_scrapes_nodes_alike_and_has_all_rules() {
+    let expected = yaml_section(&read("ops/prometheus/prometheus.yml"), "global");
+    assert!(expected.contains("scrape_interval: 15s"), "{expected}");
+    for path in ["ops/prometheus/prometheus.yml", "ops/debian/prometheus.yml"] {
+        let text = read(path);
+        assert_eq!(yaml_section(&text, "global"), expected, "{path}");
+        assert!(text.contains("\n  - job_name: mohaa-stats\n"), "{path}");
+        let rules = yaml_section(&text, "rule_files");
+        for name in ["recording.yml", "alerts.yml"] {
+            assert!(rules.lines().any(|line| line.ends_with(name)), "{path} does without {name}");
+        }
     }
 }

@@ -59,8 +59,8 @@ if have haproxy; then
   BALANCER_BIND=127.0.0.1:18080 NODE1=127.0.0.1:18101 NODE2=127.0.0.1:18102 \
     quietly haproxy -c -f ops/balancer/haproxy.cfg
   BALANCER_BIND=127.0.0.1:18080 NODE1=127.0.0.1:18101 NODE2=127.0.0.1:18102 CLICKHOUSE_BIND=127.0.0.1:18123 \
-    CLICKHOUSE1=127.0.0.1:18124 CLICKHOUSE2=127.0.0.1:18125 \
-    quietly haproxy -c -f ops/balancer/haproxy.cfg -f ops/cluster/clickhouse.cfg
+    CLICKHOUSE1=127.0.0.1:18124 CLICKHOUSE2=127.0.0.1:18125 METRICS_BIND=127.0.0.1:18405 \
+    quietly haproxy -c -f ops/balancer/haproxy.cfg -f ops/balancer/metrics.cfg -f ops/cluster/clickhouse.cfg
 else
   skip ops/balancer haproxy
 fi

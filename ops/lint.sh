@@ -18,6 +18,7 @@ trap 'rm -rf "$work"' EXIT
 
 if have promtool; then
   quietly promtool check config --lint=all --lint-fatal ops/prometheus/prometheus.yml
+  quietly promtool check config --lint=all --lint-fatal ops/cluster/prometheus.yml
   # The package's names the rules where the package puts them.
   sed "s#/usr/share/mohaa-stats/prometheus/#$PWD/ops/prometheus/#" ops/debian/prometheus.yml >"$work/prometheus.yml"
   quietly promtool check config --lint=all --lint-fatal "$work/prometheus.yml"

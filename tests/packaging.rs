@@ -160,7 +160,7 @@ fn yaml_section(text: &str, key: &str) -> String {
 fn every_prometheus_scrapes_nodes_alike_and_has_all_rules() {
     let expected = yaml_section(&read("ops/prometheus/prometheus.yml"), "global");
     assert!(expected.contains("scrape_interval: 15s"), "{expected}");
-    for path in ["ops/prometheus/prometheus.yml", "ops/debian/prometheus.yml"] {
+    for path in ["ops/prometheus/prometheus.yml", "ops/debian/prometheus.yml", "ops/cluster/prometheus.yml"] {
         let text = read(path);
         assert_eq!(yaml_section(&text, "global"), expected, "{path}");
         assert!(text.contains("\n  - job_name: mohaa-stats\n"), "{path}");
@@ -168,5 +168,33 @@ fn every_prometheus_scrapes_nodes_alike_and_has_all_rules() {
         for name in ["recording.yml", "alerts.yml"] {
             assert!(rules.lines().any(|line| line.ends_with(name)), "{path} does without {name}");
         }
+    }
+}
+
+#[test]
+fn the_clusters_prometheus_asks_every_node() {
+    let (compose, prometheus) = (read("ops/cluster/docker-compose.yml"), read("ops/cluster/prometheus.yml"));
+    let port = compose.split("OPS_LISTEN: 0.0.0.0:").nth(1).unwrap().lines().next().unwrap();
+    let lines: Vec<&str> = compose.lines().collect();
+    let nodes = lines.windows(2).filter(|pair| pair[1].trim() == "<<: *node");
+    let targets: Vec<String> = nodes.map(|pair| format!("{}{port}", pair[0].trim())).collect();
+    assert!(targets.len() > 1, "{targets:?}");
+    let expected =
+        format!("- job_name: mohaa-stats\n    static_configs:\n      - targets: [{}]\n", targets.join(", "));
+    assert!(prometheus.contains(&expected), "not among the targets: {expected}");
+}
+
+/// What was tried with one of them is what the other runs.
+#[test]
+fn compose_files_pin_the_same_versions() {
+    let [single, cluster] = ["docker-compose.yml", "ops/cluster/docker-compose.yml"].map(|path| {
+        let text = read(path);
+        let images = text.lines().filter_map(|line| line.trim().strip_prefix("image: ")?.rsplit_once(':'));
+        images.map(|(image, version)| (image.to_owned(), version.to_owned())).collect::<BTreeMap<_, _>>()
+    });
+    let shared: Vec<&String> = single.keys().filter(|image| cluster.contains_key(*image)).collect();
+    assert!(shared.len() > 6, "{shared:?}");
+    for image in shared {
+        assert_eq!(single[image], cluster[image], "{image}");
     }
 }

@@ -14,15 +14,16 @@ made = set()
 for script in scripts:
     with open(script, encoding="utf-8") as file:
         made |= set(re.findall(r"^write_secret (\w+)", file.read(), re.MULTILINE))
+WATCHERS = {"prometheus", "alertmanager", "grafana"}
 if is_cluster:
     NAME, PUBLIC = "ops/cluster/docker-compose.yml", {"balancer": "8080"}
     NODES, ENGINES = ("node1", "node2"), ("clickhouse1", "clickhouse2")
     STORES = {"postgres1", "postgres2", "redis1", "redis2", "sentinel1", "sentinel2", "sentinel3", "keeper1", "keeper2", "keeper3"}
-    expected = {"balancer", *NODES, *ENGINES, *STORES}
+    expected = {"balancer", *NODES, *ENGINES, *STORES, *WATCHERS}
 else:
     NAME, PUBLIC = "docker-compose.yml", {"api": "8080", "grafana": "3000"}
     NODES, ENGINES = ("api",), ("clickhouse",)
-    expected = {"api", "postgres", "clickhouse", "redis", "prometheus", "alertmanager", "grafana"} | set(sys.argv[2:])
+    expected = {"api", "postgres", "clickhouse", "redis", *WATCHERS} | set(sys.argv[2:])
 
 
 def published(port):

@@ -10,6 +10,7 @@ use mohaa_stats::auth::make_login_link;
 use mohaa_stats::startup::Surroundings;
 use mohaa_stats::users::{self, Role};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{
     Chromium, DESKTOP, PATIENCE, PHONE, Reply, Service, ServiceClient, eventually, schemas, sooner_or_later,
@@ -258,6 +259,88 @@ async fn a_node_is_drained_and_taken_back_by_way_of_another_and_takes_what_comes
     one.stop().await;
 }
 
+/// A balancer sends what an admin does to any of them.
+#[actix_web::test]
+async fn what_an_admin_has_done_on_a_node_is_done_there_whichever_answers() {
+    let urls = schemas::database("ops_orders").await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let settings = [("WORKER_FLUSH_INTERVAL", "10m")];
+    let other = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    let token = admin(&one).await;
+    let node = overview(&other, &token).await["node"].as_str().unwrap().to_owned();
+    eventually("the one node hears of the other", async || {
+        let nodes = overview(&one, &token).await["nodes"].clone();
+        nodes.as_array()?.iter().any(|known| known["node"] == *node).then_some(())
+    })
+    .await;
+    let paused = async |expected: [bool; 2]| {
+        eventually(&format!("the other's writers are paused or not: {expected:?}"), async || {
+            let writers = overview(&other, &token).await["writers"].clone();
+            let paused: Vec<bool> = array(&writers).iter().map(|writer| writer["paused"] == true).collect();
+            (paused == expected).then_some(())
+        })
+        .await;
+    };
+    done(&one, &token, "POST", &format!("/api/v1/ops/writers/1/pause?node={node}")).await;
+    paused([false, true]).await;
+    let page = press(&one, &token, &format!("/ops/writers/all/pause?node={node}")).await;
+    assert_eq!((page.status.as_u16(), page.header("location")), (303, Some("/ops#writers")));
+    paused([true, true]).await;
+    assert!(array(&overview(&one, &token).await["writers"]).iter().all(|writer| writer["paused"] == false));
+    done(&one, &token, "DELETE", &format!("/api/v1/ops/writers/all/pause?node={node}")).await;
+    paused([false, false]).await;
+
+    other.client.send(JUMP).await.assert_batch(202, 1, &[]);
+    done(&one, &token, "POST", &format!("/api/v1/ops/flush?node={node}")).await;
+    eventually("the other's event is stored", async || (stored(&other).await == 1).then_some(())).await;
+
+    let nobody = Uuid::from_u128(9);
+    for path in ["writers/1/pause", "flush", "dead-letters/some/replay"] {
+        let unknown = call(&one, &token, "POST", &format!("/api/v1/ops/{path}?node={nobody}")).await;
+        unknown.assert_refused(404, "unknown_node");
+        let wrong = call(&one, &token, "POST", &format!("/api/v1/ops/{path}?node=that")).await;
+        wrong.assert_refused(400, "invalid_query");
+    }
+    let log = audited(&one).await;
+    let actions: Vec<&str> = log.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["ops.pause_writer", "ops.pause_writer", "ops.resume_writer", "ops.flush"]);
+    other.stop().await;
+    one.stop().await;
+}
+
+#[actix_web::test]
+async fn a_dead_letter_of_a_node_is_sent_again_by_way_of_another() {
+    let urls = schemas::database("ops_letters").await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[], Surroundings::default()).await;
+    stores_are_there(&other).await;
+    let token = admin(&one).await;
+    other.client.send(JUMP).await.assert_batch(202, 1, &[]);
+    other.client.settled().await;
+    let constraint = "ALTER TABLE raw_events ADD CONSTRAINT no_poison CHECK player_name != 'poison'";
+    other.warehouse.execute(constraint).await;
+    other.client.send(r#"[{"type":"jump","player_name":"poison"}]"#).await.assert_batch(202, 1, &[]);
+    let (node, letter) = eventually("the row is a dead letter", async || {
+        let seen = overview(&other, &token).await;
+        let letter = seen["dead_letters"]["letters"][0]["id"].as_str()?.to_owned();
+        Some((seen["node"].as_str()?.to_owned(), letter))
+    })
+    .await;
+    other.warehouse.execute("ALTER TABLE raw_events DROP CONSTRAINT no_poison").await;
+    eventually("the one node hears of the other", async || {
+        let nodes = overview(&one, &token).await["nodes"].clone();
+        nodes.as_array()?.iter().any(|known| known["node"] == *node).then_some(())
+    })
+    .await;
+    let here = call(&one, &token, "POST", &format!("/api/v1/ops/dead-letters/{letter}/replay")).await;
+    here.assert_refused(404, "unknown_dead_letter");
+    done(&one, &token, "POST", &format!("/api/v1/ops/dead-letters/{letter}/replay?node={node}")).await;
+    eventually("its row is stored", async || (stored(&other).await == 2).then_some(())).await;
+    assert_eq!(audited(&one).await, [("ops.replay_dead_letter".to_owned(), letter)]);
+    other.stop().await;
+    one.stop().await;
+}
+
 #[actix_web::test]
 async fn an_admin_ends_a_match_whose_server_went_away() {
     let service = Service::start("ops_end").await;
@@ -373,6 +456,14 @@ async fn a_stopped_clickhouse_is_seen_within_five_seconds_and_so_is_its_return()
     let seen = overview(&service, &token).await;
     assert!(seen["clickhouse"]["lag_seconds"].as_f64().unwrap() > 5.0, "{}", seen["clickhouse"]);
     assert_eq!(seen["events"]["in_flight"], 1);
+    let error = &of_kind(&seen["kinds"], "clickhouse_writer").unwrap()["last_error"];
+    let (writer, what) = (error["name"].as_str().unwrap(), error["what"].as_str().unwrap());
+    assert!(what.starts_with("an insert failed with code 0: "), "{error}");
+    let is_it = |actor: &&Value| actor["kind"] == "clickhouse_writer" && actor["name"] == *writer;
+    let actor = array(&seen["actors"]).iter().find(is_it).unwrap();
+    assert_eq!(actor["last_error"]["what"], what);
+    assert!(actor["blocked_seconds"].as_f64() > Some(0.0), "{actor}");
+    assert!(watched.next().await.unwrap().contains("an insert failed with code 0: "));
 
     proxy.mend().await.unwrap();
     watched.says("Nothing. Events are taken and stored.").await;

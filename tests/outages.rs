@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use mohaa_faults::cuttable::CuttableProxy;
+use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::config::RedisUrl;
 use mohaa_stats::startup::Surroundings;
 
@@ -88,6 +90,51 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, hangs: &AtomicBoo
     }
     // Or the other side would wait for ever.
     let _ = to.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_service_stops_in_the_time_it_has_though_all_its_stores_and_its_disk_hang() {
+    let urls = schemas::database("all_hang").await;
+    let (_redis, redis_url, redis_hangs) = hanging(&urls.redis_url).await;
+    let (_postgres, postgres_url, postgres_hangs) = hanging(&urls.postgres_url).await;
+    let (_clickhouse, clickhouse_url, clickhouse_hangs) = hanging(&urls.clickhouse_url).await;
+    let settings = [
+        ("REDIS_URL", redis_url.as_str()),
+        ("POSTGRES_URL", &postgres_url),
+        ("CLICKHOUSE_URL", &clickhouse_url),
+        ("SPOOL_FSYNC", "never"),
+    ];
+    let disk = FakeStorage::new();
+    let surroundings = Surroundings { storage: Arc::new(disk.clone()), ..Surroundings::default() };
+    let service = Service::start_on(&urls, &settings, surroundings).await;
+    store_becomes(&service, "clickhouse", true).await;
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    eventually("its match is live", async || {
+        let live = service.client.get("/api/v1/stats/live").await.json();
+        (live["matches"][0]["player_count"] == 2).then_some(())
+    })
+    .await;
+    for hangs in [&redis_hangs, &postgres_hangs, &clickhouse_hangs] {
+        hangs.store(true, Ordering::Release);
+    }
+    disk.stall();
+    let client = service.client.clone();
+    let asking = actix_web::rt::spawn(async move {
+        let headers = [("X-Server-Token", client.token.as_str())];
+        // It gets no answer.
+        let _ = client.post("/api/v1/ingest/events", &headers, KILL).await;
+    });
+    actix_web::web::block({
+        let disk = disk.clone();
+        move || disk.wait_until_stalled()
+    })
+    .await
+    .unwrap();
+    let (patience, began) = (Duration::from_secs(6), Instant::now());
+    service.application.stop(patience).await;
+    assert!(began.elapsed() < patience + Duration::from_secs(1), "{:?}", began.elapsed());
+    disk.release();
+    asking.abort();
 }
 
 #[actix_web::test]

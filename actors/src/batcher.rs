@@ -141,6 +141,8 @@ pub struct BatcherEstate {
     batches: Batches,
     spool: Spool,
     trackers: Trackers,
+    /// Those whose state was not passed on since it changed.
+    changed_trackers: HashSet<Uuid>,
     keys: IdempotencyKeys,
     clock: Clock,
     outlets: Outlets,
@@ -174,6 +176,7 @@ impl From<BatcherParts> for BatcherEstate {
             batches,
             spool,
             trackers,
+            changed_trackers: HashSet::new(),
             keys,
             clock,
             outlets,
@@ -188,7 +191,6 @@ impl From<BatcherParts> for BatcherEstate {
 pub struct Batcher {
     estate: BatcherEstate,
     port: Port<Batcher>,
-    changed_trackers: HashSet<Uuid>,
     trackers_sent_at: Instant,
     /// Appends that the spool's writer was not woken for.
     in_group: usize,
@@ -212,7 +214,7 @@ impl Drop for CloseNotice {
 impl Batcher {
     pub fn new(estate: BatcherEstate, port: Port<Batcher>) -> Self {
         let trackers_sent_at = estate.clock.instant();
-        Self { estate, port, changed_trackers: HashSet::new(), trackers_sent_at, in_group: 0, in_work: None }
+        Self { estate, port, trackers_sent_at, in_group: 0, in_work: None }
     }
 
     /// Takes the request out of `slot` once nothing can lose it any more.
@@ -283,6 +285,7 @@ impl Batcher {
         if let Err(error) = self.estate.spool.rotate(self.estate.trackers.snapshot()) {
             // The old segment goes on, and with it the older state: a restart reads more records again.
             tracing::error!(%error, "a new spool segment could not be begun");
+            self.port.instance().note_error(&format!("a new spool segment could not be begun: {error}"));
         }
     }
 
@@ -297,7 +300,7 @@ impl Batcher {
     }
 
     fn send_all_changed_trackers(&mut self) {
-        for server_id in self.changed_trackers.drain() {
+        for server_id in self.estate.changed_trackers.drain() {
             // Its owner knows more.
             if self.estate.live.is_followed_elsewhere(server_id) {
                 continue;
@@ -325,12 +328,12 @@ impl Batcher {
             }
         }
         let is_followed = self.estate.live.begin_request(server_id);
-        let BatcherEstate { trackers, live, options, outlets, .. } = &mut self.estate;
+        let BatcherEstate { trackers, changed_trackers, live, options, outlets, .. } = &mut self.estate;
         let tracker = trackers.of_server(server_id);
         if let Some(bot_names) = &request.bot_names {
             tracker.set_bot_names(bot_names);
         }
-        self.changed_trackers.insert(server_id);
+        changed_trackers.insert(server_id);
         let key = request.idempotency.as_ref().map(|(key, body_hash)| RecordKey {
             key: key.to_string(),
             body_hash: *body_hash,
@@ -394,6 +397,7 @@ impl Batcher {
                 Ok(()) => IngestOutcome::Accepted(answer.clone()),
                 Err(error) => {
                     tracing::error!(%error, seq, "append to the spool failed");
+                    port.instance().note_error(&format!("an append to the spool failed: {error}"));
                     port.tell(BatcherSignal::AppendFailed { seq, rows: rows as u64 });
                     IngestOutcome::Rejected(RejectReason::SpoolFailed)
                 }
@@ -515,7 +519,7 @@ impl Worker for Batcher {
                 if let Some(taken) = self.estate.live.take_forwarded(&forwarded, newest_seq) {
                     for (event, stamp) in &taken {
                         self.estate.trackers.follow(event, stamp);
-                        self.changed_trackers.insert(stamp.server_id);
+                        self.estate.changed_trackers.insert(stamp.server_id);
                     }
                 }
             }
@@ -524,7 +528,7 @@ impl Worker for Batcher {
                 // Of a server that nothing was heard of there is nothing to know yet.
                 if let Some(tracker) = self.estate.trackers.get_mut(server_id) {
                     tracker.set_queried(level);
-                    self.changed_trackers.insert(server_id);
+                    self.estate.changed_trackers.insert(server_id);
                 }
             }
             BatcherSignal::SaveLive(done) => {
@@ -616,6 +620,7 @@ impl Worker for Batcher {
             Ok(()) => events.dead_letter(),
             Err(error) => {
                 tracing::error!(%error, %server_id, "dead letters can't be written, the request is lost");
+                self.port.instance().note_error(&format!("dead letters can't be written: {error}"));
                 events.reject(RejectReason::Internal);
             }
         }

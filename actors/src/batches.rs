@@ -63,21 +63,6 @@ pub struct RecoveredBatch {
     pub events: Accounted<()>,
 }
 
-/// Measures for how long there was work and nobody downstream to take it.
-struct Blocked {
-    since: Option<Instant>,
-    seconds: prometheus::Counter,
-}
-
-impl Blocked {
-    fn note(&mut self, is_blocked: bool, now: Instant) {
-        if let Some(since) = self.since {
-            self.seconds.inc_by(now.saturating_duration_since(since).as_secs_f64());
-        }
-        self.since = is_blocked.then_some(now);
-    }
-}
-
 /// All batches of one Batcher.
 pub struct Batches {
     options: BatcherOptions,
@@ -93,18 +78,18 @@ pub struct Batches {
     is_draining: bool,
     /// What is open doesn't wait any longer.
     is_flushing: bool,
-    blocked: Blocked,
+    /// Since when batches wait and no writer is free, as far as it is not noted yet.
+    blocked_since: Option<Instant>,
 }
 
 impl Batches {
-    /// `writers` are idle, and have a switch each. `blocked_seconds` counts the time in which batches waited and no writer was free.
+    /// `writers` are idle, and have a switch each.
     pub fn new(
         options: BatcherOptions,
         clock: Clock,
         writers: Vec<Port<ClickHouseWriter>>,
         switches: WriterSwitches,
         recovered: Vec<RecoveredBatch>,
-        blocked_seconds: prometheus::Counter,
     ) -> Self {
         let sealed = recovered
             .into_iter()
@@ -129,7 +114,7 @@ impl Batches {
             sealed,
             is_draining: false,
             is_flushing: false,
-            blocked: Blocked { since: None, seconds: blocked_seconds },
+            blocked_since: None,
         }
     }
 
@@ -175,7 +160,11 @@ impl Batches {
         self.hand_out_what_is_due(spool, port);
         let is_blocked = self.free_writers() == 0
             && (self.open_batch_is_due() || self.sealed.iter().any(SealedBatch::is_ready));
-        self.blocked.note(is_blocked, self.clock.instant());
+        let now = self.clock.instant();
+        if let Some(since) = self.blocked_since {
+            port.instance().note_blocked(now.saturating_duration_since(since));
+        }
+        self.blocked_since = is_blocked.then_some(now);
     }
 
     fn hand_out_what_is_due(&mut self, spool: &Spool, port: &Port<Batcher>) {

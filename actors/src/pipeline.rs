@@ -36,10 +36,10 @@ use crate::writer::{ClickHouseWriter, WriterEnvironment, WriterMetrics};
 const MAILBOX_BYTES_PER_EVENT: u64 = 8 * 1024;
 
 /// Snapshots are one write each.
-const SAVE_DEADLINE: Duration = Duration::from_secs(2);
+pub const SAVE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Closing the spool is one write and one sync.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct PipelineOptions {
     pub spool: SpoolOptions,
@@ -140,8 +140,8 @@ impl Pipeline {
                     metrics: writer_metrics.clone(),
                     directory: &actors,
                 };
-                Port::start(post, environment.clone(), |_port, environment| {
-                    ClickHouseWriter::new(environment)
+                Port::start(post, environment.clone(), |port, environment| {
+                    ClickHouseWriter::new(environment, port.clone())
                 })
             })
             .collect();
@@ -161,14 +161,8 @@ impl Pipeline {
         }
         let switches = WriterSwitches::new(options.batcher.writer_count);
         let metrics = families.of_kind("batcher");
-        let batches = Batches::new(
-            options.batcher,
-            clock.clone(),
-            writers,
-            switches.clone(),
-            earlier.batches,
-            metrics.blocked_seconds.clone(),
-        );
+        let batches =
+            Batches::new(options.batcher, clock.clone(), writers, switches.clone(), earlier.batches);
         let parts = BatcherParts {
             options: options.batcher,
             batches,
@@ -240,22 +234,28 @@ impl Pipeline {
         self.environment.metrics.retries_by_code()
     }
 
-    /// Writes what it can until `deadline` and closes the spool; says whether everything is stored.
+    /// Writes what it can until `deadline` and [closes](Self::close); says whether everything is stored.
     pub async fn shut_down(&self, deadline: Duration) -> bool {
         let drained = self.drain(deadline).await;
+        self.close(SAVE_DEADLINE, CLOSE_DEADLINE).await;
+        drained
+    }
+
+    /// Has live matches leave snapshots and closes the spool. A snapshot that is not kept in time costs a viewer a moment
+    /// after the next start; a spool that is not closed in time is read as after a crash.
+    pub async fn close(&self, save_within: Duration, close_within: Duration) {
         let (saved, done) = oneshot::channel();
         self.batcher.tell(BatcherSignal::SaveLive(saved));
-        if tokio::time::timeout(SAVE_DEADLINE, done).await.is_err() {
+        if tokio::time::timeout(save_within, done).await.is_err() {
             tracing::warn!(
                 "snapshots of live matches were not all kept; those matches may be stale after the start"
             );
         }
         let (closed, done) = oneshot::channel();
         self.batcher.tell(BatcherSignal::Close(closed));
-        if tokio::time::timeout(CLOSE_DEADLINE, done).await.is_err() {
+        if tokio::time::timeout(close_within, done).await.is_err() {
             tracing::error!("the spool was not closed in time; the next start reads it as after a crash");
         }
-        drained
     }
 
     /// Writes everything that is accepted, for at most `deadline`; says whether it got that far. What is left stays

@@ -144,7 +144,7 @@ impl<W: Worker> Port<W> {
         // Weak, or the instance in the kernel would keep the kernel's own mailbox open.
         let asked = address.downgrade();
         let instance = directory.enlist(InstanceParts {
-            kind: metrics.kind,
+            metrics: metrics.clone(),
             name,
             clock: clock.clone(),
             budget,
@@ -185,6 +185,11 @@ impl<W: Worker> Port<W> {
     #[allow(clippy::disallowed_methods, reason = "the port is the one place that sends")]
     pub fn tell(&self, signal: W::Signal) {
         self.inner.address.do_send(Told(signal));
+    }
+
+    /// Where the actor keeps what operators are to know of it.
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.inner.instance
     }
 
     /// Events queued or in work.

@@ -83,7 +83,9 @@ impl Replayer {
         }
         let mut refusal = None;
         for piece in pieces {
-            if let PieceEnd::Refused { message, .. } = write_piece(&self.environment, &piece, true).await? {
+            if let PieceEnd::Refused { message, .. } =
+                write_piece(&self.environment, &piece, true, None).await?
+            {
                 refusal = Some(message);
             }
         }
@@ -105,7 +107,7 @@ impl Replayer {
         };
         let row = STANDARD.decode(row).map_err(DeadLetterError::from)?;
         let piece = Piece::of_row(*spool_id, (*spool_seq, *spool_index), *day, *column_count, row);
-        let end = write_piece(&self.environment, &piece, true).await?;
+        let end = write_piece(&self.environment, &piece, true, None).await?;
         // It was dead-lettered in some life of the service; in this one it has come back.
         let event: Accounted<()> = self.ledger.recover((), 1);
         match end {

@@ -3,7 +3,7 @@
 //! Every actor has an [`Instance`]: counters and last words that outlive the worker inside it. The [`Directory`] lists
 //! them for operators, for metrics and for the watch over handlers that don't come back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use mohaa_domain::event::Millis;
 use serde_json::Value;
 
 use crate::clock::Clock;
+use crate::metrics::MailboxMetrics;
 
 /// How many panics within how long are bad luck. More is a defect that repeats itself: the actor goes on, because
 /// ending it would lose what waits in its mailbox too, but it counts as failing until the time has passed.
@@ -38,6 +39,22 @@ pub struct Failure {
     /// The worker's own view of itself, as it was when its handler had panicked.
     pub state: Value,
 }
+
+/// What went wrong, in the words of whoever met it; panics too.
+#[derive(Clone, Debug)]
+pub struct ActorError {
+    pub at: Millis,
+    /// Which of its kind it was.
+    pub name: String,
+    /// At most [`LONGEST_ERROR_CHARS`] of it.
+    pub what: String,
+}
+
+/// A store may quote a whole row.
+const LONGEST_ERROR_CHARS: usize = 300;
+
+/// The last error of each kind: matches and tournaments end, and with them what they said.
+type KindErrors = Arc<Mutex<BTreeMap<&'static str, ActorError>>>;
 
 type Observe = Box<dyn Fn() -> BoxFuture<'static, Option<Value>> + Send + Sync>;
 
@@ -67,6 +84,11 @@ pub struct Instance {
     busy_since: AtomicI64,
     /// Microseconds from `began` to when the message that was taken last had come in.
     last_taken_queued_at: AtomicI64,
+    /// For how many nanoseconds it had work and waited for others.
+    blocked_nanos: AtomicU64,
+    /// Of its kind.
+    metrics: MailboxMetrics,
+    kind_errors: KindErrors,
     trouble: Mutex<Trouble>,
 }
 
@@ -75,13 +97,14 @@ struct Trouble {
     restarts: u64,
     recent: VecDeque<Instant>,
     last: Option<Failure>,
+    last_error: Option<ActorError>,
 }
 
 const IDLE: i64 = -1;
 
 /// What a new [`Instance`] is made of.
 pub(crate) struct InstanceParts {
-    pub kind: &'static str,
+    pub metrics: MailboxMetrics,
     pub name: String,
     pub clock: Clock,
     pub budget: RestartBudget,
@@ -91,10 +114,10 @@ pub(crate) struct InstanceParts {
 }
 
 impl Instance {
-    fn new(parts: InstanceParts) -> Self {
-        let InstanceParts { kind, name, clock, budget, capacity, depth, observe } = parts;
+    fn new(parts: InstanceParts, kind_errors: KindErrors) -> Self {
+        let InstanceParts { metrics, name, clock, budget, capacity, depth, observe } = parts;
         Self {
-            kind,
+            kind: metrics.kind,
             name,
             began: clock.instant(),
             clock,
@@ -111,6 +134,9 @@ impl Instance {
             last_progress: AtomicI64::new(IDLE),
             busy_since: AtomicI64::new(IDLE),
             last_taken_queued_at: AtomicI64::new(IDLE),
+            blocked_nanos: AtomicU64::new(0),
+            metrics,
+            kind_errors,
             trouble: Mutex::default(),
         }
     }
@@ -141,8 +167,24 @@ impl Instance {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// It had work for so long, and waited for others.
+    pub(crate) fn note_blocked(&self, waited: Duration) {
+        self.blocked_nanos.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+        self.metrics.blocked_seconds.inc_by(waited.as_secs_f64());
+    }
+
+    /// Keeps what went wrong where operators look.
+    pub(crate) fn note_error(&self, what: &str) {
+        let what = what.chars().take(LONGEST_ERROR_CHARS).collect();
+        let error = ActorError { at: self.clock.now(), name: self.name.clone(), what };
+        self.trouble().last_error = Some(error.clone());
+        let mut of_kinds = self.kind_errors.lock().unwrap_or_else(PoisonError::into_inner);
+        of_kinds.insert(self.kind, error);
+    }
+
     /// Notes a panic; says whether it is one too many.
     pub(crate) fn note_failure(&self, panic: String, state: Value) -> bool {
+        self.note_error(&format!("panicked: {panic}"));
         let now = self.clock.instant();
         let mut trouble = self.trouble();
         trouble.restarts += 1;
@@ -204,7 +246,9 @@ impl Instance {
             mean_handling: mean(&self.run_nanos, &self.runs),
             last_progress: (last_progress != IDLE).then_some(Millis(last_progress)),
             busy_for: self.busy_for(),
+            blocked: Duration::from_nanos(self.blocked_nanos.load(Ordering::Relaxed)),
             last_failure: trouble.last.clone(),
+            last_error: trouble.last_error.clone(),
         }
     }
 
@@ -245,19 +289,23 @@ pub struct InstanceReport {
     pub last_progress: Option<Millis>,
     /// How long the present handler has been running.
     pub busy_for: Duration,
+    /// For how long it had work and waited for others, since it was started.
+    pub blocked: Duration,
     pub last_failure: Option<Failure>,
+    pub last_error: Option<ActorError>,
 }
 
 /// All running actors, and the threads they run on.
 #[derive(Clone, Default)]
 pub struct Directory {
     instances: Arc<Mutex<Vec<Weak<Instance>>>>,
+    kind_errors: KindErrors,
     threads: Arc<Mutex<Vec<ArbiterHandle>>>,
 }
 
 impl Directory {
     pub(crate) fn enlist(&self, parts: InstanceParts) -> Arc<Instance> {
-        let instance = Arc::new(Instance::new(parts));
+        let instance = Arc::new(Instance::new(parts, self.kind_errors.clone()));
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         instances.retain(|instance| instance.strong_count() > 0);
         instances.push(Arc::downgrade(&instance));
@@ -276,6 +324,11 @@ impl Directory {
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             thread.stop();
         }
+    }
+
+    /// The last error of a kind, also of one of it that has ended.
+    pub fn last_error(&self, kind: &str) -> Option<ActorError> {
+        self.kind_errors.lock().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
     }
 
     /// Those that run now, in the order in which they were started.

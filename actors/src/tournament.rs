@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::kernel::{Kernel, Worker};
+use crate::kernel::{Kernel, Worker, panic_text};
 use crate::metrics::MailboxMetrics;
 use crate::port::{self, Admitted, Capacity, Port, Post, Weight};
 use crate::supervision::{Directory, RestartBudget};
@@ -181,6 +181,7 @@ struct TournamentEstate {
 
 pub struct TournamentActor {
     estate: Arc<TournamentEstate>,
+    port: Port<TournamentActor>,
     /// As it was committed or read last; none: to be read.
     state: Option<Loaded>,
 }
@@ -201,14 +202,24 @@ impl Worker for TournamentActor {
         context: &mut Context<Kernel<Self>>,
     ) {
         let Some((mutation, reply)) = message.take() else { return };
-        let (estate, state) = (self.estate.clone(), self.state.take());
+        let (estate, state, port) = (self.estate.clone(), self.state.take(), self.port.clone());
         let work = async move {
             // A panic costs this mutation, which was not committed, and what was remembered.
             let mutating = AssertUnwindSafe(mutate(&estate, state, &mutation)).catch_unwind();
-            let (state, outcome) = mutating.await.unwrap_or_else(|_| {
-                tracing::error!(tournament_id = %estate.tournament_id, ?mutation.intent, "a mutation panicked");
-                (None, Err(Failed::Unavailable("it failed".to_owned())))
-            });
+            let (state, outcome) = match mutating.await {
+                Ok((state, outcome)) => {
+                    if let Err(Failed::Unavailable(why)) = &outcome {
+                        port.instance().note_error(&format!("a mutation was not done: {why}"));
+                    }
+                    (state, outcome)
+                }
+                Err(panic) => {
+                    let panic = panic_text(&*panic);
+                    tracing::error!(tournament_id = %estate.tournament_id, ?mutation.intent, panic, "a mutation panicked");
+                    port.instance().note_error(&format!("a mutation panicked: {panic}"));
+                    (None, Err(Failed::Unavailable("it failed".to_owned())))
+                }
+            };
             // Whoever asked may have given up waiting.
             let _ = reply.send(outcome);
             drop(admitted);
@@ -432,8 +443,9 @@ impl TournamentDesk {
             directory,
         };
         let (store, clock) = (store.clone(), clock.clone());
-        Port::start(post, tournament_id, move |_, tournament_id| TournamentActor {
+        Port::start(post, tournament_id, move |port, tournament_id| TournamentActor {
             estate: Arc::new(TournamentEstate { tournament_id, store: store.clone(), clock: clock.clone() }),
+            port: port.clone(),
             state: None,
         })
     }

@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::kernel::{Kernel, Worker};
-use crate::port::{Admitted, Capacity, Weight};
+use crate::kernel::{Kernel, Worker, panic_text};
+use crate::port::{Admitted, Capacity, Port, Weight};
 
 /// Messages on their way at a time; each takes a socket, and most of its time waiting.
 pub const MOST_AT_ONCE: usize = 16;
@@ -49,8 +49,8 @@ pub struct Claims {
 
 /// Where messages wait.
 pub trait Outbox: Send + Sync + 'static {
-    /// Claims up to `most` messages that are due; none while it can't be asked.
-    fn claim(&self, most: usize) -> BoxFuture<'static, Option<Claims>>;
+    /// Claims up to `most` messages that are due; or says why it can't be asked now.
+    fn claim(&self, most: usize) -> BoxFuture<'static, Result<Claims, String>>;
 }
 
 /// There may be something to send.
@@ -86,14 +86,15 @@ impl WebhookSenderEstate {
 
 pub struct WebhookSender {
     estate: WebhookSenderEstate,
+    port: Port<WebhookSender>,
     /// Woken during a look, which may have missed what it was woken for.
     look_again: bool,
     timer: Option<SpawnHandle>,
 }
 
 impl WebhookSender {
-    pub fn new(estate: WebhookSenderEstate) -> Self {
-        Self { estate, look_again: false, timer: None }
+    pub fn new(estate: WebhookSenderEstate, port: Port<WebhookSender>) -> Self {
+        Self { estate, port, look_again: false, timer: None }
     }
 
     fn look(&mut self, context: &mut Context<Kernel<Self>>) {
@@ -113,14 +114,18 @@ impl WebhookSender {
             actix::fut::wrap_future::<_, Kernel<Self>>(claims).map(move |claims, kernel, context| {
                 kernel.update(|sender| {
                     sender.estate.is_looking = false;
-                    sender.looked(claims.unwrap_or_default(), context);
+                    let claims = claims.unwrap_or_else(|panic| Err(panic_text(&*panic)));
+                    sender.looked(claims, context);
                 });
             });
         context.spawn(looked);
     }
 
-    fn looked(&mut self, claims: Option<Claims>, context: &mut Context<Kernel<Self>>) {
-        let Claims { deliveries, next_due } = claims.unwrap_or_default();
+    fn looked(&mut self, claims: Result<Claims, String>, context: &mut Context<Kernel<Self>>) {
+        let Claims { deliveries, next_due } = claims.unwrap_or_else(|why| {
+            self.port.instance().note_error(&format!("messages can't be looked for: {why}"));
+            Claims::default()
+        });
         for delivery in deliveries {
             self.send(delivery, context);
         }
@@ -136,10 +141,12 @@ impl WebhookSender {
         self.estate.on_their_way.insert(delivery_id);
         let ended = actix::fut::wrap_future::<_, Kernel<Self>>(AssertUnwindSafe(attempt).catch_unwind()).map(
             move |ended, kernel, context| {
-                if ended.is_err() {
-                    tracing::error!(%delivery_id, "an attempt to send to a webhook panicked; it is made again");
-                }
                 kernel.update(|sender| {
+                    if let Err(panic) = ended {
+                        tracing::error!(%delivery_id, "an attempt to send to a webhook panicked; it is made again");
+                        let what = format!("an attempt to send panicked: {}", panic_text(&*panic));
+                        sender.port.instance().note_error(&what);
+                    }
                     sender.estate.on_their_way.remove(&delivery_id);
                     sender.look(context);
                     sender.answer_who_waits_for_the_end();

@@ -30,10 +30,11 @@ use crate::accounting::{Accounted, RejectReason};
 use crate::batch::{Piece, SealedRange, StoredRecord, pieces_of};
 use crate::clock::Clock;
 use crate::dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
-use crate::kernel::{Kernel, Worker};
-use crate::port::Admitted;
+use crate::kernel::{Kernel, Worker, panic_text};
+use crate::port::{Admitted, Port};
 use crate::record::RecordView;
 use crate::store::{EventStore, InsertAttempt, RowName, StoreError};
+use crate::supervision::Instance;
 
 /// First pause after a failed attempt; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -151,13 +152,14 @@ impl WriterMetrics {
 /// One member of the pool.
 pub struct ClickHouseWriter {
     environment: Arc<WriterEnvironment>,
+    port: Port<ClickHouseWriter>,
     /// The batch in work.
     range: Option<SealedRange>,
 }
 
 impl ClickHouseWriter {
-    pub fn new(environment: Arc<WriterEnvironment>) -> Self {
-        Self { environment, range: None }
+    pub fn new(environment: Arc<WriterEnvironment>, port: Port<ClickHouseWriter>) -> Self {
+        Self { environment, port, range: None }
     }
 }
 
@@ -173,9 +175,9 @@ impl Worker for ClickHouseWriter {
         context: &mut Context<Kernel<Self>>,
     ) {
         let Some(job) = job.take() else { return };
-        let environment = self.environment.clone();
+        let (environment, port) = (self.environment.clone(), self.port.clone());
         self.range = Some(job.range);
-        let work = async move { write_until_ended(&environment, job).await };
+        let work = async move { write_until_ended(&environment, job, port.instance()).await };
         let finish =
             actix::fut::wrap_future::<_, Kernel<Self>>(work).map(move |on_ended, kernel, _context| {
                 kernel.update(|writer| writer.range = None);
@@ -216,30 +218,61 @@ pub(crate) enum WriteError {
 }
 
 /// Runs until every row of the batch has ended. A panic in here costs one attempt, not the batch.
-async fn write_until_ended(environment: &WriterEnvironment, mut job: WriteJob) -> Box<dyn FnOnce() + Send> {
-    let mut pause = FIRST_PAUSE;
+async fn write_until_ended(
+    environment: &WriterEnvironment,
+    mut job: WriteJob,
+    writer: &Instance,
+) -> Box<dyn FnOnce() + Send> {
+    let mut pause = Pause::new(environment, Some(writer));
     loop {
-        let attempt = AssertUnwindSafe(write_batch(environment, &mut job)).catch_unwind().await;
+        let attempt = AssertUnwindSafe(write_batch(environment, &mut job, writer)).catch_unwind().await;
         match attempt {
             Ok(Ok(())) => break,
-            Ok(Err(error)) => tracing::warn!(%error, range = ?job.range, "batch not stored yet"),
-            Err(_panic) => tracing::error!(range = ?job.range, "writer panicked; the batch is tried again"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, range = ?job.range, "batch not stored yet");
+                writer.note_error(&error.to_string());
+            }
+            Err(panic) => {
+                tracing::error!(range = ?job.range, "writer panicked; the batch is tried again");
+                writer.note_error(&format!("panicked over a batch: {}", panic_text(&*panic)));
+            }
         }
         // Pieces that are stored already are found again by their batch id.
         job.recovered = true;
-        environment.clock.sleep(jittered(pause)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause.make().await;
     }
     job.events.stored();
     job.on_ended
 }
 
-/// Between half and the whole of `pause`, so that writers that failed together don't return together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..1.0))
+/// The pauses between attempts.
+struct Pause<'a> {
+    clock: &'a Clock,
+    writer: Option<&'a Instance>,
+    next: Duration,
 }
 
-async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Result<(), WriteError> {
+impl<'a> Pause<'a> {
+    fn new(environment: &'a WriterEnvironment, writer: Option<&'a Instance>) -> Self {
+        Self { clock: &environment.clock, writer, next: FIRST_PAUSE }
+    }
+
+    /// Between half and the whole of what is due, so that writers that failed together don't return together.
+    async fn make(&mut self) {
+        let pause = self.next.mul_f64(rand::random_range(0.5..1.0));
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        self.clock.sleep(pause).await;
+        if let Some(writer) = self.writer {
+            writer.note_blocked(pause);
+        }
+    }
+}
+
+async fn write_batch(
+    environment: &WriterEnvironment,
+    job: &mut WriteJob,
+    writer: &Instance,
+) -> Result<(), WriteError> {
     let records = match &job.records {
         Some(records) => records.clone(),
         None => read_back(environment, job).await?,
@@ -258,12 +291,13 @@ async fn write_batch(environment: &WriterEnvironment, job: &mut WriteJob) -> Res
     }
     pieces.reverse();
     while let Some(piece) = pieces.pop() {
-        match write_piece(environment, &piece, job.recovered).await? {
+        match write_piece(environment, &piece, job.recovered, Some(writer)).await? {
             PieceEnd::Stored => {}
             PieceEnd::Refused { code, message } => match piece.halves() {
                 Some([first, second]) => pieces.extend([second, first]),
                 None => {
                     if let Some((name, row)) = piece.only_row() {
+                        writer.note_error(&format!("a row is refused with code {code}: {message}"));
                         bury(environment, &piece, name, row, code, message)?;
                         job.events.split_off(1).dead_letter();
                     }
@@ -343,16 +377,18 @@ pub(crate) enum PieceEnd {
 ///
 /// While an earlier attempt may have stored rows (`ambiguous`), rows are counted before each attempt. The first token
 /// is used again as long as all rows are absent: should the lost attempt still arrive, one of the two is dropped.
+/// What fails is noted with the `writer` that does it, where it is one.
 pub(crate) async fn write_piece(
     environment: &WriterEnvironment,
     piece: &Piece,
     mut ambiguous: bool,
+    writer: Option<&Instance>,
 ) -> Result<PieceEnd, WriteError> {
     let query_id_prefix = format!("{}-", piece.batch_id.simple());
     let mut absent: Option<HashSet<RowName>> = None;
     let mut acknowledged = false;
     let mut token_generation = 0_u32;
-    let mut pause = FIRST_PAUSE;
+    let mut pause = Pause::new(environment, writer);
     loop {
         if ambiguous {
             environment.store.settle(&query_id_prefix).await?;
@@ -384,7 +420,7 @@ pub(crate) async fn write_piece(
             body,
             rows,
         };
-        match attempt_insert(environment, attempt).await {
+        match attempt_insert(environment, attempt, writer).await {
             Ok(()) if !ambiguous => return Ok(PieceEnd::Stored),
             Ok(()) => acknowledged = true,
             Err(StoreError::BadRows { code, message }) => return Ok(PieceEnd::Refused { code, message }),
@@ -393,16 +429,26 @@ pub(crate) async fn write_piece(
                 ambiguous |= may_be_stored;
                 acknowledged = false;
                 tracing::warn!(code, message, ambiguous, batch = %piece.batch_id, "insert failed, retrying");
-                environment.clock.sleep(jittered(pause)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                if let Some(writer) = writer {
+                    writer.note_error(&format!("an insert failed with code {code}: {message}"));
+                }
+                pause.make().await;
             }
         }
     }
 }
 
-async fn attempt_insert(environment: &WriterEnvironment, attempt: InsertAttempt) -> Result<(), StoreError> {
+async fn attempt_insert(
+    environment: &WriterEnvironment,
+    attempt: InsertAttempt,
+    writer: Option<&Instance>,
+) -> Result<(), StoreError> {
+    let asked = environment.clock.instant();
     let _open_gate = environment.gate.read().await;
     let began = environment.clock.instant();
+    if let Some(writer) = writer {
+        writer.note_blocked(began.saturating_duration_since(asked));
+    }
     let span = debug_span!(
         "insert",
         otel.kind = "client",

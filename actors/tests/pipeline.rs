@@ -401,6 +401,44 @@ fn a_row_that_the_store_refuses_ends_in_the_dead_letters_and_only_that_row() {
     });
 }
 
+#[test]
+fn what_a_writer_meets_is_kept_with_it_and_with_its_kind() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::with_faults(vec![Fault::Refuse]);
+        let running = start(directory.path(), &store, |options| options.batcher.writer_count = 1);
+        let actors = running.pipeline.actors.clone();
+        assert!(actors.last_error("clickhouse_writer").is_none());
+        running.ingest(&names("some", 3)).await;
+        running.pipeline.drain(Duration::from_secs(30)).await;
+        let writer =
+            actors.instances().into_iter().find(|actor| actor.kind == "clickhouse_writer").unwrap().report();
+        let error = writer.last_error.unwrap();
+        assert_eq!(
+            (error.name.as_str(), error.what.as_str()),
+            ("0", "an insert failed with code 241: memory")
+        );
+        assert_eq!(actors.last_error("clickhouse_writer").unwrap().what, error.what);
+        assert!(actors.last_error("batcher").is_none());
+        assert!(writer.blocked >= Duration::from_millis(25), "{:?} of the first pause", writer.blocked);
+        assert!(running.metric("mohaa_actor_blocked_seconds_total") >= writer.blocked.as_secs_f64());
+        running.end().await;
+    });
+}
+
+#[test]
+fn a_panic_of_a_writer_over_a_batch_is_its_last_error() {
+    on_system(async {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ModelStore::with_faults(vec![Fault::Panic]);
+        let running = start(directory.path(), &store, |_| {});
+        running.ingest(&names("some", 3)).await;
+        running.end().await;
+        let error = running.pipeline.actors.last_error("clickhouse_writer").unwrap();
+        assert_eq!(error.what, "panicked over a batch: a defect");
+    });
+}
+
 /// A batch is halved around a row that the store refuses, and the process ends before all halves are stored. The next one
 /// sends the whole again, and by then the store takes every row.
 #[test]

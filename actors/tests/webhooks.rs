@@ -38,7 +38,7 @@ struct Script {
 struct ScriptedOutbox(Arc<Script>);
 
 impl Outbox for ScriptedOutbox {
-    fn claim(&self, most: usize) -> BoxFuture<'static, Option<Claims>> {
+    fn claim(&self, most: usize) -> BoxFuture<'static, Result<Claims, String>> {
         let script = self.0.clone();
         async move {
             let mut waiting = script.waiting.lock().unwrap();
@@ -56,7 +56,7 @@ impl Outbox for ScriptedOutbox {
             let claims =
                 Claims { deliveries: deliveries.collect(), next_due: script.next_due.lock().unwrap().take() };
             script.looks.send(most).unwrap();
-            Some(claims)
+            Ok(claims)
         }
         .boxed()
     }
@@ -90,7 +90,7 @@ fn start_with(next_due: Option<Duration>) -> Running {
         directory: &directory,
     };
     let estate = WebhookSenderEstate::new(Arc::new(ScriptedOutbox(script.clone())), time.clock());
-    let sender = Port::start(post, estate, |_port, estate| WebhookSender::new(estate));
+    let sender = Port::start(post, estate, |port, estate| WebhookSender::new(estate, port.clone()));
     Running { sender, script, looks, time, directory }
 }
 

@@ -1,8 +1,8 @@
-//! What admins do to a running node: pause writers, flush, drain, end a match, send a dead letter again. None of it can lose
+//! What admins do to a running node, by way of any: pause writers, flush, drain, end a match, send a dead letter again. None of it can lose
 //! an event. Each is in the audit log before it is done; while PostgreSQL can't keep that, nothing is.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::dead_letters::DeadLetterError;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::handlers::Ops;
 use crate::access::{Admin, Route, delete, post};
 use crate::audit::{self, By, Entry};
+use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody};
 use crate::ingest::Ingest;
-use crate::live::Live;
+use crate::live::{Live, Order};
 use crate::postgres;
 
 #[derive(OpenApi)]
@@ -41,62 +42,84 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which writers are meant: one by its number, or `all`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writers {
-    All,
-    One(usize),
-}
+const OF_NODE: QueryShape = QueryShape {
+    parameters: &[Parameter {
+        name: "node",
+        description: "The node that is meant, as `GET /api/v1/ops/actors` lists it (default: the one that answers).",
+        example: "0a3f5e1c-3a56-4c0c-9d3e-5d0f6f3f7d11",
+    }],
+    filters: &[],
+    paged: false,
+};
 
-impl Writers {
-    fn read(text: &str, count: usize) -> Result<Self, ApiError> {
-        match text.parse::<usize>() {
-            _ if text == "all" => Ok(Self::All),
-            Ok(writer) if writer < count => Ok(Self::One(writer)),
-            _ => Err(ApiError::not_found("unknown_writer", "this node has no writer of this number")),
-        }
-    }
-
-    fn numbers(self, count: usize) -> std::ops::Range<usize> {
-        match self {
-            Self::All => 0..count,
-            Self::One(writer) => writer..writer + 1,
-        }
-    }
-}
-
-/// Pauses writers or has them go on.
+/// The node that a request means: behind a balancer that need not be the one that answers.
 ///
 /// # Errors
-/// 404 `unknown_writer`; 503 `audit_unavailable`.
+/// 400 `invalid_query`; 404 `unknown_node` for one that nobody hears.
+pub async fn meant_node(request: &HttpRequest, ops: &Ops) -> Result<Uuid, ApiError> {
+    let mut query = OF_NODE.read(request.query_string());
+    let asked = query.parsed_parameter("node", |text| {
+        text.parse::<Uuid>().map_err(|_| "must be the id of a node".to_owned())
+    });
+    query.finish()?;
+    match asked {
+        Some(node) if node != ops.watch.node() => {
+            let known = ops.watch.look().await.nodes;
+            known.iter().find(|known| known.node == node).map(|known| known.node).ok_or_else(unknown_node)
+        }
+        _ => Ok(ops.watch.node()),
+    }
+}
+
+fn unknown_node() -> ApiError {
+    ApiError::not_found("unknown_node", "no node of this name is there to hear it")
+}
+
+/// Which writers are meant: one by its number, or `all`. How many another node has is not known here.
+fn read_writers(text: &str, count: Option<usize>) -> Result<Option<usize>, ApiError> {
+    match text.parse::<usize>() {
+        _ if text == "all" => Ok(None),
+        Ok(writer) if count.is_none_or(|count| writer < count) => Ok(Some(writer)),
+        _ => Err(ApiError::not_found("unknown_writer", "this node has no writer of this number")),
+    }
+}
+
+async fn order(ops: &Ops, node: Uuid, order: Order) -> Result<(), ApiError> {
+    if ops.watch.order(node, order).await { Ok(()) } else { Err(unknown_node()) }
+}
+
+/// Pauses writers of a node or has them go on.
+///
+/// # Errors
+/// 404 `unknown_writer`, `unknown_node`; 503 `audit_unavailable`.
 pub async fn set_paused(
     ops: &Ops,
     pool: &PgPool,
     admin_id: i32,
+    node: Uuid,
     writers: &str,
     is_paused: bool,
 ) -> Result<(), ApiError> {
-    let count = ops.pipeline.switches.count();
-    let chosen = Writers::read(writers, count)?;
+    let switches = &ops.pipeline.switches;
+    let is_this = node == ops.watch.node();
+    let writer = read_writers(writers, is_this.then(|| switches.count()))?;
     let action = if is_paused { "ops.pause_writer" } else { "ops.resume_writer" };
-    let before = chosen.numbers(count).map(|writer| ops.pipeline.switches.is_paused(writer));
-    let before = json!({ "paused": before.collect::<Vec<_>>() });
-    let after = json!({ "paused": is_paused, "node": ops.watch.node() });
-    note(pool, admin_id, action, ("writer", writers), Some(before), Some(after)).await?;
-    for writer in chosen.numbers(count) {
-        ops.pipeline.set_paused(writer, is_paused);
-    }
-    Ok(())
+    let before = is_this.then(|| {
+        let meant = (0..switches.count()).filter(|number| writer.is_none_or(|writer| writer == *number));
+        json!({ "paused": meant.map(|writer| switches.is_paused(writer)).collect::<Vec<_>>() })
+    });
+    let after = json!({ "paused": is_paused, "node": node });
+    note(pool, admin_id, action, ("writer", writers), before, Some(after)).await?;
+    order(ops, node, Order::Pause { writer, is_paused }).await
 }
 
-/// Has what is accepted written now.
+/// Has what a node has accepted written now.
 ///
 /// # Errors
-/// 503 `audit_unavailable`.
-pub async fn flush(ops: &Ops, pool: &PgPool, admin_id: i32) -> Result<(), ApiError> {
-    note(pool, admin_id, "ops.flush", ("node", &ops.watch.node().to_string()), None, None).await?;
-    ops.pipeline.flush().await;
-    Ok(())
+/// 404 `unknown_node`; 503 `audit_unavailable`.
+pub async fn flush(ops: &Ops, pool: &PgPool, admin_id: i32, node: Uuid) -> Result<(), ApiError> {
+    note(pool, admin_id, "ops.flush", ("node", &node.to_string()), None, None).await?;
+    order(ops, node, Order::Flush).await
 }
 
 /// Drains a node, or takes that back.
@@ -110,15 +133,14 @@ pub async fn set_drained(
     node: Uuid,
     is_drained: bool,
 ) -> Result<(), ApiError> {
-    let unknown = || ApiError::not_found("unknown_node", "no node of this name is there to hear it");
     let known = ops.watch.look().await.nodes.into_iter().find(|known| known.node == node);
-    let before = known.ok_or_else(unknown)?.drained;
+    let before = known.ok_or_else(unknown_node)?.drained;
     let action = if is_drained { "ops.drain_node" } else { "ops.take_node_back" };
     let (before, after) = (json!({ "drained": before }), json!({ "drained": is_drained }));
     note(pool, admin_id, action, ("node", &node.to_string()), Some(before), Some(after)).await?;
     match ops.watch.drain(node, is_drained).await {
         true => Ok(()),
-        false => Err(unknown()),
+        false => Err(unknown_node()),
     }
 }
 
@@ -142,31 +164,35 @@ pub async fn end_match(
     ingest.end_match(listed.server_id, match_id, listed.source_match_id.as_deref().unwrap_or_default()).await
 }
 
-/// Asks for a dead letter to be sent again.
+/// Asks a node for a dead letter to be sent again. Which letters another node has is known only there.
 ///
 /// # Errors
-/// 404 `unknown_dead_letter`; 503 `audit_unavailable`.
-pub async fn replay(ops: &Ops, pool: &PgPool, admin_id: i32, id: String) -> Result<(), ApiError> {
-    let letters = ops.pipeline.dead_letters.clone();
-    let wanted = id.clone();
+/// 404 `unknown_dead_letter`, `unknown_node`; 503 `audit_unavailable`.
+pub async fn replay(
+    ops: &Ops,
+    pool: &PgPool,
+    admin_id: i32,
+    node: Uuid,
+    letter: String,
+) -> Result<(), ApiError> {
+    let before = match node == ops.watch.node() {
+        true => Some(letter_here(ops, &letter).await?),
+        false => None,
+    };
+    let after = json!({ "node": node });
+    note(pool, admin_id, "ops.replay_dead_letter", ("dead_letter", &letter), before, Some(after)).await?;
+    order(ops, node, Order::Replay { letter }).await
+}
+
+async fn letter_here(ops: &Ops, letter: &str) -> Result<Value, ApiError> {
+    let (letters, wanted) = (ops.pipeline.dead_letters.clone(), letter.to_owned());
     let found = actix_web::web::block(move || letters.read(&wanted)).await.map_err(ApiError::internal)?;
-    let before = match found {
-        Ok(letter) => json!({ "reason": letter.reason, "events": letter.events() }),
+    match found {
+        Ok(letter) => Ok(json!({ "reason": letter.reason, "events": letter.events() })),
         Err(error @ DeadLetterError::Unknown { .. }) => {
-            return Err(
-                ApiError::not_found("unknown_dead_letter", "no dead letter has this id").with_source(error)
-            );
+            Err(ApiError::not_found("unknown_dead_letter", "no dead letter has this id").with_source(error))
         }
         // A letter that can't be read can't be sent either.
-        Err(error) => return Err(ApiError::internal(error)),
-    };
-    note(pool, admin_id, "ops.replay_dead_letter", ("dead_letter", &id), Some(before), None).await?;
-    let letters = ops.pipeline.dead_letters.clone();
-    let asked = actix_web::web::block(move || letters.ask_for(&id)).await.map_err(ApiError::internal)?;
-    match asked {
-        Ok(()) => Ok(()),
-        // It was sent meanwhile.
-        Err(DeadLetterError::Unknown { .. }) => Ok(()),
         Err(error) => Err(ApiError::internal(error)),
     }
 }
@@ -204,7 +230,10 @@ fn done() -> Result<HttpResponse, ApiError> {
     post,
     path = "/api/v1/ops/writers/{writer}/pause",
     tag = "Operations",
-    params(("writer" = String, Path, description = "its number on this node, or `all`")),
+    params(
+        ("writer" = String, Path, description = "its number on the node, or `all`"),
+        ("node" = Option<Uuid>, Query, description = "the node that is meant; else the one that answers"),
+    ),
     responses(
         (status = 204, description = "it is paused, or was"),
         (status = 401, body = ErrorBody),
@@ -216,11 +245,13 @@ fn done() -> Result<HttpResponse, ApiError> {
 )]
 pub async fn pause_writer(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     writer: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    set_paused(&ops, &pool, admin.user_id, &writer, true).await?;
+    let node = meant_node(&request, &ops).await?;
+    set_paused(&ops, &pool, admin.user_id, node, &writer, true).await?;
     done()
 }
 
@@ -229,7 +260,10 @@ pub async fn pause_writer(
     delete,
     path = "/api/v1/ops/writers/{writer}/pause",
     tag = "Operations",
-    params(("writer" = String, Path, description = "its number on this node, or `all`")),
+    params(
+        ("writer" = String, Path, description = "its number on the node, or `all`"),
+        ("node" = Option<Uuid>, Query, description = "the node that is meant; else the one that answers"),
+    ),
     responses(
         (status = 204, description = "it writes, or did"),
         (status = 401, body = ErrorBody),
@@ -241,35 +275,41 @@ pub async fn pause_writer(
 )]
 pub async fn resume_writer(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     writer: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    set_paused(&ops, &pool, admin.user_id, &writer, false).await?;
+    let node = meant_node(&request, &ops).await?;
+    set_paused(&ops, &pool, admin.user_id, node, &writer, false).await?;
     done()
 }
 
 /// Write what is accepted now
 ///
-/// Instead of when its batch is large or old enough. Of the node that answers.
+/// Instead of when its batch is large or old enough.
 #[utoipa::path(
     post,
     path = "/api/v1/ops/flush",
     tag = "Operations",
+    params(("node" = Option<Uuid>, Query, description = "the node that is meant; else the one that answers")),
     responses(
         (status = 204, description = "it is begun"),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
         (status = 503, description = "the audit log can't be written", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
 pub async fn flush_events(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
 ) -> Result<HttpResponse, ApiError> {
-    flush(&ops, &pool, admin.user_id).await?;
+    let node = meant_node(&request, &ops).await?;
+    flush(&ops, &pool, admin.user_id, node).await?;
     done()
 }
 
@@ -357,12 +397,15 @@ pub async fn end_live_match(
 
 /// Send a dead letter again
 ///
-/// Within seconds it is stored, exactly once, or back with the new reason. Of the node that answers.
+/// Within seconds it is stored, exactly once, or back with the new reason.
 #[utoipa::path(
     post,
     path = "/api/v1/ops/dead-letters/{id}/replay",
     tag = "Operations",
-    params(("id" = String, Path, description = "the letter")),
+    params(
+        ("id" = String, Path, description = "the letter"),
+        ("node" = Option<Uuid>, Query, description = "the node that is meant; else the one that answers"),
+    ),
     responses(
         (status = 204, description = "it will be sent again"),
         (status = 401, body = ErrorBody),
@@ -374,11 +417,13 @@ pub async fn end_live_match(
 )]
 pub async fn replay_dead_letter(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    replay(&ops, &pool, admin.user_id, id.into_inner()).await?;
+    let node = meant_node(&request, &ops).await?;
+    replay(&ops, &pool, admin.user_id, node, id.into_inner()).await?;
     done()
 }
 
@@ -389,10 +434,11 @@ mod tests {
 
     #[test]
     fn writers_are_named_by_number_or_all_of_them() {
-        assert_eq!(Writers::read("all", 2).unwrap().numbers(2), 0..2);
-        assert_eq!(Writers::read("1", 2).unwrap().numbers(2), 1..2);
+        assert_eq!(read_writers("all", Some(2)).unwrap(), None);
+        assert_eq!(read_writers("1", Some(2)).unwrap(), Some(1));
+        assert_eq!(read_writers("2", None).unwrap(), Some(2));
         for wrong in ["2", "-1", "", "ALL", "1.0"] {
-            assert_eq!(Writers::read(wrong, 2).unwrap_err().code(), "unknown_writer", "{wrong}");
+            assert_eq!(read_writers(wrong, Some(2)).unwrap_err().code(), "unknown_writer", "{wrong}");
         }
     }
 }

@@ -8,6 +8,8 @@ use mohaa_actors::accounting::Balance;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::figures::Figures;
+
 pub(super) const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Of what is kept.
 pub const SPAN: Duration = Duration::from_secs(600);
@@ -36,6 +38,9 @@ pub(super) struct Sample {
     pub mailbox_depth: u64,
     pub spool_bytes: u64,
     pub kinds: Vec<(&'static str, KindTotals)>,
+    pub figures: Figures,
+    /// Live matches of this node that lack something.
+    pub stale_matches: u64,
 }
 
 impl Sample {
@@ -124,15 +129,14 @@ impl History {
         samples.rev().take_while(|sample| now - sample.taken <= LATELY).last()
     }
 
-    /// For how long nothing has been stored, as far back as is known.
-    pub fn stored_nothing_for(&self, now: &Sample) -> Duration {
-        let same = self
-            .samples
-            .iter()
-            .rev()
-            .map(|(sample, _)| sample)
-            .take_while(|sample| sample.balance.stored == now.balance.stored);
-        same.last().map_or(Duration::ZERO, |sample| now.taken - sample.taken)
+    /// For how long something has been so in every sample up to now, as far back as is known.
+    pub fn lasts(&self, now: &Sample, is_so: impl Fn(&Sample) -> bool) -> Duration {
+        if !is_so(now) {
+            return Duration::ZERO;
+        }
+        let samples = self.samples.iter().rev().map(|(sample, _)| sample);
+        let so = samples.take_while(|sample| is_so(sample));
+        so.last().map_or(Duration::ZERO, |sample| now.taken - sample.taken)
     }
 }
 
@@ -158,6 +162,8 @@ mod tests {
             mailbox_depth: 0,
             spool_bytes: 0,
             kinds: Vec::new(),
+            figures: Figures::default(),
+            stale_matches: 0,
         }
     }
 
@@ -174,7 +180,8 @@ mod tests {
         assert_eq!(points.last().unwrap().accepted_per_second, 10.0);
         assert_eq!(points.last().unwrap().stored_per_second, 0.0);
         let now = sample(began, 60, 600, 200);
-        assert_eq!(history.stored_nothing_for(&now), Duration::from_secs(40));
+        assert_eq!(history.lasts(&now, |sample| sample.balance.stored == 200), Duration::from_secs(40));
+        assert_eq!(history.lasts(&now, |sample| sample.balance.stored == 100), Duration::ZERO);
         assert_eq!(history.point(&sample(began, 60, 600, 600)).lag_seconds, 0.0);
     }
 

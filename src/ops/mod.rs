@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod actors;
 mod engine;
+mod figures;
 pub mod handlers;
 pub mod health;
 mod history;

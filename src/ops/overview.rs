@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use mohaa_actors::dead_letters::DeadLetter;
-use mohaa_actors::supervision::{Failure, InstanceReport};
+use mohaa_actors::supervision::{ActorError, Failure, InstanceReport};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -69,7 +69,12 @@ pub struct ActorReport {
     pub busy_seconds: f64,
     /// When the last handler came back; null before the first.
     pub last_progress_at: Option<DateTime<Utc>>,
+    /// For how long it had work and waited for others since it was started, in seconds.
+    pub blocked_seconds: f64,
+    /// Its last panic.
     pub last_failure: Option<ActorFailure>,
+    /// What went wrong last: a store that refused or did not answer, a disk, a panic.
+    pub last_error: Option<ReportedError>,
     /// What it says of itself; null while it is too busy to answer.
     pub state: Value,
 }
@@ -90,9 +95,27 @@ impl ActorReport {
             mean_handling_seconds: report.mean_handling.as_secs_f64(),
             busy_seconds: report.busy_for.as_secs_f64(),
             last_progress_at: report.last_progress.and_then(|at| DateTime::from_timestamp_millis(at.0)),
+            blocked_seconds: report.blocked.as_secs_f64(),
             last_failure: report.last_failure.map(ActorFailure::from),
+            last_error: report.last_error.map(ReportedError::from),
             state: Value::Null,
         }
+    }
+}
+
+/// What an actor met.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReportedError {
+    pub at: Option<DateTime<Utc>>,
+    /// Which actor of its kind it was; it may have ended since.
+    pub name: String,
+    /// The first 300 characters.
+    pub what: String,
+}
+
+impl From<ActorError> for ReportedError {
+    fn from(error: ActorError) -> Self {
+        Self { at: DateTime::from_timestamp_millis(error.at.0), name: error.name, what: error.what }
     }
 }
 
@@ -134,6 +157,8 @@ pub struct KindReport {
     pub restarts_lately: u64,
     /// Of the last minute, in how many seconds work was ready and everybody downstream was busy or paused.
     pub blocked_seconds_lately: f64,
+    /// What went wrong last, also of an actor that has ended.
+    pub last_error: Option<ReportedError>,
     pub last_progress_at: Option<DateTime<Utc>>,
 }
 

@@ -4,23 +4,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use mohaa_actors::dead_letters::DeadLetters;
+use mohaa_actors::dead_letters::{DeadLetterError, DeadLetters};
 use mohaa_actors::live::Renditions;
 use mohaa_actors::pipeline::Pipeline;
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::engine::Engine;
+use super::figures::Figures;
 use super::history::{History, KindTotals, SAMPLE_EVERY, Sample};
 use super::overview::{
     ActorReport, ClickHouseFigures, DeadLetterFigures, EventFigures, InsertRetries, KindReport, LetterReport,
-    NodeOverview, NodeReport, SpoolFigures, WriterState,
+    NodeOverview, NodeReport, ReportedError, SpoolFigures, WriterState,
 };
 use super::trouble::{self, Besides};
 use super::{HealthMonitor, process};
 use crate::clickhouse::cluster::Engines;
-use crate::live::{Live, LiveNodes};
+use crate::live::{Live, LiveNodes, Order};
 use crate::stats::Stats;
 
 /// Of dead letters; the command line lists all.
@@ -97,6 +98,45 @@ impl OpsWatch {
         self.inner.sources.nodes.node()
     }
 
+    /// Has a node do something; says whether it was there to hear it.
+    pub async fn order(&self, node: Uuid, order: Order) -> bool {
+        if node == self.node() {
+            self.carry_out(order).await;
+            return true;
+        }
+        self.inner.sources.nodes.order(node, order).await
+    }
+
+    /// Carries out what other nodes were told by operators, as long as the process runs.
+    pub async fn obey(self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            self.carry_out(order).await;
+        }
+    }
+
+    async fn carry_out(&self, order: Order) {
+        let pipeline = &self.inner.sources.pipeline;
+        match order {
+            Order::Pause { writer, is_paused } => {
+                let all = 0..pipeline.switches.count();
+                for writer in all.filter(|number| writer.is_none_or(|writer| writer == *number)) {
+                    pipeline.set_paused(writer, is_paused);
+                }
+            }
+            Order::Flush => pipeline.flush().await,
+            Order::Replay { letter } => {
+                let letters = pipeline.dead_letters.clone();
+                let asked = tokio::task::spawn_blocking(move || letters.ask_for(&letter)).await;
+                match asked {
+                    // Unknown: it was sent meanwhile.
+                    Ok(Ok(()) | Err(DeadLetterError::Unknown { .. })) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "a dead letter can't be sent again"),
+                    Err(error) => tracing::error!(%error, "a dead letter can't be sent again"),
+                }
+            }
+        }
+    }
+
     /// Has a node drained, or taken back; says whether it was there to hear it.
     pub async fn drain(&self, node: Uuid, is_drained: bool) -> bool {
         self.inner.sources.nodes.drain(node, is_drained).await
@@ -124,6 +164,10 @@ impl OpsWatch {
             blocked_seconds: metrics.blocked_seconds.get(),
         };
         let kinds = pipeline.mailbox_metrics.kinds();
+        let is_stale = |feed: &Arc<mohaa_actors::live::LiveFeed>| {
+            let seen = feed.seen();
+            seen.ended_at.is_none() && seen.stale
+        };
         Sample {
             at: Utc::now(),
             taken: Instant::now(),
@@ -131,12 +175,14 @@ impl OpsWatch {
             mailbox_depth: pipeline.batcher.depth(),
             spool_bytes: spool.bytes_on_disk + spool.bytes_queued,
             kinds: kinds.iter().map(|metrics| (metrics.kind, totals(metrics))).collect(),
+            figures: Figures::of(&self.inner.sources.registry.gather()),
+            stale_matches: pipeline.live.all().iter().filter(|feed| is_stale(feed)).count() as u64,
         }
     }
 
     /// This node now; actors' states are left out.
     pub async fn look(&self) -> NodeOverview {
-        let OpsSources { pipeline, health, live, nodes, stats, registry, .. } = &self.inner.sources;
+        let OpsSources { pipeline, health, live, nodes, stats, .. } = &self.inner.sources;
         let letters = pipeline.dead_letters.clone();
         // A folder of thousands is no work for a thread that answers requests.
         let dead_letters =
@@ -178,6 +224,7 @@ impl OpsWatch {
                 restarts: total.restarts,
                 restarts_lately: total.restarts.saturating_sub(before.restarts),
                 blocked_seconds_lately: (total.blocked_seconds - before.blocked_seconds).max(0.0),
+                last_error: pipeline.actors.last_error(metrics.kind).map(ReportedError::from),
                 last_progress_at: match metrics.last_progress.get() {
                     0 => None,
                     seconds => DateTime::from_timestamp(seconds, 0),
@@ -190,8 +237,6 @@ impl OpsWatch {
         let newest = points.last().copied().unwrap_or(point);
         let (parts, errors) = self.inner.engine.told();
         let spool = pipeline.spool.stats();
-        let families = registry.gather();
-        let sum = |name: &str| sum_of(&families, name);
         let own = NodeReport {
             node: nodes.node(),
             is_this: true,
@@ -252,8 +297,8 @@ impl OpsWatch {
                     .into_iter()
                     .map(|(code, count)| InsertRetries { code, count })
                     .collect(),
-                drift_days: sum("mohaa_rollup_drift_days"),
-                unverified_days: sum("mohaa_rollup_unverified_days"),
+                drift_days: now.figures.drift_days,
+                unverified_days: now.figures.unverified_days,
             },
             dead_letters,
             nodes: std::iter::once(own).chain(others).collect(),
@@ -261,9 +306,15 @@ impl OpsWatch {
             history: points,
             actors,
         };
+        let stored = now.balance.stored;
         let besides = Besides {
-            stored_nothing_for: history.stored_nothing_for(&now),
+            stored_nothing_for: history.lasts(&now, |sample| sample.balance.stored == stored),
+            missing_for: history.lasts(&now, |sample| sample.balance.missing() != 0),
+            unverified_for: history.lasts(&now, |sample| sample.figures.unverified_days > 0),
+            stale_for: history.lasts(&now, |sample| sample.stale_matches > 0),
             open_files: process::share_of_open_files(),
+            now: now.figures,
+            lately: lately.map_or(now.figures, |sample| sample.figures),
         };
         overview.trouble = trouble::of(&overview, &besides);
         overview
@@ -272,13 +323,6 @@ impl OpsWatch {
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
-}
-
-/// Of all series of a gauge.
-fn sum_of(families: &[prometheus::proto::MetricFamily], name: &str) -> u64 {
-    let series =
-        families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
-    series.map(|series| series.get_gauge().get_value().max(0.0) as u64).sum()
 }
 
 fn letters_of(letters: &DeadLetters) -> DeadLetterFigures {

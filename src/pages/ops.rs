@@ -204,7 +204,8 @@ fn actor(actor: &ActorReport) -> Value {
         "wait": duration(actor.mean_wait_seconds),
         "handling": duration(actor.mean_handling_seconds),
         "last_progress_at": actor.last_progress_at,
-        "last_failure": actor.last_failure.as_ref().map(|failure| json!({ "at": failure.at, "panic": failure.panic })),
+        "blocked": duration(actor.blocked_seconds),
+        "last_error": actor.last_error,
     })
 }
 
@@ -255,33 +256,39 @@ fn duration(seconds: f64) -> String {
 
 pub(super) async fn pause_writer(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     writer: Path<String>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    actions::set_paused(&ops, &pool, admin.user_id, &writer, true).await?;
+    let node = actions::meant_node(&request, &ops).await?;
+    actions::set_paused(&ops, &pool, admin.user_id, node, &writer, true).await?;
     Ok(see("/ops#writers"))
 }
 
 pub(super) async fn resume_writer(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     writer: Path<String>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    actions::set_paused(&ops, &pool, admin.user_id, &writer, false).await?;
+    let node = actions::meant_node(&request, &ops).await?;
+    actions::set_paused(&ops, &pool, admin.user_id, node, &writer, false).await?;
     Ok(see("/ops#writers"))
 }
 
 pub(super) async fn flush(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    actions::flush(&ops, &pool, admin.user_id).await?;
+    let node = actions::meant_node(&request, &ops).await?;
+    actions::flush(&ops, &pool, admin.user_id, node).await?;
     Ok(see("/ops#writers"))
 }
 
@@ -321,12 +328,14 @@ pub(super) async fn end_match(
 
 pub(super) async fn replay(
     Admin(admin): Admin,
+    request: HttpRequest,
     ops: Data<Ops>,
     pool: Data<PgPool>,
     id: Path<String>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    actions::replay(&ops, &pool, admin.user_id, id.into_inner()).await?;
+    let node = actions::meant_node(&request, &ops).await?;
+    actions::replay(&ops, &pool, admin.user_id, node, id.into_inner()).await?;
     Ok(see("/ops#letters"))
 }
 

@@ -141,7 +141,7 @@ struct DueDelivery {
 }
 
 impl Outbox for WebhookOutbox {
-    fn claim(&self, most: usize) -> BoxFuture<'static, Option<Claims>> {
+    fn claim(&self, most: usize) -> BoxFuture<'static, Result<Claims, String>> {
         let outbox = self.clone();
         async move {
             let looked = async {
@@ -150,12 +150,12 @@ impl Outbox for WebhookOutbox {
                 outbox.claim_due(i64::try_from(most).unwrap_or(i64::MAX)).await
             };
             match tokio::time::timeout(PATIENCE, looked).await {
-                Ok(Ok(claims)) => Some(claims),
+                Ok(Ok(claims)) => Ok(claims),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "messages to webhooks can't be looked for yet");
-                    None
+                    Err(error.to_string())
                 }
-                Err(_) => None,
+                Err(_) => Err("PostgreSQL does not answer".to_owned()),
             }
         }
         .boxed()
@@ -464,7 +464,7 @@ impl WebhookSending {
             directory: &pipeline.actors,
         };
         let estate = WebhookSenderEstate::new(Arc::new(outbox), clock);
-        Self { sender: Port::start(post, estate, |_port, estate| WebhookSender::new(estate)) }
+        Self { sender: Port::start(post, estate, |port, estate| WebhookSender::new(estate, port.clone())) }
     }
 
     /// Wakes the actor whenever something is written, by whichever node, for ever.

@@ -386,6 +386,9 @@ impl MatchActor {
             self.recent = (base.recent, now + MAY_COME_TWICE);
         }
         self.has_gap |= has_gap;
+        if has_gap {
+            self.port.instance().note_error("what is stored of the match can't be read");
+        }
         if self.has_gap {
             self.rebuild_at = Some(now + REBUILD_AGAIN_AFTER);
         }
@@ -478,8 +481,9 @@ impl MatchActor {
         context.spawn(wrap_future(saving).map(move |is_kept, kernel: &mut Kernel<Self>, _| {
             kernel.update(|actor| {
                 actor.is_saving = false;
-                if is_kept {
-                    actor.estate.saved_through.store(through_seq, Ordering::Release);
+                match is_kept {
+                    true => actor.estate.saved_through.store(through_seq, Ordering::Release),
+                    false => actor.port.instance().note_error("its snapshot can't be kept"),
                 }
             });
         }));
@@ -571,6 +575,7 @@ impl Worker for MatchActor {
             MatchSignal::SummedUp { is_kept } => {
                 self.is_summing_up = false;
                 if !is_kept {
+                    self.port.instance().note_error("how it ended can't be kept yet");
                     self.sum_up_at.get_or_insert(self.estate.clock.instant() + SETTLE_AGAIN_AFTER);
                 }
             }
@@ -582,6 +587,9 @@ impl Worker for MatchActor {
                 self.look_for_achievements();
             }
             MatchSignal::Kept { sent, new } => {
+                if new.is_none() {
+                    self.port.instance().note_error("achievements can't be kept yet");
+                }
                 let new = self.unlocking.kept(&sent, new, self.estate.clock.instant());
                 self.tell_unlocked(new);
             }

@@ -69,6 +69,19 @@ enum Said {
     Drain {
         is_drained: bool,
     },
+    /// An operator wants something else done.
+    Order(Order),
+}
+
+/// What operators have done on a node, whichever answers them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Order {
+    /// Of one writer, or of all.
+    Pause { writer: Option<usize>, is_paused: bool },
+    /// Write what is accepted now.
+    Flush,
+    /// Send a dead letter again.
+    Replay { letter: String },
 }
 
 /// See the [module](self). Cheap to clone.
@@ -85,6 +98,7 @@ struct Inner {
     released: Mutex<Vec<Uuid>>,
     is_asked: Notify,
     news: mpsc::UnboundedSender<NodeNews>,
+    orders: mpsc::UnboundedSender<Order>,
     outgoing: mpsc::Sender<(Uuid, Said)>,
     others: Mutex<HashMap<Uuid, OtherNode>>,
     mirrors: Mutex<HashMap<Uuid, Mirror>>,
@@ -101,8 +115,12 @@ pub struct LiveNodesWork {
 }
 
 impl LiveNodes {
-    /// `news` go to the Batcher.
-    pub fn new(store: LiveNodesStore, news: mpsc::UnboundedSender<NodeNews>) -> (Self, LiveNodesWork) {
+    /// `news` go to the Batcher, `orders` of operators to who carries them out.
+    pub fn new(
+        store: LiveNodesStore,
+        news: mpsc::UnboundedSender<NodeNews>,
+        orders: mpsc::UnboundedSender<Order>,
+    ) -> (Self, LiveNodesWork) {
         let (outgoing, sent) = mpsc::channel(MOST_OUTGOING);
         let inner = Inner {
             node: OnceLock::new(),
@@ -111,6 +129,7 @@ impl LiveNodes {
             released: Mutex::default(),
             is_asked: Notify::new(),
             news,
+            orders,
             outgoing,
             others: Mutex::default(),
             mirrors: Mutex::default(),
@@ -145,6 +164,11 @@ impl LiveNodes {
             return true;
         }
         self.say_to(node, &Said::Drain { is_drained }).await
+    }
+
+    /// Has another node do something; says whether it was there to hear it.
+    pub async fn order(&self, node: Uuid, order: Order) -> bool {
+        self.say_to(node, &Said::Order(order)).await
     }
 
     fn tell(&self, news: NodeNews) {
@@ -223,6 +247,11 @@ impl LiveNodes {
                 lock(&self.inner.others).insert(node, heard);
             }
             Said::Drain { is_drained } => self.set_drained(is_drained),
+            Said::Order(order) => {
+                tracing::warn!(?order, "an operator has this done by way of another node");
+                // Nobody listens any more when the service is ending.
+                let _ = self.inner.orders.send(order);
+            }
         }
     }
 }

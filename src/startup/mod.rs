@@ -1,20 +1,24 @@
-//! Builds the running service out of its parts and takes it down again.
+//! Builds the running service out of its parts.
 //!
 //! [`Application::start`] begins to take events as soon as the spool is read, whether or not the stores answer: the
 //! schema of both databases is brought up to date in the background, and until ClickHouse has its schema the writers
-//! wait at their gate. Shutdown goes the other way round: not ready, stop accepting, drain, flush until the
-//! deadline, exit; the spool makes every step after the first optional. A second signal skips the rest.
+//! wait at their gate. [`shutdown`] goes the other way round; a second signal skips the rest of it.
+
+mod service;
+mod shutdown;
+mod signals;
+mod stores;
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::{Compress, NormalizePath, TrailingSlash, from_fn};
-use actix_web::web::{self, Data};
+use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
+use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use mohaa_actors::batcher::{BatcherOptions, BatcherSignal, Outlets};
 use mohaa_actors::clock::Clock;
@@ -25,27 +29,22 @@ use mohaa_embedded::EmbeddedStores;
 use mohaa_spool::{FileSystem, Fsync, SpoolOptions, Storage};
 use prometheus::Registry;
 use sqlx::PgPool;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::access;
+use self::signals::{StopSignal, StopSignals};
 use crate::achievements::AchievementStore;
-use crate::auth::{self, AccessTokens, Revocations, SessionCookies, Sessions, ShortCodes};
+use crate::auth::{AccessTokens, Revocations, SessionCookies, Sessions, ShortCodes};
 use crate::clickhouse::cluster::Engines;
 use crate::clickhouse::history::StoredMatches;
 use crate::clickhouse::reconcile::{Comparisons, Reconciler};
 use crate::clickhouse::store::ClickHouseStore;
 use crate::clickhouse::touched_days::TouchedDays;
-use crate::clickhouse::upgrade::UpgradeError;
-use crate::clickhouse::{schema, upgrade};
-use crate::config::{
-    ClickHouseUrl, Config, RedisUrl, RegistrationPolicy, SpoolFsync, StoreUrl, StoreUrls, kept, local_url,
-};
+use crate::config::{ClickHouseUrl, Config, RedisUrl, SpoolFsync, StoreUrl, StoreUrls, kept, local_url};
 use crate::data_version::DataVersion;
 use crate::http::BaseUrl;
 use crate::http::assets::Assets;
 use crate::http::client_address::TrustedProxies;
-use crate::http::{self, error_answers, requests, security};
+use crate::http::{self, error_answers, requests};
 use crate::ingest::held_results::HeldResults;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::results::{LatestResults, settle_results};
@@ -69,7 +68,7 @@ use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::tournaments::{Tournaments, Witness};
 use crate::webhooks::{Sealer, WebhookOutbox, WebhookSending, WebhookSettings};
-use crate::{demo, postgres, routes};
+use crate::{demo, postgres};
 
 /// Claims of players that wait to be looked up; further ones are not heard.
 const MOST_WAITING_CLAIMS: usize = 1_000;
@@ -79,19 +78,11 @@ const MOST_UNKNOWN_MAPS: usize = 1_000;
 const BATCH_BYTES_A_ROW: usize = 670;
 /// How long the start waits for PostgreSQL's schema.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
-/// A store that takes a connection and does not answer the simplest question within this is away.
-const QUESTION_PATIENCE: Duration = Duration::from_secs(10);
-/// Between two tries to bring a schema up to date.
-const SCHEMA_RETRY: Duration = Duration::from_secs(2);
 /// Keep-alive of game servers' connections: they post every two seconds at least.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long connections are still taken after `/ready` turned 503, at most a quarter of SHUTDOWN_TIMEOUT: a balancer
 /// that asks every second stops sending before its connections are refused.
 const BALANCER_NOTICE: Duration = Duration::from_secs(1);
-/// The third of the time for shutdown that writers get even when requests don't end.
-const FLUSH_SHARE: u32 = 3;
-/// The tenth of it that is kept to close the spool when the writers don't end.
-const CLOSE_SHARE: u32 = 10;
 /// Exit status after a second signal; a shell gives the same to a process that SIGTERM ended.
 const ENDED_AT_ONCE: i32 = 143;
 /// A header block that takes longer than this is not sent by a game server.
@@ -202,51 +193,6 @@ fn announce(url: &str) {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StopSignal {
-    /// SIGTERM: from a supervisor.
-    Terminate,
-    /// SIGINT: from a person at a terminal.
-    Interrupt,
-}
-
-/// What tells the process to stop.
-struct StopSignals {
-    terminate: Option<Signal>,
-    interrupt: Option<Signal>,
-}
-
-impl StopSignals {
-    /// Listens from this call on: whoever reads that the service listens may stop it at once.
-    fn listen() -> Self {
-        let listen = |kind: SignalKind| {
-            signal(kind)
-                .inspect_err(|error| tracing::error!(%error, "a signal can't be waited for and ends this process at once"))
-                .ok()
-        };
-        Self { terminate: listen(SignalKind::terminate()), interrupt: listen(SignalKind::interrupt()) }
-    }
-
-    async fn next(&mut self) -> StopSignal {
-        async fn received(signal: &mut Option<Signal>) {
-            match signal {
-                Some(signal) => drop(signal.recv().await),
-                None => std::future::pending().await,
-            }
-        }
-        tokio::select! {
-            () = received(&mut self.terminate) => {
-                tracing::info!("SIGTERM: stopping");
-                StopSignal::Terminate
-            }
-            () = received(&mut self.interrupt) => {
-                tracing::info!("SIGINT: stopping");
-                StopSignal::Interrupt
-            }
-        }
-    }
-}
-
 /// What a service takes from the machine it runs on, besides what its configuration names. Tests bring a disk that
 /// stalls or a clock that they move.
 pub struct Surroundings {
@@ -284,13 +230,6 @@ pub struct Application {
     _revocations_watcher: Watcher,
     _tournaments_watcher: Watcher,
 }
-
-/// What is on its way to a webhook by then is sent again after the next start.
-const WEBHOOKS_END_WITHIN: Duration = Duration::from_secs(2);
-/// Redis may be away; this node's own spool has the states too.
-const TRACKERS_KEPT_WITHIN: Duration = Duration::from_secs(2);
-/// A connection that is in use is waited for.
-const POSTGRES_CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
 impl Application {
     /// # Errors
@@ -337,7 +276,8 @@ impl Application {
         let achievements = AchievementStore::new(postgres.clone(), stats.clone(), canonical_ids.clone());
         let (node_news, mut heard) = mpsc::unbounded_channel();
         let nodes_store = LiveNodesStore::new(redis.clone(), &urls.redis)?;
-        let (live_nodes, live_nodes_work) = LiveNodes::new(nodes_store, node_news);
+        let (node_orders, orders) = mpsc::unbounded_channel();
+        let (live_nodes, live_nodes_work) = LiveNodes::new(nodes_store, node_news, node_orders);
         let summaries = MatchSummaries::open(postgres.clone(), &spool_directory).map_err(in_spool)?;
         let held_results = HeldResults::open(&spool_directory).map_err(in_spool)?;
         let pipeline = Pipeline::start(
@@ -429,7 +369,7 @@ impl Application {
             actix_web::rt::spawn(last_seen.clone().keep(postgres.clone())),
             actix_web::rt::spawn(servers::release_held(pipeline.clone(), postgres.clone())),
             actix_web::rt::spawn(summaries.clone().keep_paying()),
-            actix_web::rt::spawn(keep_postgres_schema(postgres.clone())),
+            actix_web::rt::spawn(stores::keep_postgres_schema(postgres.clone())),
             actix_web::rt::spawn(players::take_claims(
                 claimed,
                 postgres.clone(),
@@ -437,12 +377,12 @@ impl Application {
                 guess_limits.clone(),
             )),
             actix_web::rt::spawn(pipeline.replay_dead_letters()),
-            actix_web::rt::spawn(prepare_clickhouse(
+            actix_web::rt::spawn(stores::prepare_clickhouse(
                 (engines.clone(), postgres.clone()),
                 pipeline.clone(),
                 config.raw_events_ttl_days,
                 data_version.clone(),
-                Keepers { links, ratings, names },
+                stores::Keepers { links, ratings, names },
                 reconciler,
             )),
         ];
@@ -474,7 +414,7 @@ impl Application {
             background.push(actix_web::rt::spawn(server_query.run(wanted_maps)));
         }
 
-        let listener = bind(config.listen())?;
+        let listener = service::bind(config.listen())?;
         let address = listener
             .local_addr()
             .map_err(|source| StartError::Listen { address: config.listen(), source })?;
@@ -526,7 +466,8 @@ impl Application {
             registry: registry.clone(),
         });
         background.push(actix_web::rt::spawn(ops_watch.clone().keep()));
-        let state = State {
+        background.push(actix_web::rt::spawn(ops_watch.clone().obey(orders)));
+        let state = service::State {
             pages: Data::new(Pages::new(&assets, stats.clone(), config.public_url.as_deref())?),
             assets,
             stats: Data::new(stats),
@@ -558,7 +499,7 @@ impl Application {
             metrics_are_elsewhere: config.ops_listen.is_some(),
         };
         let ops_server = match config.ops_listen {
-            Some(ops_address) => Some(serve_ops(ops_address, state.ops.clone())?),
+            Some(ops_address) => Some(service::serve_ops(ops_address, state.ops.clone())?),
             None => None,
         };
         let server = HttpServer::new(move || {
@@ -609,140 +550,6 @@ impl Application {
     pub fn url(&self) -> String {
         crate::config::local_url(self.address)
     }
-
-    /// Says on `/ready` that nothing more should be sent here; what comes is taken all the same.
-    pub fn withdraw(&self) {
-        self.health.enter(Phase::Draining);
-    }
-
-    /// Takes the service down within `patience`; what is not stored by then stays in the spool.
-    pub async fn stop(self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        self.withdraw();
-        self.live.end();
-        let messages_end = async {
-            if let Some(mqtt) = self.mqtt {
-                mqtt.stop(patience / FLUSH_SHARE).await;
-            }
-        };
-        let requests_end = async { tokio::join!(self.server.stop(true), messages_end) };
-        if tokio::time::timeout(patience - patience / FLUSH_SHARE, requests_end).await.is_err() {
-            tracing::warn!("open requests don't end; they get no answer");
-        }
-        if let Some(ops_server) = self.ops_server {
-            ops_server.stop(false).await;
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let drained = self.pipeline.shut_down(left.saturating_sub(patience / CLOSE_SHARE)).await;
-        // Before its servers are anybody's: who follows them next asks Redis which matches they are in.
-        let mut keeping_trackers = self.keeping_trackers;
-        if tokio::time::timeout(TRACKERS_KEPT_WITHIN.min(patience / CLOSE_SHARE), &mut keeping_trackers)
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "trackers' states are not all kept in Redis; matches may begin anew on other nodes"
-            );
-            keeping_trackers.abort();
-        }
-        // Or it could renew a lease that was given back.
-        self.following.abort();
-        self.live_nodes.leave().await;
-        self.webhook_sending.stop(WEBHOOKS_END_WITHIN.min(patience / CLOSE_SHARE)).await;
-        for task in self.background {
-            task.abort();
-        }
-        // Actors of live matches, which nobody waits for, hold connections too. They give them back on their own threads.
-        if tokio::time::timeout(POSTGRES_CLOSES_WITHIN, self.postgres.close()).await.is_err() {
-            tracing::warn!("connections to PostgreSQL are left behind");
-        }
-        self.pipeline.actors.end_threads();
-        if !drained {
-            tracing::warn!("not everything is stored; the rest waits in the spool for the next start");
-            return;
-        }
-        if !self.comparisons.are_up_to_date() {
-            tracing::info!("roll-ups were not compared to the end; the next start does it");
-        } else if let Err(error) = self.touched_days.clear() {
-            tracing::warn!(%error, "the next start compares roll-ups again");
-        }
-        tracing::info!("everything that was accepted is stored");
-    }
-}
-
-/// What each HTTP worker is given.
-#[derive(Clone)]
-struct State {
-    assets: Assets,
-    pages: Data<Pages>,
-    stats: Data<Stats>,
-    achievements: Data<AchievementStore>,
-    ingest: Data<Ingest>,
-    ops: Data<Ops>,
-    postgres: Data<PgPool>,
-    server_tokens: Data<ServerTokens>,
-    sessions: Data<Sessions>,
-    session_cookies: Data<SessionCookies>,
-    short_codes: Data<ShortCodes>,
-    sign_in: Data<SignIn>,
-    devices: Data<Devices>,
-    base_url: Data<BaseUrl>,
-    frame_ancestors: Data<FrameAncestors>,
-    guess_limits: Data<GuessLimits>,
-    live: Data<Live>,
-    tournaments: Data<Tournaments>,
-    limits: Data<Limits>,
-    trusted_proxies: Data<TrustedProxies>,
-    registration_policy: Data<RegistrationPolicy>,
-    webhook_settings: Data<WebhookSettings>,
-    server_statuses: Data<ServerStatuses>,
-    metrics_are_elsewhere: bool,
-}
-
-impl State {
-    fn configure(&self, service: &mut web::ServiceConfig) {
-        service
-            .app_data(self.pages.clone())
-            .app_data(self.stats.clone())
-            .app_data(self.achievements.clone())
-            .app_data(self.ingest.clone())
-            .app_data(self.ops.clone())
-            .app_data(self.postgres.clone())
-            .app_data(self.session_cookies.clone())
-            .app_data(self.short_codes.clone())
-            .app_data(self.sign_in.clone())
-            .app_data(self.devices.clone())
-            .app_data(self.base_url.clone())
-            .app_data(self.frame_ancestors.clone())
-            .app_data(self.guess_limits.clone())
-            .app_data(self.live.clone())
-            .app_data(self.tournaments.clone())
-            .app_data(self.limits.clone())
-            .app_data(self.trusted_proxies.clone())
-            .app_data(self.registration_policy.clone())
-            .app_data(self.webhook_settings.clone())
-            .app_data(self.server_statuses.clone())
-            .app_data(self.server_tokens.clone())
-            .app_data(self.sessions.clone())
-            .app_data(pages::error_pages())
-            .configure(http::configure_extractors)
-            // Thousands of requests a second with answers of a line: nothing here for a browser to heed or unpack.
-            .configure(|service| access::mount(service, &routes::of_game_servers()))
-            .service(
-                web::scope("")
-                    .wrap(from_fn(requests::refuse_nul))
-                    .wrap(from_fn(auth::keep_signed_in))
-                    .wrap(from_fn(pages::tell_what_was_done))
-                    .wrap(from_fn(security::headers))
-                    .wrap(Compress::default())
-                    .configure(|service| self.configure_what_people_see(service)),
-            );
-    }
-
-    fn configure_what_people_see(&self, service: &mut web::ServiceConfig) {
-        self.assets.configure(service);
-        access::mount(service, &routes::of_people(self.metrics_are_elsewhere));
-    }
 }
 
 fn store_urls(config: &Config) -> Result<StoreUrls, StartError> {
@@ -752,28 +559,6 @@ fn store_urls(config: &Config) -> Result<StoreUrls, StartError> {
         clickhouse: config.clickhouse_url.clone().ok_or(missing("CLICKHOUSE_URL"))?,
         redis: config.redis_url.clone().ok_or(missing("REDIS_URL"))?,
     })
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
-}
-
-fn serve_ops(address: SocketAddr, ops: Data<Ops>) -> Result<ServerHandle, StartError> {
-    let listener = bind(address)?;
-    if let Ok(bound) = listener.local_addr() {
-        tracing::info!(url = crate::config::local_url(bound), "health, readiness and metrics");
-    }
-    let server = HttpServer::new(move || {
-        App::new().app_data(ops.clone()).configure(|service| access::mount(service, &routes::of_operators()))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)
-    .map_err(|source| StartError::Listen { address, source })?
-    .run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(handle)
 }
 
 fn pipeline_options(config: &Config, storage: Arc<dyn Storage>) -> PipelineOptions {
@@ -803,55 +588,4 @@ fn pipeline_options(config: &Config, storage: Arc<dyn Storage>) -> PipelineOptio
         },
         queue_events: config.worker_queue_events as u64,
     }
-}
-
-async fn keep_postgres_schema(pool: PgPool) {
-    while let Err(error) = postgres::migrate(&pool).await {
-        tracing::warn!(%error, "PostgreSQL's schema can't be brought up to date yet");
-        tokio::time::sleep(SCHEMA_RETRY).await;
-    }
-}
-
-/// Who keeps ClickHouse true to what PostgreSQL says.
-struct Keepers {
-    links: PlayerLinksCopy,
-    ratings: RatingKeeper,
-    names: NameEraser,
-}
-
-/// Holds the writers back until ClickHouse has the schema that they write to, then watches over the roll-ups.
-async fn prepare_clickhouse(
-    (engines, postgres): (Engines, PgPool),
-    pipeline: Pipeline,
-    raw_events_ttl_days: u32,
-    data_version: DataVersion,
-    keepers: Keepers,
-    reconciler: Reconciler,
-) {
-    let writers_wait = pipeline.gate.clone().write_owned().await;
-    loop {
-        let prepared: Result<(), UpgradeError> = async {
-            // A store that hangs must not be waited for: the next try may meet it awake.
-            let awake = tokio::time::timeout(QUESTION_PATIENCE, engines.answer());
-            awake.await.map_err(|_| clickhouse::error::Error::TimedOut)??;
-            upgrade::migrate(&engines, &postgres).await?;
-            schema::check(&engines).await?;
-            Ok(schema::set_raw_events_ttl(&engines, raw_events_ttl_days).await?)
-        }
-        .await;
-        match prepared {
-            Ok(()) => break,
-            Err(error) if error.is_for_now() => {
-                tracing::warn!(%error, "ClickHouse's schema can't be brought up to date yet");
-            }
-            Err(error) => tracing::error!(%error, "events stay in the spool until the schema is mended"),
-        }
-        tokio::time::sleep(SCHEMA_RETRY).await;
-    }
-    data_version.changed();
-    drop(writers_wait);
-    let _links_are_copied = keepers.links.watch().await;
-    let _ratings_are_kept = keepers.ratings.watch().await;
-    let _names_are_erased = keepers.names.watch().await;
-    reconciler.watch().await;
 }

@@ -31,6 +31,9 @@ pub trait Worker: Sized + Unpin + 'static {
     type Signal: Send + 'static;
     /// What a successor needs.
     type Estate: Send + 'static;
+    /// Whether the work of a message goes on when its handler has returned, one at a time. Then the worker says when it has
+    /// [ended](Instance::work_ended), and until then counts as working, not as busy: its thread is free.
+    const WORKS_ON: bool = false;
 
     /// Runs once on the actor's own thread, before the first message; not again for a successor.
     fn started(&mut self, _context: &mut Context<Kernel<Self>>) {}
@@ -111,11 +114,10 @@ impl<W: Worker> Kernel<W> {
         if let Some(panic) = &panic {
             self.succeed(panic, context);
         }
-        let took = self.clock.instant().saturating_duration_since(began);
-        self.metrics.handling_seconds.observe(took.as_secs_f64());
-        let now = self.clock.now();
-        self.metrics.last_progress.set(now.0 / 1000);
-        self.instance.leave(took, now);
+        match W::WORKS_ON && queued_at.is_some() && panic.is_none() {
+            true => self.instance.works_on(began),
+            false => self.instance.leave(began),
+        }
         panic
     }
 
@@ -133,7 +135,6 @@ impl<W: Worker> Kernel<W> {
         let name = self.instance.name.as_str();
         // Its state may be anything: even looking at it can fail.
         let state = catch_unwind(AssertUnwindSafe(|| worker.observe())).unwrap_or(Value::Null);
-        self.metrics.restarts.inc();
         tracing::error!(actor, name, panic, %state, "a handler panicked; the actor is made anew");
         if self.instance.note_failure(panic.to_owned(), state) {
             tracing::error!(actor, name, "panics keep coming; the actor counts as failing");

@@ -80,7 +80,7 @@ impl MailboxMetricFamilies {
             )?,
             restarts: counters(
                 "mohaa_actor_restarts_total",
-                "Handlers that panicked; each lost one message.",
+                "Panics of actors; each cost a message at most.",
             )?,
             instances: gauges("mohaa_actor_instances", "Running actors, by kind.")?,
             last_progress: gauges(
@@ -88,7 +88,10 @@ impl MailboxMetricFamilies {
                 "Unix time of the last handled message.",
             )?,
             queue_wait_seconds: histograms("mohaa_mailbox_wait_seconds", "Time from offer to handling.")?,
-            handling_seconds: histograms("mohaa_actor_handling_seconds", "Time spent in one handler.")?,
+            handling_seconds: histograms(
+                "mohaa_actor_handling_seconds",
+                "Time of one handler, and of the work that went on behind it.",
+            )?,
             blocked_seconds,
             kinds: Mutex::default(),
         })

@@ -82,6 +82,8 @@ pub struct Instance {
     last_progress: AtomicI64,
     /// Microseconds from `began` to when the present handler was entered; [`IDLE`] between handlers.
     busy_since: AtomicI64,
+    /// The same of work that goes on when its handler has returned.
+    working_since: AtomicI64,
     /// Microseconds from `began` to when the message that was taken last had come in.
     last_taken_queued_at: AtomicI64,
     /// For how many nanoseconds it had work and waited for others.
@@ -133,6 +135,7 @@ impl Instance {
             run_nanos: AtomicU64::new(0),
             last_progress: AtomicI64::new(IDLE),
             busy_since: AtomicI64::new(IDLE),
+            working_since: AtomicI64::new(IDLE),
             last_taken_queued_at: AtomicI64::new(IDLE),
             blocked_nanos: AtomicU64::new(0),
             metrics,
@@ -151,12 +154,32 @@ impl Instance {
         }
     }
 
-    /// The handler that was entered last came back after so long.
-    pub(crate) fn leave(&self, took: Duration, now: Millis) {
+    /// The handler that was entered at `began` has come back, and its work with it.
+    pub(crate) fn leave(&self, began: Instant) {
         self.busy_since.store(IDLE, Ordering::Relaxed);
+        self.note_run(self.clock.instant().saturating_duration_since(began));
+    }
+
+    /// The handler that was entered at `began` has come back, and its work goes on.
+    pub(crate) fn works_on(&self, began: Instant) {
+        self.busy_since.store(IDLE, Ordering::Relaxed);
+        self.working_since.store(self.micros(began), Ordering::Relaxed);
+    }
+
+    /// The work that went on has ended.
+    pub(crate) fn work_ended(&self) {
+        let took = self.working_for();
+        self.working_since.store(IDLE, Ordering::Relaxed);
+        self.note_run(took);
+    }
+
+    fn note_run(&self, took: Duration) {
         self.run_nanos.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         self.runs.fetch_add(1, Ordering::Relaxed);
+        self.metrics.handling_seconds.observe(took.as_secs_f64());
+        let now = self.clock.now();
         self.last_progress.store(now.0, Ordering::Relaxed);
+        self.metrics.last_progress.set(now.0 / 1000);
     }
 
     pub(crate) fn note_handled(&self) {
@@ -185,6 +208,7 @@ impl Instance {
     /// Notes a panic; says whether it is one too many.
     pub(crate) fn note_failure(&self, panic: String, state: Value) -> bool {
         self.note_error(&format!("panicked: {panic}"));
+        self.metrics.restarts.inc();
         let now = self.clock.instant();
         let mut trouble = self.trouble();
         trouble.restarts += 1;
@@ -212,6 +236,20 @@ impl Instance {
             IDLE => Duration::ZERO,
             since => self.time_since(since),
         }
+    }
+
+    /// For how long the work has been going on whose handler has returned; zero where there is none.
+    pub fn working_for(&self) -> Duration {
+        match self.working_since.load(Ordering::Relaxed) {
+            IDLE => Duration::ZERO,
+            since => self.time_since(since),
+        }
+    }
+
+    /// How full its mailbox is, from 0 to 1. None of one that has a single place: a writer has one batch, whose events are
+    /// more than that.
+    pub fn filled(&self) -> Option<f64> {
+        (self.capacity > 1).then(|| ((self.depth)() as f64 / self.capacity as f64).min(1.0))
     }
 
     /// What the actor tells of itself, in its turn among its messages. `None` when it has ended.
@@ -246,6 +284,7 @@ impl Instance {
             mean_handling: mean(&self.run_nanos, &self.runs),
             last_progress: (last_progress != IDLE).then_some(Millis(last_progress)),
             busy_for: self.busy_for(),
+            working_for: self.working_for(),
             blocked: Duration::from_nanos(self.blocked_nanos.load(Ordering::Relaxed)),
             last_failure: trouble.last.clone(),
             last_error: trouble.last_error.clone(),
@@ -283,12 +322,14 @@ pub struct InstanceReport {
     pub oldest_wait: Duration,
     /// From offer to handling, over all messages that were taken.
     pub mean_wait: Duration,
-    /// Of a handler, over all that came back.
+    /// Of a handler and the work that went on behind it, over all that ended.
     pub mean_handling: Duration,
     /// When the last handler came back.
     pub last_progress: Option<Millis>,
     /// How long the present handler has been running.
     pub busy_for: Duration,
+    /// How long the work has been going on whose handler has returned.
+    pub working_for: Duration,
     /// For how long it had work and waited for others, since it was started.
     pub blocked: Duration,
     pub last_failure: Option<Failure>,

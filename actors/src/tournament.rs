@@ -194,6 +194,7 @@ impl Worker for TournamentActor {
     type Message = (Mutation, Reply);
     type Signal = TournamentSignal;
     type Estate = Uuid;
+    const WORKS_ON: bool = true;
 
     fn handle(
         &mut self,
@@ -216,7 +217,7 @@ impl Worker for TournamentActor {
                 Err(panic) => {
                     let panic = panic_text(&*panic);
                     tracing::error!(tournament_id = %estate.tournament_id, ?mutation.intent, panic, "a mutation panicked");
-                    port.instance().note_error(&format!("a mutation panicked: {panic}"));
+                    port.instance().note_failure(panic, json!({ "intent": format!("{:?}", mutation.intent) }));
                     (None, Err(Failed::Unavailable("it failed".to_owned())))
                 }
             };
@@ -229,7 +230,10 @@ impl Worker for TournamentActor {
         context.wait(actix::fut::ActorFutureExt::map(
             actix::fut::wrap_future(work),
             |state, kernel: &mut Kernel<Self>, _: &mut Context<Kernel<Self>>| {
-                kernel.update(|actor| actor.state = state);
+                kernel.update(|actor| {
+                    actor.state = state;
+                    actor.port.instance().work_ended();
+                });
             },
         ));
     }

@@ -167,6 +167,7 @@ impl Worker for ClickHouseWriter {
     type Message = WriteJob;
     type Signal = std::convert::Infallible;
     type Estate = Arc<WriterEnvironment>;
+    const WORKS_ON: bool = true;
 
     fn handle(
         &mut self,
@@ -180,7 +181,10 @@ impl Worker for ClickHouseWriter {
         let work = async move { write_until_ended(&environment, job, port.instance()).await };
         let finish =
             actix::fut::wrap_future::<_, Kernel<Self>>(work).map(move |on_ended, kernel, _context| {
-                kernel.update(|writer| writer.range = None);
+                kernel.update(|writer| {
+                    writer.range = None;
+                    writer.port.instance().work_ended();
+                });
                 drop(admitted);
                 on_ended();
             });
@@ -233,8 +237,9 @@ async fn write_until_ended(
                 writer.note_error(&error.to_string());
             }
             Err(panic) => {
-                tracing::error!(range = ?job.range, "writer panicked; the batch is tried again");
-                writer.note_error(&format!("panicked over a batch: {}", panic_text(&*panic)));
+                let panic = panic_text(&*panic);
+                tracing::error!(range = ?job.range, panic, "writer panicked; the batch is tried again");
+                writer.note_failure(panic, json!({ "range": [job.range.first_seq, job.range.last_seq] }));
             }
         }
         // Pieces that are stored already are found again by their batch id.

@@ -435,7 +435,8 @@ fn a_panic_of_a_writer_over_a_batch_is_its_last_error() {
         running.ingest(&names("some", 3)).await;
         running.end().await;
         let error = running.pipeline.actors.last_error("clickhouse_writer").unwrap();
-        assert_eq!(error.what, "panicked over a batch: a defect");
+        assert_eq!(error.what, "panicked: a defect");
+        assert_eq!(running.metric("mohaa_actor_restarts_total"), 1.0);
     });
 }
 

@@ -91,6 +91,7 @@ fn is_defect(status: &str) -> bool {
 fn is_stream(endpoint: &str) -> bool {
     endpoint == "/api/v1/live"
         || endpoint.starts_with("/api/v1/live/")
+        || endpoint.starts_with("/api/v1/tournaments/") && endpoint.ends_with("/events")
         || endpoint.ends_with("/stream")
         || endpoint.ends_with("/export")
 }

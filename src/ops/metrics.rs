@@ -26,6 +26,8 @@ pub struct OpsMetrics {
     process: ProcessMetrics,
     store_up: IntGaugeVec,
     actor_busy_seconds: GaugeVec,
+    actor_working_seconds: GaugeVec,
+    mailbox_fullest: GaugeVec,
     actor_failing: IntGaugeVec,
 }
 
@@ -51,6 +53,19 @@ impl OpsMetrics {
             &["actor"],
         )?;
         registry.register(Box::new(actor_busy_seconds.clone()))?;
+        let actor_working_seconds = GaugeVec::new(
+            Opts::new(
+                "mohaa_actor_working_seconds",
+                "The longest that work has been going on whose handler has returned: a batch, a change of a bracket.",
+            ),
+            &["actor"],
+        )?;
+        registry.register(Box::new(actor_working_seconds.clone()))?;
+        let mailbox_fullest = GaugeVec::new(
+            Opts::new("mohaa_mailbox_fullest", "How full the fullest mailbox of a kind is, from 0 to 1."),
+            &["actor"],
+        )?;
+        registry.register(Box::new(mailbox_fullest.clone()))?;
         let actor_failing = IntGaugeVec::new(
             Opts::new("mohaa_actor_failing", "Instances that have used up their restart budget."),
             &["actor"],
@@ -114,6 +129,8 @@ impl OpsMetrics {
             process: ProcessMetrics::new(&registry)?,
             store_up,
             actor_busy_seconds,
+            actor_working_seconds,
+            mailbox_fullest,
             actor_failing,
             registry,
         })
@@ -159,10 +176,19 @@ impl OpsMetrics {
             self.store_up.with_label_values(&[store]).set(i64::from(check.ok));
         }
         self.actor_busy_seconds.reset();
+        self.actor_working_seconds.reset();
+        self.mailbox_fullest.reset();
         self.actor_failing.reset();
         for instance in pipeline.actors.instances() {
-            let busy = self.actor_busy_seconds.with_label_values(&[instance.kind]);
-            busy.set(busy.get().max(instance.busy_for().as_secs_f64()));
+            let most = |gauges: &GaugeVec, value: f64| {
+                let gauge = gauges.with_label_values(&[instance.kind]);
+                gauge.set(gauge.get().max(value));
+            };
+            most(&self.actor_busy_seconds, instance.busy_for().as_secs_f64());
+            most(&self.actor_working_seconds, instance.working_for().as_secs_f64());
+            if let Some(filled) = instance.filled() {
+                most(&self.mailbox_fullest, filled);
+            }
             let failing = self.actor_failing.with_label_values(&[instance.kind]);
             failing.add(i64::from(instance.is_failing()));
         }

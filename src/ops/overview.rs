@@ -63,10 +63,12 @@ pub struct ActorReport {
     pub oldest_wait_seconds: f64,
     /// From offer to handling: the mean of all messages, in seconds.
     pub mean_wait_seconds: f64,
-    /// Of a handler: the mean of all runs, in seconds.
+    /// Of a handler and the work that went on behind it: the mean of all runs, in seconds.
     pub mean_handling_seconds: f64,
     /// How long the handler that runs now has been running, in seconds.
     pub busy_seconds: f64,
+    /// How long the work has been going on whose handler has returned (a batch, a change of a bracket), in seconds.
+    pub working_seconds: f64,
     /// When the last handler came back; null before the first.
     pub last_progress_at: Option<DateTime<Utc>>,
     /// For how long it had work and waited for others since it was started, in seconds.
@@ -94,6 +96,7 @@ impl ActorReport {
             mean_wait_seconds: report.mean_wait.as_secs_f64(),
             mean_handling_seconds: report.mean_handling.as_secs_f64(),
             busy_seconds: report.busy_for.as_secs_f64(),
+            working_seconds: report.working_for.as_secs_f64(),
             last_progress_at: report.last_progress.and_then(|at| DateTime::from_timestamp_millis(at.0)),
             blocked_seconds: report.blocked.as_secs_f64(),
             last_failure: report.last_failure.map(ActorFailure::from),
@@ -143,7 +146,7 @@ pub struct KindReport {
     pub depth: u64,
     /// Events that one mailbox may hold.
     pub capacity: u64,
-    /// How full the fullest mailbox is, from 0 to 1; a request that found it empty may make it more.
+    /// How full the fullest mailbox is, from 0 to 1.
     pub fullest: f64,
     /// From offer to handling: the mean of the last minute, in seconds; null where nothing came.
     pub wait_seconds: Option<f64>,

@@ -33,6 +33,8 @@ const SPOOL_FILLING: f64 = 0.7;
 const MAILBOX_FILLING: f64 = 0.8;
 const FILES_RUN_OUT: f64 = 0.8;
 const STUCK_AFTER_SECONDS: f64 = 10.0;
+/// Of work that waits for a store that is there.
+const WORKS_FOR_TOO_LONG_SECONDS: f64 = 300.0;
 const LAG_SECONDS: f64 = 5.0;
 /// A batch that is large is stored within some seconds.
 const STORES_NOTHING_AFTER: Duration = Duration::from_secs(10);
@@ -187,6 +189,18 @@ fn actors(overview: &NodeOverview, found: &mut Vec<Trouble>) {
             found.push(critical("MohaaActorStuck", what));
         }
     }
+    let stores = &overview.stores;
+    let stores_are_there = stores.clickhouse.ok && stores.postgres.ok;
+    for actor in overview.actors.iter().filter(|_| stores_are_there) {
+        if actor.working_seconds > WORKS_FOR_TOO_LONG_SECONDS {
+            let what = format!(
+                "{} {} has been at the same piece of work for over five minutes.",
+                spoken(actor.kind),
+                actor.name
+            );
+            found.push(warning("MohaaWorkStuck", what));
+        }
+    }
     for kind in &overview.kinds {
         let name = spoken(kind.kind);
         if kind.rejected_lately > 0 {
@@ -314,6 +328,7 @@ mod tests {
             mean_wait_seconds: 0.0,
             mean_handling_seconds: 0.0,
             busy_seconds: wrong(11) as f64,
+            working_seconds: wrong(301) as f64,
             last_progress_at: None,
             blocked_seconds: 0.0,
             last_failure: None,
@@ -402,21 +417,24 @@ mod tests {
     }
 
     #[test]
-    fn every_alert_but_that_a_node_is_down_is_told_with_its_severity_the_worst_first() {
+    fn every_alert_that_a_node_can_know_of_is_told_with_its_severity_the_worst_first() {
         assert_eq!(of(&overview(true), &besides(true)), Vec::new());
         let mut told = of(&overview(false), &besides(false));
         let first_warning = told.iter().position(|trouble| !trouble.is_critical).unwrap();
         assert!(told[first_warning..].iter().all(|trouble| !trouble.is_critical));
-        // A spool that takes nothing is not told to be filling as well.
+        // A spool that takes nothing is not told to be filling as well, nor work to be stuck that waits for a store.
         let mut broken = overview(false);
         broken.stores.spool = check(Some("can't write"));
+        (broken.stores.clickhouse, broken.stores.postgres) = (check(None), check(None));
         told.extend(of(&broken, &besides(false)));
         let severity =
             |trouble: &Trouble| (if trouble.is_critical { "critical" } else { "warning" }).to_owned();
         let told: BTreeMap<String, String> =
             told.iter().map(|trouble| (trouble.alert.to_owned(), severity(trouble))).collect();
         let mut expected = alerts();
-        expected.remove("MohaaDown");
+        for of_others in ["MohaaDown", "MohaaBalancerDown", "MohaaBackendAway"] {
+            assert!(expected.remove(of_others).is_some());
+        }
         assert_eq!(told, expected);
     }
 

@@ -202,15 +202,14 @@ impl OpsWatch {
                 lately.map(|sample| sample.of_kind(metrics.kind)).unwrap_or_default(),
             );
             let mean = |count: u64, seconds: f64| (count > 0).then(|| seconds.max(0.0) / count as f64);
-            let of_kind = actors.iter().filter(|actor| actor.kind == metrics.kind);
-            let fullest = of_kind.map(|actor| actor.depth as f64 / actor.capacity.max(1) as f64);
+            let of_kind = instances.iter().filter(|instance| instance.kind == metrics.kind);
+            let fullest = of_kind.filter_map(|instance| instance.filled()).fold(0.0, f64::max);
             KindReport {
                 kind: metrics.kind,
                 instances: unsigned(metrics.instances.get()),
                 depth: unsigned(metrics.depth.get()),
                 capacity: unsigned(metrics.capacity.get()),
-                // A writer has one batch, whose events are more than it has places for messages.
-                fullest: if metrics.capacity.get() > 1 { fullest.fold(0.0, f64::max) } else { 0.0 },
+                fullest,
                 wait_seconds: mean(
                     total.waits.saturating_sub(before.waits),
                     total.waited_seconds - before.waited_seconds,

@@ -474,8 +474,10 @@ impl WebhookSending {
             async move {
                 let mut listener = watch::listen(&postgres, CHANNEL).await?;
                 loop {
-                    // A full mailbox holds a look that has yet to begin.
-                    let _ = sender.offer(Wake, WAKE_WEIGHT);
+                    // Else it holds a look that has yet to begin. Nobody else wakes it.
+                    if sender.depth() == 0 {
+                        let _ = sender.offer(Wake, WAKE_WEIGHT);
+                    }
                     progress.watching();
                     listener.try_recv().await?.ok_or(WatchError::Lost)?;
                 }

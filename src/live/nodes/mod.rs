@@ -27,6 +27,9 @@ pub use self::mirrors::HeardNode;
 
 const MOST_OUTGOING: usize = 1_000;
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Each node says something every second and hears that itself: whoever hears nothing for so long has a connection that is
+/// dead, which TCP may take a quarter of an hour to find out.
+const DEAF_AFTER: Duration = Duration::from_secs(5);
 
 /// What nodes say to each other.
 #[derive(Serialize, Deserialize)]
@@ -198,7 +201,7 @@ impl LiveNodes {
                         mirror.is_told = false;
                     }
                     self.may_have_missed_something();
-                    while let Some(message) = heard.next().await {
+                    while let Ok(Some(message)) = tokio::time::timeout(DEAF_AFTER, heard.next()).await {
                         match serde_json::from_slice(&message) {
                             Ok(said) => self.hear(said, &feeds),
                             Err(error) => tracing::warn!(%error, "what another node says can't be read"),

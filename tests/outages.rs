@@ -1,7 +1,7 @@
 //! What stops while a store is away, what goes on, and what comes back by itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -12,7 +12,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use mohaa_faults::cuttable::CuttableProxy;
 use mohaa_spool::testing::FakeStorage;
 use mohaa_stats::config::RedisUrl;
+use mohaa_stats::servers;
 use mohaa_stats::startup::Surroundings;
+use mohaa_stats::users::Role;
 
 use crate::support::{EventStream, Service, eventually, schemas};
 
@@ -63,33 +65,105 @@ async fn without_redis_events_and_answers_go_on_and_its_return_needs_no_restart(
 
 /// A proxy in front of the store at `url` that takes everything and passes nothing on while the flag is set.
 async fn hanging(url: &str) -> (CuttableProxy, String, Arc<AtomicBool>) {
-    let target = format!("127.0.0.1:{}", url::Url::parse(url).unwrap().port().unwrap());
     let hangs = Arc::new(AtomicBool::new(false));
     let flag = hangs.clone();
+    let (proxy, through_proxy) = swallowing(url, move || {
+        let flag = flag.clone();
+        Box::new(move || flag.load(Ordering::Acquire))
+    })
+    .await;
+    (proxy, through_proxy, hangs)
+}
+
+/// A proxy in front of the store at `url` whose connections are dead once the number was raised, and are not closed; later ones
+/// work: as if the store's machine had lost its power and another one had its address.
+async fn mortal(url: &str) -> (CuttableProxy, String, Arc<AtomicUsize>) {
+    let deaths = Arc::new(AtomicUsize::new(0));
+    let counted = deaths.clone();
+    let (proxy, through_proxy) = swallowing(url, move || {
+        let (counted, before) = (counted.clone(), counted.load(Ordering::Acquire));
+        Box::new(move || counted.load(Ordering::Acquire) != before)
+    })
+    .await;
+    (proxy, through_proxy, deaths)
+}
+
+/// Asked of each connection, for every piece that it would pass on.
+type Swallows = Box<dyn Fn() -> bool + Send + Sync>;
+
+async fn swallowing(url: &str, new: impl Fn() -> Swallows + Send + Sync + 'static) -> (CuttableProxy, String) {
+    let target = format!("127.0.0.1:{}", url::Url::parse(url).unwrap().port().unwrap());
     let proxy = CuttableProxy::start_with(move |client| {
-        let (target, flag) = (target.clone(), flag.clone());
+        let (target, swallows) = (target.clone(), new());
         async move {
             let Ok(server) = TcpStream::connect(target).await else { return };
             let ((from_client, to_client), (from_server, to_server)) =
                 (client.into_split(), server.into_split());
-            tokio::join!(pass(from_client, to_server, &flag), pass(from_server, to_client, &flag));
+            tokio::join!(pass(from_client, to_server, &swallows), pass(from_server, to_client, &swallows));
         }
     })
     .await
     .unwrap();
     let through_proxy = proxy.in_front_of(url).unwrap();
-    (proxy, through_proxy, hangs)
+    (proxy, through_proxy)
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, hangs: &AtomicBool) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallows: &Swallows) {
     let mut bytes = [0; 8192];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if !hangs.load(Ordering::Acquire) && to.write_all(&bytes[..count]).await.is_err() {
+        if !swallows() && to.write_all(&bytes[..count]).await.is_err() {
             break;
         }
     }
     // Or the other side would wait for ever.
     let _ = to.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_node_whose_connections_to_redis_died_in_silence_hears_the_others_again() {
+    let urls = schemas::database("redis_dies").await;
+    let (_proxy, redis_url, deaths) = mortal(&urls.redis_url).await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[("REDIS_URL", &redis_url)], Surroundings::default()).await;
+    let (_, admin) = one.add_user("Operator", Role::Admin).await;
+    let node = other.client.get_as(&admin, "/api/v1/ops/actors").await.json()["node"].clone();
+    let drain = format!("/api/v1/ops/nodes/{}/drain", node.as_str().unwrap());
+    let is_drained = async || other.client.get("/ready").await.json()["state"] == "drained";
+    let order = async |method: &str, drained: bool| {
+        eventually(&format!("{method}: the other hears it"), async || {
+            let ordered = one.client.call_as(&admin, method, &drain, json!({})).await;
+            (ordered.status.is_success() && is_drained().await == drained).then_some(())
+        })
+        .await;
+    };
+    order("POST", true).await;
+    order("DELETE", false).await;
+    deaths.fetch_add(1, Ordering::AcqRel);
+    order("POST", true).await;
+    other.stop().await;
+    one.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_whose_connections_to_postgresql_died_in_silence_hears_of_revoked_tokens_again() {
+    let urls = schemas::database("postgres_dies").await;
+    let (_proxy, postgres_url, deaths) = mortal(&urls.postgres_url).await;
+    let one = Service::start_on(&urls, &[], Surroundings::default()).await;
+    let other = Service::start_on(&urls, &[("POSTGRES_URL", &postgres_url)], Surroundings::default()).await;
+    let (server_id, token) = one.add_server("To be revoked").await;
+    let headers = [("X-Server-Token", token.as_str())];
+    let status = async || {
+        let sent = other.client.post("/api/v1/ingest/events", &headers, KILL).await;
+        sent.map(|answer| answer.status.as_u16()).unwrap_or_default()
+    };
+    eventually("the other knows the server", async || (status().await == 202).then_some(())).await;
+    deaths.fetch_add(1, Ordering::AcqRel);
+    servers::revoke_server_tokens(&one.application.postgres, servers::Changer::Operator, server_id)
+        .await
+        .unwrap();
+    eventually("the other refuses it", async || (status().await == 401).then_some(())).await;
+    other.stop().await;
+    one.stop().await;
 }
 
 #[actix_web::test]

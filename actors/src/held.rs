@@ -78,6 +78,8 @@ struct HeldServer {
     events: u64,
     bytes: u64,
     since: Millis,
+    /// The log says that nothing more is held.
+    is_told: bool,
     /// Nothing is held any more, and this is not where further requests go.
     has_ended: bool,
 }
@@ -158,6 +160,10 @@ impl HeldRequests {
         let count = request.events.events();
         let is_late = !server.requests.is_empty() && now.0 - server.since.0 >= LONGEST_MILLIS;
         if is_late || server.events + count > MOST_EVENTS || server.bytes >= MOST_BYTES {
+            if !std::mem::replace(&mut server.is_told, true) {
+                let server_id = request.server_id;
+                tracing::warn!(%server_id, "a server has waited too long for approval; its events are refused");
+            }
             return refuse(request, RejectReason::HeldFull);
         }
         // Equal messages that came far apart are sent on together, where one key would make one of them.

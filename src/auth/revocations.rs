@@ -109,8 +109,8 @@ impl Revocations {
         loop {
             tokio::select! {
                 biased;
-                notification = listener.try_recv() => {
-                    let notification = notification?.ok_or(WatchError::Lost)?;
+                notification = listener.next() => {
+                    let notification = notification?;
                     tokio::time::timeout(LONGEST_READ, self.apply(&pool, notification.payload())).await??;
                 }
                 () = tokio::time::sleep_until(read_all_at) => {

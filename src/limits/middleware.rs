@@ -85,10 +85,13 @@ impl Limits {
         }
         let server = LimitedCaller::Server(server_id);
         let events = u32::try_from(events).unwrap_or(u32::MAX);
-        note(self.take(LimitedCalls::Ingest, server, 1))?;
-        note(self.take(LimitedCalls::Events, server, events))?;
+        let take = |calls: LimitedCalls, count: u32| {
+            note(self.take(calls, server, count)).inspect_err(|_| self.tell_of(server_id, calls))
+        };
+        take(LimitedCalls::Ingest, 1)?;
+        take(LimitedCalls::Events, events)?;
         // Events that the quota refuses are not stored, and owe nothing.
-        note(self.take(LimitedCalls::Quota, server, events))
+        take(LimitedCalls::Quota, events)
             .inspect_err(|_| self.give_back(LimitedCalls::Events, server, events))
     }
 }

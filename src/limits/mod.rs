@@ -21,6 +21,7 @@ pub use guesses::{Guess, GuessLimits, Guesser};
 pub use middleware::limit;
 pub use shared::share_limits;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
@@ -42,6 +43,9 @@ use crate::config::{LimitedCalls, Rate, RateLimits, Secret};
 
 /// Beyond so many callers in memory, those whose buckets are full again are forgotten.
 const MANY_CALLERS: usize = 10_000;
+
+/// What is refused of a server is lost: whoever looks for it finds the server in the log, once in so long.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +100,8 @@ pub struct Limits {
     /// When a caller's bucket is full again by what it used at all nodes, as far as is known: for what answers say.
     everywhere: Mutex<HashMap<Key, Instant>>,
     refused: IntCounterVec,
+    /// When the log told last of a server that sends too much.
+    told: Mutex<HashMap<Uuid, Instant>>,
 }
 
 struct RateOfCalls {
@@ -133,7 +139,19 @@ impl Limits {
             waiting: Mutex::default(),
             everywhere: Mutex::default(),
             refused,
+            told: Mutex::default(),
         })
+    }
+
+    /// Has the log name a server whose events are refused.
+    fn tell_of(&self, server_id: Uuid, calls: LimitedCalls) {
+        let now = Instant::now();
+        let mut told = lock(&self.told);
+        told.retain(|_, at| now.saturating_duration_since(*at) < TELL_EVERY);
+        if let Entry::Vacant(untold) = told.entry(server_id) {
+            untold.insert(now);
+            tracing::warn!(%server_id, limit = calls.as_str(), "a server sends more than RATE_LIMITS lets it; its events are refused");
+        }
     }
 
     /// Whether anything is limited at all.

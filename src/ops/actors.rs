@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Every actor with its mailbox and state, and what they stand on
 ///
-/// Of the node that answers: spool, ClickHouse, dead letters, the last ten minutes, and what is wrong. Other nodes are listed.
+/// Of the node that answers: spool, ClickHouse, dead letters, the last ten minutes, and what is wrong, the critical first. Other nodes are listed.
 #[utoipa::path(
     get,
     path = "/api/v1/ops/actors",

@@ -74,8 +74,8 @@ impl PlayerLinksCopy {
         loop {
             tokio::select! {
                 biased;
-                notification = listener.try_recv() => {
-                    notification?.ok_or(WatchError::Lost)?;
+                notification = listener.next() => {
+                    notification?;
                     copy_at = copy_at.min(Instant::now() + COPY_AFTER);
                 }
                 () = tokio::time::sleep_until(copy_at) => {

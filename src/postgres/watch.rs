@@ -2,13 +2,15 @@
 //! connection had been lost, and connects again for ever.
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
 use std::{convert::Infallible, time::Duration};
-use tokio::{sync::watch as value, task::JoinHandle};
+use tokio::{sync::watch as value, task::JoinHandle, time::Instant};
 
 /// How long a start waits for PostgreSQL's first word.
 const LONGEST_WAIT_AT_START: Duration = Duration::from_secs(1);
 const LONGEST_CONNECT: Duration = Duration::from_secs(2);
+/// Of a connection that is listened on.
+const ASK_WHEN_SILENT_FOR: Duration = Duration::from_secs(5);
 pub const LONGEST_READ: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -93,17 +95,58 @@ where
     watcher
 }
 
-/// A listener on a connection of its own, which the pool's other users can't be kept waiting by. It is lost rather than
-/// made anew behind the caller's back.
-pub async fn listen(pool: &PgPool, channel: &str) -> Result<PgListener, WatchError> {
+/// Hears what PostgreSQL tells, on a connection of its own, which the pool's other users can't be kept waiting by. It is lost
+/// rather than made anew behind the caller's back.
+pub struct Listener {
+    connection: PgListener,
+    heard_at: Instant,
+}
+
+/// Listens on a channel.
+///
+/// # Errors
+/// When PostgreSQL can't be reached.
+pub async fn listen(pool: &PgPool, channel: &str) -> Result<Listener, WatchError> {
     let connection = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
         .acquire_timeout(LONGEST_CONNECT)
         .connect_lazy_with(pool.connect_options().as_ref().clone());
-    let mut listener = PgListener::connect_with(&connection).await?;
-    listener.eager_reconnect(false);
-    listener.listen(channel).await?;
-    Ok(listener)
+    let mut connection = PgListener::connect_with(&connection).await?;
+    connection.eager_reconnect(false);
+    connection.listen(channel).await?;
+    Ok(Listener { connection, heard_at: Instant::now() })
+}
+
+impl Listener {
+    /// Listens on one more channel.
+    ///
+    /// # Errors
+    /// When PostgreSQL can't be reached.
+    pub async fn listen(&mut self, channel: &str) -> Result<(), WatchError> {
+        Ok(self.connection.listen(channel).await?)
+    }
+
+    /// The next notification; may be dropped and called again. A connection that says nothing is asked now and then whether it
+    /// is still there: of a server that lost its power TCP hears nothing by itself.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn next(&mut self) -> Result<PgNotification, WatchError> {
+        loop {
+            let told = tokio::time::timeout_at(self.heard_at + ASK_WHEN_SILENT_FOR, self.connection.try_recv());
+            match told.await {
+                Ok(told) => {
+                    self.heard_at = Instant::now();
+                    return told?.ok_or(WatchError::Lost);
+                }
+                Err(_) => {
+                    let asked = sqlx::query("SELECT 1").execute(&mut self.connection);
+                    tokio::time::timeout(LONGEST_CONNECT, asked).await??;
+                    self.heard_at = Instant::now();
+                }
+            }
+        }
+    }
 }

@@ -71,8 +71,8 @@ impl RatingKeeper {
         loop {
             tokio::select! {
                 biased;
-                notification = listener.try_recv() => {
-                    notification?.ok_or(WatchError::Lost)?;
+                notification = listener.next() => {
+                    notification?;
                     look_at = look_at.min(Instant::now() + LOOK_AFTER);
                 }
                 () = tokio::time::sleep_until(look_at) => {

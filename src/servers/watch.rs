@@ -25,8 +25,8 @@ async fn listen(known: Arc<KnownTokens>, progress: Arc<Progress>) -> Result<Infa
     loop {
         tokio::select! {
             biased;
-            notification = listener.try_recv() => {
-                let notification = notification?.ok_or(WatchError::Lost)?;
+            notification = listener.next() => {
+                let notification = notification?;
                 apply(&known, &notification).await?;
                 keep_at.get_or_insert(Instant::now() + KEEP_AFTER);
             }

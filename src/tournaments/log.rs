@@ -515,7 +515,7 @@ impl News {
                 // Whoever was not told meanwhile looks: nobody's version is this one.
                 let _ = news.0.send((Uuid::nil(), 0));
                 loop {
-                    let Some(told) = listener.try_recv().await? else { return Err(WatchError::Lost) };
+                    let told = listener.next().await?;
                     let mut words = told.payload().split(' ');
                     let id = words.next().and_then(|id| id.parse().ok());
                     let version = words.next().and_then(|version| version.parse().ok());

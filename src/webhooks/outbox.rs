@@ -479,7 +479,7 @@ impl WebhookSending {
                         let _ = sender.offer(Wake, WAKE_WEIGHT);
                     }
                     progress.watching();
-                    listener.try_recv().await?.ok_or(WatchError::Lost)?;
+                    listener.next().await?;
                 }
             }
         })

@@ -91,7 +91,10 @@ async fn mortal(url: &str) -> (CuttableProxy, String, Arc<AtomicUsize>) {
 /// Asked of each connection, for every piece that it would pass on.
 type Swallows = Box<dyn Fn() -> bool + Send + Sync>;
 
-async fn swallowing(url: &str, new: impl Fn() -> Swallows + Send + Sync + 'static) -> (CuttableProxy, String) {
+async fn swallowing(
+    url: &str,
+    new: impl Fn() -> Swallows + Send + Sync + 'static,
+) -> (CuttableProxy, String) {
     let target = format!("127.0.0.1:{}", url::Url::parse(url).unwrap().port().unwrap());
     let proxy = CuttableProxy::start_with(move |client| {
         let (target, swallows) = (target.clone(), new());

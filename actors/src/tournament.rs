@@ -217,7 +217,8 @@ impl Worker for TournamentActor {
                 Err(panic) => {
                     let panic = panic_text(&*panic);
                     tracing::error!(tournament_id = %estate.tournament_id, ?mutation.intent, panic, "a mutation panicked");
-                    port.instance().note_failure(panic, json!({ "intent": format!("{:?}", mutation.intent) }));
+                    port.instance()
+                        .note_failure(panic, json!({ "intent": format!("{:?}", mutation.intent) }));
                     (None, Err(Failed::Unavailable("it failed".to_owned())))
                 }
             };

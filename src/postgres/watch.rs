@@ -135,7 +135,8 @@ impl Listener {
     /// When the connection is lost.
     pub async fn next(&mut self) -> Result<PgNotification, WatchError> {
         loop {
-            let told = tokio::time::timeout_at(self.heard_at + ASK_WHEN_SILENT_FOR, self.connection.try_recv());
+            let told =
+                tokio::time::timeout_at(self.heard_at + ASK_WHEN_SILENT_FOR, self.connection.try_recv());
             match told.await {
                 Ok(told) => {
                     self.heard_at = Instant::now();

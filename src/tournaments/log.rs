@@ -32,7 +32,7 @@ use crate::audit::{self, Entry};
 use crate::auth::Identity;
 use crate::http::query::{Paging, QueryShape};
 use crate::http::{ApiError, ErrorBody, from_json, idempotency_key};
-use crate::postgres::watch::{self, WatchError, Watcher};
+use crate::postgres::watch::{self, Watcher};
 use crate::users::lock_caller;
 
 pub const AUDIT: QueryShape = QueryShape { parameters: &[], filters: &[], paged: true };

@@ -32,7 +32,7 @@ use super::store::{NEVER_SENT, WebhookKind, disable};
 use super::target::TargetUrl;
 use crate::http::outgoing::ClientError;
 use crate::networks::AllowedNetworks;
-use crate::postgres::watch::{self, WatchError};
+use crate::postgres::watch;
 
 /// Of the trigger in `migrations/0026_webhooks.sql`.
 pub(super) const CHANNEL: &str = "webhook_deliveries";

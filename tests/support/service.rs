@@ -109,7 +109,8 @@ impl Service {
     /// Stops it, and with it proves that the books balance: whatever came in has ended.
     pub async fn stop(self) {
         let ledger = self.application.pipeline.ledger.clone();
-        self.application.stop(PATIENCE).await;
+        // Boxed: what tests are made of would else be nested too deeply for the compiler.
+        Box::pin(self.application.stop(PATIENCE)).await;
         if self.is_alone {
             self.warehouse.drop_tables().await;
         }

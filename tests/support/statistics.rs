@@ -125,7 +125,11 @@ impl StatsUnderTest {
         let redis_url = RedisUrl::parse(&urls.redis_url).unwrap();
         let redis = mohaa_stats::redis::connect(&redis_url).unwrap();
         let nodes = LiveNodesStore::new(redis, &redis_url).unwrap();
-        let (nodes, _) = LiveNodes::new(nodes, tokio::sync::mpsc::unbounded_channel().0);
+        let (nodes, _) = LiveNodes::new(
+            nodes,
+            tokio::sync::mpsc::unbounded_channel().0,
+            tokio::sync::mpsc::unbounded_channel().0,
+        );
         let ids = CanonicalIds::default();
         let achievements = AchievementStore::new(postgres.clone(), stats.clone(), ids.clone());
         let viewers = Viewers::new(&registry).unwrap();

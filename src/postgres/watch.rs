@@ -2,8 +2,8 @@
 //! connection had been lost, and connects again for ever.
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
-use std::{convert::Infallible, time::Duration};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{sync::watch as value, task::JoinHandle, time::Instant};
 
 /// How long a start waits for PostgreSQL's first word.
@@ -14,6 +14,8 @@ const ASK_WHEN_SILENT_FOR: Duration = Duration::from_secs(5);
 pub const LONGEST_READ: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Between two looks whether the pool has gone to another server.
+const LOOK_FOR_A_MOVE_EVERY: Duration = Duration::from_secs(1);
 
 /// Ends the task when dropped.
 #[derive(Debug)]
@@ -64,13 +66,13 @@ impl Progress {
 /// `what` is remembered, in the plural.
 pub async fn start<F>(
     what: &'static str,
-    mut attempt: impl FnMut(std::sync::Arc<Progress>) -> F + Send + 'static,
+    mut attempt: impl FnMut(Arc<Progress>) -> F + Send + 'static,
 ) -> Watcher
 where
     F: Future<Output = Result<Infallible, WatchError>> + Send,
 {
     let (reached, mut first_attempt) = value::channel(Reached::Nothing);
-    let progress = std::sync::Arc::new(Progress { what, reached });
+    let progress = Arc::new(Progress { what, reached });
     let watcher = Watcher(tokio::spawn(async move {
         let mut pause = SHORTEST_PAUSE;
         let mut was_told = false;
@@ -95,28 +97,32 @@ where
     watcher
 }
 
-/// Hears what PostgreSQL tells, on a connection of its own, which the pool's other users can't be kept waiting by. It is lost
-/// rather than made anew behind the caller's back.
+/// Hears notifications on a connection of its own, which the pool's other users can't be kept waiting by. It is lost rather than
+/// made anew behind the caller's back.
 pub struct Listener {
     connection: PgListener,
     heard_at: Instant,
+    pool: PgPool,
+    /// The pool's address when the connection was made.
+    server: Arc<PgConnectOptions>,
 }
 
-/// Listens on a channel.
+/// Listens on a channel, at the server that the pool goes to now.
 ///
 /// # Errors
 /// When PostgreSQL can't be reached.
 pub async fn listen(pool: &PgPool, channel: &str) -> Result<Listener, WatchError> {
+    let server = pool.connect_options();
     let connection = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
         .acquire_timeout(LONGEST_CONNECT)
-        .connect_lazy_with(pool.connect_options().as_ref().clone());
+        .connect_lazy_with(server.as_ref().clone());
     let mut connection = PgListener::connect_with(&connection).await?;
     connection.eager_reconnect(false);
     connection.listen(channel).await?;
-    Ok(Listener { connection, heard_at: Instant::now() })
+    Ok(Listener { connection, heard_at: Instant::now(), pool: pool.clone(), server })
 }
 
 impl Listener {
@@ -132,22 +138,28 @@ impl Listener {
     /// is still there: of a server that lost its power TCP hears nothing by itself.
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// When the connection is lost, or is one to a server that the pool has left: nothing is told there any more, even where it
+    /// lives on.
     pub async fn next(&mut self) -> Result<PgNotification, WatchError> {
         loop {
-            let told =
-                tokio::time::timeout_at(self.heard_at + ASK_WHEN_SILENT_FOR, self.connection.try_recv());
-            match told.await {
-                Ok(told) => {
+            let silent_until = self.heard_at + ASK_WHEN_SILENT_FOR;
+            tokio::select! {
+                told = self.connection.try_recv() => {
                     self.heard_at = Instant::now();
                     return told?.ok_or(WatchError::Lost);
                 }
-                Err(_) => {
-                    let asked = sqlx::query("SELECT 1").execute(&mut self.connection);
-                    tokio::time::timeout(LONGEST_CONNECT, asked).await??;
-                    self.heard_at = Instant::now();
-                }
+                () = is_left(&self.pool, &self.server) => return Err(WatchError::Lost),
+                () = tokio::time::sleep_until(silent_until) => {}
             }
+            let asked = sqlx::query("SELECT 1").execute(&mut self.connection);
+            tokio::time::timeout(LONGEST_CONNECT, asked).await??;
+            self.heard_at = Instant::now();
         }
+    }
+}
+
+async fn is_left(pool: &PgPool, server: &Arc<PgConnectOptions>) {
+    while Arc::ptr_eq(&pool.connect_options(), server) {
+        tokio::time::sleep(LOOK_FOR_A_MOVE_EVERY).await;
     }
 }

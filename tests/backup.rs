@@ -19,9 +19,10 @@ use mohaa_stats::users::Role;
 
 use crate::support::{Cup, Service, Warehouse, eventually, favourite};
 
-fn stores(urls: &StoreUrls, data_dir: &Path) -> Stores {
+async fn stores(urls: &StoreUrls, data_dir: &Path) -> Stores {
+    let postgres_url = StoreUrl::postgres(&urls.postgres_url).unwrap();
     Stores {
-        postgres: mohaa_stats::postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap(),
+        postgres: mohaa_stats::postgres::pool(&postgres_url).await.unwrap(),
         clickhouse: client::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap()),
         spool_dir: data_dir.join("spool"),
         data_dir: data_dir.to_owned(),
@@ -107,7 +108,7 @@ async fn a_backup_under_load_brings_back_all_that_was_accepted_before_it_and_not
     })
     .await;
     let before = load.accepted();
-    let manifest = stores(&urls, &data_dir).save(&backup).await.unwrap();
+    let manifest = stores(&urls, &data_dir).await.save(&backup).await.unwrap();
     load.grows_by(20).await;
     let all = load.stop().await;
     assert!(
@@ -131,10 +132,10 @@ async fn a_backup_under_load_brings_back_all_that_was_accepted_before_it_and_not
     // Nothing is left but the backup.
     std::fs::remove_dir_all(&data_dir).unwrap();
     let fresh = stores_of_tests.database("backup_to").await;
-    let restored = stores(&fresh, &data_dir).restore(&backup).await.unwrap();
+    let restored = stores(&fresh, &data_dir).await.restore(&backup).await.unwrap();
     assert_eq!(restored.events(), manifest.events());
     for (table, expected) in tables.iter().zip(expected) {
-        let found = content(&stores(&fresh, &data_dir).postgres, table).await;
+        let found = content(&stores(&fresh, &data_dir).await.postgres, table).await;
         let without_time = |rows: &[String]| -> Vec<Value> {
             let mut rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
             // When the server was heard last goes on changing after the backup.
@@ -175,7 +176,7 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
     service.client.send(r#"[{"type":"jump"},{"type":"jump"}]"#).await.assert_batch(202, 2, &[]);
     service.client.settled().await;
     service.stop().await;
-    let from = stores(&urls, &data_dir);
+    let from = stores(&urls, &data_dir).await;
     from.save(&backup).await.unwrap();
     assert!(
         matches!(from.save(&backup).await, Err(BackupError::NotEmpty(_))),
@@ -196,7 +197,7 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
     servers["rows"] = 7.into();
     std::fs::write(&path, manifest.to_string()).unwrap();
     let fresh = stores_of_tests.database("restore_to").await;
-    let to = stores(&fresh, &data_dir);
+    let to = stores(&fresh, &data_dir).await;
     let failed = to.restore(&backup).await.unwrap_err();
     assert!(matches!(&failed, BackupError::Differs { table, .. } if table == "servers"), "{failed}");
     assert!(!to.spool_dir.exists());
@@ -223,7 +224,7 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
 async fn a_backup_is_not_written_into_the_spool_that_it_copies() {
     let urls = TestStores::shared().await.database("backup_within").await;
     let directory = tempfile::tempdir().unwrap();
-    let stores = stores(&urls, directory.path());
+    let stores = stores(&urls, directory.path()).await;
     std::fs::create_dir(&stores.spool_dir).unwrap();
     let elsewhere = directory.path().join("elsewhere");
     std::os::unix::fs::symlink(&stores.spool_dir, &elsewhere).unwrap();
@@ -244,11 +245,11 @@ async fn a_restore_that_was_cut_short_is_begun_anew_and_nothing_is_stored_meanwh
     let kill = r#"[{"type":"kill","attacker_guid":"41","victim_guid":"42","timestamp":1}]"#;
     service.client.send(kill).await.assert_batch(202, 1, &[]);
     service.client.settled().await;
-    stores(&urls, &data_dir).save(&backup).await.unwrap();
+    stores(&urls, &data_dir).await.save(&backup).await.unwrap();
     service.stop().await;
 
     let fresh = TestStores::shared().await.database("cut_to").await;
-    let to = stores(&fresh, &directory.path().join("other"));
+    let to = stores(&fresh, &directory.path().join("other")).await;
     let warehouse = Warehouse::new(&fresh.clickhouse_url);
     let is_begun = eventually("some tables are filled", async || {
         (warehouse.count("SELECT count() FROM raw_events").await > 0).then_some(())

@@ -11,7 +11,7 @@ pub struct Database {
 
 pub async fn fresh_database(name_hint: &str) -> Database {
     let url = TestStores::shared().await.database(name_hint).await.postgres_url;
-    let pool = postgres::pool(&StoreUrl::postgres(&url).unwrap()).unwrap();
+    let pool = postgres::pool(&StoreUrl::postgres(&url).unwrap()).await.unwrap();
     postgres::migrate(&pool).await.unwrap();
     Database { pool, url }
 }

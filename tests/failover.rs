@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 
 use mohaa_embedded::testing::{TestStores, postgres_programs, redis_program};
 use mohaa_stats::config::{RedisUrl, StoreUrl};
-use mohaa_stats::postgres;
+use mohaa_stats::postgres::{self, watch};
 use mohaa_stats::redis::{self, SharedDataVersion};
 use mohaa_stats::startup::Surroundings;
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use crate::support::{Service, eventually};
+use crate::support::{PATIENCE, Service, eventually};
 
 /// A server that ends with the test.
 struct Server {
@@ -197,6 +197,45 @@ impl Postgres {
         }
         Server::start(&mut command, port)
     }
+
+    async fn primary_and_standby(&self) -> [Server; 2] {
+        let (first_home, second_home) = (self.home("first"), self.home("second"));
+        let password = first_home.with_extension("password");
+        std::fs::write(&password, "pw").unwrap();
+        let [first_path, second_path, password] =
+            [&first_home, &second_home, &password].map(|path| path.to_str().unwrap().to_owned());
+        self.run(
+            "initdb",
+            &[
+                "--pgdata",
+                &first_path,
+                "--username=mohaa",
+                "--pwfile",
+                &password,
+                "--auth=scram-sha-256",
+                "--no-sync",
+            ],
+        );
+        let first = self.start(&first_home);
+        until_it_answers(first.port).await;
+        let port = first.port.to_string();
+        self.run(
+            "pg_basebackup",
+            &[
+                "--host=127.0.0.1",
+                "--port",
+                &port,
+                "--username=mohaa",
+                "--pgdata",
+                &second_path,
+                "--write-recovery-conf",
+                "--no-sync",
+            ],
+        );
+        let second = self.start(&second_home);
+        until_it_answers(second.port).await;
+        [first, second]
+    }
 }
 
 async fn until_it_answers(port: u16) {
@@ -207,6 +246,13 @@ async fn connection(port: u16) -> sqlx::Result<PgConnection> {
     PgConnection::connect(&format!("postgres://mohaa:pw@127.0.0.1:{port}/postgres")).await
 }
 
+async fn promote(standby: &Server) {
+    let mut connection = connection(standby.port).await.unwrap();
+    let is_promoted: bool =
+        sqlx::query_scalar("SELECT pg_promote()").fetch_one(&mut connection).await.unwrap();
+    assert!(is_promoted);
+}
+
 async fn write(pool: &PgPool, text: &str) -> Option<()> {
     sqlx::query("INSERT INTO said (text) VALUES ($1)").bind(text).execute(pool).await.ok().map(drop)
 }
@@ -214,45 +260,11 @@ async fn write(pool: &PgPool, text: &str) -> Option<()> {
 #[actix_web::test]
 async fn the_primary_among_several_servers_of_postgresql_is_found_and_followed() {
     let postgres_of_test = Postgres::new();
-    let (first_home, second_home) = (postgres_of_test.home("first"), postgres_of_test.home("second"));
-    let password = first_home.with_extension("password");
-    std::fs::write(&password, "pw").unwrap();
-    let [first_path, second_path, password] =
-        [&first_home, &second_home, &password].map(|path| path.to_str().unwrap().to_owned());
-    postgres_of_test.run(
-        "initdb",
-        &[
-            "--pgdata",
-            &first_path,
-            "--username=mohaa",
-            "--pwfile",
-            &password,
-            "--auth=scram-sha-256",
-            "--no-sync",
-        ],
-    );
-    let mut first = postgres_of_test.start(&first_home);
-    until_it_answers(first.port).await;
-    let port = first.port.to_string();
-    postgres_of_test.run(
-        "pg_basebackup",
-        &[
-            "--host=127.0.0.1",
-            "--port",
-            &port,
-            "--username=mohaa",
-            "--pgdata",
-            &second_path,
-            "--write-recovery-conf",
-            "--no-sync",
-        ],
-    );
-    let second = postgres_of_test.start(&second_home);
-    until_it_answers(second.port).await;
+    let [mut first, second] = postgres_of_test.primary_and_standby().await;
 
     // The standby stands first: it answers, and takes nothing.
     let url = format!("postgres://mohaa:pw@127.0.0.1:{},127.0.0.1:{}/postgres", second.port, first.port);
-    let pool = postgres::pool(&StoreUrl::postgres(&url).unwrap()).unwrap();
+    let pool = postgres::pool(&StoreUrl::postgres(&url).unwrap()).await.unwrap();
     eventually("the primary is found", async || {
         sqlx::query("CREATE TABLE IF NOT EXISTS said (text text)").execute(&pool).await.ok()
     })
@@ -267,12 +279,85 @@ async fn the_primary_among_several_servers_of_postgresql_is_found_and_followed()
     assert_eq!(signs, "10", "a node that vanishes is noticed");
 
     first.kill();
-    let mut standby = connection(second.port).await.unwrap();
-    let is_promoted: bool = sqlx::query_scalar("SELECT pg_promote()").fetch_one(&mut standby).await.unwrap();
-    assert!(is_promoted);
+    promote(&second).await;
     eventually("the other server is written to", async || write(&pool, "after").await).await;
-    let said: Vec<String> =
-        sqlx::query_scalar("SELECT text FROM said ORDER BY text DESC").fetch_all(&mut standby).await.unwrap();
+    let mut promoted = connection(second.port).await.unwrap();
+    let said: Vec<String> = sqlx::query_scalar("SELECT text FROM said ORDER BY text DESC")
+        .fetch_all(&mut promoted)
+        .await
+        .unwrap();
     assert_eq!(said, ["before", "after"]);
+    pool.close().await;
+}
+
+/// A role that may do nothing but use its own database, and that database.
+const PLAIN: [&str; 2] = ["CREATE ROLE plain LOGIN PASSWORD 'pw'", "CREATE DATABASE plain OWNER plain"];
+
+async fn plain_connection(server: &Server) -> sqlx::Result<PgConnection> {
+    PgConnection::connect(&format!("postgres://plain:pw@127.0.0.1:{}/plain", server.port)).await
+}
+
+/// How often a server was told `text`.
+async fn times_said(server: &Server, text: &str) -> Option<i64> {
+    let mut connection = plain_connection(server).await.ok()?;
+    let counted = sqlx::query_scalar("SELECT count(*) FROM said WHERE text = $1").bind(text);
+    counted.fetch_one(&mut connection).await.ok()
+}
+
+async fn write_ten_at_once(pool: &PgPool, text: &str) {
+    let written = futures_util::future::join_all((0..10).map(|_| write(pool, text))).await;
+    assert!(written.iter().all(Option::is_some));
+}
+
+#[actix_web::test]
+async fn of_two_servers_of_postgresql_that_are_both_primary_the_one_promoted_last_is_used() {
+    let postgres_of_test = Postgres::new();
+    let [first, mut second] = postgres_of_test.primary_and_standby().await;
+    let mut superuser = connection(first.port).await.unwrap();
+    for statement in PLAIN {
+        sqlx::query(statement).execute(&mut superuser).await.unwrap();
+    }
+    let url = format!("postgres://plain:pw@127.0.0.1:{},127.0.0.1:{}/plain", first.port, second.port);
+    let pool = postgres::pool(&StoreUrl::postgres(&url).unwrap()).await.unwrap();
+    sqlx::query("CREATE TABLE said (text text)").execute(&pool).await.unwrap();
+    write_ten_at_once(&pool, "before").await;
+    eventually("the standby has it", async || (times_said(&second, "before").await? == 10).then_some(()))
+        .await;
+    let mut listener = watch::listen(&pool, "news").await.unwrap();
+
+    // The one before lives on, and takes whatever it is told.
+    promote(&second).await;
+    eventually("the promoted one is written to", async || {
+        write(&pool, "after").await?;
+        times_said(&second, "after").await.filter(|times| *times > 0)
+    })
+    .await;
+    write_ten_at_once(&pool, "later").await;
+    assert_eq!(times_said(&second, "later").await, Some(10));
+    assert_eq!(times_said(&first, "later").await, Some(0), "no connection to the one before is used");
+    let heard = tokio::time::timeout(PATIENCE, listener.try_recv()).await;
+    assert!(heard.unwrap().unwrap().is_none(), "nothing is told there any more");
+
+    let urls = TestStores::shared().await.database("two_primaries").await;
+    let service = Service::start_on(&urls, &[("POSTGRES_URL", url.as_str())], Surroundings::default()).await;
+    let mut have_tables = Vec::<bool>::new();
+    for server in [&first, &second] {
+        let mut connection = plain_connection(server).await.unwrap();
+        let has_table = sqlx::query_scalar("SELECT to_regclass('servers') IS NOT NULL");
+        have_tables.push(has_table.fetch_one(&mut connection).await.unwrap());
+    }
+    assert_eq!(
+        have_tables,
+        [false, true],
+        "whoever starts now writes there as well, though it stands second"
+    );
+    assert_eq!(service.client.metrics().await.value("mohaa_postgres_primaries"), 2.0);
+    service.stop().await;
+
+    second.kill();
+    for _ in 0..3 {
+        assert!(write(&pool, "lost").await.is_none(), "nobody goes back to the one before");
+    }
+    assert_eq!(times_said(&first, "lost").await, Some(0));
     pool.close().await;
 }

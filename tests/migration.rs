@@ -83,16 +83,17 @@ async fn what_was_stored_before_is_counted_in_once() {
 #[actix_web::test]
 async fn a_migration_that_nobody_waits_for_any_more_keeps_nobody_else_waiting() {
     let url = TestStores::shared().await.database("abandoned").await.postgres_url;
-    let pool = || postgres::pool(&StoreUrl::postgres(&url).unwrap()).unwrap();
+    let url = StoreUrl::postgres(&url).unwrap();
+    let pool = async || postgres::pool(&url).await.unwrap();
     // Whoever migrates has taken the lock by the time they wait for this table, which is being made here.
-    let slow = pool();
+    let slow = pool().await;
     let mut making = slow.begin().await.unwrap();
     sqlx::query("CREATE TABLE _sqlx_migrations (version bigint)").execute(&mut *making).await.unwrap();
-    let impatient = pool();
+    let impatient = pool().await;
     let migrating = postgres::migrate(&impatient);
     assert!(tokio::time::timeout(Duration::from_millis(500), migrating).await.is_err());
     making.rollback().await.unwrap();
-    let other = pool();
+    let other = pool().await;
     let migrated = tokio::time::timeout(Duration::from_secs(60), postgres::migrate(&other)).await;
     migrated.expect("the lock is free again").unwrap();
 }

@@ -349,7 +349,8 @@ async fn keys_are_remembered_over_a_restart() {
     use mohaa_stats::servers::{NewServer, add_server};
 
     let urls = schemas::database("remembered").await;
-    let pool = postgres::pool(&mohaa_stats::config::StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+    let pool =
+        postgres::pool(&mohaa_stats::config::StoreUrl::postgres(&urls.postgres_url).unwrap()).await.unwrap();
     postgres::migrate(&pool).await.unwrap();
     let added =
         add_server(&pool, &NewServer { name: "Omaha".to_owned(), ..NewServer::default() }).await.unwrap();

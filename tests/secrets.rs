@@ -130,7 +130,7 @@ async fn no_secret_and_no_address_is_kept_or_told() {
     let providers = Providers::start();
     providers.sign_in("80351110224678912", "Anna");
     let urls = schemas::database("secrets").await;
-    let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+    let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).await.unwrap();
     let data_dir = tempfile::tempdir().unwrap();
     let provider_settings = providers.settings();
     let mut settings: Vec<(&str, &str)> =

@@ -49,7 +49,7 @@ async fn through_proxy(url: &str) -> (PgPool, CuttableProxy) {
     let target = format!("{}:{}", address.host_str().unwrap(), address.port().unwrap_or(5432));
     let proxy = CuttableProxy::start(target).await.unwrap();
     let through_proxy = proxy.in_front_of(url).unwrap();
-    let pool = postgres::pool(&StoreUrl::postgres(&through_proxy).unwrap()).unwrap();
+    let pool = postgres::pool(&StoreUrl::postgres(&through_proxy).unwrap()).await.unwrap();
     (pool, proxy)
 }
 

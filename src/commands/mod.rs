@@ -108,7 +108,7 @@ fn load(settings: crate::cli::SettingFlags, purpose: Purpose) -> Result<Config, 
 async fn open_postgres(config: &Config) -> Result<PgPool, CommandError> {
     let not_set = || CommandError::Usage("POSTGRES_URL is not set".to_owned());
     let url = config.postgres_url.as_ref().ok_or_else(not_set)?;
-    let pool = postgres::pool(url).map_err(CommandError::failed)?;
+    let pool = postgres::pool(url).await.map_err(CommandError::failed)?;
     postgres::migrate(&pool).await.map_err(CommandError::failed)?;
     Ok(pool)
 }

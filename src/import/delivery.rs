@@ -161,7 +161,7 @@ impl Delivery {
         let missing = || ImportError::MissingSetting { name: "POSTGRES_URL, CLICKHOUSE_URL or REDIS_URL" };
         let StoreUrls { postgres: postgres_url, clickhouse: clickhouse_url, redis } =
             config.store_urls().ok_or_else(missing)?;
-        let postgres = postgres::pool(&postgres_url)?;
+        let postgres = postgres::pool(&postgres_url).await?;
         servers::find_known(&postgres, server_id).await?.ok_or(ImportError::UnknownServer(server_id))?;
         let engines = Engines::connect(&clickhouse_url, config.clickhouse_cluster.as_deref());
         // The command may be the first to use it, or be run while the service is started for the first time.

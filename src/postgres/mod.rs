@@ -8,6 +8,8 @@ pub mod watch;
 use crate::config::StoreUrl;
 use crate::http::ApiError;
 use actix_web::http::StatusCode;
+use primary::{KnownPrimary, Servers};
+use prometheus::{IntGauge, Registry};
 use sqlx::{
     Connection as _, PgConnection, PgPool, Row as _,
     migrate::{MigrateError, Migrator},
@@ -41,6 +43,8 @@ const LONGEST_CHECK: Duration = Duration::from_secs(1);
 pub enum PostgresError {
     #[error("the address of PostgreSQL can't be used")]
     Address(#[source] sqlx::Error),
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
     #[error("cannot bring PostgreSQL's schema up to date: {0}")]
     Migrate(#[from] MigrateError),
     #[error("PostgreSQL does not answer")]
@@ -71,54 +75,75 @@ pub fn is_about_the_data(error: &sqlx::Error) -> bool {
 }
 
 /// A pool that connects when it is used. Of several servers it connects to the primary, whichever that is at the time; then it must be
-/// made within a runtime.
+/// made within a runtime, and waits until each of them has answered, or for two seconds.
 ///
 /// # Errors
 /// When an address can't be used.
-pub fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
-    let mut servers = Vec::new();
+pub async fn pool(url: &StoreUrl) -> Result<PgPool, PostgresError> {
+    observed_pool(url, &Registry::new()).await
+}
+
+/// A [`pool`] whose servers are counted.
+///
+/// # Errors
+/// When an address can't be used, or `registry` already holds a metric of this name.
+pub async fn observed_pool(url: &StoreUrl, registry: &Registry) -> Result<PgPool, PostgresError> {
+    let primaries = IntGauge::new(
+        "mohaa_postgres_primaries",
+        "Servers of POSTGRES_URL that say they are the primary, where it names several; one alone is not asked.",
+    )?;
+    registry.register(Box::new(primaries.clone()))?;
+    let mut addresses = Vec::new();
     for server in url.servers() {
         let options: PgConnectOptions = server.parse().map_err(PostgresError::Address)?;
-        servers.push(
+        addresses.push(
             options
                 .application_name("mohaa-stats")
                 .options([("statement_timeout", STATEMENT_TIMEOUT)])
                 .options(SIGNS_OF_LIFE),
         );
     }
-    let first = servers.first().cloned().unwrap_or_default();
-    let are_several = servers.len() > 1;
-    let pool = pool_of(first, are_several);
-    if are_several {
-        tokio::spawn(primary::follow(pool.clone(), servers));
+    if addresses.len() < 2 {
+        return Ok(pool_of(addresses.pop().unwrap_or_default(), None));
     }
+    let servers = Servers::find(addresses, primaries).await;
+    let pool = pool_of(servers.address(), Some(servers.known()));
+    tokio::spawn(servers.follow(pool.clone()));
     Ok(pool)
 }
 
 /// One of several servers may be a standby, or become one while a connection to it is open: it would answer, and refuse what is
-/// written.
-fn pool_of(server: PgConnectOptions, is_one_of_several: bool) -> PgPool {
+/// written. Or another one is the primary instead: it would take what is written, and nobody else would see it.
+fn pool_of(server: PgConnectOptions, primary: Option<KnownPrimary>) -> PgPool {
+    let primary_at_connect = primary.clone();
     PgPoolOptions::new()
         .max_connections(MOST_CONNECTIONS)
         .acquire_timeout(LONGEST_WAIT_FOR_A_CONNECTION)
         .test_before_acquire(false)
         .before_acquire(move |connection, last| {
+            let primary = primary.clone();
             Box::pin(async move {
+                if primary.as_ref().is_some_and(|primary| primary.is_younger_than(last.age)) {
+                    return Ok(false);
+                }
                 if last.idle_for < TRUSTED_FOR {
                     return Ok(true);
                 }
-                if is_one_of_several {
-                    return primary::is_primary(connection).await;
+                if let Some(primary) = primary {
+                    return primary.is_at(connection).await;
                 }
                 connection.ping().await?;
                 Ok(true)
             })
         })
         .after_connect(move |connection, _| {
+            let primary = primary_at_connect.clone();
             Box::pin(async move {
-                match is_one_of_several && !primary::is_primary(connection).await? {
-                    true => Err(sqlx::Error::Configuration("the server is a standby".into())),
-                    false => Ok(()),
+                match primary {
+                    Some(primary) if !primary.is_at(connection).await? => {
+                        Err(sqlx::Error::Configuration("the server is not the primary".into()))
+                    }
+                    _ => Ok(()),
                 }
             })
         })

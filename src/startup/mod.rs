@@ -245,7 +245,7 @@ impl Application {
     pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
         let urls = store_urls(&config)?;
         let registry = Registry::new();
-        let postgres = postgres::pool(&urls.postgres)?;
+        let postgres = postgres::observed_pool(&urls.postgres, &registry).await?;
         let redis = redis_store::connect(&urls.redis)?;
         let engines = Engines::connect(&urls.clickhouse, config.clickhouse_cluster.as_deref());
         let clickhouse = engines.questions().clone();

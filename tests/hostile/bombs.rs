@@ -26,7 +26,7 @@ async fn start(
     settings: &[(&str, &str)],
 ) -> (ServiceProcess, ServiceClient) {
     let urls = schemas::database(name_hint).await;
-    let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+    let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).await.unwrap();
     postgres::migrate(&pool).await.unwrap();
     let added =
         add_server(&pool, &NewServer { name: "Omaha".to_owned(), ..NewServer::default() }).await.unwrap();

@@ -41,7 +41,7 @@ pub async fn database(name_hint: &str) -> StoreUrls {
 impl Template {
     async fn make() -> Self {
         let urls = TestStores::shared().await.database("template_of_schemas").await;
-        let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+        let pool = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).await.unwrap();
         postgres::migrate(&pool).await.unwrap();
         pool.close().await;
         let engines = Engines::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap(), None);

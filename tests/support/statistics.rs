@@ -112,7 +112,7 @@ impl StatsUnderTest {
     pub async fn over(urls: &StoreUrls, cluster: Option<&str>) -> Self {
         let engines = Engines::connect(&ClickHouseUrl::parse(&urls.clickhouse_url).unwrap(), cluster);
         let clickhouse = engines.questions().clone();
-        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).unwrap();
+        let postgres = postgres::pool(&StoreUrl::postgres(&urls.postgres_url).unwrap()).await.unwrap();
         postgres::migrate(&postgres).await.unwrap();
         let (data_version, registry) = (DataVersion::default(), Registry::new());
         let cache = AnswerCache::new(data_version.clone(), &registry).unwrap();

@@ -72,7 +72,7 @@ impl Stand {
 /// When PostgreSQL refuses.
 pub async fn server_token(postgres_url: &str) -> Result<String> {
     let url = StoreUrl::postgres(postgres_url).map_err(FaultsError::StoreAddress)?;
-    let pool = postgres::pool(&url)?;
+    let pool = postgres::pool(&url).await?;
     postgres::migrate(&pool).await?;
     let new = NewServer { name: "Omaha".to_owned(), ..NewServer::default() };
     let token = add_server(&pool, &new).await?.token.expose().to_owned();

@@ -24,6 +24,8 @@ pub(super) struct Figures {
     pub drift_days: u64,
     /// Days whose roll-ups have to be compared, now.
     pub unverified_days: u64,
+    /// Servers of PostgreSQL that say they are the primary, now.
+    pub postgres_primaries: u64,
     /// Messages to webhooks that are not sent yet, now.
     pub webhooks_pending: u64,
     /// How late ratings are, in seconds, now.
@@ -65,6 +67,7 @@ impl Figures {
                 }
                 "mohaa_rollup_drift_days" => figures.drift_days = gauged() as u64,
                 "mohaa_rollup_unverified_days" => figures.unverified_days = gauged() as u64,
+                "mohaa_postgres_primaries" => figures.postgres_primaries = gauged() as u64,
                 "mohaa_webhook_deliveries_pending" => figures.webhooks_pending = gauged() as u64,
                 "mohaa_rating_lag_seconds" => figures.rating_lag_seconds = gauged(),
                 _ => {}

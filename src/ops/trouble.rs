@@ -140,6 +140,10 @@ fn stores(overview: &NodeOverview, besides: &Besides, found: &mut Vec<Trouble>) 
             found.push(warning("MohaaStoreAway", format!("{store} does not answer: {problem}.")));
         }
     }
+    if besides.now.postgres_primaries > 1 {
+        let what = "Several servers of PostgreSQL say that they are the primary: shut down the older one.";
+        found.push(critical("MohaaTwoPrimaries", what));
+    }
     if let Some(problem) = overview.stores.mqtt.as_ref().and_then(|check| check.problem) {
         found.push(warning("MohaaBrokerAway", format!("The broker's messages do not come in: {problem}.")));
     }
@@ -401,6 +405,7 @@ mod tests {
             slow_answers: 3,
             told: 1_100,
             told_late: 3,
+            postgres_primaries: 2,
             webhooks_pending: 101,
             rating_lag_seconds: 901.0,
             ..quiet

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::contract::Asked;
 use crate::support::statistics::{NOW, StatsUnderTest, kill};
+use crate::erasure::names_that_are_stored_while_others_are_erased_are_found;
 use crate::support::{Service, Warehouse, eventually};
 
 /// What its configuration says of clusters. The port is the one by which the engine knows itself; nobody listens there.
@@ -181,6 +182,14 @@ async fn an_insert_into_a_cluster_that_is_sent_again_is_stored_once_and_found_by
 }
 
 #[actix_web::test]
+#[actix_web::test]
+async fn what_is_stored_in_a_cluster_while_names_are_erased_is_found_at_the_next_look() {
+    let urls = urls("cluster_erased").await;
+    let engines = Engines::connect(&in_database(&urls, "cluster_erased"), Some("one"));
+    schema::migrate(&engines).await.unwrap();
+    names_that_are_stored_while_others_are_erased_are_found(&urls, Some("one")).await;
+}
+
 async fn a_cluster_that_can_not_be_used_is_refused_with_the_reason() {
     let urls = urls("cluster_refused").await;
     let migrate = async |database: &str, cluster: Option<&str>| {

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod cluster;
 pub mod history;
+pub mod inserts;
 pub mod reconcile;
 pub mod schema;
 pub mod store;

@@ -29,6 +29,7 @@ use uuid::Uuid;
 use super::cluster::form::engine_without_replication;
 use super::cluster::schema::engine_of;
 use super::cluster::{ClusterError, Engines, Node};
+use super::inserts;
 use super::schema::{ROLLUPS, Rollup, Span};
 use super::touched_days::TouchedDays;
 use crate::data_version::DataVersion;
@@ -542,7 +543,7 @@ pub async fn settled_rows(engines: &Engines) -> std::result::Result<Option<u64>,
 
 /// As [`settled_rows`], of one node.
 async fn settled_rows_of(engines: &Engines, node: &Node) -> std::result::Result<Option<u64>, ClusterError> {
-    if inserts_run(engines, node).await? {
+    if !inserts::running(engines).await?.is_empty() {
         return Ok(None);
     }
     let rows = match engines.cluster() {
@@ -554,26 +555,7 @@ async fn settled_rows_of(engines: &Engines, node: &Node) -> std::result::Result<
             .bind(&node.local_database),
     };
     let rows = within(QUESTION_PATIENCE, rows.fetch_one::<u64>()).await?;
-    Ok((!inserts_run(engines, node).await?).then_some(rows))
-}
-
-async fn inserts_run(engines: &Engines, node: &Node) -> std::result::Result<bool, ClusterError> {
-    let running = "SELECT count() FROM system.processes \
-        WHERE query_kind = 'Insert' AND positionCaseInsensitive(query, 'raw_events') > 0";
-    if engines.cluster().is_none() {
-        let here = format!("{running} AND current_database = currentDatabase()");
-        return Ok(within(QUESTION_PATIENCE, node.local.query(&here).fetch_one::<u64>()).await? > 0);
-    }
-    // It may have begun on one node and reach another.
-    for shard in within_patience(engines.shards()).await? {
-        for node in shard.all_answering().await? {
-            let client = node.anywhere();
-            if within(QUESTION_PATIENCE, client.query(running).fetch_one::<u64>()).await? > 0 {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
+    Ok(inserts::running(engines).await?.is_empty().then_some(rows))
 }
 
 async fn within_patience<T>(

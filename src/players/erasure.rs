@@ -4,19 +4,28 @@
 //! member ids, what they wrote, and fields of events that this service doesn't know. Counts stay, under ids that name nobody.
 //!
 //! What is left to do is asked of ClickHouse itself: whoever has rows in `player_names` has names. They are deleted there last, so a
-//! process that is killed, or events that come later, are dealt with at the next look. Any node may do it; a lock in PostgreSQL lets
-//! one at a time.
+//! process that is killed is made up for at the next look.
+//!
+//! Events are stored meanwhile, and a statement changes what was there when it began. So only those rows of `player_names` are deleted
+//! that were there at the beginning, by the numbers of their blocks; whatever is stored after that keeps its sign, which the next look
+//! finds. An insert may be half way then, its row in `player_names` there and its event not: those that run at the beginning are waited
+//! for before the first change.
+//!
+//! Any node may do it; a lock in PostgreSQL lets one at a time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clickhouse::Client;
+use clickhouse::query::Query;
+use clickhouse::{Client, Row};
 use prometheus::{IntCounter, Registry};
+use serde::Deserialize;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::Instant;
 
 use crate::clickhouse::cluster::{ClusterError, Engines};
+use crate::clickhouse::inserts;
 use crate::data_version::DataVersion;
 use crate::postgres::watch::{self, Progress, WatchError, Watcher};
 
@@ -28,20 +37,29 @@ const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// After a failure, or while another node is at it.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// An insert is given up by its writer after two and a half minutes.
+const PATIENCE_FOR_INSERTS: Duration = Duration::from_secs(180);
 const LOCK: (i32, i32) = (18, 3);
 /// Ids that one statement names.
 const IDS_A_STATEMENT: usize = 500;
 
-/// What is changed, in this order, for the ids that are bound to the only `?`. The last one is what says that there is nothing left.
-const STATEMENTS: [&str; 5] = [
+/// What is changed for the ids that are bound to the only `?`.
+const STATEMENTS: [&str; 4] = [
     "ALTER TABLE raw_events UPDATE player_name = '', player_guid = '', player_member_id = '', message = '', extra = '' \
      WHERE player_id IN ?",
     "ALTER TABLE raw_events UPDATE target_name = '', target_guid = '', target_member_id = '', extra = '' WHERE target_id IN ?",
     "ALTER TABLE player_match_totals UPDATE player_name = initializeAggregation('argMaxState', '', toDateTime64(0, 3, 'UTC')), \
      name_told = (toDateTime64(0, 3, 'UTC'), 0, 0, '') WHERE player_id IN ?",
     "ALTER TABLE player_aliases DELETE WHERE player_id IN ?",
-    "ALTER TABLE player_names DELETE WHERE player_id IN ?",
 ];
+/// Where the rows are that say what is to be done: partitions, and in each the last block. Parts are named
+/// `<partition>_<first block>_<last block>_…`. By the beginning of the primary key.
+const SIGNS: &str = "SELECT _partition_id AS partition, max(toUInt64(splitByChar('_', _part)[3])) AS last_block \
+    FROM player_names WHERE player_id IN ? GROUP BY partition";
+/// Takes them away, at the very end. What was stored since is in later blocks; a part that was merged with such a one ends with its
+/// number, and stays for the next look. So do all rows of other partitions, whose first block may have the number 0.
+const FORGET_SIGNS: &str = "ALTER TABLE player_names DELETE WHERE player_id IN ? \
+    AND _partition_id IN ? AND toUInt64(splitByChar('_', _part)[3]) <= transform(_partition_id, ?, ?, 0)";
 
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
@@ -51,6 +69,14 @@ pub enum EraseError {
     ClickHouse(#[from] clickhouse::error::Error),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error("inserts don't end that may hold names")]
+    InsertsDontEnd,
+}
+
+#[derive(Row, Deserialize)]
+struct Sign {
+    partition: String,
+    last_block: u64,
 }
 
 /// What a look came to.
@@ -131,7 +157,7 @@ impl NameEraser {
         for shard in self.engines.shards().await? {
             let client = &shard.answering().await?.local;
             for ids in ids.chunks(IDS_A_STATEMENT) {
-                count += erase_from(client, ids).await?;
+                count += self.erase_from(client, ids).await?;
             }
         }
         if count > 0 {
@@ -152,26 +178,33 @@ impl NameEraser {
             .await?;
         Ok(is_ours.then_some(turn))
     }
+
+    async fn erase_from(&self, client: &Client, ids: &[String]) -> Result<u64, EraseError> {
+        // By the beginning of the primary key.
+        let named: Vec<String> = client
+            .query("SELECT DISTINCT player_id FROM player_names WHERE player_id IN ?")
+            .bind(ids)
+            .fetch_all()
+            .await?;
+        if named.is_empty() {
+            return Ok(0);
+        }
+        let signs: Vec<Sign> = client.query(SIGNS).bind(&named).fetch_all().await?;
+        if !inserts::end_of_those_that_run(&self.engines, PATIENCE_FOR_INSERTS).await? {
+            return Err(EraseError::InsertsDontEnd);
+        }
+        for statement in STATEMENTS {
+            change(client.query(statement).bind(&named)).await?;
+        }
+        let (partitions, last_blocks): (Vec<String>, Vec<u64>) =
+            signs.into_iter().map(|sign| (sign.partition, sign.last_block)).unzip();
+        let forget = client.query(FORGET_SIGNS).bind(&named).bind(&partitions);
+        change(forget.bind(&partitions).bind(last_blocks)).await?;
+        Ok(named.len() as u64)
+    }
 }
 
-async fn erase_from(client: &Client, ids: &[String]) -> Result<u64, EraseError> {
-    // By the beginning of the primary key.
-    let named: Vec<String> = client
-        .query("SELECT DISTINCT player_id FROM player_names WHERE player_id IN ?")
-        .bind(ids)
-        .fetch_all()
-        .await?;
-    if named.is_empty() {
-        return Ok(0);
-    }
-    for statement in STATEMENTS {
-        client
-            .query(statement)
-            .with_setting("mutations_sync", "2")
-            .with_setting("max_execution_time", "0")
-            .bind(&named)
-            .execute()
-            .await?;
-    }
-    Ok(named.len() as u64)
+/// Returns when all is changed that was there when it began.
+async fn change(statement: Query) -> Result<(), clickhouse::error::Error> {
+    statement.with_setting("mutations_sync", "2").with_setting("max_execution_time", "0").execute().await
 }

@@ -3,6 +3,7 @@
 //! rows differ; what replicas say to each other is not tried here, only that the engine understands the statements.
 
 use chrono::{DateTime, Utc};
+use mohaa_actors::clock::Clock;
 use mohaa_actors::store::EventStore as _;
 use mohaa_domain::row;
 use mohaa_embedded::testing::TestStores;
@@ -19,8 +20,8 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::contract::Asked;
-use crate::support::statistics::{NOW, StatsUnderTest, kill};
 use crate::erasure::names_that_are_stored_while_others_are_erased_are_found;
+use crate::support::statistics::{NOW, StatsUnderTest, kill};
 use crate::support::{Service, Warehouse, eventually};
 
 /// What its configuration says of clusters. The port is the one by which the engine knows itself; nobody listens there.
@@ -124,7 +125,7 @@ async fn a_service_on_a_cluster_stores_compares_and_answers_as_on_one_engine() {
     local
         .execute("INSERT INTO player_stats_daily (day, player_id, server_id, kills) SELECT day, player_id, server_id, 7 FROM player_stats_daily LIMIT 1")
         .await;
-    TouchedDays::open(spool.path())
+    TouchedDays::open(spool.path(), Clock::system())
         .unwrap()
         .note(i32::try_from(Utc::now().timestamp() / 86_400).unwrap())
         .unwrap();
@@ -151,7 +152,7 @@ async fn an_insert_into_a_cluster_that_is_sent_again_is_stored_once_and_found_by
     let directory = tempfile::tempdir().unwrap();
     let store = ClickHouseStore::new(
         engines.clone(),
-        TouchedDays::open(directory.path()).unwrap().into(),
+        TouchedDays::open(directory.path(), Clock::system()).unwrap().into(),
         DataVersion::default(),
     );
     let batch_id = Uuid::from_u128(7);
@@ -182,7 +183,6 @@ async fn an_insert_into_a_cluster_that_is_sent_again_is_stored_once_and_found_by
 }
 
 #[actix_web::test]
-#[actix_web::test]
 async fn what_is_stored_in_a_cluster_while_names_are_erased_is_found_at_the_next_look() {
     let urls = urls("cluster_erased").await;
     let engines = Engines::connect(&in_database(&urls, "cluster_erased"), Some("one"));
@@ -190,6 +190,7 @@ async fn what_is_stored_in_a_cluster_while_names_are_erased_is_found_at_the_next
     names_that_are_stored_while_others_are_erased_are_found(&urls, Some("one")).await;
 }
 
+#[actix_web::test]
 async fn a_cluster_that_can_not_be_used_is_refused_with_the_reason() {
     let urls = urls("cluster_refused").await;
     let migrate = async |database: &str, cluster: Option<&str>| {

@@ -1,9 +1,12 @@
 //! What stops while a store is away, what goes on, and what comes back by itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use mohaa_actors::clock::{Clock, TimeSource};
+use mohaa_domain::event::Millis;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -385,6 +388,63 @@ async fn a_day_whose_raw_events_have_begun_to_expire_keeps_its_roll_ups() {
     })
     .await;
     restarted.stop().await;
+}
+
+/// A clock that was never set, as much ahead as a test says.
+#[derive(Clone, Default)]
+struct Ahead(Arc<AtomicU64>);
+
+impl TimeSource for Ahead {
+    fn now(&self) -> Millis {
+        Clock::system().now()
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now() + Duration::from_secs(60 * self.0.load(Ordering::Acquire))
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        Clock::system().sleep(pause)
+    }
+}
+
+#[actix_web::test]
+async fn days_that_nothing_is_stored_into_any_more_are_not_compared_for_ever() {
+    let urls = schemas::database("settled_days").await;
+    let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
+    let spool = tempfile::tempdir().unwrap();
+    let ahead = Ahead::default();
+    let surroundings = Surroundings { clock: Clock::of(ahead.clone()), ..Surroundings::default() };
+    let settings =
+        [("CLICKHOUSE_URL", clickhouse_url.as_str()), ("SPOOL_DIR", spool.path().to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, surroundings).await;
+    let days = || -> Vec<i32> {
+        serde_json::from_slice(&std::fs::read(spool.path().join("touched-days.json")).unwrap()).unwrap()
+    };
+    let an_hour_passes = || ahead.0.fetch_add(61, Ordering::AcqRel);
+    eventually("roll-ups are compared", async || {
+        (service.client.metrics().await.value("mohaa_rollup_comparisons_total") == 1.0).then_some(())
+    })
+    .await;
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    assert_eq!(days().len(), 1);
+    an_hour_passes();
+    eventually("the day is let go of", async || days().is_empty().then_some(())).await;
+
+    service.client.send(KILL).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    assert_eq!(days().len(), 1);
+    proxy.cut().await;
+    store_becomes(&service, "clickhouse", false).await;
+    an_hour_passes();
+    // It is asked every two seconds, and may be started anew meanwhile.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(days().len(), 1);
+    proxy.mend().await.unwrap();
+    eventually("it was the same all the time", async || days().is_empty().then_some(())).await;
+    assert_eq!(service.client.metrics().await.value("mohaa_rollup_comparisons_total"), 1.0);
+    service.stop().await;
 }
 
 fn date(day: u64) -> String {

@@ -207,6 +207,7 @@ impl Reconciler {
             match self.starts_of_the_store().await {
                 Ok(starts) if is_reconciled(&starts) => {
                     self.unverified_days.set(0);
+                    self.forget_settled_days(reconciled.as_ref(), &starts);
                     self.stand_aside().await;
                 }
                 Ok(starts) => {
@@ -229,6 +230,18 @@ impl Reconciler {
                 }
             }
             tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    }
+
+    /// When nothing has happened since the last comparison that would ask for another one. A node that was there then and
+    /// is silent now may come back without what it had not written to its disk.
+    fn forget_settled_days(&self, reconciled: Option<&(Starts, u64)>, starts: &Starts) {
+        let is_silent = |node: &String| !starts.contains_key(node);
+        if reconciled.is_none_or(|(known, _)| known.keys().any(is_silent)) {
+            return;
+        }
+        if let Err(error) = self.touched_days.forget_settled() {
+            tracing::warn!(%error, "days that need no comparison any more stay in the list of those to compare");
         }
     }
 
@@ -499,6 +512,14 @@ impl<'a> Comparison<'a> {
     }
 
     async fn replace(&self, rollup: Rollup, part: Part) -> Result<()> {
+        // It is compared again should the machine lose its power before all of it is on the disk.
+        let day = match part {
+            Part::Day { day, .. } => day,
+            Part::Everything => self.reconciler.clock.now().day(),
+        };
+        if let Err(error) = self.reconciler.touched_days.note(day) {
+            tracing::warn!(%error, "a day that is replaced can't be noted");
+        }
         let recount = self.recount_table(rollup);
         let partition = self.partition_of(part).await?;
         let target = rollup.table;

@@ -111,6 +111,13 @@ impl ClickHouseStore {
 }
 
 impl ClickHouseStore {
+    fn note(&self, day: i32) -> Result<(), StoreError> {
+        self.touched_days.note(day).map_err(|error| {
+            let message = format!("the day can't be noted for reconciliation: {error}");
+            StoreError::Transient { code: 0, message, ambiguous: false }
+        })
+    }
+
     /// What an insert has begun on the nodes of a cluster, which give it ids of their own. A node that is away is passed over: what
     /// reaches Keeper from it is known by the token of the insert.
     async fn settle_on_shards(&self, query_id_prefix: &str) -> Result<(), ClusterError> {
@@ -161,10 +168,7 @@ impl EventStore for ClickHouseStore {
                 let message = format!("rows have {} columns", attempt.column_count);
                 return Err(StoreError::BadRows { code: 0, message });
             }
-            if let Err(error) = self.touched_days.note(attempt.day) {
-                let message = format!("the day can't be noted for reconciliation: {error}");
-                return Err(StoreError::Transient { code: 0, message, ambiguous: false });
-            }
+            self.note(attempt.day)?;
             crash_point::reach(CrashPoint::BeforeSend);
             let inserted = self.insert_rows(attempt).await;
             crash_point::reach(CrashPoint::AfterSend);
@@ -193,6 +197,8 @@ impl EventStore for ClickHouseStore {
 
     fn stored_rows(&self, batch_id: Uuid, day: i32) -> BoxFuture<'_, Result<HashSet<RowName>, StoreError>> {
         async move {
+            // Should all rows be there, nothing is sent any more, and the day is compared all the same.
+            self.note(day)?;
             // Reads one partition of the base table; only after ambiguous failures.
             within_patience(self.catch_up()).await?.map_err(|error| classify_cluster(&error))?;
             let stored = self

@@ -170,7 +170,9 @@ impl Delivery {
         let directory = config.data_dir.join("import");
         let in_directory = |source| ImportError::File { path: directory.clone(), source };
         std::fs::create_dir_all(&directory).map_err(in_directory)?;
-        let touched_days = Arc::new(TouchedDays::open(&directory).map_err(in_directory)?);
+        let touched_days = Arc::new(
+            TouchedDays::open(&directory, mohaa_actors::clock::Clock::system()).map_err(in_directory)?,
+        );
         let was_unclean = !touched_days.all().is_empty();
         let data_version = DataVersion::default();
         let store = ClickHouseStore::new(engines.clone(), touched_days.clone(), data_version.clone());

@@ -243,6 +243,7 @@ impl Application {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        let Surroundings { storage, clock } = surroundings;
         let urls = store_urls(&config)?;
         let registry = Registry::new();
         let postgres = postgres::observed_pool(&urls.postgres, &registry).await?;
@@ -255,14 +256,13 @@ impl Application {
         // Names and chat lines are nobody else's business.
         std::fs::set_permissions(&spool_directory, std::fs::Permissions::from_mode(0o700))
             .map_err(in_spool)?;
-        let touched_days = Arc::new(TouchedDays::open(&spool_directory).map_err(in_spool)?);
+        let touched_days = Arc::new(TouchedDays::open(&spool_directory, clock.clone()).map_err(in_spool)?);
 
         // Whoever reads the tables from here on finds them; a PostgreSQL that is away is tried again below.
         if tokio::time::timeout(SCHEMA_PATIENCE, postgres::migrate(&postgres)).await.is_err() {
             tracing::warn!("PostgreSQL does not answer; events of known servers are taken all the same");
         }
 
-        let Surroundings { storage, clock } = surroundings;
         let tracker_states = TrackerStates::new(redis.clone());
         let (changed_trackers, changes) = mpsc::unbounded_channel();
         let (claims, claimed) = mpsc::channel(MOST_WAITING_CLAIMS);

@@ -714,3 +714,31 @@ async fn matches_that_end_while_postgres_is_away_are_summed_up_by_a_later_proces
     .await;
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn ratings_that_clickhouse_does_not_get_are_said_to_be_behind() {
+    let urls = schemas::database("ratings_away").await;
+    let (proxy, clickhouse_url) = cuttable(&urls.clickhouse_url).await;
+    let service =
+        Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
+    let lag_where = async |is_meant: &dyn Fn(f64) -> bool| {
+        eventually("ratings are as far behind", async || {
+            let seconds = service.client.metrics().await.value("mohaa_rating_lag_seconds");
+            is_meant(seconds).then_some(seconds)
+        })
+        .await
+    };
+    eventually("ratings are kept, which begins before roll-ups are compared", async || {
+        (service.client.metrics().await.value("mohaa_rollup_comparisons_total") >= 1.0).then_some(())
+    })
+    .await;
+    lag_where(&|seconds| seconds == 0.0).await;
+    proxy.cut().await;
+    let look = "SELECT pg_notify('match_summaries', '')";
+    sqlx::query(look).execute(&service.application.postgres).await.unwrap();
+    let seconds = lag_where(&|seconds| seconds > 0.0).await;
+    lag_where(&|later| later > seconds + 1.0).await;
+    proxy.mend().await.unwrap();
+    lag_where(&|seconds| seconds == 0.0).await;
+    service.stop().await;
+}

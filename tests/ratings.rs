@@ -491,8 +491,41 @@ async fn what_changes_while_another_process_rates_is_rated_when_that_one_is_done
     let rated: i64 =
         sqlx::query_scalar("SELECT count(*) FROM match_ratings").fetch_one(&mut *other).await.unwrap();
     assert_eq!(rated, 0);
+    // Whoever waits for his turn says all the same how long it takes.
+    lag_where(&service, |seconds| seconds > 0.0).await;
     // It dies with its transaction.
     other.rollback().await.unwrap();
     assert_near(&rating_after(&service, "100", 1).await, after(&[Outcome::Won]).0);
+    service.stop().await;
+}
+
+/// How far the service says that ratings are behind, once it is so.
+async fn lag_where(service: &Service, is_meant: impl Fn(f64) -> bool) -> f64 {
+    eventually("ratings are as far behind", async || {
+        Some(service.client.metrics().await.value("mohaa_rating_lag_seconds"))
+            .filter(|seconds| is_meant(*seconds))
+    })
+    .await
+}
+
+#[actix_web::test]
+async fn ratings_that_fail_are_said_to_be_behind_until_they_are_worked_out() {
+    let service = Service::start("ratings_fail").await;
+    let execute = async |statement: &'static str| {
+        sqlx::query(statement).execute(&service.application.postgres).await.unwrap().rows_affected()
+    };
+    lag_where(&service, |seconds| seconds == 0.0).await;
+    execute("ALTER TABLE match_ratings ADD CONSTRAINT fails CHECK (false) NOT VALID").await;
+    play(&service, "one", "allies", (2, 0)).await;
+    eventually("the match waits to be rated", async || {
+        let waiting = execute("UPDATE matches_to_rate SET since = now() - interval '20 minutes'").await;
+        (waiting == 1).then_some(())
+    })
+    .await;
+    let seconds = lag_where(&service, |seconds| seconds >= 1200.0).await;
+    lag_where(&service, |later| later > seconds).await;
+    execute("ALTER TABLE match_ratings DROP CONSTRAINT fails").await;
+    rating_after(&service, "100", 1).await;
+    lag_where(&service, |seconds| seconds == 0.0).await;
     service.stop().await;
 }

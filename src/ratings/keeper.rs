@@ -3,7 +3,8 @@
 use clickhouse::Client;
 use prometheus::{Gauge, IntCounter, Registry};
 use sqlx::PgPool;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{convert::Infallible, time::Duration};
 use tokio::time::Instant;
 
 use super::copy::{CopyError, copy};
@@ -19,6 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 /// After a failure, or while another process rates, which may end before it sees what we were told of.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How often it is asked what waits.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// Rates and copies. Every node has one, and they take turns.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub struct RatingKeeper {
     matches_rated: IntCounter,
     reruns: IntCounter,
     lag_seconds: Gauge,
+    /// Since when this process tries to bring ratings to ClickHouse; none while they are there.
+    copying_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl RatingKeeper {
@@ -50,12 +55,41 @@ impl RatingKeeper {
         )?;
         let lag_seconds = Gauge::new(
             "mohaa_rating_lag_seconds",
-            "How long the change that waited longest had waited when this process last rated; 0 when nothing waited.",
+            "How long the oldest change waits to be rated, by whichever process, or for how long this one tries to copy ratings \
+             to ClickHouse; 0 when nothing waits.",
         )?;
         registry.register(Box::new(matches_rated.clone()))?;
         registry.register(Box::new(reruns.clone()))?;
         registry.register(Box::new(lag_seconds.clone()))?;
-        Ok(Self { postgres, clickhouse, data_version, matches_rated, reruns, lag_seconds })
+        let copying_since = Arc::default();
+        Ok(Self { postgres, clickhouse, data_version, matches_rated, reruns, lag_seconds, copying_since })
+    }
+
+    /// Says how far ratings are behind, for ever. Apart from rating, which may fail, take long or be another node's turn: then above
+    /// all somebody wants to know. While PostgreSQL doesn't answer, the last figure stands.
+    pub async fn measure_lag(self) {
+        loop {
+            match self.longest_wait().await {
+                Ok(waited) => self.lag_seconds.set(waited.max(self.copying_for().as_secs_f64())),
+                Err(error) => tracing::debug!(%error, "nobody knows how long changes wait to be rated"),
+            }
+            tokio::time::sleep(MEASURE_EVERY).await;
+        }
+    }
+
+    /// Of the changes that are not rated, in seconds. Few wait, so all of them are read.
+    async fn longest_wait(&self) -> sqlx::Result<f64> {
+        sqlx::query_scalar(
+            "SELECT greatest(coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0), 0)::double precision
+             FROM matches_to_rate",
+        )
+        .fetch_one(&self.postgres)
+        .await
+    }
+
+    fn copying_for(&self) -> Duration {
+        let since = *self.copying_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Keeps ratings true until the watcher is dropped. ClickHouse must have its tables.
@@ -78,7 +112,7 @@ impl RatingKeeper {
                 () = tokio::time::sleep_until(look_at) => {
                     let is_elsewhere = self.rate().await?;
                     look_at = Instant::now() + if is_elsewhere { RETRY_AFTER } else { LOOK_EVERY };
-                    match copy(&self.postgres, &self.clickhouse).await {
+                    match self.copy().await {
                         Ok(has_copied) => {
                             if has_copied {
                                 self.data_version.changed();
@@ -96,14 +130,22 @@ impl RatingKeeper {
         }
     }
 
+    /// As [`copy`], and says how long it takes, attempts that failed included.
+    async fn copy(&self) -> Result<bool, CopyError> {
+        let since = || self.copying_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since().get_or_insert_with(Instant::now);
+        let copied = copy(&self.postgres, &self.clickhouse).await?;
+        *since() = None;
+        Ok(copied)
+    }
+
     /// Rates what is to be rated; whether another process is at it.
     async fn rate(&self) -> sqlx::Result<bool> {
         match bring_up_to_date(&self.postgres).await? {
             Run::Elsewhere => return Ok(true),
-            Run::Nothing => self.lag_seconds.set(0.0),
+            Run::Nothing => {}
             Run::Rated(rerun) => {
                 self.matches_rated.inc_by(rerun.matches);
-                self.lag_seconds.set(rerun.waited_seconds);
                 if rerun.is_repeated {
                     self.reruns.inc();
                     tracing::info!(

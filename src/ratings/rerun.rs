@@ -36,8 +36,6 @@ pub(super) struct Rerun {
     pub(super) matches: u64,
     /// Whether anything had been rated from there on.
     pub(super) is_repeated: bool,
-    /// How long the first change had waited, in seconds.
-    pub(super) waited_seconds: f64,
 }
 
 /// A person's rating after the matches so far.
@@ -63,25 +61,21 @@ pub(super) async fn bring_up_to_date(pool: &PgPool) -> sqlx::Result<Run> {
     // All of history takes as long as it takes.
     sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
     // Read before the summaries: one that changes in between is rated now, and once more.
-    let changes: Vec<(i64, Uuid, f64)> = sqlx::query_as(
-        "SELECT id, match_id, extract(epoch FROM clock_timestamp() - since)::double precision FROM matches_to_rate",
-    )
-    .fetch_all(&mut *transaction)
-    .await?;
+    let changes: Vec<(i64, Uuid)> =
+        sqlx::query_as("SELECT id, match_id FROM matches_to_rate").fetch_all(&mut *transaction).await?;
     let canonical_ids = players::whom_ids_stand_for(&mut transaction).await?;
     let changed_ids = newly_somebody_else(&mut transaction, &canonical_ids).await?;
-    let changed_matches = changes.iter().map(|(_, match_id, _)| *match_id).collect();
+    let changed_matches = changes.iter().map(|(_, match_id)| *match_id).collect();
     let from = first_place(&mut transaction, changed_matches, &changed_ids).await?;
     keep_identities(&mut transaction, &canonical_ids, changed_ids).await?;
     let run = match from {
         None => Run::Nothing,
         Some(from) => {
             let (matches, is_repeated) = rate_from(&mut transaction, from, &canonical_ids).await?;
-            let waited_seconds = changes.iter().map(|(.., waited)| *waited).fold(0.0, f64::max);
-            Run::Rated(Rerun { from, matches, is_repeated, waited_seconds })
+            Run::Rated(Rerun { from, matches, is_repeated })
         }
     };
-    let rated: Vec<i64> = changes.into_iter().map(|(id, ..)| id).collect();
+    let rated: Vec<i64> = changes.into_iter().map(|(id, _)| id).collect();
     if !rated.is_empty() {
         sqlx::query("DELETE FROM matches_to_rate WHERE id = ANY($1)")
             .bind(rated)

@@ -358,6 +358,7 @@ impl Application {
             }),
             actix_web::rt::spawn(achievements.keep_catalogue()),
             actix_web::rt::spawn(tournaments.clone().keep_time()),
+            actix_web::rt::spawn(ratings.clone().measure_lag()),
             actix_web::rt::spawn(tournaments.clone().keep_witnessing(witness.clone(), canonical_ids.clone())),
             actix_web::rt::spawn(health.clone().watch(postgres.clone(), clickhouse.clone(), redis.clone())),
             actix_web::rt::spawn(data_version.clone().keep(SharedDataVersion::new(redis.clone()))),

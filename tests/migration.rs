@@ -197,3 +197,119 @@ async fn a_migration_that_was_cut_short_is_finished_by_the_next() {
         }
     }
 }
+
+/// Files up to this one are older than the rule.
+const LAST_BEFORE_THE_RULE: u32 = 40;
+const UNUSED_SINCE: &str = "unused since ";
+
+/// A statement of a migration, without its comments and texts.
+#[derive(Default)]
+struct Statement {
+    /// Above it or within it.
+    comments: String,
+    words: Vec<String>,
+}
+
+fn statements(file: &str) -> Vec<Statement> {
+    let mut statements = vec![Statement::default()];
+    for line in file.lines() {
+        let (code, comment) = line.split_once("--").unwrap_or((line, ""));
+        let code: String = code.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
+        let mut parts = code.split(';').peekable();
+        statements.last_mut().unwrap().comments += comment;
+        while let Some(part) = parts.next() {
+            let words = part.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            let words = words.filter(|word| !word.is_empty()).map(str::to_uppercase);
+            statements.last_mut().unwrap().words.extend(words);
+            if parts.peek().is_some() {
+                statements.push(Statement::default());
+            }
+        }
+    }
+    statements
+}
+
+impl Statement {
+    /// Whether a node of the version before may ask for what is gone then.
+    fn takes_something_away(&self) -> bool {
+        // What makes a column looser, or is no name that anybody asks for.
+        const HARMLESS: [&str; 7] =
+            ["CONSTRAINT", "DEFAULT", "EXPRESSION", "FUNCTION", "IDENTITY", "INDEX", "NOT"];
+        let is_drop = |pair: &[String]| pair[0] == "DROP" && !HARMLESS.contains(&pair[1].as_str());
+        let of_tables = ["ALTER TABLE", "DROP TABLE", "DROP VIEW", "ALTER VIEW", "DROP MATERIALIZED"];
+        let is_of_tables =
+            of_tables.contains(&self.words.iter().take(2).cloned().collect::<Vec<_>>().join(" ").as_str());
+        is_of_tables && (self.words.windows(2).any(is_drop) || self.words.iter().any(|word| word == "RENAME"))
+    }
+
+    /// Since when nothing uses it.
+    fn unused_since(&self) -> Option<[u32; 3]> {
+        let (_, version) = self.comments.split_once(UNUSED_SINCE)?;
+        version_of(version.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next()?)
+    }
+}
+
+fn version_of(text: &str) -> Option<[u32; 3]> {
+    let numbers: Option<Vec<u32>> = text.split('.').map(|number| number.parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
+/// What a migration of `version` takes away that the version before may use.
+fn taken_away(file: &str, version: [u32; 3]) -> Vec<String> {
+    statements(file)
+        .iter()
+        .filter(|statement| statement.takes_something_away())
+        .filter(|statement| statement.unused_since().is_none_or(|since| since >= version))
+        .map(|statement| statement.words.join(" "))
+        .collect()
+}
+
+#[test]
+fn a_migration_takes_nothing_away_that_nodes_of_the_version_before_use() {
+    let this_version = version_of(env!("CARGO_PKG_VERSION")).unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number: u32 = name.split('_').next().unwrap().parse().unwrap();
+        if number > LAST_BEFORE_THE_RULE {
+            let taken = taken_away(&std::fs::read_to_string(&path).unwrap(), this_version);
+            assert!(
+                taken.is_empty(),
+                "{name}: the version before still serves while this is applied, and may use what goes: {taken:#?}. \
+                 Leave it for a later version, or say «-- {UNUSED_SINCE}<an earlier version>» above it"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_migration_takes_away_is_known_by_its_statements() {
+    let of_two = |file: &str| taken_away(file, [0, 2, 0]).len();
+    for taking in [
+        "DROP TABLE some;",
+        "CREATE TABLE other (id int);\ndrop table\n  if exists some;",
+        "ALTER TABLE some\n    ADD COLUMN a int,\n    DROP COLUMN b;",
+        "ALTER TABLE some DROP b;",
+        "ALTER TABLE some RENAME COLUMN a TO b;",
+        "ALTER TABLE some RENAME TO other;",
+        "DROP VIEW some;",
+        "-- Unused.\nDROP TABLE some;",
+        "-- unused since 0.2.0, which is this one.\nDROP TABLE some;",
+        "-- unused since 0.1.0\nDROP TABLE some;\nDROP TABLE other;",
+    ] {
+        assert_eq!(of_two(taking), 1, "{taking}");
+    }
+    for harmless in [
+        "-- DROP TABLE some;\nCREATE TABLE other (what text CHECK (what IN ('drop table', 'rename')));",
+        "ALTER TABLE some DROP CONSTRAINT one, ALTER COLUMN a DROP NOT NULL;",
+        "DROP TRIGGER one ON some; DROP INDEX one; DROP FUNCTION one();",
+        "-- unused since 0.1.0\nDROP TABLE some;",
+        "ALTER TABLE some\n    -- unused since 0.1.12; it was never filled.\n    DROP COLUMN a;",
+    ] {
+        assert_eq!(of_two(harmless), 0, "{harmless}");
+    }
+    let announced =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0037_announced_games.sql"));
+    assert_eq!(taken_away(&announced.unwrap(), [1, 0, 0]), ["DROP TABLE TOURNAMENT_ANNOUNCED_MATCHES"]);
+}

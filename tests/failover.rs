@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use mohaa_embedded::testing::{TestStores, postgres_programs, redis_program};
 use mohaa_stats::config::{RedisUrl, StoreUrl};
+use mohaa_stats::postgres::watch::WatchError;
 use mohaa_stats::postgres::{self, watch};
 use mohaa_stats::redis::{self, SharedDataVersion};
 use mohaa_stats::startup::Surroundings;
@@ -335,8 +336,8 @@ async fn of_two_servers_of_postgresql_that_are_both_primary_the_one_promoted_las
     write_ten_at_once(&pool, "later").await;
     assert_eq!(times_said(&second, "later").await, Some(10));
     assert_eq!(times_said(&first, "later").await, Some(0), "no connection to the one before is used");
-    let heard = tokio::time::timeout(PATIENCE, listener.try_recv()).await;
-    assert!(heard.unwrap().unwrap().is_none(), "nothing is told there any more");
+    let heard = tokio::time::timeout(PATIENCE, listener.next()).await;
+    assert!(matches!(heard.unwrap(), Err(WatchError::Lost)), "nothing is told there any more");
 
     let urls = TestStores::shared().await.database("two_primaries").await;
     let service = Service::start_on(&urls, &[("POSTGRES_URL", url.as_str())], Surroundings::default()).await;

@@ -106,6 +106,7 @@ impl TouchedDays {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use mohaa_actors::clock::SimulatedTime;
     use mohaa_domain::event::Millis;
 

@@ -7,6 +7,7 @@
 //! finds it there ([`crate::replay`]) and removes it once it is stored. Both may be done while the service runs and
 //! while it doesn't.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use mohaa_domain::row;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::parked::park;
+use crate::idempotency::is_of_message;
+use crate::parked::{ParkedKey, park};
 use crate::record::{RecordError, RecordKey, RecordView};
 use crate::store::RowName;
 
@@ -121,7 +123,7 @@ impl DeadLetter {
     ) -> Self {
         let record = STANDARD.encode(park(server_id, received_at, key, events));
         Self {
-            id: format!("request-{}", Uuid::now_v7().simple()),
+            id: format!("{REQUEST_PREFIX}{}", Uuid::now_v7().simple()),
             received_at,
             server_id,
             reason: reason.to_owned(),
@@ -180,6 +182,8 @@ pub struct DeadLetters {
     directory: PathBuf,
 }
 
+/// Of the ids of requests.
+const REQUEST_PREFIX: &str = "request-";
 const REPLAY: &str = "replay";
 const SUFFIX: &str = ".json";
 const UNFINISHED_SUFFIX: &str = ".unfinished";
@@ -286,6 +290,42 @@ impl DeadLetters {
     pub fn replayed(&self, id: &str) -> Result<(), DeadLetterError> {
         let path = self.replay_directory().join(format!("{id}{SUFFIX}"));
         fs::remove_file(&path).map_err(in_file(&path))
+    }
+
+    /// The requests among them, those to be replayed included, with what each is sent again under. What can't be read is left out, and so
+    /// are messages of a broker, of which an equal one may be another.
+    ///
+    /// # Errors
+    /// When a folder can't be read.
+    pub fn requests(&self) -> Result<Vec<(String, ParkedKey)>, DeadLetterError> {
+        let mut ids = self.ids()?;
+        ids.append(&mut self.asked_for()?);
+        ids.retain(|id| id.starts_with(REQUEST_PREFIX));
+        let key_of = |id: String| {
+            let letter = self.read(&id).ok()?;
+            let DeadLetterContent::Request { record, .. } = &letter.content else { return None };
+            let record = STANDARD.decode(record).ok()?;
+            let key = ParkedKey::of(&RecordView::parse(&record).ok()?, &letter.id);
+            (!is_of_message(&key.key)).then_some((id, key))
+        };
+        Ok(ids.into_iter().filter_map(key_of).collect())
+    }
+
+    /// Forgets the requests that are in the spool already: they were sent again, and the process ended, or a backup was made, before their
+    /// letters were removed. The Batcher remembers their keys for a day only, and a backup may be older.
+    ///
+    /// # Errors
+    /// When a letter can't be removed.
+    pub fn forget_sent(
+        &self,
+        requests: Vec<(String, ParkedKey)>,
+        sent: &HashSet<ParkedKey>,
+    ) -> Result<(), DeadLetterError> {
+        for (id, _) in requests.into_iter().filter(|(_, key)| sent.contains(key)) {
+            tracing::info!(id, "the events of a dead letter are in the spool already");
+            self.discard(&id)?;
+        }
+        Ok(())
     }
 
     fn replay_directory(&self) -> PathBuf {

@@ -3,11 +3,13 @@
 //! Each request is a file `held/<server id>/<number>.request` beside the spool, as [`crate::parked`] writes it, whole and
 //! synced before its sender is answered: what is held survives the end of the process and of the machine. A server's
 //! requests are sent on in their order, with their times of receipt; each is removed when the Batcher has it. A crash
-//! in between sends it twice, which the Batcher notices by its key.
+//! in between sends it twice, which the Batcher notices by its key; so does a backup that has copied both, and may be restored when
+//! no key of that time is remembered any more. So a start lets go of whatever has a record in the spool
+//! ([`HeldRequests::forget_sent`]).
 //!
 //! Bounded: so many events and bytes of one server, for so long, of so many servers. Beyond, requests are refused.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use crate::accounting::{Accounted, Ledger, RejectReason};
 use crate::batcher::{Batcher, IngestOutcome};
 use crate::clock::Clock;
 use crate::idempotency::{self, BodyHash, IngestAnswer};
-use crate::parked::{SentAgain, park, send_again};
+use crate::parked::{ParkedKey, SentAgain, park, send_again};
 use crate::port::Port;
 use crate::record::{RecordKey, RecordView};
 
@@ -87,6 +89,8 @@ struct HeldServer {
 #[derive(Clone, Debug)]
 struct HeldFile {
     path: PathBuf,
+    /// What it is sent on under: the same at each try, and another one for an equal request.
+    key: ParkedKey,
     events: u64,
     bytes: u64,
 }
@@ -104,7 +108,7 @@ impl HeldRequests {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             let Some(server_id) = name.and_then(|name| Uuid::parse_str(name).ok()) else { continue };
-            let server = HeldServer::read(&path)?;
+            let server = HeldServer::read(server_id, &path)?;
             ledger.recover_held(server.events);
             if !server.requests.is_empty() {
                 servers.insert(server_id, Arc::new(Mutex::new(server)));
@@ -177,6 +181,8 @@ impl HeldRequests {
         let bytes = park(request.server_id, request.received_at, key.as_ref(), events);
         let directory = self.directory_of(request.server_id);
         let path = directory.join(format!("{:012}{SUFFIX}", server.next_number));
+        let own = key.map(|own| (Text::from(own.key), own.body_hash));
+        let file = HeldFile::new(request.server_id, path.clone(), &bytes, own, count);
         if let Err(error) = write(&directory, &path, &bytes) {
             tracing::error!(%error, server_id = %request.server_id, "events can't be held");
             return refuse(request, RejectReason::SpoolFailed);
@@ -185,7 +191,7 @@ impl HeldRequests {
             server.since = request.received_at;
         }
         server.next_number += 1;
-        server.add(HeldFile { path, events: count, bytes: bytes.len() as u64 });
+        server.add(file);
         if let Some((key, body_hash)) = request.idempotency {
             server.keys.insert(key, (body_hash, request.answer.clone(), now));
         }
@@ -210,9 +216,8 @@ impl HeldRequests {
                 continue;
             };
             let parked = fs::read(&file.path)?;
-            let key = file.key(server_id, &parked);
             let account = |carried| self.inner.ledger.release(carried, file.events);
-            match send_again(batcher, &parked, &key, account).await {
+            match send_again(batcher, &parked, &file.key.key, account).await {
                 Ok(SentAgain::Accepted) => released += file.events,
                 // It is a dead letter now.
                 Ok(SentAgain::Panicked) => {}
@@ -234,6 +239,41 @@ impl HeldRequests {
             fs::remove_file(&file.path)?;
             lock(&server).remove_first();
         }
+    }
+
+    /// What everything that is held is sent on under.
+    pub fn keys(&self) -> HashSet<ParkedKey> {
+        let servers: Vec<_> = self.servers().values().cloned().collect();
+        servers
+            .iter()
+            .flat_map(|server| lock(server).requests.iter().map(|file| file.key.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Lets go of what is in the spool already, before anything is sent on.
+    ///
+    /// # Errors
+    /// When a file can't be removed.
+    pub fn forget_sent(&self, sent: &HashSet<ParkedKey>) -> io::Result<()> {
+        let servers: Vec<_> = self.servers().iter().map(|(id, server)| (*id, server.clone())).collect();
+        for (server_id, server) in servers {
+            {
+                let mut server = lock(&server);
+                for file in std::mem::take(&mut server.requests) {
+                    if !sent.contains(&file.key) {
+                        server.requests.push_back(file);
+                        continue;
+                    }
+                    fs::remove_file(&file.path)?;
+                    tracing::info!(%server_id, events = file.events, "held events are in the spool already");
+                    self.inner.ledger.release((), file.events).reject(RejectReason::IdempotentReplay);
+                    server.events -= file.events;
+                    server.bytes -= file.bytes;
+                }
+            }
+            self.end(server_id, &server)?;
+        }
+        Ok(())
     }
 
     /// Throws away what is held of a server that was removed.
@@ -288,16 +328,22 @@ impl HeldRequests {
 }
 
 impl HeldFile {
-    /// The key under which its request is sent on if it has none: the same at each try, and another one for an equal
-    /// request.
-    fn key(&self, server_id: Uuid, parked: &[u8]) -> String {
-        let name = self.path.file_name().map_or(&[][..], |name| name.as_encoded_bytes());
-        format!("held-{}", Uuid::new_v5(&server_id, &[name, parked].concat()).simple())
+    fn new(
+        server_id: Uuid,
+        path: PathBuf,
+        parked: &[u8],
+        own: Option<(Text, BodyHash)>,
+        events: u64,
+    ) -> Self {
+        let name = path.file_name().map_or(&[][..], |name| name.as_encoded_bytes());
+        let fallback = format!("held-{}", Uuid::new_v5(&server_id, &[name, parked].concat()).simple());
+        let key = ParkedKey::new(server_id, own, &fallback);
+        Self { path, key, events, bytes: parked.len() as u64 }
     }
 }
 
 impl HeldServer {
-    fn read(directory: &Path) -> io::Result<Self> {
+    fn read(server_id: Uuid, directory: &Path) -> io::Result<Self> {
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
@@ -320,13 +366,14 @@ impl HeldServer {
             if server.requests.is_empty() {
                 server.since = view.received_at;
             }
+            let own = view.key.as_ref().map(|own| (Text::from(own.key.as_str()), own.body_hash));
             if let Some(key) = view.key {
                 server.keys.insert(key.key.into(), (key.body_hash, key.answer, view.received_at));
             }
             let number =
                 path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
             server.next_number = number.map_or(server.next_number, |number| number + 1);
-            server.add(HeldFile { events: view.row_count as u64, bytes: bytes.len() as u64, path });
+            server.add(HeldFile::new(server_id, path, &bytes, own, view.row_count as u64));
         }
         Ok(server)
     }

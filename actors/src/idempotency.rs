@@ -59,7 +59,7 @@ impl Span {
 }
 
 /// The first 16 bytes of the SHA-256 of a request body as it was decompressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BodyHash(pub [u8; 16]);
 
 /// What an accepted request was told: the counts, and `errors` as the JSON text of the list (`""` when empty).

@@ -23,6 +23,28 @@ pub fn park(server_id: Uuid, received_at: Millis, key: Option<&RecordKey>, event
     record.finish()
 }
 
+/// What a request is taken in under, once: its sender, the key, and what the key stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParkedKey {
+    pub server_id: Uuid,
+    pub key: Text,
+    pub body_hash: BodyHash,
+}
+
+impl ParkedKey {
+    /// Of a request that came under `own`, or else is sent again under `fallback_key`.
+    pub fn new(server_id: Uuid, own: Option<(Text, BodyHash)>, fallback_key: &str) -> Self {
+        let (key, body_hash) = own.unwrap_or_else(|| (Text::from(fallback_key), BodyHash::default()));
+        Self { server_id, key, body_hash }
+    }
+
+    /// Of the record that a request is kept as, or has become in the spool.
+    pub fn of(view: &RecordView<'_>, fallback_key: &str) -> Self {
+        let own = view.key.as_ref().map(|own| (Text::from(own.key.as_str()), own.body_hash));
+        Self::new(view.server_id, own, fallback_key)
+    }
+}
+
 /// What became of a request that was sent again.
 pub enum SentAgain {
     /// Its events are in the spool, now or since an earlier try.
@@ -47,19 +69,18 @@ pub async fn send_again(
     let view = RecordView::parse(parked)?;
     let events: Vec<Event> = view.events()?.into_iter().map(|(event, _)| event).collect();
     let count = events.len() as u64;
-    let (idempotency, answer) = match view.key {
-        Some(key) => ((Text::from(key.key), key.body_hash), key.answer),
-        None => {
-            let answer = IngestAnswer { processed: count as u32, ..IngestAnswer::default() };
-            ((Text::from(fallback_key), BodyHash::default()), answer)
-        }
+    let ParkedKey { server_id, key, body_hash } = ParkedKey::of(&view, fallback_key);
+    let received_at = view.received_at;
+    let answer = match view.key {
+        Some(own) => own.answer,
+        None => IngestAnswer { processed: count as u32, ..IngestAnswer::default() },
     };
     let (reply, outcome) = oneshot::channel();
     let request = IngestRequest {
-        server_id: view.server_id,
-        received_at: view.received_at,
+        server_id,
+        received_at,
         events: account(Arc::new(events)),
-        idempotency: Some(idempotency),
+        idempotency: Some((key, body_hash)),
         answer,
         tracker_state: None,
         bot_names: None,

@@ -1,6 +1,7 @@
 //! Puts the way of an event together: opens the spool, recovers what an earlier process left, starts the writers and
 //! the Batcher on threads of their own.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::held::HeldRequests;
 use crate::idempotency::{self, IdempotencyKeys};
 use crate::live::{LiveDesk, LiveFeeds, LiveParts, LivePorts};
 use crate::metrics::MailboxMetricFamilies;
+use crate::parked::ParkedKey;
 use crate::port::{Capacity, Port, Post};
 use crate::record::RecordView;
 use crate::replay::Replayer;
@@ -109,7 +111,13 @@ impl Pipeline {
         let dead_letters = DeadLetters::open(&directory)?;
         let held = HeldRequests::open(&directory, ledger.clone(), clock.clone()).map_err(in_directory)?;
         let mut keys = IdempotencyKeys::open(&directory, clock.now()).map_err(in_directory)?;
-        let earlier = recover(recovered, &mut keys, &ledger, options.batcher.batch_max_rows, clock.now())?;
+        let dead_requests = dead_letters.requests()?;
+        let mut parked = held.keys();
+        parked.extend(dead_requests.iter().map(|(_, key)| key.clone()));
+        let earlier =
+            recover(recovered, &mut keys, &parked, &ledger, options.batcher.batch_max_rows, clock.now())?;
+        held.forget_sent(&earlier.sent).map_err(in_directory)?;
+        dead_letters.forget_sent(dead_requests, &earlier.sent)?;
 
         let families = Arc::new(MailboxMetricFamilies::new(registry)?);
         let spool_reader = spool.reader();
@@ -270,12 +278,15 @@ impl Pipeline {
 struct Earlier {
     trackers: Trackers,
     batches: Vec<RecoveredBatch>,
+    /// Of what was put aside, that which has a record all the same.
+    sent: HashSet<ParkedKey>,
 }
 
 /// Reads what an earlier process left: trackers, idempotency keys, and the batches that are not stored.
 fn recover(
     recovered: Recovered,
     keys: &mut IdempotencyKeys,
+    parked: &HashSet<ParkedKey>,
     ledger: &Ledger,
     batch_max_rows: usize,
     now: Millis,
@@ -301,6 +312,7 @@ fn recover(
     }
     let is_unstored =
         |seq: u64| recovered.unstored.iter().any(|range| range.first <= seq && seq <= range.last);
+    let mut sent = HashSet::new();
     let mut batches = SealedRecovery::new(&recovered.seals, batch_max_rows);
     for record in recovered.records {
         let record = record?;
@@ -308,6 +320,10 @@ fn recover(
             RecordView::parse(&record.payload)
         {
             let (key, body_hash, answer) = (Text::from(key.key), key.body_hash, key.answer);
+            let taken_under = ParkedKey { server_id, key: key.clone(), body_hash };
+            if parked.contains(&taken_under) {
+                sent.insert(taken_under);
+            }
             if !idempotency::is_outlived(&key, received_at, now) {
                 keys.remember(server_id, key, body_hash, answer, received_at);
             }
@@ -325,7 +341,7 @@ fn recover(
         let events: u64 = batches.iter().map(|batch| batch.events.events()).sum();
         tracing::info!(events, batches = batches.len(), "events of an earlier process are in the spool");
     }
-    Ok(Earlier { trackers, batches })
+    Ok(Earlier { trackers, batches, sent })
 }
 
 /// Groups unstored records into the batches that were sealed, and the rest into new ones.

@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use mohaa_actors::accounting::RejectReason;
 use mohaa_actors::batcher::{BatcherOptions, IngestOutcome, IngestRequest, Outlets};
 use mohaa_actors::clock::{Clock, SimulatedTime, TimeSource};
-use mohaa_actors::dead_letters::{DeadLetterContent, DeadLetters};
+use mohaa_actors::dead_letters::{DeadLetter, DeadLetterContent, DeadLetters};
+use mohaa_actors::held::HeldRequest;
 use mohaa_actors::idempotency::{BodyHash, IngestAnswer};
 use mohaa_actors::live::{
     Achievements, History, LivePorts, OneNode, Snapshots, Standing, Summaries, Summary, Unlocked,
@@ -847,4 +848,84 @@ fn a_request_whose_handler_panics_goes_to_the_dead_letters_alone_and_can_be_repl
         replaying.abort();
         running.assert_books_balance();
     });
+}
+
+/// The clock of this machine, days later.
+struct Late;
+
+impl TimeSource for Late {
+    fn now(&self) -> Millis {
+        Millis(Clock::system().now().0 + 3 * 24 * 60 * 60 * 1000)
+    }
+
+    fn instant(&self) -> Instant {
+        Clock::system().instant()
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        Clock::system().sleep(pause).boxed()
+    }
+}
+
+/// A backup copies what was put aside before it copies the spool's log, so that what is sent on meanwhile is in one of them at least. It
+/// is in both then, and no key is remembered for as long as a backup lies about.
+#[test]
+fn what_was_put_aside_and_is_in_the_log_too_is_stored_once_however_late_the_next_start_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ModelStore::default();
+    store.set_down(true);
+    let [held, dead, waiting] = ["held", "dead", "waiting"].map(|name| names(name, 3));
+    let events = |names: &[String]| -> Vec<Event> { names.iter().map(|name| event_named(name)).collect() };
+    let mut copies = Vec::new();
+    on_system(async {
+        let running = start(directory.path(), &store, |_| {});
+        let hold = |server_id: Uuid, names: &[String]| {
+            let request = HeldRequest {
+                server_id,
+                received_at: running.clock.now(),
+                events: running.pipeline.ledger.receive(Arc::new(events(names)), 3),
+                idempotency: None,
+                answer: IngestAnswer { processed: 3, ..IngestAnswer::default() },
+            };
+            assert_eq!(running.pipeline.held.hold(request), accepted(3));
+        };
+        hold(SERVER, &held);
+        hold(Uuid::from_u128(2), &waiting);
+        let letters = DeadLetters::open(directory.path()).unwrap();
+        let letter = DeadLetter::request(SERVER, running.clock.now(), None, &events(&dead), "a defect");
+        letters.keep(&letter).unwrap();
+        let held_file = directory.path().join(format!("held/{SERVER}/{:012}.request", 0));
+        let letter_file = directory.path().join(format!("dead-letters/{}.json", letter.id));
+        for path in [held_file, letter_file] {
+            let bytes = std::fs::read(&path).unwrap();
+            copies.push((path, bytes));
+        }
+
+        assert!(running.pipeline.held.release(SERVER, &running.pipeline.batcher).await.unwrap());
+        letters.ask_for(&letter.id).unwrap();
+        let replaying = actix::spawn(running.pipeline.replay_dead_letters());
+        while letters.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        replaying.abort();
+        assert!(!running.pipeline.shut_down(Duration::from_millis(100)).await);
+    });
+    for (path, bytes) in &copies {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    store.set_down(false);
+    on_system(async {
+        let running = start_at(directory.path(), &store, Clock::of(Late), |_| {});
+        assert_eq!(running.pipeline.held.servers_held(), [Uuid::from_u128(2)], "nobody has sent that on");
+        for server_id in [SERVER, Uuid::from_u128(2)] {
+            assert!(running.pipeline.held.release(server_id, &running.pipeline.batcher).await.unwrap());
+        }
+        let letters = DeadLetters::open(directory.path()).unwrap();
+        assert_eq!(letters.ids().unwrap(), Vec::<String>::new());
+        running.end().await;
+        assert_eq!(store.stored_names(), [dead, held, waiting].concat());
+        running.assert_books_balance();
+    });
+    assert!(copies.iter().all(|(path, _)| !path.exists()));
 }

@@ -118,8 +118,11 @@ pub struct ImportArguments {
 #[derive(Debug, Args)]
 pub struct BackupArguments {
     /// Folder to be made
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub to: PathBuf,
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "check")]
+    pub to: Option<PathBuf>,
+    /// Look at a backup that was made instead: checksums and rows, without any store
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["to", "embedded"])]
+    pub check: Option<PathBuf>,
     /// Start the private stores of the data directory for it, when no service runs
     #[arg(long)]
     pub embedded: bool,

@@ -10,14 +10,14 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use mohaa_embedded::StoreUrls;
 use mohaa_embedded::testing::TestStores;
-use mohaa_stats::backup::{BackupError, Stores};
+use mohaa_stats::backup::{self, BackupError, RestoreStep, Stores};
 use mohaa_stats::clickhouse::cluster::Engines;
 use mohaa_stats::clickhouse::{client, schema};
 use mohaa_stats::config::{ClickHouseUrl, StoreUrl};
-use mohaa_stats::startup::Surroundings;
+use mohaa_stats::startup::{Application, StartError, Surroundings};
 use mohaa_stats::users::Role;
 
-use crate::support::{Cup, Service, Warehouse, eventually, favourite};
+use crate::support::{Cup, JWT_SECRET, Service, Warehouse, configuration, eventually, favourite};
 
 async fn stores(urls: &StoreUrls, data_dir: &Path) -> Stores {
     let postgres_url = StoreUrl::postgres(&urls.postgres_url).unwrap();
@@ -71,6 +71,23 @@ impl Load {
         self.task.await.unwrap();
         self.accepted.take()
     }
+}
+
+/// Files below a folder, by their names below it, but the lock of a spool.
+fn files_below(folder: &Path) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(files.insert(path.strip_prefix(folder).unwrap().display().to_string())),
+            }
+        }
+    }
+    files.remove("lock");
+    files
 }
 
 /// Every row of a table as text, in an order of its own.
@@ -178,6 +195,12 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
     service.stop().await;
     let from = stores(&urls, &data_dir).await;
     from.save(&backup).await.unwrap();
+    assert_eq!(
+        files_below(&backup.join("spool")),
+        files_below(&from.spool_dir),
+        "a spool is saved as a whole"
+    );
+    backup::check(&backup).unwrap();
     assert!(
         matches!(from.save(&backup).await, Err(BackupError::NotEmpty(_))),
         "a backup is never overwritten"
@@ -200,7 +223,8 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
     let to = stores(&fresh, &data_dir).await;
     let failed = to.restore(&backup).await.unwrap_err();
     assert!(matches!(&failed, BackupError::Differs { table, .. } if table == "servers"), "{failed}");
-    assert!(!to.spool_dir.exists());
+    assert_eq!(files_below(&to.spool_dir), BTreeSet::new());
+    assert!(matches!(backup::check(&backup), Err(BackupError::Differs { table, .. }) if table == "servers"));
     let warehouse = Warehouse::new(&fresh.clickhouse_url);
     assert_eq!(warehouse.count("SELECT count() FROM raw_events").await, 0);
     assert_eq!(content(&to.postgres, "servers").await.len(), 0);
@@ -214,6 +238,7 @@ async fn a_restore_that_fails_leaves_the_stores_empty_and_one_into_stores_that_a
     bytes[middle] ^= 1;
     std::fs::write(&events, &bytes).unwrap();
     assert!(matches!(to.restore(&backup).await, Err(BackupError::Damaged { .. })));
+    assert!(matches!(backup::check(&backup), Err(BackupError::Damaged { .. })));
     bytes[middle] ^= 1;
     std::fs::write(&events, &bytes).unwrap();
     assert_eq!(to.restore(&backup).await.unwrap().events(), 2);
@@ -269,4 +294,117 @@ async fn a_restore_that_was_cut_short_is_begun_anew_and_nothing_is_stored_meanwh
     assert_eq!(warehouse.count("SELECT sum(kills) FROM player_totals").await, 1);
     let held = to.restore(&backup).await.unwrap_err();
     assert!(matches!(held, BackupError::NotEmpty(_) | BackupError::StoreNotEmpty(_)), "{held}");
+}
+
+/// A restore that gets as far as `last` and is killed there.
+async fn restore_up_to(to: &Stores, backup: &Path, last: RestoreStep) {
+    let is_there = tokio::sync::Notify::new();
+    let reached = async |step| {
+        if step == last {
+            is_there.notify_one();
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = is_there.notified() => {}
+        ended = to.restore_in_steps(backup, reached) => panic!("it ended before {last:?}: {ended:?}"),
+    }
+}
+
+#[actix_web::test]
+async fn a_restore_that_is_killed_or_fails_when_all_is_nearly_done_is_begun_anew() {
+    let stores_of_tests = TestStores::shared().await;
+    let urls = stores_of_tests.database("late_from").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (data_dir, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let settings = [("DATA_DIR", data_dir.to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    service.add_user("Anna", Role::Organizer).await;
+    let kill = r#"[{"type":"kill","attacker_guid":"41","victim_guid":"42","timestamp":1}]"#;
+    service.client.send(kill).await.assert_batch(202, 1, &[]);
+    service.client.settled().await;
+    let from = stores(&urls, &data_dir);
+    from.save(&backup).await.unwrap();
+    let users = content(&from.postgres, "users").await;
+    service.stop().await;
+    let spool = files_below(&backup.join("spool"));
+
+    let is_whole = async |to: &Stores, urls: &StoreUrls| {
+        let warehouse = Warehouse::new(&urls.clickhouse_url);
+        schema::check(&Engines::single(to.clickhouse.clone())).await.unwrap();
+        assert_eq!(warehouse.count("SELECT count() FROM raw_events").await, 1);
+        assert_eq!(warehouse.count("SELECT sum(kills) FROM player_totals").await, 1);
+        assert_eq!(content(&to.postgres, "users").await, users);
+        assert_eq!(files_below(&to.spool_dir), spool);
+        let refused = to.restore(&backup).await.unwrap_err();
+        assert!(matches!(refused, BackupError::NotEmpty(_)), "{refused}");
+    };
+    for (number, step) in
+        [RestoreStep::Filled, RestoreStep::Committed, RestoreStep::ClickHouseEnded].into_iter().enumerate()
+    {
+        let fresh = stores_of_tests.database(&format!("late_to_{number}")).await;
+        let data_dir = directory.path().join(format!("killed-{number}"));
+        let to = stores(&fresh, &data_dir);
+        restore_up_to(&to, &backup, step).await;
+        let settings = [
+            ("LISTEN", "127.0.0.1:0"),
+            ("DATA_DIR", data_dir.to_str().unwrap()),
+            ("POSTGRES_URL", &fresh.postgres_url),
+            ("REDIS_URL", &fresh.redis_url),
+            ("CLICKHOUSE_URL", &fresh.clickhouse_url),
+            ("JWT_SECRET", JWT_SECRET),
+        ];
+        let started = Application::start(configuration(&settings)).await;
+        assert!(matches!(started.err(), Some(StartError::UnfinishedRestore(_))), "after {step:?}");
+        let saved = to.save(&directory.path().join("of-a-half")).await.unwrap_err();
+        assert!(matches!(saved, BackupError::Unfinished), "after {step:?}: {saved}");
+        // Of another try.
+        std::fs::write(to.spool_dir.join("segment-9-9"), "").unwrap();
+        to.restore(&backup).await.unwrap();
+        is_whole(&to, &fresh).await;
+    }
+
+    let fresh = stores_of_tests.database("late_end").await;
+    let to = stores(&fresh, &directory.path().join("killed-at-the-end"));
+    restore_up_to(&to, &backup, RestoreStep::SpoolEnded).await;
+    is_whole(&to, &fresh).await;
+
+    // PostgreSQL goes away before it commits.
+    let fresh = stores_of_tests.database("late_commit").await;
+    let to = stores(&fresh, &directory.path().join("not-committed"));
+    let ends_connections = async |step| {
+        if step == RestoreStep::Filled {
+            let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in%'";
+            sqlx::query(others).execute(&to.postgres).await.unwrap();
+        }
+    };
+    let failed = to.restore_in_steps(&backup, ends_connections).await.unwrap_err();
+    assert!(matches!(failed, BackupError::Postgres(_)), "{failed}");
+    assert!(backup::is_unfinished(&to.spool_dir));
+    to.restore(&backup).await.unwrap();
+    is_whole(&to, &fresh).await;
+}
+
+#[actix_web::test]
+async fn a_backup_holds_events_whose_time_ends_while_it_is_made() {
+    let urls = TestStores::shared().await.database("backup_ttl").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (data_dir, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let settings = [("DATA_DIR", data_dir.to_str().unwrap())];
+    let service = Service::start_on(&urls, &settings, Surroundings::default()).await;
+    service.client.send(r#"[{"type":"jump"},{"type":"jump"}]"#).await.assert_batch(202, 2, &[]);
+    service.client.settled().await;
+    let warehouse = Warehouse::new(&urls.clickhouse_url);
+    // They are over at once, and would go with the next merge of a table that has the same rule.
+    warehouse.execute("SYSTEM STOP MERGES raw_events").await;
+    warehouse.execute("ALTER TABLE raw_events MODIFY TTL toDate(event_at) - toIntervalDay(3) SETTINGS materialize_ttl_after_modify = 0, mutations_sync = 2").await;
+    warehouse.execute("ALTER TABLE raw_events MODIFY SETTING merge_with_ttl_timeout = 0").await;
+    let manifest = stores(&urls, &data_dir).save(&backup).await.unwrap();
+    assert_eq!(manifest.events(), 2);
+    service.stop().await;
+
+    let fresh = TestStores::shared().await.database("backup_ttl_to").await;
+    let restored = stores(&fresh, &directory.path().join("other")).restore(&backup).await.unwrap();
+    assert_eq!(restored.events(), 2);
 }

@@ -8,7 +8,13 @@
 //!
 //! **Verified.** The manifest, written last, has the size and the SHA-256 of every file, and the rows of every table with
 //! an order-free hash of them. A folder without a manifest is no backup. A restore checks the files before it touches
-//! anything, and the tables after they are filled. It fills empty stores only, of the same version of the schema.
+//! anything, and the tables after they are filled. It fills empty stores only, of the same version of the schema. What was written of
+//! ClickHouse's tables is read back when the backup is made.
+//!
+//! **Begun anew.** A restore ends in three stores, which can't be done in one step. So each is marked as of a restore that did not
+//! end: the spool, where a start refuses it, and ClickHouse, where nothing is stored, before their first row; PostgreSQL by the
+//! transaction that fills it. The marks go when all of it is there. What is marked is emptied by the next restore, whatever is in it;
+//! what is not has to be empty.
 //!
 //! Roll-ups are saved as they are, not made anew from the events: they outlive them (RAW_EVENTS_TTL). Redis holds nothing that can't be
 //! rebuilt. A backup is of the stores, which all nodes share, and of the spool of one node.
@@ -28,7 +34,7 @@ use sqlx::PgPool;
 use crate::clickhouse::cluster::{ClusterError, Engines};
 use crate::clickhouse::schema;
 use crate::config::Config;
-use files::Folder;
+use files::{Folder, SpoolToFill};
 use manifest::MANIFEST;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,12 @@ pub enum BackupError {
     NotEmpty(PathBuf),
     #[error("{} is no backup: {reason}", path.display())]
     NoBackup { path: PathBuf, reason: String },
+    #[error("{} is in use: a restore needs a spool that no service has open", .0.display())]
+    InUse(PathBuf),
+    #[error("a restore did not end here: begin it anew, then there is something to save")]
+    Unfinished,
+    #[error("{table} was not written as it is: {found} are in the file, {expected} in the table")]
+    WrittenOtherwise { table: String, found: String, expected: String },
     #[error("{} is within the spool, which a backup copies", .0.display())]
     WithinSpool(PathBuf),
     #[error("{path} is not as it was written: it is damaged, or was changed")]
@@ -49,7 +61,7 @@ pub enum BackupError {
     OtherSchema { of_backup: String, of_program: String },
     #[error("{0} holds something already; a backup is restored into empty stores")]
     StoreNotEmpty(String),
-    #[error("{table} has {found} after it was restored, {expected} were saved")]
+    #[error("{table} has {found}, {expected} were saved")]
     Differs { table: String, found: String, expected: String },
     #[error("events are stored all the time, also while the writers should stand aside; try again")]
     NotQuiet,
@@ -67,7 +79,40 @@ pub enum BackupError {
     Manifest(#[from] serde_json::Error),
 }
 
+impl BackupError {
+    fn differs(table: &str, found: &str, expected: &str) -> Self {
+        Self::Differs { table: table.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
+    }
+}
+
 type Result<T> = std::result::Result<T, BackupError>;
+
+/// Whether a restore has begun to fill this spool, and did not end. Nobody may use it then.
+pub fn is_unfinished(spool_dir: &Path) -> bool {
+    files::is_marked(spool_dir)
+}
+
+/// Looks at a backup without any store: every file against its checksum, and every table from its beginning to its end.
+///
+/// # Errors
+/// When it is no backup, or damaged.
+pub fn check(from: &Path) -> Result<Manifest> {
+    let (folder, manifest) = Folder::open(from)?;
+    folder.check_tables(&manifest)?;
+    Ok(manifest)
+}
+
+/// How far a restore has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreStep {
+    /// All is where it belongs, but for what PostgreSQL has yet to commit.
+    Filled,
+    Committed,
+    /// ClickHouse's mark is gone.
+    ClickHouseEnded,
+    /// The spool's is, too.
+    SpoolEnded,
+}
 
 /// What is saved and filled again.
 pub struct Stores {
@@ -88,6 +133,9 @@ impl Stores {
     /// When the folder holds something, a store fails, or other nodes don't stand aside. What was written by then is no backup.
     pub async fn save(&self, to: &Path) -> Result<Manifest> {
         files::refuse_within(to, &self.spool_dir)?;
+        if files::is_marked(&self.spool_dir) || clickhouse::is_marked(&self.clickhouse).await? {
+            return Err(BackupError::Unfinished);
+        }
         let folder = Folder::make(to)?;
         let clones = clickhouse::Clones::new(&self.clickhouse);
         let saved = self.save_with(&folder, &clones).await;
@@ -118,34 +166,78 @@ impl Stores {
         Ok(Manifest::new(postgres, clickhouse, files))
     }
 
-    /// Fills empty stores and an empty spool from a backup. No service may run on them.
+    /// Fills empty stores and an empty spool from a backup, or those that a restore has left which did not end. No service may run on
+    /// them.
     ///
     /// # Errors
-    /// When the backup is damaged or of another schema, something is there already, or a store fails. Tables that were filled by
-    /// then are emptied again; when this process is killed, by the next restore: what was put into PostgreSQL and the spool is there as
-    /// a whole or not at all.
+    /// When the backup is damaged or of another schema, something is there already, or a store fails. What was filled by then is emptied
+    /// again, or else by the next restore.
     pub async fn restore(&self, from: &Path) -> Result<Manifest> {
+        self.restore_in_steps(from, async |_| ()).await
+    }
+
+    /// As [`restore`](Self::restore), and waits for `reached` after each step.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub async fn restore_in_steps(
+        &self,
+        from: &Path,
+        reached: impl AsyncFn(RestoreStep),
+    ) -> Result<Manifest> {
         let (folder, manifest) = Folder::open(from)?;
         tracing::info!(made_at = %manifest.made_at, "the files of the backup are as they were written");
+        let engines = Engines::single(self.clickhouse.clone());
         crate::postgres::migrate(&self.postgres).await?;
-        schema::migrate(&Engines::single(self.clickhouse.clone())).await?;
-        files::check_is_empty(&self.spool_dir)?;
-        let filling = postgres::Filling::begin(&self.postgres, &manifest.postgres).await?;
-        clickhouse::begin(&self.clickhouse, &manifest.clickhouse).await?;
-        let filled = clickhouse::fill(&self.clickhouse, &manifest.clickhouse, &folder).await;
-        let restored = async {
-            filled?;
-            let filling = filling.fill(&manifest.postgres, &folder).await?;
-            folder.restore_data_dir(&manifest.files, &self.spool_dir, &self.data_dir)?;
-            clickhouse::end(&self.clickhouse).await?;
-            filling.commit().await
-        };
-        if let Err(error) = restored.await {
-            // They were empty: whoever tries again finds them so.
-            clickhouse::empty(&self.clickhouse, &manifest.clickhouse).await?;
-            clickhouse::end(&self.clickhouse).await?;
-            return Err(error);
+        schema::migrate(&engines).await?;
+        let spool = SpoolToFill::open(&self.spool_dir, &self.data_dir)?;
+        let is_clickhouse_marked = clickhouse::is_marked(&self.clickhouse).await?;
+        let is_any_marked = spool.is_marked() || is_clickhouse_marked;
+        let filling = postgres::Filling::begin(&self.postgres, &manifest.postgres, is_any_marked).await?;
+        let is_committed = filling.is_marked();
+        // Its mark goes before the spool's and PostgreSQL's.
+        let may_be_full = is_clickhouse_marked || spool.is_marked() && is_committed;
+        clickhouse::check(&self.clickhouse, &manifest.clickhouse, may_be_full).await?;
+        if is_any_marked {
+            tracing::info!("an earlier restore did not end: what it has filled is emptied");
         }
+
+        let filled = async {
+            spool.begin()?;
+            clickhouse::begin(&self.clickhouse).await?;
+            // Else what is older would go as soon as it is there; a service sets it again at its start.
+            schema::set_raw_events_ttl(&engines, 0).await?;
+            clickhouse::fill(&self.clickhouse, &manifest.clickhouse, &folder).await?;
+            let filling = filling.fill(&manifest.postgres, &folder).await?;
+            folder.fill_spool(&manifest.files, &spool)?;
+            Ok::<_, BackupError>(filling)
+        };
+        let filling = match filled.await {
+            Ok(filling) => filling,
+            Err(error) => {
+                // They were empty: whoever tries again, or does not, finds them so. Where PostgreSQL isn't, the marks have to stay.
+                if !is_committed && let Err(error) = self.undo(&manifest, &spool).await {
+                    tracing::warn!(%error, "what was filled can't be emptied now: the next restore does that");
+                }
+                return Err(error);
+            }
+        };
+        reached(RestoreStep::Filled).await;
+        // From here on whatever fails is begun anew: whether a commit came through isn't known when its answer is lost.
+        filling.commit().await?;
+        reached(RestoreStep::Committed).await;
+        folder.fill_data_dir(&manifest.files, &self.data_dir)?;
+        clickhouse::end(&self.clickhouse).await?;
+        reached(RestoreStep::ClickHouseEnded).await;
+        spool.end()?;
+        reached(RestoreStep::SpoolEnded).await;
+        postgres::end(&self.postgres).await?;
         Ok(manifest)
+    }
+
+    async fn undo(&self, manifest: &Manifest, spool: &SpoolToFill) -> Result<()> {
+        clickhouse::empty(&self.clickhouse, &manifest.clickhouse).await?;
+        clickhouse::end(&self.clickhouse).await?;
+        spool.undo()
     }
 }

@@ -3,16 +3,18 @@
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::files::Folder;
+use super::files::{Folder, rows_of_copy};
 use super::manifest::{Postgres, PostgresTable};
 use super::{BackupError, Result};
+use crate::clickhouse::schema::RESTORE_MARK;
 
 /// Tables of the service, and the columns that are stored, both ready to stand in a statement.
 const TABLES: &str = "
     SELECT c.relname::text, quote_ident(c.relname), string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
     FROM pg_class c
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname <> '_sqlx_migrations'
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+        AND c.relname NOT IN ('_sqlx_migrations', 'restore_unfinished')
     GROUP BY c.oid, c.relname
     ORDER BY c.relname";
 
@@ -66,8 +68,7 @@ impl Snapshot {
                 let statement = format!("COPY {quoted} ({columns}) TO STDOUT");
                 let mut pieces = connection.copy_out_raw(&statement).await?;
                 while let Some(piece) = pieces.try_next().await? {
-                    // A line is a row: line ends within values are escaped.
-                    rows += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    rows += rows_of_copy(&piece);
                     file.write(&piece)?;
                 }
             }
@@ -90,12 +91,16 @@ pub struct Filling {
     connection: PgConnection,
     /// Names, and names and columns ready to stand in a statement.
     tables: Vec<(String, String, String)>,
+    /// Whether what it holds is there by a restore that did not end.
+    is_marked: bool,
 }
 
 impl Filling {
+    /// `may_be_marked` where another store says that a restore did not end: PostgreSQL's own mark is taken away last, and may have stayed.
+    ///
     /// # Errors
     /// When the schema is of another version than the backup's, or somebody has used the database.
-    pub async fn begin(pool: &PgPool, saved: &Postgres) -> Result<Self> {
+    pub async fn begin(pool: &PgPool, saved: &Postgres, may_be_marked: bool) -> Result<Self> {
         let mut connection = patient_connection(pool).await?;
         let version: i64 = sqlx::query_scalar(VERSION).fetch_one(&mut connection).await?;
         if version != saved.version {
@@ -105,12 +110,17 @@ impl Filling {
             });
         }
         execute(&mut connection, "BEGIN".to_owned()).await?;
+        let is_marked: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+            .bind(RESTORE_MARK)
+            .fetch_one(&mut connection)
+            .await?;
+        let is_marked = is_marked && may_be_marked;
         // What migrations themselves put into other tables is replaced.
         for table in ["users", "servers", "match_summaries", "tournaments", "teams"] {
             let question = format!("SELECT EXISTS (SELECT FROM {table})");
             let is_used: bool =
                 sqlx::query_scalar(AssertSqlSafe(question)).fetch_one(&mut connection).await?;
-            if is_used {
+            if is_used && !is_marked {
                 return Err(BackupError::StoreNotEmpty(format!("PostgreSQL ({table})")));
             }
         }
@@ -125,7 +135,11 @@ impl Filling {
                 of_program: "it has none like that".to_owned(),
             });
         }
-        Ok(Self { connection, tables })
+        Ok(Self { connection, tables, is_marked })
+    }
+
+    pub fn is_marked(&self) -> bool {
+        self.is_marked
     }
 
     /// Fills the tables in whatever order they come: triggers rest, and foreign keys are looked at when all rows are there.
@@ -154,11 +168,8 @@ impl Filling {
             }
             let rows = copy.finish().await?;
             if rows != table.rows {
-                return Err(BackupError::Differs {
-                    table: table.name.clone(),
-                    found: format!("{rows} rows"),
-                    expected: format!("{} rows", table.rows),
-                });
+                let (found, expected) = (format!("{rows} rows"), format!("{} rows", table.rows));
+                return Err(BackupError::differs(&table.name, &found, &expected));
             }
         }
         execute(connection, "SET CONSTRAINTS ALL IMMEDIATE".to_owned()).await?;
@@ -175,10 +186,18 @@ impl Filling {
                 .execute(&mut *connection)
                 .await?;
         }
+        // Seen when all the rest is: that they are there by a restore, which has something left to do.
+        execute(connection, format!("CREATE TABLE IF NOT EXISTS {RESTORE_MARK} ()")).await?;
         Ok(self)
     }
 
     pub async fn commit(mut self) -> Result<()> {
         execute(&mut self.connection, "COMMIT".to_owned()).await
     }
+}
+
+/// Takes the mark away.
+pub async fn end(pool: &PgPool) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    execute(&mut *connection, format!("DROP TABLE IF EXISTS {RESTORE_MARK}")).await
 }

@@ -2,7 +2,7 @@
 
 use super::{CommandError, block_on, load, open_postgres, print_json};
 use crate::{
-    backup::{Manifest, Stores},
+    backup::{self, Manifest, Stores},
     cli::{BackupArguments, RestoreArguments, SettingFlags},
     clickhouse,
     config::{ClickHouseUrl, Config, Purpose, StoreUrl},
@@ -11,9 +11,14 @@ use mohaa_embedded::EmbeddedStores;
 use serde_json::json;
 use std::path::Path;
 
-/// Saves everything; prints what the backup holds.
+/// Saves everything, or looks at what was saved; prints what the backup holds.
 pub fn backup(arguments: BackupArguments) -> Result<(), CommandError> {
-    let BackupArguments { to, embedded, settings } = arguments;
+    let BackupArguments { to, check, embedded, settings } = arguments;
+    if let Some(from) = check {
+        let manifest = backup::check(&from).map_err(CommandError::failed)?;
+        return print_contents(&from, &manifest);
+    }
+    let to = to.ok_or_else(|| CommandError::Usage("--to is not given".to_owned()))?;
     with_stores(embedded, settings, async |stores| {
         if !stores.spool_dir.is_dir() {
             let message =

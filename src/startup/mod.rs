@@ -68,7 +68,7 @@ use crate::sign_in::{Devices, SignIn};
 use crate::stats::{AnswerCache, Stats};
 use crate::tournaments::{Tournaments, Witness};
 use crate::webhooks::{Sealer, WebhookOutbox, WebhookSending, WebhookSettings};
-use crate::{demo, postgres};
+use crate::{backup, demo, postgres};
 
 /// Claims of players that wait to be looked up; further ones are not heard.
 const MOST_WAITING_CLAIMS: usize = 1_000;
@@ -120,6 +120,8 @@ pub enum StartError {
     Pages(#[from] pages::PagesError),
     #[error("{path}: {source}", path = .path.display())]
     Files { path: PathBuf, source: std::io::Error },
+    #[error("{} is of a restore that did not end: begin it anew", .0.display())]
+    UnfinishedRestore(PathBuf),
     #[error("the service ended: {0}")]
     Server(#[source] std::io::Error),
 }
@@ -251,6 +253,9 @@ impl Application {
         let engines = Engines::connect(&urls.clickhouse, config.clickhouse_cluster.as_deref());
         let clickhouse = engines.questions().clone();
         let spool_directory = config.spool_dir();
+        if backup::is_unfinished(&spool_directory) {
+            return Err(StartError::UnfinishedRestore(spool_directory));
+        }
         let in_spool = |source| StartError::Files { path: spool_directory.clone(), source };
         std::fs::create_dir_all(&spool_directory).map_err(in_spool)?;
         // Names and chat lines are nobody else's business.

@@ -323,7 +323,7 @@ async fn a_restore_that_is_killed_or_fails_when_all_is_nearly_done_is_begun_anew
     let kill = r#"[{"type":"kill","attacker_guid":"41","victim_guid":"42","timestamp":1}]"#;
     service.client.send(kill).await.assert_batch(202, 1, &[]);
     service.client.settled().await;
-    let from = stores(&urls, &data_dir);
+    let from = stores(&urls, &data_dir).await;
     from.save(&backup).await.unwrap();
     let users = content(&from.postgres, "users").await;
     service.stop().await;
@@ -344,7 +344,7 @@ async fn a_restore_that_is_killed_or_fails_when_all_is_nearly_done_is_begun_anew
     {
         let fresh = stores_of_tests.database(&format!("late_to_{number}")).await;
         let data_dir = directory.path().join(format!("killed-{number}"));
-        let to = stores(&fresh, &data_dir);
+        let to = stores(&fresh, &data_dir).await;
         restore_up_to(&to, &backup, step).await;
         let settings = [
             ("LISTEN", "127.0.0.1:0"),
@@ -365,13 +365,13 @@ async fn a_restore_that_is_killed_or_fails_when_all_is_nearly_done_is_begun_anew
     }
 
     let fresh = stores_of_tests.database("late_end").await;
-    let to = stores(&fresh, &directory.path().join("killed-at-the-end"));
+    let to = stores(&fresh, &directory.path().join("killed-at-the-end")).await;
     restore_up_to(&to, &backup, RestoreStep::SpoolEnded).await;
     is_whole(&to, &fresh).await;
 
     // PostgreSQL goes away before it commits.
     let fresh = stores_of_tests.database("late_commit").await;
-    let to = stores(&fresh, &directory.path().join("not-committed"));
+    let to = stores(&fresh, &directory.path().join("not-committed")).await;
     let ends_connections = async |step| {
         if step == RestoreStep::Filled {
             let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -400,11 +400,11 @@ async fn a_backup_holds_events_whose_time_ends_while_it_is_made() {
     warehouse.execute("SYSTEM STOP MERGES raw_events").await;
     warehouse.execute("ALTER TABLE raw_events MODIFY TTL toDate(event_at) - toIntervalDay(3) SETTINGS materialize_ttl_after_modify = 0, mutations_sync = 2").await;
     warehouse.execute("ALTER TABLE raw_events MODIFY SETTING merge_with_ttl_timeout = 0").await;
-    let manifest = stores(&urls, &data_dir).save(&backup).await.unwrap();
+    let manifest = stores(&urls, &data_dir).await.save(&backup).await.unwrap();
     assert_eq!(manifest.events(), 2);
     service.stop().await;
 
     let fresh = TestStores::shared().await.database("backup_ttl_to").await;
-    let restored = stores(&fresh, &directory.path().join("other")).restore(&backup).await.unwrap();
+    let restored = stores(&fresh, &directory.path().join("other")).await.restore(&backup).await.unwrap();
     assert_eq!(restored.events(), 2);
 }

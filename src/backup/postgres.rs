@@ -199,5 +199,5 @@ impl Filling {
 /// Takes the mark away.
 pub async fn end(pool: &PgPool) -> Result<()> {
     let mut connection = pool.acquire().await?;
-    execute(&mut *connection, format!("DROP TABLE IF EXISTS {RESTORE_MARK}")).await
+    execute(&mut connection, format!("DROP TABLE IF EXISTS {RESTORE_MARK}")).await
 }

@@ -299,7 +299,7 @@ async fn what_an_admin_has_done_on_a_node_is_done_there_whichever_answers() {
         let unknown = call(&one, &token, "POST", &format!("/api/v1/ops/{path}?node={nobody}")).await;
         unknown.assert_refused(404, "unknown_node");
         let wrong = call(&one, &token, "POST", &format!("/api/v1/ops/{path}?node=that")).await;
-        wrong.assert_refused(400, "validation_failed");
+        wrong.assert_refused(422, "validation_failed");
     }
     let log = audited(&one).await;
     let actions: Vec<&str> = log.iter().map(|(action, _)| action.as_str()).collect();

@@ -55,7 +55,7 @@ const OF_NODE: QueryShape = QueryShape {
 /// The node that a request means: behind a balancer that need not be the one that answers.
 ///
 /// # Errors
-/// 400 `validation_failed`; 404 `unknown_node` for one that nobody hears.
+/// 422 `validation_failed`; 404 `unknown_node` for one that nobody hears.
 pub async fn meant_node(request: &HttpRequest, ops: &Ops) -> Result<Uuid, ApiError> {
     let mut query = OF_NODE.read(request.query_string());
     let asked = query.parsed_parameter("node", |text| {

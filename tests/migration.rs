@@ -232,14 +232,31 @@ fn statements(file: &str) -> Vec<Statement> {
 impl Statement {
     /// Whether a node of the version before may ask for what is gone then.
     fn takes_something_away(&self) -> bool {
-        // What makes a column looser, or is no name that anybody asks for.
-        const HARMLESS: [&str; 7] =
-            ["CONSTRAINT", "DEFAULT", "EXPRESSION", "FUNCTION", "IDENTITY", "INDEX", "NOT"];
+        // What makes a column looser. A constraint may be what its `ON CONFLICT` names, a default what it leaves out.
+        const HARMLESS: [&str; 3] = ["EXPRESSION", "IDENTITY", "NOT"];
         let is_drop = |pair: &[String]| pair[0] == "DROP" && !HARMLESS.contains(&pair[1].as_str());
-        let of_tables = ["ALTER TABLE", "DROP TABLE", "DROP VIEW", "ALTER VIEW", "DROP MATERIALIZED"];
+        let of_tables =
+            ["ALTER TABLE", "DROP TABLE", "DROP VIEW", "ALTER VIEW", "DROP MATERIALIZED", "DROP INDEX"];
         let is_of_tables =
             of_tables.contains(&self.words.iter().take(2).cloned().collect::<Vec<_>>().join(" ").as_str());
         is_of_tables && (self.words.windows(2).any(is_drop) || self.words.iter().any(|word| word == "RENAME"))
+            || self.asks_for_more()
+    }
+
+    /// Whether what a node of the version before writes may be refused then.
+    fn asks_for_more(&self) -> bool {
+        let has = |words: &[&str]| self.words.windows(words.len()).any(|some| some == words);
+        let is_new_column = has(&["ADD", "COLUMN"]);
+        let lacks_value = has(&["NOT", "NULL"]) && !has(&["DEFAULT"]) && !has(&["GENERATED"]);
+        has(&["ALTER", "TABLE"])
+            && (has(&["SET", "NOT", "NULL"])
+                || has(&["SET", "DATA", "TYPE"])
+                || self
+                    .words
+                    .windows(4)
+                    .any(|some| some[0] == "ALTER" && some[1] == "COLUMN" && some[3] == "TYPE")
+                || has(&["ADD", "CONSTRAINT"])
+                || is_new_column && lacks_value)
     }
 
     /// Since when nothing uses it.
@@ -293,6 +310,13 @@ fn what_a_migration_takes_away_is_known_by_its_statements() {
         "ALTER TABLE some DROP b;",
         "ALTER TABLE some RENAME COLUMN a TO b;",
         "ALTER TABLE some RENAME TO other;",
+        "ALTER TABLE some DROP CONSTRAINT one;",
+        "ALTER TABLE some ALTER COLUMN a DROP DEFAULT;",
+        "DROP INDEX one;",
+        "ALTER TABLE some ALTER COLUMN a TYPE bigint;",
+        "ALTER TABLE some ALTER COLUMN a SET NOT NULL;",
+        "ALTER TABLE some ADD COLUMN a int NOT NULL;",
+        "ALTER TABLE some ADD CONSTRAINT one CHECK (a > 0);",
         "DROP VIEW some;",
         "-- Unused.\nDROP TABLE some;",
         "-- unused since 0.2.0, which is this one.\nDROP TABLE some;",
@@ -302,8 +326,8 @@ fn what_a_migration_takes_away_is_known_by_its_statements() {
     }
     for harmless in [
         "-- DROP TABLE some;\nCREATE TABLE other (what text CHECK (what IN ('drop table', 'rename')));",
-        "ALTER TABLE some DROP CONSTRAINT one, ALTER COLUMN a DROP NOT NULL;",
-        "DROP TRIGGER one ON some; DROP INDEX one; DROP FUNCTION one();",
+        "ALTER TABLE some ALTER COLUMN a DROP NOT NULL, ADD COLUMN b int, ADD COLUMN c int NOT NULL DEFAULT 0;",
+        "DROP TRIGGER one ON some; DROP FUNCTION one();",
         "-- unused since 0.1.0\nDROP TABLE some;",
         "ALTER TABLE some\n    -- unused since 0.1.12; it was never filled.\n    DROP COLUMN a;",
     ] {

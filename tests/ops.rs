@@ -294,6 +294,11 @@ async fn what_an_admin_has_done_on_a_node_is_done_there_whichever_answers() {
     done(&one, &token, "POST", &format!("/api/v1/ops/flush?node={node}")).await;
     eventually("the other's event is stored", async || (stored(&other).await == 1).then_some(())).await;
 
+    let beyond = call(&one, &token, "POST", &format!("/api/v1/ops/writers/7/pause?node={node}")).await;
+    beyond.assert_refused(404, "unknown_writer");
+    let no_letter =
+        call(&one, &token, "POST", &format!("/api/v1/ops/dead-letters/none/replay?node={node}")).await;
+    no_letter.assert_refused(404, "unknown_dead_letter");
     let nobody = Uuid::from_u128(9);
     for path in ["writers/1/pause", "flush", "dead-letters/some/replay"] {
         let unknown = call(&one, &token, "POST", &format!("/api/v1/ops/{path}?node={nobody}")).await;
@@ -303,7 +308,8 @@ async fn what_an_admin_has_done_on_a_node_is_done_there_whichever_answers() {
     }
     let log = audited(&one).await;
     let actions: Vec<&str> = log.iter().map(|(action, _)| action.as_str()).collect();
-    assert_eq!(actions, ["ops.pause_writer", "ops.pause_writer", "ops.resume_writer", "ops.flush"]);
+    let done = ["ops.pause_writer", "ops.pause_writer", "ops.resume_writer", "ops.flush"];
+    assert_eq!(actions, [&done[..], &["ops.pause_writer", "ops.replay_dead_letter"]].concat());
     other.stop().await;
     one.stop().await;
 }

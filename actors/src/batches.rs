@@ -78,8 +78,6 @@ pub struct Batches {
     is_draining: bool,
     /// What is open doesn't wait any longer.
     is_flushing: bool,
-    /// Since when batches wait and no writer is free, as far as it is not noted yet.
-    blocked_since: Option<Instant>,
 }
 
 impl Batches {
@@ -114,7 +112,6 @@ impl Batches {
             sealed,
             is_draining: false,
             is_flushing: false,
-            blocked_since: None,
         }
     }
 
@@ -160,11 +157,7 @@ impl Batches {
         self.hand_out_what_is_due(spool, port);
         let is_blocked = self.free_writers() == 0
             && (self.open_batch_is_due() || self.sealed.iter().any(SealedBatch::is_ready));
-        let now = self.clock.instant();
-        if let Some(since) = self.blocked_since {
-            port.instance().note_blocked(now.saturating_duration_since(since));
-        }
-        self.blocked_since = is_blocked.then_some(now);
+        port.instance().set_blocked(is_blocked);
     }
 
     fn hand_out_what_is_due(&mut self, spool: &Spool, port: &Port<Batcher>) {

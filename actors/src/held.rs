@@ -9,11 +9,13 @@
 //!
 //! Bounded: so many events and bytes of one server, for so long, of so many servers. Beyond, requests are refused.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use mohaa_domain::event::{Event, Millis, Text};
 use uuid::Uuid;
@@ -68,7 +70,12 @@ struct Inner {
     ledger: Ledger,
     clock: Clock,
     servers: Mutex<HashMap<Uuid, Arc<Mutex<HeldServer>>>>,
+    /// When the log told last of a server of which nothing more is held.
+    told: Mutex<HashMap<Uuid, Instant>>,
 }
+
+/// What is refused is lost: whoever looks for it finds the server in the log.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct HeldServer {
@@ -80,8 +87,6 @@ struct HeldServer {
     events: u64,
     bytes: u64,
     since: Millis,
-    /// The log says that nothing more is held.
-    is_told: bool,
     /// Nothing is held any more, and this is not where further requests go.
     has_ended: bool,
 }
@@ -114,7 +119,15 @@ impl HeldRequests {
                 servers.insert(server_id, Arc::new(Mutex::new(server)));
             }
         }
-        Ok(Self { inner: Arc::new(Inner { directory, ledger, clock, servers: Mutex::new(servers) }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                directory,
+                ledger,
+                clock,
+                servers: Mutex::new(servers),
+                told: Mutex::default(),
+            }),
+        })
     }
 
     /// Whether something of this server is held. Then what it sends has to be held too, so that its events stay in order.
@@ -138,7 +151,7 @@ impl HeldRequests {
     pub fn hold(&self, request: HeldRequest) -> IngestOutcome {
         loop {
             let Some(server) = self.server(request.server_id) else {
-                return refuse(request, RejectReason::HeldFull);
+                return self.refuse_held(request, "too many servers wait");
             };
             let mut server = lock(&server);
             // It was sent on, or thrown away, since we found it.
@@ -146,6 +159,19 @@ impl HeldRequests {
                 return self.hold_in(&mut server, request);
             }
         }
+    }
+
+    /// Refuses a request that nothing holds. The log says whose it is, once in so long.
+    fn refuse_held(&self, request: HeldRequest, why: &'static str) -> IngestOutcome {
+        let (now, server_id) = (self.inner.clock.instant(), request.server_id);
+        let mut told = lock(&self.inner.told);
+        told.retain(|_, at| now.saturating_duration_since(*at) < TELL_EVERY);
+        if let Entry::Vacant(untold) = told.entry(server_id) {
+            untold.insert(now);
+            tracing::warn!(%server_id, why, "events of a server that waits for approval are refused");
+        }
+        drop(told);
+        refuse(request, RejectReason::HeldFull)
     }
 
     fn hold_in(&self, server: &mut HeldServer, request: HeldRequest) -> IngestOutcome {
@@ -163,12 +189,15 @@ impl HeldRequests {
         }
         let count = request.events.events();
         let is_late = !server.requests.is_empty() && now.0 - server.since.0 >= LONGEST_MILLIS;
-        if is_late || server.events + count > MOST_EVENTS || server.bytes >= MOST_BYTES {
-            if !std::mem::replace(&mut server.is_told, true) {
-                let server_id = request.server_id;
-                tracing::warn!(%server_id, "a server has waited too long for approval; its events are refused");
+        let full = match () {
+            () if is_late => Some("it waits for too long"),
+            () if server.events + count > MOST_EVENTS || server.bytes >= MOST_BYTES => {
+                Some("it sent too much")
             }
-            return refuse(request, RejectReason::HeldFull);
+            () => None,
+        };
+        if let Some(why) = full {
+            return self.refuse_held(request, why);
         }
         // Equal messages that came far apart are sent on together, where one key would make one of them.
         let key_of_request = request.idempotency.as_ref().filter(|(key, _)| !idempotency::is_of_message(key));

@@ -136,9 +136,7 @@ impl<W: Worker> Kernel<W> {
         // Its state may be anything: even looking at it can fail.
         let state = catch_unwind(AssertUnwindSafe(|| worker.observe())).unwrap_or(Value::Null);
         tracing::error!(actor, name, panic, %state, "a handler panicked; the actor is made anew");
-        if self.instance.note_failure(panic.to_owned(), state) {
-            tracing::error!(actor, name, "panics keep coming; the actor counts as failing");
-        }
+        self.instance.note_failure(panic.to_owned(), state);
         match catch_unwind(AssertUnwindSafe(|| (self.make)(worker.bequeath()))) {
             Ok(successor) => self.worker = Some(successor),
             Err(payload) => {

@@ -242,16 +242,16 @@ impl Pipeline {
         self.environment.metrics.retries_by_code()
     }
 
-    /// Writes what it can until `deadline` and [closes](Self::close); says whether everything is stored.
+    /// Writes what it can until `deadline` and [closes](Self::close) the spool; says whether everything is stored.
     pub async fn shut_down(&self, deadline: Duration) -> bool {
         let drained = self.drain(deadline).await;
-        self.close(SAVE_DEADLINE, CLOSE_DEADLINE).await;
+        self.save_live(SAVE_DEADLINE).await;
+        self.close(CLOSE_DEADLINE).await;
         drained
     }
 
-    /// Has live matches leave snapshots and closes the spool. A snapshot that is not kept in time costs a viewer a moment
-    /// after the next start; a spool that is not closed in time is read as after a crash.
-    pub async fn close(&self, save_within: Duration, close_within: Duration) {
+    /// Has live matches leave snapshots. One that is not kept in time costs a viewer a moment after the next start.
+    pub async fn save_live(&self, save_within: Duration) {
         let (saved, done) = oneshot::channel();
         self.batcher.tell(BatcherSignal::SaveLive(saved));
         if tokio::time::timeout(save_within, done).await.is_err() {
@@ -259,6 +259,10 @@ impl Pipeline {
                 "snapshots of live matches were not all kept; those matches may be stale after the start"
             );
         }
+    }
+
+    /// Closes the spool. One that is not closed in time is read as after a crash.
+    pub async fn close(&self, close_within: Duration) {
         let (closed, done) = oneshot::channel();
         self.batcher.tell(BatcherSignal::Close(closed));
         if tokio::time::timeout(close_within, done).await.is_err() {

@@ -86,8 +86,10 @@ pub struct Instance {
     working_since: AtomicI64,
     /// Microseconds from `began` to when the message that was taken last had come in.
     last_taken_queued_at: AtomicI64,
-    /// For how many nanoseconds it had work and waited for others.
+    /// For how many nanoseconds it had work and waited for others, and since when it does now, as far as that is not counted yet;
+    /// as `busy_since`.
     blocked_nanos: AtomicU64,
+    blocked_since: AtomicI64,
     /// Of its kind.
     metrics: MailboxMetrics,
     kind_errors: KindErrors,
@@ -138,6 +140,7 @@ impl Instance {
             working_since: AtomicI64::new(IDLE),
             last_taken_queued_at: AtomicI64::new(IDLE),
             blocked_nanos: AtomicU64::new(0),
+            blocked_since: AtomicI64::new(IDLE),
             metrics,
             kind_errors,
             trouble: Mutex::default(),
@@ -190,10 +193,30 @@ impl Instance {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It had work for so long, and waited for others.
-    pub(crate) fn note_blocked(&self, waited: Duration) {
-        self.blocked_nanos.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
-        self.metrics.blocked_seconds.inc_by(waited.as_secs_f64());
+    /// From here on it has work and waits for others, or does not.
+    pub(crate) fn set_blocked(&self, is_blocked: bool) {
+        let now = if is_blocked { self.micros(self.clock.instant()) } else { IDLE };
+        self.count_blocked(self.blocked_since.swap(now, Ordering::Relaxed));
+    }
+
+    /// Counts the time in which it has been waiting so far, too.
+    pub fn count_time_blocked(&self) {
+        let since = self.blocked_since.load(Ordering::Relaxed);
+        let now = self.micros(self.clock.instant());
+        // Unless it has ended meanwhile, and was counted.
+        if since != IDLE
+            && self.blocked_since.compare_exchange(since, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.count_blocked(since);
+        }
+    }
+
+    fn count_blocked(&self, since: i64) {
+        if since != IDLE {
+            let waited = self.time_since(since);
+            self.blocked_nanos.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+            self.metrics.blocked_seconds.inc_by(waited.as_secs_f64());
+        }
     }
 
     /// Keeps what went wrong where operators look.
@@ -205,8 +228,8 @@ impl Instance {
         of_kinds.insert(self.kind, error);
     }
 
-    /// Notes a panic; says whether it is one too many.
-    pub(crate) fn note_failure(&self, panic: String, state: Value) -> bool {
+    /// Notes a panic, and tells when it is one too many.
+    pub(crate) fn note_failure(&self, panic: String, state: Value) {
         self.note_error(&format!("panicked: {panic}"));
         self.metrics.restarts.inc();
         let now = self.clock.instant();
@@ -214,7 +237,10 @@ impl Instance {
         trouble.restarts += 1;
         trouble.recent.push_back(now);
         trouble.last = Some(Failure { at: self.clock.now(), panic, state });
-        self.is_over_budget(&mut trouble, now)
+        if self.is_over_budget(&mut trouble, now) {
+            let (actor, name) = (self.kind, self.name.as_str());
+            tracing::error!(actor, name, "panics keep coming; the actor counts as failing");
+        }
     }
 
     /// Whether it has used up its restart budget.
@@ -258,6 +284,7 @@ impl Instance {
     }
 
     pub fn report(&self) -> InstanceReport {
+        self.count_time_blocked();
         let depth = (self.depth)();
         let trouble = self.trouble();
         // Messages are taken in order: nothing that is still in the mailbox came before the one taken last, and what

@@ -266,11 +266,20 @@ impl<'a> Pause<'a> {
     async fn make(&mut self) {
         let pause = self.next.mul_f64(rand::random_range(0.5..1.0));
         self.next = (self.next * 2).min(LONGEST_PAUSE);
-        self.clock.sleep(pause).await;
-        if let Some(writer) = self.writer {
-            writer.note_blocked(pause);
-        }
+        blocked(self.writer, self.clock.sleep(pause)).await;
     }
+}
+
+/// Waits, which counts as the writer's time blocked.
+async fn blocked<T>(writer: Option<&Instance>, wait: impl Future<Output = T>) -> T {
+    if let Some(writer) = writer {
+        writer.set_blocked(true);
+    }
+    let waited = wait.await;
+    if let Some(writer) = writer {
+        writer.set_blocked(false);
+    }
+    waited
 }
 
 async fn write_batch(
@@ -448,12 +457,8 @@ async fn attempt_insert(
     attempt: InsertAttempt,
     writer: Option<&Instance>,
 ) -> Result<(), StoreError> {
-    let asked = environment.clock.instant();
-    let _open_gate = environment.gate.read().await;
+    let _open_gate = blocked(writer, environment.gate.read()).await;
     let began = environment.clock.instant();
-    if let Some(writer) = writer {
-        writer.note_blocked(began.saturating_duration_since(asked));
-    }
     let span = debug_span!(
         "insert",
         otel.kind = "client",

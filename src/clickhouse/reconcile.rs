@@ -205,12 +205,16 @@ impl Reconciler {
                 })
             };
             match self.starts_of_the_store().await {
-                Ok(starts) if is_reconciled(&starts) => {
+                Ok((starts, silent)) if is_reconciled(&starts) => {
                     self.unverified_days.set(0);
-                    self.forget_settled_days(reconciled.as_ref(), &starts);
+                    // Nothing has happened since the last comparison that would ask for another one. A node that is silent may come
+                    // back without what it had not written to its disk.
+                    if silent == 0 {
+                        self.forget_settled_days();
+                    }
                     self.stand_aside().await;
                 }
-                Ok(starts) => {
+                Ok((starts, _)) => {
                     self.mark_unverified();
                     match self.reconcile().await {
                         Ok(()) => {
@@ -233,13 +237,7 @@ impl Reconciler {
         }
     }
 
-    /// When nothing has happened since the last comparison that would ask for another one. A node that was there then and
-    /// is silent now may come back without what it had not written to its disk.
-    fn forget_settled_days(&self, reconciled: Option<&(Starts, u64)>, starts: &Starts) {
-        let is_silent = |node: &String| !starts.contains_key(node);
-        if reconciled.is_none_or(|(known, _)| known.keys().any(is_silent)) {
-            return;
-        }
+    fn forget_settled_days(&self) {
         if let Err(error) = self.touched_days.forget_settled() {
             tracing::warn!(%error, "days that need no comparison any more stay in the list of those to compare");
         }
@@ -260,17 +258,19 @@ impl Reconciler {
         self.touched_days.all().into_iter().filter(|day| *day >= oldest_whole).collect()
     }
 
-    /// Of a cluster those of the nodes that answer: one that is away is compared when it is back.
-    async fn starts_of_the_store(&self) -> std::result::Result<Starts, ClusterError> {
-        let mut starts = Starts::new();
+    /// Of a cluster those of the nodes that answer: one that is away is compared when it is back. And how many are silent.
+    async fn starts_of_the_store(&self) -> std::result::Result<(Starts, usize), ClusterError> {
+        let (mut starts, mut silent) = (Starts::new(), 0);
         for shard in within_patience(self.engines.shards()).await? {
-            for node in shard.all_answering().await? {
+            let answering = shard.all_answering().await?;
+            silent += shard.nodes.len() - answering.len();
+            for node in answering {
                 let question = "SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())";
                 let started_at = within(QUESTION_PATIENCE, node.local.query(question).fetch_one()).await?;
                 starts.insert(node.name.clone(), started_at);
             }
         }
-        Ok(starts)
+        Ok((starts, silent))
     }
 
     /// Compares every touched day and mends what differs. Writers wait until it returns.

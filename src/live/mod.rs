@@ -14,7 +14,7 @@ mod viewers;
 
 pub use answers::{ListedLiveMatch, LiveAchievement, LiveKill, LiveList, LivePlayer, LiveState};
 pub use handlers::{LiveApi, routes};
-pub use nodes::{HeardNode, LiveNodes, LiveNodesWork, Order};
+pub use nodes::{GivenOrder, HeardNode, LiveNodes, LiveNodesWork, NotDone, Order};
 pub use stream::{Form, Message};
 pub use summaries::MatchSummaries;
 pub use viewers::Viewers;

@@ -1,6 +1,7 @@
 //! What admins do to a running node, by way of any: pause writers, flush, drain, end a match, send a dead letter again. None of it can lose
 //! an event. Each is in the audit log before it is done; while PostgreSQL can't keep that, nothing is.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use mohaa_actors::dead_letters::DeadLetterError;
@@ -15,7 +16,7 @@ use crate::audit::{self, By, Entry};
 use crate::http::query::{Parameter, QueryShape};
 use crate::http::{ApiError, ErrorBody};
 use crate::ingest::Ingest;
-use crate::live::{Live, Order};
+use crate::live::{Live, NotDone, Order};
 use crate::postgres;
 
 #[derive(OpenApi)]
@@ -56,19 +57,14 @@ const OF_NODE: QueryShape = QueryShape {
 ///
 /// # Errors
 /// 422 `validation_failed`; 404 `unknown_node` for one that nobody hears.
-pub async fn meant_node(request: &HttpRequest, ops: &Ops) -> Result<Uuid, ApiError> {
+pub fn meant_node(request: &HttpRequest, ops: &Ops) -> Result<Uuid, ApiError> {
     let mut query = OF_NODE.read(request.query_string());
     let asked = query.parsed_parameter("node", |text| {
         text.parse::<Uuid>().map_err(|_| "must be the id of a node".to_owned())
     });
     query.finish()?;
-    match asked {
-        Some(node) if node != ops.watch.node() => {
-            let known = ops.watch.look().await.nodes;
-            known.iter().find(|known| known.node == node).map(|known| known.node).ok_or_else(unknown_node)
-        }
-        _ => Ok(ops.watch.node()),
-    }
+    let node = asked.unwrap_or_else(|| ops.watch.node());
+    if ops.watch.knows(node) { Ok(node) } else { Err(unknown_node()) }
 }
 
 fn unknown_node() -> ApiError {
@@ -80,18 +76,45 @@ fn read_writers(text: &str, count: Option<usize>) -> Result<Option<usize>, ApiEr
     match text.parse::<usize>() {
         _ if text == "all" => Ok(None),
         Ok(writer) if count.is_none_or(|count| writer < count) => Ok(Some(writer)),
-        _ => Err(ApiError::not_found("unknown_writer", "this node has no writer of this number")),
+        _ => Err(unknown_writer()),
     }
 }
 
 async fn order(ops: &Ops, node: Uuid, order: Order) -> Result<(), ApiError> {
-    if ops.watch.order(node, order).await { Ok(()) } else { Err(unknown_node()) }
+    ops.watch.order(node, order).await.map_err(refusal)
+}
+
+fn refusal(why: NotDone) -> ApiError {
+    match why {
+        NotDone::UnknownNode => unknown_node(),
+        NotDone::UnknownWriter => unknown_writer(),
+        NotDone::UnknownLetter => unknown_letter(),
+        NotDone::Failed => ApiError::internal(OrderFailed),
+        NotDone::NoAnswer => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "node_silent",
+            "the node does not say whether it was done: look there, and try again",
+        ),
+    }
+}
+
+/// The log of the node that was to do it has the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("an operator's order was not carried out")]
+struct OrderFailed;
+
+fn unknown_writer() -> ApiError {
+    ApiError::not_found("unknown_writer", "this node has no writer of this number")
+}
+
+fn unknown_letter() -> ApiError {
+    ApiError::not_found("unknown_dead_letter", "no dead letter has this id")
 }
 
 /// Pauses writers of a node or has them go on.
 ///
 /// # Errors
-/// 404 `unknown_writer`, `unknown_node`; 503 `audit_unavailable`.
+/// 404 `unknown_writer`, `unknown_node`; 503 `audit_unavailable`, `node_silent`.
 pub async fn set_paused(
     ops: &Ops,
     pool: &PgPool,
@@ -116,7 +139,7 @@ pub async fn set_paused(
 /// Has what a node has accepted written now.
 ///
 /// # Errors
-/// 404 `unknown_node`; 503 `audit_unavailable`.
+/// 404 `unknown_node`; 503 `audit_unavailable`, `node_silent`.
 pub async fn flush(ops: &Ops, pool: &PgPool, admin_id: i32, node: Uuid) -> Result<(), ApiError> {
     note(pool, admin_id, "ops.flush", ("node", &node.to_string()), None, None).await?;
     order(ops, node, Order::Flush).await
@@ -167,7 +190,7 @@ pub async fn end_match(
 /// Asks a node for a dead letter to be sent again. Which letters another node has is known only there.
 ///
 /// # Errors
-/// 404 `unknown_dead_letter`, `unknown_node`; 503 `audit_unavailable`.
+/// 404 `unknown_dead_letter`, `unknown_node`; 503 `audit_unavailable`, `node_silent`.
 pub async fn replay(
     ops: &Ops,
     pool: &PgPool,
@@ -175,13 +198,18 @@ pub async fn replay(
     node: Uuid,
     letter: String,
 ) -> Result<(), ApiError> {
-    let before = match node == ops.watch.node() {
+    let is_this = node == ops.watch.node();
+    let before = match is_this {
         true => Some(letter_here(ops, &letter).await?),
         false => None,
     };
     let after = json!({ "node": node });
     note(pool, admin_id, "ops.replay_dead_letter", ("dead_letter", &letter), before, Some(after)).await?;
-    order(ops, node, Order::Replay { letter }).await
+    match ops.watch.order(node, Order::Replay { letter }).await {
+        // It was sent since we looked.
+        Err(NotDone::UnknownLetter) if is_this => Ok(()),
+        outcome => outcome.map_err(refusal),
+    }
 }
 
 async fn letter_here(ops: &Ops, letter: &str) -> Result<Value, ApiError> {
@@ -189,9 +217,7 @@ async fn letter_here(ops: &Ops, letter: &str) -> Result<Value, ApiError> {
     let found = actix_web::web::block(move || letters.read(&wanted)).await.map_err(ApiError::internal)?;
     match found {
         Ok(letter) => Ok(json!({ "reason": letter.reason, "events": letter.events() })),
-        Err(error @ DeadLetterError::Unknown { .. }) => {
-            Err(ApiError::not_found("unknown_dead_letter", "no dead letter has this id").with_source(error))
-        }
+        Err(error @ DeadLetterError::Unknown { .. }) => Err(unknown_letter().with_source(error)),
         // A letter that can't be read can't be sent either.
         Err(error) => Err(ApiError::internal(error)),
     }
@@ -239,7 +265,7 @@ fn done() -> Result<HttpResponse, ApiError> {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 503, description = "the audit log can't be written", body = ErrorBody),
+        (status = 503, description = "the audit log can't be written, or the node does not say whether it was done", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -250,7 +276,7 @@ pub async fn pause_writer(
     pool: Data<PgPool>,
     writer: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let node = meant_node(&request, &ops).await?;
+    let node = meant_node(&request, &ops)?;
     set_paused(&ops, &pool, admin.user_id, node, &writer, true).await?;
     done()
 }
@@ -269,7 +295,7 @@ pub async fn pause_writer(
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 503, description = "the audit log can't be written", body = ErrorBody),
+        (status = 503, description = "the audit log can't be written, or the node does not say whether it was done", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -280,7 +306,7 @@ pub async fn resume_writer(
     pool: Data<PgPool>,
     writer: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let node = meant_node(&request, &ops).await?;
+    let node = meant_node(&request, &ops)?;
     set_paused(&ops, &pool, admin.user_id, node, &writer, false).await?;
     done()
 }
@@ -298,7 +324,7 @@ pub async fn resume_writer(
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 503, description = "the audit log can't be written", body = ErrorBody),
+        (status = 503, description = "the audit log can't be written, or the node does not say whether it was done", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -308,7 +334,7 @@ pub async fn flush_events(
     ops: Data<Ops>,
     pool: Data<PgPool>,
 ) -> Result<HttpResponse, ApiError> {
-    let node = meant_node(&request, &ops).await?;
+    let node = meant_node(&request, &ops)?;
     flush(&ops, &pool, admin.user_id, node).await?;
     done()
 }
@@ -327,7 +353,7 @@ pub async fn flush_events(
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 503, description = "the audit log can't be written", body = ErrorBody),
+        (status = 503, description = "the audit log can't be written, or the node does not say whether it was done", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -352,7 +378,7 @@ pub async fn drain_node(
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 503, description = "the audit log can't be written", body = ErrorBody),
+        (status = 503, description = "the audit log can't be written, or the node does not say whether it was done", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -411,7 +437,7 @@ pub async fn end_live_match(
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 503, description = "the audit log can't be written", body = ErrorBody),
+        (status = 503, description = "the audit log can't be written, or the node does not say whether it was done", body = ErrorBody),
     ),
     security(("bearer" = []), ("session" = []))
 )]
@@ -422,7 +448,7 @@ pub async fn replay_dead_letter(
     pool: Data<PgPool>,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let node = meant_node(&request, &ops).await?;
+    let node = meant_node(&request, &ops)?;
     replay(&ops, &pool, admin.user_id, node, id.into_inner()).await?;
     done()
 }

@@ -69,7 +69,9 @@ impl Figures {
                 "mohaa_rollup_unverified_days" => figures.unverified_days = gauged() as u64,
                 "mohaa_postgres_primaries" => figures.postgres_primaries = gauged() as u64,
                 "mohaa_webhook_deliveries_pending" => figures.webhooks_pending = gauged() as u64,
-                "mohaa_rating_lag_seconds" => figures.rating_lag_seconds = gauged(),
+                "mohaa_rating_lag_seconds" | "mohaa_rating_copy_lag_seconds" => {
+                    figures.rating_lag_seconds = figures.rating_lag_seconds.max(gauged());
+                }
                 _ => {}
             }
         }

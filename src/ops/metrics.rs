@@ -180,6 +180,7 @@ impl OpsMetrics {
         self.mailbox_fullest.reset();
         self.actor_failing.reset();
         for instance in pipeline.actors.instances() {
+            instance.count_time_blocked();
             let most = |gauges: &GaugeVec, value: f64| {
                 let gauge = gauges.with_label_values(&[instance.kind]);
                 gauge.set(gauge.get().max(value));

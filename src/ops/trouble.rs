@@ -159,7 +159,8 @@ fn stores(overview: &NodeOverview, besides: &Besides, found: &mut Vec<Trouble>) 
         found.push(critical("MohaaStoreTakesNothing", "Events wait, and none is stored."));
     }
     let blocked = overview.kinds.iter().find(|kind| kind.kind == "batcher");
-    if may_write && blocked.is_some_and(|kind| kind.blocked_seconds_lately > BLOCKED_SECONDS) {
+    let all_write = paused == 0 && overview.stores.clickhouse.ok;
+    if all_write && blocked.is_some_and(|kind| kind.blocked_seconds_lately > BLOCKED_SECONDS) {
         let what = "All writers were busy for the whole last minute: ClickHouse is the limit.";
         found.push(warning("MohaaWritersSaturated", what));
     }

@@ -1,7 +1,7 @@
 //! Looks at this node every two seconds, remembers ten minutes of it, and tells whoever watches.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use mohaa_actors::dead_letters::{DeadLetterError, DeadLetters};
@@ -21,11 +21,12 @@ use super::overview::{
 use super::trouble::{self, Besides};
 use super::{HealthMonitor, process};
 use crate::clickhouse::cluster::Engines;
-use crate::live::{Live, LiveNodes, Order};
+use crate::live::{GivenOrder, Live, LiveNodes, NotDone, Order};
 use crate::stats::Stats;
 
 /// Of dead letters; the command line lists all.
 const MOST_LETTERS: usize = 50;
+const FLUSH_BEGINS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is looked at.
 pub struct OpsSources {
@@ -98,43 +99,64 @@ impl OpsWatch {
         self.inner.sources.nodes.node()
     }
 
-    /// Has a node do something; says whether it was there to hear it.
-    pub async fn order(&self, node: Uuid, order: Order) -> bool {
-        if node == self.node() {
-            self.carry_out(order).await;
-            return true;
+    /// Has a node do something.
+    ///
+    /// # Errors
+    /// When it was not done, or nobody knows.
+    pub async fn order(&self, node: Uuid, order: Order) -> Result<(), NotDone> {
+        match node == self.node() {
+            true => self.carry_out(&order).await,
+            false => self.inner.sources.nodes.order(node, order).await,
         }
-        self.inner.sources.nodes.order(node, order).await
     }
 
     /// Carries out what other nodes were told by operators, as long as the process runs.
-    pub async fn obey(self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        while let Some(order) = orders.recv().await {
-            self.carry_out(order).await;
+    pub async fn obey(self, mut orders: mpsc::UnboundedReceiver<GivenOrder>) {
+        while let Some(given) = orders.recv().await {
+            let outcome = self.carry_out(&given.order).await;
+            self.inner.sources.nodes.answer(&given, outcome).await;
         }
     }
 
-    async fn carry_out(&self, order: Order) {
+    async fn carry_out(&self, order: &Order) -> Result<(), NotDone> {
         let pipeline = &self.inner.sources.pipeline;
         match order {
             Order::Pause { writer, is_paused } => {
-                let all = 0..pipeline.switches.count();
-                for writer in all.filter(|number| writer.is_none_or(|writer| writer == *number)) {
-                    pipeline.set_paused(writer, is_paused);
+                let count = pipeline.switches.count();
+                if writer.is_some_and(|writer| writer >= count) {
+                    return Err(NotDone::UnknownWriter);
                 }
+                for writer in (0..count).filter(|number| writer.is_none_or(|writer| writer == *number)) {
+                    pipeline.set_paused(writer, *is_paused);
+                }
+                Ok(())
             }
-            Order::Flush => pipeline.flush().await,
+            Order::Flush => {
+                // A Batcher that waits for its disk flushes when it has it.
+                let _ = tokio::time::timeout(FLUSH_BEGINS_WITHIN, pipeline.flush()).await;
+                Ok(())
+            }
             Order::Replay { letter } => {
-                let letters = pipeline.dead_letters.clone();
-                let asked = tokio::task::spawn_blocking(move || letters.ask_for(&letter)).await;
-                match asked {
-                    // Unknown: it was sent meanwhile.
-                    Ok(Ok(()) | Err(DeadLetterError::Unknown { .. })) => {}
-                    Ok(Err(error)) => tracing::error!(%error, "a dead letter can't be sent again"),
-                    Err(error) => tracing::error!(%error, "a dead letter can't be sent again"),
+                let (letters, letter) = (pipeline.dead_letters.clone(), letter.clone());
+                match tokio::task::spawn_blocking(move || letters.ask_for(&letter)).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(DeadLetterError::Unknown { .. })) => Err(NotDone::UnknownLetter),
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "a dead letter can't be sent again");
+                        Err(NotDone::Failed)
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a dead letter can't be sent again");
+                        Err(NotDone::Failed)
+                    }
                 }
             }
         }
+    }
+
+    /// Whether a node is this one, or was heard of lately.
+    pub fn knows(&self, node: Uuid) -> bool {
+        self.inner.sources.nodes.knows(node)
     }
 
     /// Has a node drained, or taken back; says whether it was there to hear it.

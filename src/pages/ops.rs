@@ -262,7 +262,7 @@ pub(super) async fn pause_writer(
     writer: Path<String>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    let node = actions::meant_node(&request, &ops).await?;
+    let node = actions::meant_node(&request, &ops)?;
     actions::set_paused(&ops, &pool, admin.user_id, node, &writer, true).await?;
     Ok(see("/ops#writers"))
 }
@@ -275,7 +275,7 @@ pub(super) async fn resume_writer(
     writer: Path<String>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    let node = actions::meant_node(&request, &ops).await?;
+    let node = actions::meant_node(&request, &ops)?;
     actions::set_paused(&ops, &pool, admin.user_id, node, &writer, false).await?;
     Ok(see("/ops#writers"))
 }
@@ -287,7 +287,7 @@ pub(super) async fn flush(
     pool: Data<PgPool>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    let node = actions::meant_node(&request, &ops).await?;
+    let node = actions::meant_node(&request, &ops)?;
     actions::flush(&ops, &pool, admin.user_id, node).await?;
     Ok(see("/ops#writers"))
 }
@@ -334,7 +334,7 @@ pub(super) async fn replay(
     id: Path<String>,
     _: SafeForm<NoFields>,
 ) -> Page {
-    let node = actions::meant_node(&request, &ops).await?;
+    let node = actions::meant_node(&request, &ops)?;
     actions::replay(&ops, &pool, admin.user_id, node, id.into_inner()).await?;
     Ok(see("/ops#letters"))
 }

@@ -156,11 +156,11 @@ impl Servers {
             if pool.is_closed() {
                 return;
             }
-            let before = self.in_use;
+            let before = self.known.get().map(|known| known.since);
             if self.looked_at.elapsed() >= LOOK_AROUND_EVERY || !self.is_still_primary().await {
                 self.look_around().await;
             }
-            if self.in_use != before {
+            if self.known.get().map(|known| known.since) != before {
                 pool.set_connect_options(self.address());
             }
         }
@@ -182,18 +182,16 @@ impl Servers {
             return;
         };
         self.lack = None;
-        let since = match known {
-            Some(known) if self.in_use == Some(found) => known.since,
-            _ => Instant::now(),
-        };
-        self.known.set(Primary { timeline, since });
-        if self.in_use != Some(found) {
+        // Behind an address that stays the same there may be another server, which was promoted.
+        let is_same = |known: &Primary| self.in_use == Some(found) && known.timeline == timeline;
+        if known.as_ref().is_none_or(|known| !is_same(known)) {
             let (host, port) =
                 (self.servers[found].address.get_host(), self.servers[found].address.get_port());
             match self.in_use {
                 None => tracing::info!(host, port, timeline, "PostgreSQL's primary is found"),
                 Some(_) => tracing::warn!(host, port, timeline, "PostgreSQL's primary is another server now"),
             }
+            self.known.set(Primary { timeline, since: Instant::now() });
             self.in_use = Some(found);
         }
     }

@@ -32,6 +32,7 @@ pub struct RatingKeeper {
     matches_rated: IntCounter,
     reruns: IntCounter,
     lag_seconds: Gauge,
+    copy_lag_seconds: Gauge,
     /// Since when this process tries to bring ratings to ClickHouse; none while they are there.
     copying_since: Arc<Mutex<Option<Instant>>>,
 }
@@ -55,22 +56,36 @@ impl RatingKeeper {
         )?;
         let lag_seconds = Gauge::new(
             "mohaa_rating_lag_seconds",
-            "How long the oldest change waits to be rated, by whichever process, or for how long this one tries to copy ratings \
-             to ClickHouse; 0 when nothing waits.",
+            "How long the oldest change waits to be rated, by whichever process; 0 when nothing waits.",
+        )?;
+        let copy_lag_seconds = Gauge::new(
+            "mohaa_rating_copy_lag_seconds",
+            "For how long this process has been trying to copy ratings to ClickHouse; 0 when they are there.",
         )?;
         registry.register(Box::new(matches_rated.clone()))?;
         registry.register(Box::new(reruns.clone()))?;
         registry.register(Box::new(lag_seconds.clone()))?;
+        registry.register(Box::new(copy_lag_seconds.clone()))?;
         let copying_since = Arc::default();
-        Ok(Self { postgres, clickhouse, data_version, matches_rated, reruns, lag_seconds, copying_since })
+        Ok(Self {
+            postgres,
+            clickhouse,
+            data_version,
+            matches_rated,
+            reruns,
+            lag_seconds,
+            copy_lag_seconds,
+            copying_since,
+        })
     }
 
     /// Says how far ratings are behind, for ever. Apart from rating, which may fail, take long or be another node's turn: then above
     /// all somebody wants to know. While PostgreSQL doesn't answer, the last figure stands.
     pub async fn measure_lag(self) {
         loop {
+            self.copy_lag_seconds.set(self.copying_for().as_secs_f64());
             match self.longest_wait().await {
-                Ok(waited) => self.lag_seconds.set(waited.max(self.copying_for().as_secs_f64())),
+                Ok(waited) => self.lag_seconds.set(waited),
                 Err(error) => tracing::debug!(%error, "nobody knows how long changes wait to be rated"),
             }
             tokio::time::sleep(MEASURE_EVERY).await;

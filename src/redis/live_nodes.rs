@@ -125,13 +125,16 @@ impl LiveNodesStore {
         &self,
         channels: &[String],
     ) -> Result<impl Stream<Item = Vec<u8>> + Unpin + use<>, RedisError> {
-        let connecting = async { self.pool.manager().client().await?.get_async_pubsub().await };
-        let mut heard = tokio::time::timeout(Duration::from_secs(5), connecting)
+        let subscribing = async {
+            let mut heard = self.pool.manager().client().await?.get_async_pubsub().await?;
+            for channel in channels {
+                heard.subscribe(channel).await?;
+            }
+            Ok::<_, RedisError>(heard)
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(5), subscribing)
             .await
             .map_err(|_| RedisError::Timeout)??;
-        for channel in channels {
-            heard.subscribe(channel).await?;
-        }
         Ok(heard.into_on_message().map(|message: Msg| message.get_payload_bytes().to_vec()))
     }
 }

@@ -8,7 +8,7 @@ use mohaa_actors::pipeline::{CLOSE_DEADLINE, SAVE_DEADLINE};
 use super::Application;
 use crate::ops::health::Phase;
 
-/// The third of the time for shutdown that writers get even when requests don't end.
+/// The third of the time for shutdown that is kept from requests which don't end: for writers, and the ends behind them.
 const FLUSH_SHARE: u32 = 3;
 /// The fifth of it that is kept for the ends.
 const ENDS_SHARE: u32 = 5;
@@ -61,12 +61,15 @@ impl Application {
         if tokio::time::timeout(patience - patience / FLUSH_SHARE, requests_end).await.is_err() {
             tracing::warn!("open requests don't end; they get no answer");
         }
-        if let Some(ops_server) = self.ops_server {
-            ops_server.stop(false).await;
+        if let Some(ops_server) = self.ops_server
+            && tokio::time::timeout(time.share, ops_server.stop(false)).await.is_err()
+        {
+            tracing::warn!("open requests of operators get no answer");
         }
         let drained = self.pipeline.drain(time.before(ENDS)).await;
-        // The disk may need two shares: its end is the one that the next start is slower without.
-        self.pipeline.close(SAVE_DEADLINE.min(time.before(5)), CLOSE_DEADLINE.min(time.before(3))).await;
+        self.pipeline.save_live(SAVE_DEADLINE.min(time.before(5))).await;
+        // Two shares at least: its end is the one that the next start is slower without.
+        self.pipeline.close(CLOSE_DEADLINE.min(time.before(3))).await;
         // Before its servers are anybody's: who follows them next asks Redis which matches they are in.
         let mut keeping_trackers = self.keeping_trackers;
         let kept_within = TRACKERS_KEPT_WITHIN.min(time.before(2));

@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use mohaa_actors::live::{Forwarded, LiveFeeds, NodeNews, Seen, Update};
 use mohaa_domain::event::Millis;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use self::leases::Server;
@@ -26,6 +26,8 @@ use crate::redis::LiveNodesStore;
 pub use self::mirrors::HeardNode;
 
 const MOST_OUTGOING: usize = 1_000;
+/// A node does what it is told at once, or never.
+const ORDER_PATIENCE: Duration = Duration::from_secs(3);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Each node says something every second and hears that itself: whoever hears nothing for so long has a connection that is
 /// dead, which TCP may take a quarter of an hour to find out.
@@ -72,8 +74,17 @@ enum Said {
     Drain {
         is_drained: bool,
     },
-    /// An operator wants something else done.
-    Order(Order),
+    /// An operator, whom another node answers, wants something else done.
+    Order {
+        id: Uuid,
+        from: Uuid,
+        order: Order,
+    },
+    /// What came of it.
+    Obeyed {
+        id: Uuid,
+        outcome: Result<(), NotDone>,
+    },
 }
 
 /// What operators have done on a node, whichever answers them.
@@ -85,6 +96,26 @@ pub enum Order {
     Flush,
     /// Send a dead letter again.
     Replay { letter: String },
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotDone {
+    UnknownWriter,
+    UnknownLetter,
+    /// Its log says why.
+    Failed,
+    /// Nobody hears the node.
+    UnknownNode,
+    /// It does not say whether it was done.
+    NoAnswer,
+}
+
+/// An order, and who waits for what comes of it.
+pub struct GivenOrder {
+    pub order: Order,
+    id: Uuid,
+    from: Uuid,
 }
 
 /// See the [module](self). Cheap to clone.
@@ -101,7 +132,9 @@ struct Inner {
     released: Mutex<Vec<Uuid>>,
     is_asked: Notify,
     news: mpsc::UnboundedSender<NodeNews>,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<GivenOrder>,
+    /// Who waits for what comes of an order.
+    ordered: Mutex<HashMap<Uuid, oneshot::Sender<Result<(), NotDone>>>>,
     outgoing: mpsc::Sender<(Uuid, Said)>,
     others: Mutex<HashMap<Uuid, OtherNode>>,
     mirrors: Mutex<HashMap<Uuid, Mirror>>,
@@ -122,7 +155,7 @@ impl LiveNodes {
     pub fn new(
         store: LiveNodesStore,
         news: mpsc::UnboundedSender<NodeNews>,
-        orders: mpsc::UnboundedSender<Order>,
+        orders: mpsc::UnboundedSender<GivenOrder>,
     ) -> (Self, LiveNodesWork) {
         let (outgoing, sent) = mpsc::channel(MOST_OUTGOING);
         let inner = Inner {
@@ -133,6 +166,7 @@ impl LiveNodes {
             is_asked: Notify::new(),
             news,
             orders,
+            ordered: Mutex::default(),
             outgoing,
             others: Mutex::default(),
             mirrors: Mutex::default(),
@@ -169,9 +203,32 @@ impl LiveNodes {
         self.say_to(node, &Said::Drain { is_drained }).await
     }
 
-    /// Has another node do something; says whether it was there to hear it.
-    pub async fn order(&self, node: Uuid, order: Order) -> bool {
-        self.say_to(node, &Said::Order(order)).await
+    /// Has another node do something, and waits for what comes of it. A node of a version that knows no orders gives no answer.
+    ///
+    /// # Errors
+    /// When it was not done, or nobody knows.
+    pub async fn order(&self, node: Uuid, order: Order) -> Result<(), NotDone> {
+        let (id, (outcome, told)) = (Uuid::new_v4(), oneshot::channel());
+        lock(&self.inner.ordered).insert(id, outcome);
+        let outcome = match self.say_to(node, &Said::Order { id, from: self.node(), order }).await {
+            false => Err(NotDone::UnknownNode),
+            true => match tokio::time::timeout(ORDER_PATIENCE, told).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(NotDone::NoAnswer),
+            },
+        };
+        lock(&self.inner.ordered).remove(&id);
+        outcome
+    }
+
+    /// Tells who gave an order what came of it.
+    pub async fn answer(&self, given: &GivenOrder, outcome: Result<(), NotDone>) {
+        self.say_to(given.from, &Said::Obeyed { id: given.id, outcome }).await;
+    }
+
+    /// Whether a node is this one, or was heard of lately.
+    pub fn knows(&self, node: Uuid) -> bool {
+        node == self.node() || self.heard().iter().any(|heard| heard.node == node)
     }
 
     fn tell(&self, news: NodeNews) {
@@ -250,10 +307,16 @@ impl LiveNodes {
                 lock(&self.inner.others).insert(node, heard);
             }
             Said::Drain { is_drained } => self.set_drained(is_drained),
-            Said::Order(order) => {
-                tracing::warn!(?order, "an operator has this done by way of another node");
+            Said::Order { id, from, order } => {
+                tracing::warn!(?order, %from, "an operator has this done by way of another node");
                 // Nobody listens any more when the service is ending.
-                let _ = self.inner.orders.send(order);
+                let _ = self.inner.orders.send(GivenOrder { order, id, from });
+            }
+            Said::Obeyed { id, outcome } => {
+                if let Some(waiting) = lock(&self.inner.ordered).remove(&id) {
+                    // Whoever asked may have given up waiting.
+                    let _ = waiting.send(outcome);
+                }
             }
         }
     }

@@ -18,9 +18,8 @@ use crate::support::{Service, eventually, schemas};
 
 /// A viewer has the next kill by then, whatever happens to a node.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
-/// A game server gives a request up that nobody answers. Streams that nothing happens on say so every 15 s; in this match kills come
-/// all the time.
-const SILENT_AFTER: Duration = Duration::from_secs(2);
+/// A game server gives a request up that nobody answers. A browser waits for a stream for ever.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
 const SERVERS: u8 = 6;
 /// The last number of the first server's address.
 const FIRST_HOST: u8 = 10;
@@ -57,7 +56,6 @@ fn client_at(host: u8) -> reqwest::Client {
         .no_proxy()
         .local_address(address)
         .connect_timeout(Duration::from_secs(5))
-        .read_timeout(SILENT_AFTER)
         .build()
         .unwrap()
 }
@@ -112,6 +110,7 @@ async fn play(url: String, number: u8, token: String, heard: Rc<Heard>) {
             .post(format!("{url}/api/v1/ingest/events"))
             .header("X-Server-Token", &token)
             .body(kill.to_string())
+            .timeout(REQUEST_PATIENCE)
             .send();
         match sending.await {
             Ok(answer) if answer.status() == 202 => heard.accepted.borrow_mut().push(name),

@@ -428,10 +428,12 @@ mod tests {
         let mut told = of(&overview(false), &besides(false));
         let first_warning = told.iter().position(|trouble| !trouble.is_critical).unwrap();
         assert!(told[first_warning..].iter().all(|trouble| !trouble.is_critical));
-        // A spool that takes nothing is not told to be filling as well, nor work to be stuck that waits for a store.
+        // A spool that takes nothing is not told to be filling as well, work that waits for a store not to be stuck, and writers that
+        // are paused or wait not to be busy.
         let mut broken = overview(false);
         broken.stores.spool = check(Some("can't write"));
         (broken.stores.clickhouse, broken.stores.postgres) = (check(None), check(None));
+        broken.writers[0].paused = false;
         told.extend(of(&broken, &besides(false)));
         let severity =
             |trouble: &Trouble| (if trouble.is_critical { "critical" } else { "warning" }).to_owned();

@@ -723,7 +723,7 @@ async fn ratings_that_clickhouse_does_not_get_are_said_to_be_behind() {
         Service::start_on(&urls, &[("CLICKHOUSE_URL", &clickhouse_url)], Surroundings::default()).await;
     let lag_where = async |is_meant: &dyn Fn(f64) -> bool| {
         eventually("ratings are as far behind", async || {
-            let seconds = service.client.metrics().await.value("mohaa_rating_lag_seconds");
+            let seconds = service.client.metrics().await.value("mohaa_rating_copy_lag_seconds");
             is_meant(seconds).then_some(seconds)
         })
         .await

@@ -140,6 +140,22 @@ impl<'s> EventBuilder<'s> {
         self.field_with(name, None, value);
     }
 
+    /// A field of a form whose name has this place in the table.
+    pub(super) fn placed_field(&mut self, place: usize, name: &str, field: Field, value: &Value<'_>) {
+        self.order.note(place, Lead::default());
+        self.listed_field(place, name, field, value);
+    }
+
+    /// The place of the name that the first field of a form probably has.
+    pub(super) fn first_place(&self) -> Option<usize> {
+        self.place_behind(field::COUNT)
+    }
+
+    /// The place of the name that a form's field probably has behind the one at this place.
+    pub(super) fn place_behind(&self, place: usize) -> Option<usize> {
+        self.order.behind[place].map(|next| usize::from(next.place))
+    }
+
     fn field_with(&mut self, name: &str, lead: Option<Lead>, value: Value<'_>) {
         let Some((place, field)) = field::find(name) else {
             self.repeated = false;
@@ -169,13 +185,14 @@ impl<'s> EventBuilder<'s> {
                 let id = self.values.word(key, value);
                 if id.as_deref().is_some_and(names_no_match) {
                     self.values.keep(key, value);
-                    self.event.source_match_id = Text::default();
+                    self.event.source_match_id.clear();
                 } else {
-                    self.event.source_match_id = id.map(Text::from).unwrap_or_default();
+                    set_text(&mut self.event.source_match_id, id);
                 }
             }
             Field::SessionId => {
-                self.event.session_id = self.values.word(key, value).map(Text::from).unwrap_or_default();
+                let id = self.values.word(key, value);
+                set_text(&mut self.event.session_id, id);
             }
             Field::Timestamp => self.timestamp(key, value),
             Field::MatchToken => {
@@ -190,13 +207,13 @@ impl<'s> EventBuilder<'s> {
             }
             Field::ClaimCode => {
                 // Only an identity_claim's is a secret, and the type may come later.
-                self.claim_code = self.values.word(key, value).map(Text::from).unwrap_or_default();
+                set_text(&mut self.claim_code, self.values.word(key, value));
                 self.values.keep(key, value);
             }
             Field::Block(role, part) => self.block_part(key, role, part, value),
             Field::BlockObject(role) => self.block_object(key, role, value),
             Field::AuthMemberId => {
-                self.auth_member_id = self.values.member_id(key, value).unwrap_or_default();
+                set_text(&mut self.auth_member_id, self.values.member_id(key, value));
                 self.values.keep(key, value);
             }
             Field::PlainTeam => {
@@ -212,7 +229,7 @@ impl<'s> EventBuilder<'s> {
             }
             Field::Weapon => self.weapon(key, value),
             Field::NewWeapon => {
-                self.new_weapon = self.values.word(key, value).map(Text::from).unwrap_or_default();
+                set_text(&mut self.new_weapon, self.values.word(key, value));
                 self.values.keep(key, value);
             }
             Field::Inflictor => {
@@ -236,7 +253,7 @@ impl<'s> EventBuilder<'s> {
                     && rank <= self.map_rank
                 {
                     self.map_rank = rank;
-                    self.event.map_name = map.into();
+                    set_text(&mut self.event.map_name, Some(map));
                 }
             }
             Field::GameType => {
@@ -430,13 +447,14 @@ impl<'s> EventBuilder<'s> {
             true => name.char_indices().nth(MAX_TYPE_LENGTH),
             false => None,
         };
-        self.event.source_type = match too_long {
+        let end = match too_long {
             Some((end, _)) => {
                 self.values.keep(key, value);
-                Text::from(&name[..end])
+                end
             }
-            None => Text::from(name),
+            None => name.len(),
         };
+        self.event.source_type = Text::new(&name[..end]);
     }
 
     fn timestamp(&mut self, key: Key<'_>, value: &Value<'_>) {
@@ -478,9 +496,7 @@ impl<'s> EventBuilder<'s> {
             }
             Part::MemberId => {
                 let member_id = self.values.member_id(key, value);
-                if member_id.is_some() || self.repeated {
-                    self.blocks.get_mut(role).member_id = member_id.unwrap_or_default();
-                }
+                assign_text(&mut self.blocks.get_mut(role).member_id, member_id, self.repeated);
             }
             Part::Team => {
                 let team = self.values.team(key, value);
@@ -531,19 +547,20 @@ impl<'s> EventBuilder<'s> {
         let block = self.blocks.get_mut(role);
         let readable = match part {
             Part::Name => {
-                block.name = Text::from(text);
+                block.name = Text::new(&text);
                 true
             }
             Part::Guid => {
-                block.guid = Text::from(text);
+                block.guid = Text::new(&text);
                 true
             }
             Part::Stance => {
-                block.stance = Text::from(text);
+                block.stance = Text::new(&text);
                 true
             }
             Part::MemberId => {
-                parse_member_id(&text).map(|id| block.member_id = id.unwrap_or_default()).is_some()
+                let id = parse_member_id(text);
+                id.map(|id| set_text(&mut block.member_id, id)).is_some()
             }
             Part::Team => Team::parse(&text).map(|team| block.team = team).is_some(),
             Part::X | Part::Y | Part::Z | Part::Pitch | Part::Yaw => {
@@ -562,7 +579,7 @@ impl<'s> EventBuilder<'s> {
             return;
         };
         if number::parse(&name).is_none() {
-            self.event.weapon_name = Text::from(name);
+            self.event.weapon_name = Text::new(&name);
             return;
         }
         self.weapon_as_means =
@@ -622,10 +639,14 @@ fn assign<T>(slot: &mut Option<T>, value: Option<T>, repeated: bool) {
 
 fn assign_text(slot: &mut Text, value: Option<Cow<'_, str>>, repeated: bool) {
     match value {
-        Some(text) => *slot = Text::from(text),
+        Some(text) => *slot = Text::new(text),
         None if repeated => slot.clear(),
         None => {}
     }
+}
+
+fn set_text(slot: &mut Text, value: Option<Cow<'_, str>>) {
+    assign_text(slot, value, true);
 }
 
 /// What scripts say as long as they know no id: it stands for every match and so names none.

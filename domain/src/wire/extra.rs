@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use super::field::Key;
 use super::hidden::{is_address, without_secrets};
-use super::json::{Scanner, Value, find_escaped};
+use super::json::{Scanner, Value};
 use super::number;
+use super::words::find_escaped;
 use crate::claim::speaks_of_codes;
 
 /// Nested values deeper than this are dropped: readers of JSON have such a limit too (serde_json 128).

@@ -7,12 +7,13 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 use super::encoding;
 use super::event_builder::EventBuilder;
 use super::field::{self, Field};
 use super::json::Value;
+use super::words::find_byte;
 use super::{DecodeError, Elements, RejectReason};
 
 /// What scripts write behind a chat line.
@@ -21,13 +22,17 @@ const AFTER_MESSAGE: [&str; 4] = ["is_team", "team_only", "server_token", "serve
 const MAX_NAME_LENGTH: usize = 64;
 
 pub(super) fn read_body(text: &str, elements: &mut Elements) -> Result<(), DecodeError> {
-    for line in text.split('\n') {
-        let line = line.trim_matches(['\r', '\0']).trim_ascii_start();
+    let holds_escapes = memchr(b'%', text.as_bytes()).is_some();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let line = rest[..end].trim_matches(['\r', '\0']).trim_ascii_start();
+        rest = rest.get(end + 1..).unwrap_or_default();
         if line.is_empty() {
             continue;
         }
         let mut builder = elements.begin().of_form();
-        if read_line(line, &mut builder) {
+        if (Line { text: line, holds_escapes }).read(&mut builder) {
             let element = builder.finish();
             elements.finish(element)?;
         } else {
@@ -37,78 +42,112 @@ pub(super) fn read_body(text: &str, elements: &mut Elements) -> Result<(), Decod
     Ok(())
 }
 
-/// Hands over the fields of a line; false if it has none.
-fn read_line(line: &str, builder: &mut EventBuilder<'_>) -> bool {
-    let Some(mut name) = name_at(line, 0).or_else(|| next_name(line, 0, false).map(|(_, name)| name)) else {
-        return false;
-    };
-    loop {
-        let value_start = name.value_start;
-        if name.field == Some(Field::Message) {
-            let message_end = message_end(line, value_start);
-            builder.field(name.text, value(&line[value_start..message_end]));
-            for field in line[message_end..].split('&').skip(1) {
-                if let Some((key, text)) = field.split_once('=') {
-                    builder.field(key, value(text));
-                }
-            }
-            return true;
-        }
-        let ends_before_any_name = name.field.is_some_and(|field| !field.is_free_text());
-        let Some((value_end, next)) = next_name(line, value_start, ends_before_any_name) else {
-            builder.field(name.text, value(&line[value_start..]));
-            return true;
-        };
-        builder.field(name.text, value(&line[value_start..value_end]));
-        name = next;
-    }
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    text: &'a str,
+    /// There may be a `%` in it.
+    holds_escapes: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Name<'a> {
     text: &'a str,
-    field: Option<Field>,
+    /// Its place in the table, and what it stands for.
+    listed: Option<(usize, Field)>,
     value_start: usize,
 }
 
-/// The name that stands here with `=` behind it, known or not.
-fn name_at(line: &str, start: usize) -> Option<Name<'_>> {
-    let rest = &line.as_bytes()[start..];
-    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let length = rest.iter().take(MAX_NAME_LENGTH).take_while(|byte| is_name_byte(byte)).count();
-    if length == 0 || rest.get(length) != Some(&b'=') {
-        return None;
-    }
-    let text = &line[start..start + length];
-    Some(Name { text, field: field::find(text).map(|(_, field)| field), value_start: start + length + 1 })
-}
-
-/// The next `&` from here on that a name follows, and the name.
-fn next_name(line: &str, start: usize, any_name: bool) -> Option<(usize, Name<'_>)> {
-    memchr_iter(b'&', &line.as_bytes()[start..]).find_map(|distance| {
-        let name = name_at(line, start + distance + 1)?;
-        (any_name || name.field.is_some()).then_some((start + distance, name))
-    })
-}
-
-/// Where the trailing run of [`AFTER_MESSAGE`] begins.
-fn message_end(line: &str, value_start: usize) -> usize {
-    let mut end = line.len();
-    while let Some(ampersand) = memrchr(b'&', &line.as_bytes()[value_start..end]) {
-        let ampersand = value_start + ampersand;
-        match name_at(line, ampersand + 1) {
-            Some(name) if AFTER_MESSAGE.contains(&name.text) => end = ampersand,
-            _ => break,
+impl<'a> Line<'a> {
+    /// Hands over the fields of the line; false if it has none.
+    fn read(self, builder: &mut EventBuilder<'_>) -> bool {
+        let first = self.name_at(0, builder.first_place());
+        let Some(mut name) = first.or_else(|| self.next_name(0, false, None).map(|(_, name)| name)) else {
+            return false;
+        };
+        loop {
+            let value_start = name.value_start;
+            let field = name.listed.map(|(_, field)| field);
+            if field == Some(Field::Message) {
+                let message_end = self.message_end(value_start);
+                self.hand_over(name, message_end, builder);
+                for field in self.text[message_end..].split('&').skip(1) {
+                    if let Some((key, text)) = field.split_once('=') {
+                        builder.field(key, self.value(text));
+                    }
+                }
+                return true;
+            }
+            // Where the next name ends this value, it is looked for behind the place of this one.
+            let guess = name.listed.and_then(|(place, _)| builder.place_behind(place));
+            let ends_before_any_name = field.is_some_and(|field| !field.is_free_text());
+            let Some((value_end, next)) = self.next_name(value_start, ends_before_any_name, guess) else {
+                self.hand_over(name, self.text.len(), builder);
+                return true;
+            };
+            self.hand_over(name, value_end, builder);
+            name = next;
         }
     }
-    end
-}
 
-fn value(text: &str) -> Value<'_> {
-    Value::Text(match memchr(b'%', text.as_bytes()) {
-        Some(percent) => unescape(text, percent),
-        None => Cow::Borrowed(text),
-    })
+    fn hand_over(self, name: Name<'_>, value_end: usize, builder: &mut EventBuilder<'_>) {
+        let value = self.value(&self.text[name.value_start..value_end]);
+        match name.listed {
+            Some((place, field)) => builder.placed_field(place, name.text, field, &value),
+            None => builder.field(name.text, value),
+        }
+    }
+
+    /// The name that stands here with `=` behind it, known or not; `guess` is the place of a likely one.
+    #[inline]
+    fn name_at(self, start: usize, guess: Option<usize>) -> Option<Name<'a>> {
+        let rest = &self.text.as_bytes()[start..];
+        if let Some(place) = guess {
+            let (text, field) = field::at(place);
+            if rest.get(text.len()) == Some(&b'=') && rest.starts_with(text.as_bytes()) {
+                return Some(Name { text, listed: Some((place, field)), value_start: start + text.len() + 1 });
+            }
+        }
+        let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let length = rest.iter().take(MAX_NAME_LENGTH).take_while(|byte| is_name_byte(byte)).count();
+        if length == 0 || rest.get(length) != Some(&b'=') {
+            return None;
+        }
+        let text = &self.text[start..start + length];
+        Some(Name { text, listed: field::find(text), value_start: start + length + 1 })
+    }
+
+    /// The next `&` from here on that a name follows, and the name.
+    #[inline]
+    fn next_name(self, start: usize, any_name: bool, guess: Option<usize>) -> Option<(usize, Name<'a>)> {
+        let mut end = start;
+        loop {
+            end += find_byte(b'&', self.text.as_bytes().get(end..)?)?;
+            if let Some(name) = self.name_at(end + 1, guess)
+                && (any_name || name.listed.is_some())
+            {
+                return Some((end, name));
+            }
+            end += 1;
+        }
+    }
+
+    /// Where the trailing run of [`AFTER_MESSAGE`] begins.
+    fn message_end(self, value_start: usize) -> usize {
+        let mut end = self.text.len();
+        while let Some(ampersand) = memrchr(b'&', &self.text.as_bytes()[value_start..end]) {
+            let ampersand = value_start + ampersand;
+            match self.name_at(ampersand + 1, None) {
+                Some(name) if AFTER_MESSAGE.contains(&name.text) => end = ampersand,
+                _ => break,
+            }
+        }
+        end
+    }
+
+    fn value<'t>(self, text: &'t str) -> Value<'t> {
+        let percent = if self.holds_escapes { memchr(b'%', text.as_bytes()) } else { None };
+        Value::Text(percent.map_or(Cow::Borrowed(text), |percent| unescape(text, percent)))
+    }
 }
 
 /// Resolves `%XX`; neighbouring escapes are decoded together, as the bytes of one character stand in several.

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::words::{find_byte, find_quote_or_backslash};
 use super::{DecodeError, Elements, RejectReason};
 
 /// A value as it stands in the body.
@@ -93,7 +94,7 @@ pub(super) trait OnMember<'a> {
 
 /// What stands between a value, or the beginning of an object, and the value of the next member: a comma, the member's name
 /// and a colon, with the white space between them, and the quote of a value that is a string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lead {
     /// In the text of the body.
     start: u32,
@@ -252,16 +253,24 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    // What is returned by a call is written in halves and read as a whole, which the processor has to wait for.
+    #[inline(always)]
     fn string(&mut self) -> Result<Cow<'a, str>, Broken> {
+        if !self.is_plain {
+            return self.string_with_escapes();
+        }
+        self.token_start = self.position;
+        let rest = self.text.get(self.position + 1..).ok_or(Broken)?;
+        let content = &rest[..find_byte(b'"', rest.as_bytes()).ok_or(Broken)?];
+        self.position += content.len() + 2;
+        Ok(Cow::Borrowed(content))
+    }
+
+    #[inline(never)]
+    fn string_with_escapes(&mut self) -> Result<Cow<'a, str>, Broken> {
         self.token_start = self.position;
         let start = self.position + 1;
         let bytes = self.text.as_bytes();
-        if self.is_plain {
-            let length = find_quote(bytes.get(start..).ok_or(Broken)?).ok_or(Broken)?;
-            self.position = start + length + 1;
-            return Ok(Cow::Borrowed(&self.text[start..start + length]));
-        }
         let mut end = start;
         let mut escaped = false;
         loop {
@@ -377,54 +386,6 @@ impl<'a> Scanner<'a> {
         }
         self.position = bytes.len();
     }
-}
-
-/// Eight bytes at a time: most keys and values are too short for `memchr2` to be worth its call.
-fn find_quote(bytes: &[u8]) -> Option<usize> {
-    find(bytes, |word| zero_bytes(word ^ (LOW_BITS * u64::from(b'"'))), |byte| byte == b'"')
-}
-
-/// The same for either.
-fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    find(bytes, quotes_and_backslashes, |byte| matches!(byte, b'"' | b'\\'))
-}
-
-/// The first byte that JSON writes with a backslash.
-pub(super) fn find_escaped(bytes: &[u8]) -> Option<usize> {
-    // Below 0x20: the high bit is clear, and goes up from below when 0x20 is taken away.
-    let controls = |word: u64| word.wrapping_sub(LOW_BITS * 0x20) & !word & HIGH_BITS;
-    find(
-        bytes,
-        |word| quotes_and_backslashes(word) | controls(word),
-        |byte| byte < 0x20 || matches!(byte, b'"' | b'\\'),
-    )
-}
-
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-
-/// The lowest bit set is the high bit of the first byte that is zero; bits above it may be wrong.
-#[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
-}
-
-#[inline]
-fn quotes_and_backslashes(word: u64) -> u64 {
-    zero_bytes(word ^ (LOW_BITS * u64::from(b'"'))) | zero_bytes(word ^ (LOW_BITS * u64::from(b'\\')))
-}
-
-/// The first byte that is looked for: `of_word` sets its high bit in a word of eight, and others only above it.
-#[inline]
-fn find(bytes: &[u8], of_word: impl Fn(u64) -> u64, is_it: impl Fn(u8) -> bool) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let found = of_word(u64::from_le_bytes(*word));
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    rest.iter().position(|byte| is_it(*byte)).map(|distance| words.len() * 8 + distance)
 }
 
 fn is_object_start(bytes: &[u8], brace: usize) -> bool {

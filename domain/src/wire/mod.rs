@@ -22,6 +22,7 @@ mod object;
 mod players;
 mod time;
 mod values;
+mod words;
 
 use crate::event::{Event, SecretText};
 pub use encoding::to_text;

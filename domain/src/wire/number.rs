@@ -1,5 +1,7 @@
 //! Numbers as scripts spell them: `5`, `"37.900"`, `-0.000`, `+1`, `.5`, `1e3`; `nan` and its kin are none.
 
+use super::words::{HIGH_BITS, LOW_BITS, zero_bytes};
+
 /// Powers of ten that an `f64` holds exactly.
 const POWERS_OF_TEN: [f64; 19] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
@@ -15,9 +17,18 @@ fn parse_plain(text: &[u8]) -> Option<f64> {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
-    }
+    let (mantissa, fraction_digits) = match digits.len() {
+        1..=8 => read_short(digits)?,
+        9..=16 => read_long(digits)?,
+        _ => return None,
+    };
+    // It fits, and what has a sign is converted by one instruction.
+    let magnitude = mantissa as i64 as f64 / POWERS_OF_TEN[fraction_digits];
+    Some(if negative && mantissa != 0 { -magnitude } else { magnitude })
+}
+
+/// Digits and a point without the point, and how many stand behind it.
+fn read_long(digits: &[u8]) -> Option<(u64, usize)> {
     let mut mantissa = 0_u64;
     let mut point = None;
     for (place, byte) in digits.iter().enumerate() {
@@ -31,12 +42,50 @@ fn parse_plain(text: &[u8]) -> Option<f64> {
         }
     }
     let digit_count = digits.len() - usize::from(point.is_some());
-    if digit_count == 0 || digit_count > 15 {
+    (digit_count <= 15).then_some((mantissa, point.map_or(0, |place| digits.len() - place - 1)))
+}
+
+/// The same of one to eight bytes, all in one word: how long numbers are can't be guessed, and a loop that ends where it was not
+/// expected to costs more than it does otherwise.
+fn read_short(digits: &[u8]) -> Option<(u64, usize)> {
+    let mut word = word_of(digits);
+    // The first is the lowest byte.
+    let points = zero_bytes(word ^ (LOW_BITS * u64::from(b'.')));
+    let mut count = digits.len();
+    let mut fraction_digits = 0;
+    if points != 0 {
+        let place = points.trailing_zeros() / 8;
+        let before = (1 << (8 * place)) - 1;
+        word = (word & before) | ((word >> 8) & !before);
+        count -= 1;
+        fraction_digits = count - place as usize;
+    }
+    if count == 0 {
         return None;
     }
-    let fraction_digits = point.map_or(0, |place| digits.len() - place - 1);
-    let magnitude = mantissa as f64 / POWERS_OF_TEN[fraction_digits];
-    Some(if negative && mantissa != 0 { -magnitude } else { magnitude })
+    // Zeros before the first, so that the last is the highest byte.
+    let values = (word ^ (LOW_BITS * u64::from(b'0'))) << (64 - 8 * count);
+    // A byte above 9 sets its highest bit, or has it.
+    if (values.wrapping_add(LOW_BITS * 0x76) | values) & HIGH_BITS != 0 {
+        return None;
+    }
+    // Neighbours together: pairs, then fours, then all eight (Daniel Lemire, "Quickly parsing eight digits").
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    const EVERY_OTHER: u64 = 0x0000_00ff_0000_00ff;
+    let fours = (pairs & EVERY_OTHER).wrapping_mul(100 + (1_000_000 << 32));
+    let others = ((pairs >> 16) & EVERY_OTHER).wrapping_mul(1 + (10_000 << 32));
+    Some((fours.wrapping_add(others) >> 32, fraction_digits))
+}
+
+/// One to eight bytes, the first the lowest. Parts that overlap say the same.
+fn word_of(bytes: &[u8]) -> u64 {
+    let length = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let shift = 8 * (length - 4);
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << shift;
+    }
+    let byte = |place: usize| u64::from(bytes[place]) << (8 * place);
+    byte(0) | byte(length / 2) | byte(length - 1)
 }
 
 fn parse_any(text: &str) -> Option<f64> {
@@ -103,4 +152,20 @@ pub(super) fn is_json_number(text: &str) -> bool {
     }
     // 300 digits are still below the largest `f64`.
     rest.is_empty() && whole <= 300
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::parse;
+
+    proptest! {
+        /// What plain texts spell is what the standard library reads, also where a text is no number.
+        #[test]
+        fn what_is_read_is_what_the_text_spells(text in "[-]?[0-9]{0,9}[.]?[0-9]{0,9}|[-+0-9.e/: ]{0,9}|\\PC{0,8}") {
+            let spelled = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            prop_assert_eq!(parse(&text), spelled);
+        }
+    }
 }

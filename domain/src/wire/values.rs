@@ -6,7 +6,6 @@ use super::extra::Extra;
 use super::field::Key;
 use super::json::Value;
 use super::{BodyToken, number};
-use crate::event::Text;
 use crate::vocabulary::Team;
 
 /// Reads the values of one event. Whatever its normal form would lose goes to `extra` as it came; what can't be
@@ -65,9 +64,8 @@ impl Values<'_> {
     }
 
     /// A forum id; none for 0, −1 and the empty text, by which scripts say that there is none.
-    pub(super) fn member_id(&mut self, key: Key<'_>, value: &Value<'_>) -> Option<Text> {
-        let text = self.word(key, value)?;
-        match parse_member_id(&text) {
+    pub(super) fn member_id<'v>(&mut self, key: Key<'_>, value: &'v Value<'_>) -> Option<Cow<'v, str>> {
+        match parse_member_id(self.word(key, value)?) {
             Some(member_id) => member_id,
             None => {
                 self.unreadable(key, value);
@@ -173,18 +171,16 @@ pub(super) fn spelling<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 }
 
 /// The inner value is none for 0 and −1.
-pub(super) fn parse_member_id(text: &str) -> Option<Option<Text>> {
+pub(super) fn parse_member_id(text: Cow<'_, str>) -> Option<Option<Cow<'_, str>>> {
     let is_plain = matches!(text.as_bytes(), [b'1'..=b'9', digits @ ..]
         if digits.len() < 15 && digits.iter().all(u8::is_ascii_digit));
     if is_plain {
-        return Some(Some(Text::from(text)));
+        return Some(Some(text));
     }
-    match number::parse(text)? {
+    match number::parse(&text)? {
         0.0 | -1.0 => Some(None),
         // Ids have at most ten digits; all of these are whole in an `f64`.
-        id if id > 0.0 && id < 1e15 && id.fract() == 0.0 => {
-            Some(Some(compact_str::format_compact!("{}", id as u64)))
-        }
+        id if id > 0.0 && id < 1e15 && id.fract() == 0.0 => Some(Some((id as u64).to_string().into())),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::kept::Kept;
 use crate::supervise::{Plan, Supervised};
-use crate::{Error, NAME, StoreKind, found, spawn, wait_ready, write_private};
+use crate::{Error, NAME, StoreKind, found, merge_settings, spawn, wait_ready, write_private};
 
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -111,8 +111,9 @@ fn server_command(program: PathBuf, folder: &Path, kept: &Kept) -> Result<BuildC
              <format_schema_path>{path}/format_schemas/</format_schema_path>\n\
              <users_config>{path}/users.xml</users_config>\n<default_profile>default</default_profile>\n\
              <default_database>default</default_database>\n<mark_cache_size>134217728</mark_cache_size>\n\
-             </clickhouse>\n",
-            kept.clickhouse_port
+             {}</clickhouse>\n",
+            kept.clickhouse_port,
+            merge_settings()
         ),
     )?;
     Ok(Box::new(move || {

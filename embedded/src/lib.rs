@@ -14,6 +14,7 @@
 mod clickhouse_store;
 mod found;
 mod kept;
+mod merges;
 mod postgres_store;
 mod predecessor;
 mod redis_store;
@@ -22,6 +23,7 @@ mod supervise;
 pub mod testing;
 
 pub use found::cache as setup_cache;
+pub use merges::merge_settings;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;

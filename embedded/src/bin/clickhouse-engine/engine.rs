@@ -28,14 +28,19 @@ const ONE_OFF_SETTINGS: [&str; 2] = ["insert_deduplication_token", "log_comment"
 
 /// Kept small: the service, PostgreSQL and Redis share the machine. Without `<logger>`, which would
 /// log at trace whatever its level.
-const CONFIG: &str = "<clickhouse>
+fn config() -> String {
+    format!(
+        "<clickhouse>
     <users_config>users.xml</users_config>
     <mark_cache_size>134217728</mark_cache_size>
     <index_mark_cache_size>16777216</index_mark_cache_size>
     <uncompressed_cache_size>0</uncompressed_cache_size>
     <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
-</clickhouse>
-";
+{}</clickhouse>
+",
+        mohaa_embedded::merge_settings()
+    )
+}
 
 /// The engine's own single user. Without SOURCES `file()`, `url()`, `remote()` and the like fail.
 const USERS: &str = "<clickhouse>
@@ -150,7 +155,7 @@ impl Engine {
             std::fs::write(&path, content)
                 .map_err(|source| StartError::Configuration { path: path.display().to_string(), source })
         };
-        write("config.xml", CONFIG)?;
+        write("config.xml", &config())?;
         write("users.xml", USERS)?;
         let chdb = Chdb::load(library)?;
         let arguments = vec![

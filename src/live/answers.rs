@@ -1,7 +1,6 @@
 //! The shapes of live streams.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use mohaa_actors::live::{Renditions, Seen, Unlocked, Update, What};
@@ -230,9 +229,9 @@ pub struct LiveObjective {
     pub text: String,
 }
 
-fn json(value: &impl Serialize) -> Arc<str> {
+fn json(value: &impl Serialize) -> String {
     // Shapes of our own have text for keys.
-    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned()).into()
+    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
 }
 
 /// For programs.
@@ -240,8 +239,8 @@ pub(super) struct Json;
 
 impl Form for Json {
     fn snapshot(&self, live: &Live, seen: &Seen) -> Vec<Message> {
-        let data = seen.renditions.json.get_or_init(|| json(&live.state(seen, true))).clone();
-        vec![Message { event: "snapshot", data }]
+        let json = || Message::new("snapshot", &json(&live.state(seen, true)));
+        vec![Message::once(&seen.renditions.json, json)]
     }
 
     fn update(&self, live: &Live, update: &Update) -> Vec<Message> {
@@ -264,12 +263,11 @@ impl Form for Json {
             What::Round(line) => json(&round(line)),
             What::Achievement(unlocked, name) => json(&live.achievement(unlocked, name)),
         };
-        vec![Message { event, data: update.renditions.json.get_or_init(rendition).clone() }]
+        vec![Message::once(&update.renditions.json, || Message::new(event, &rendition()))]
     }
 
     fn list(&self, list: &LiveList, renditions: &Renditions) -> Message {
-        let data = renditions.json.get_or_init(|| json(list)).clone();
-        Message { event: "snapshot", data }
+        Message::once(&renditions.json, || Message::new("snapshot", &json(list)))
     }
 }
 

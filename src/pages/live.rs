@@ -65,22 +65,21 @@ pub(super) async fn match_stream(
 struct Html(Data<Pages>);
 
 impl Html {
-    fn part(&self, template: &str, context: &Value) -> Arc<str> {
+    fn part(&self, event: &str, template: &str, context: &Value) -> Message {
         match self.0.fragment(template, context) {
-            Ok(html) => html.into(),
+            Ok(html) => Message::new(event, &html),
             Err(error) => {
                 tracing::error!(cause = ?error.cause(), template, "a part of a live page can't be rendered");
-                "".into()
+                Message::new(event, "")
             }
         }
     }
 
-    fn board(&self, live: &Live, seen: &Seen) -> Arc<str> {
-        let html = || {
+    fn board(&self, live: &Live, seen: &Seen) -> Message {
+        Message::once(&seen.renditions.html, || {
             let state = view::live_state(&live.state(seen, false)).unwrap_or_default();
-            self.part("live/board.html", &json!({ "state": state }))
-        };
-        seen.renditions.html.get_or_init(html).clone()
+            self.part("board", "live/board.html", &json!({ "state": state }))
+        })
     }
 }
 
@@ -88,51 +87,46 @@ impl Form for Html {
     fn snapshot(&self, live: &Live, seen: &Seen) -> Vec<Message> {
         let state = view::live_state(&live.state(seen, true)).unwrap_or_default();
         let mut messages = vec![
-            Message {
-                event: "kills",
-                data: self.part("live/kills.html", &json!({ "kills": state["kills"] })),
-            },
-            Message { event: "chats", data: self.part("live/chats.html", &json!({ "chat": state["chat"] })) },
-            Message {
-                event: "achievements",
-                data: self.part("live/achievements.html", &json!({ "achievements": state["achievements"] })),
-            },
-            Message { event: "board", data: self.board(live, seen) },
+            self.part("kills", "live/kills.html", &json!({ "kills": state["kills"] })),
+            self.part("chats", "live/chats.html", &json!({ "chat": state["chat"] })),
+            self.part(
+                "achievements",
+                "live/achievements.html",
+                &json!({ "achievements": state["achievements"] }),
+            ),
+            self.board(live, seen),
         ];
         if seen.ended_at.is_some() {
-            messages.push(Message { event: "end", data: "".into() });
+            messages.push(Message::new("end", ""));
         }
         messages
     }
 
     fn update(&self, live: &Live, update: &Update) -> Vec<Message> {
         match &update.what {
-            What::State(seen) => vec![Message { event: "board", data: self.board(live, seen) }],
-            What::End(seen) => vec![
-                Message { event: "board", data: self.board(live, seen) },
-                Message { event: "end", data: "".into() },
-            ],
+            What::State(seen) => vec![self.board(live, seen)],
+            What::End(seen) => vec![self.board(live, seen), Message::new("end", "")],
             What::Kill(kill) => {
                 let html = || {
                     let kill = view::with_raw_names(&live.kill(kill)).unwrap_or_default();
-                    self.part("live/kill.html", &json!({ "kill": kill }))
+                    self.part("kill", "live/kill.html", &json!({ "kill": kill }))
                 };
-                vec![Message { event: "kill", data: update.renditions.html.get_or_init(html).clone() }]
+                vec![Message::once(&update.renditions.html, html)]
             }
             What::Chat(line) if !line.team_only => {
                 let html = || {
                     let line = view::with_raw_names(&live.chat(line)).unwrap_or_default();
-                    self.part("live/chat.html", &json!({ "line": line }))
+                    self.part("chat", "live/chat.html", &json!({ "line": line }))
                 };
-                vec![Message { event: "chat", data: update.renditions.html.get_or_init(html).clone() }]
+                vec![Message::once(&update.renditions.html, html)]
             }
             What::Achievement(unlocked, name) => {
                 let Some(unlocked) = live.achievement(unlocked, name) else { return Vec::new() };
                 let html = || {
                     let unlock = view::with_raw_names(&unlocked).unwrap_or_default();
-                    self.part("live/achievement.html", &json!({ "unlock": unlock }))
+                    self.part("achievement", "live/achievement.html", &json!({ "unlock": unlock }))
                 };
-                vec![Message { event: "achievement", data: update.renditions.html.get_or_init(html).clone() }]
+                vec![Message::once(&update.renditions.html, html)]
             }
             // The board shows rounds.
             What::Chat(_) | What::Objective(_) | What::Round(_) => Vec::new(),
@@ -142,8 +136,8 @@ impl Form for Html {
     fn list(&self, list: &LiveList, renditions: &Renditions) -> Message {
         let html = || {
             let matches = view::live_matches(&list.matches).unwrap_or_default();
-            self.part("live/matches.html", &json!({ "matches": matches }))
+            self.part("list", "live/matches.html", &json!({ "matches": matches }))
         };
-        Message { event: "list", data: renditions.html.get_or_init(html).clone() }
+        Message::once(&renditions.html, html)
     }
 }

@@ -91,13 +91,13 @@ fn watched(watcher: Watcher) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let ends_at = tokio::time::Instant::now() + LONGEST_STREAM;
     unfold(watcher, move |mut watcher| async move {
         let text = tokio::time::timeout_at(ends_at, watcher.next()).await.ok().flatten()?;
-        Some((Ok(Bytes::from(text)), watcher))
+        Some((Ok(text), watcher))
     })
 }
 
 impl Watcher {
     /// What is written next; none: the stream ends.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Bytes> {
         let is_first = std::mem::take(&mut self.is_first);
         if !is_first {
             self.wait().await;
@@ -109,15 +109,8 @@ impl Watcher {
                 return None;
             }
             if let Some(seen) = seen {
-                let mut text = if is_first { RETRY.to_owned() } else { String::new() };
-                text.push_str(&format!("id: {}\n", seen.number));
-                for line in self.parts(&seen).lines() {
-                    text.push_str("data: ");
-                    text.push_str(line);
-                    text.push('\n');
-                }
-                text.push('\n');
-                return Some(text);
+                let message = self.message(&seen);
+                return Some(if is_first { [RETRY.as_bytes(), &message].concat().into() } else { message });
             }
             self.wait().await;
         }
@@ -131,17 +124,21 @@ impl Watcher {
         }
     }
 
-    fn parts(&self, seen: &Seen) -> Arc<str> {
-        let html = || -> Arc<str> {
+    /// The parts of the page, made once for all who watch.
+    fn message(&self, seen: &Seen) -> Bytes {
+        let html = || {
             let rendered = shown(&seen.overview, &self.live)
                 .and_then(|ops| self.pages.fragment("ops/parts.html", &json!({ "ops": ops })));
-            match rendered {
-                Ok(html) => html.into(),
-                Err(error) => {
-                    tracing::error!(cause = ?error.cause(), "the parts of /ops can't be rendered");
-                    "".into()
-                }
+            let html = rendered.unwrap_or_else(|error| {
+                tracing::error!(cause = ?error.cause(), "the parts of /ops can't be rendered");
+                String::new()
+            });
+            let mut text = format!("id: {}\n", seen.number);
+            for line in html.lines() {
+                text.extend(["data: ", line, "\n"]);
             }
+            text.push('\n');
+            text.into()
         };
         seen.renditions.html.get_or_init(html).clone()
     }

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use mohaa_domain::event::{Millis, Text};
 use mohaa_domain::live::{Board, ChatLine, KillLine, ObjectiveLine, RoundLine};
 use prometheus::{Histogram, HistogramOpts, Registry};
@@ -23,11 +24,12 @@ const REMEMBERED: usize = 256;
 /// Those of them, the newest ones, whose forms are kept: beyond are few who need them, and they are larger than what they tell.
 const RENDERED: usize = 16;
 
-/// The forms in which an update is sent, each made once, by whoever sends it first.
+/// The forms in which an update is sent, each made once, by whoever sends it first: messages as they go over a stream, but for
+/// their number.
 #[derive(Debug, Default)]
 pub struct Renditions {
-    pub json: OnceLock<Arc<str>>,
-    pub html: OnceLock<Arc<str>>,
+    pub json: OnceLock<Bytes>,
+    pub html: OnceLock<Bytes>,
 }
 
 impl Renditions {

@@ -104,7 +104,11 @@ impl<'a> Line<'a> {
         if let Some(place) = guess {
             let (text, field) = field::at(place);
             if rest.get(text.len()) == Some(&b'=') && rest.starts_with(text.as_bytes()) {
-                return Some(Name { text, listed: Some((place, field)), value_start: start + text.len() + 1 });
+                return Some(Name {
+                    text,
+                    listed: Some((place, field)),
+                    value_start: start + text.len() + 1,
+                });
             }
         }
         let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';

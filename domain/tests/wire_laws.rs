@@ -197,6 +197,26 @@ proptest! {
         prop_assert_eq!(&decoded.events, &[expected]);
     }
 
+    /// What came before decides which name is expected next, and never what is read.
+    #[test]
+    fn a_line_is_read_alike_alone_and_behind_others(
+        lines in vec(
+            vec((prop::sample::select(vec![
+                "player", "player_x", "player_name", "player_guid", "player_smf_id", "player_xy", "team", "team_only",
+                "map", "map_name", "mod", "message", "hits", "nobody_knows", "weapon",
+            ]), prop::sample::select(vec!["1", "a%41", "a&b", "a&map=2", "", "x=y", "%", "é"])), 0..6),
+            1..8,
+        ),
+    ) {
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|fields| fields.iter().fold("type=kill".to_owned(), |line, (name, value)| format!("{line}&{name}={value}")))
+            .collect();
+        let together = decode(lines.join("\n").as_bytes());
+        let alone: Vec<Event> = lines.iter().flat_map(|line| decode(line.as_bytes()).events).collect();
+        prop_assert_eq!(together.events, alone);
+    }
+
     #[test]
     fn an_event_is_read_alike_alone_and_behind_others(
         events in vec(members_in_any_order(), 1..6),

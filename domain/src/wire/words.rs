@@ -1,12 +1,12 @@
 //! Bytes looked at eight at a time.
 
-/// Eight bytes at a time: most keys and values are too short for `memchr` to be worth its call.
+/// The first of this byte, for texts too short for `memchr` to be worth its call, as most keys and values are.
 #[inline]
 pub(super) fn find_byte(wanted: u8, bytes: &[u8]) -> Option<usize> {
     find(bytes, |word| zero_bytes(word ^ (LOW_BITS * u64::from(wanted))), |byte| byte == wanted)
 }
 
-/// The same for either.
+/// The first quote or backslash.
 pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     find(bytes, quotes_and_backslashes, |byte| matches!(byte, b'"' | b'\\'))
 }

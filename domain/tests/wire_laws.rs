@@ -203,18 +203,22 @@ proptest! {
         lines in vec(
             vec((prop::sample::select(vec![
                 "player", "player_x", "player_name", "player_guid", "player_smf_id", "player_xy", "team", "team_only",
-                "map", "map_name", "mod", "message", "hits", "nobody_knows", "weapon",
-            ]), prop::sample::select(vec!["1", "a%41", "a&b", "a&map=2", "", "x=y", "%", "é"])), 0..6),
+                "map", "map_name", "mod", "message", "hits", "nobody_knows", "weapon", "type",
+            ]), prop::sample::select(vec![
+                "=1", "=a%41", "=a&b", "=a&map=2", "=", "=x=y", "=%", "=é", "=a&team", "=a&player_guid=2", "",
+            ])), 1..6),
             1..8,
         ),
     ) {
         let lines: Vec<String> = lines
             .iter()
-            .map(|fields| fields.iter().fold("type=kill".to_owned(), |line, (name, value)| format!("{line}&{name}={value}")))
+            .map(|fields| fields.iter().map(|(name, value)| format!("{name}{value}")).collect::<Vec<_>>().join("&"))
             .collect();
         let together = decode(lines.join("\n").as_bytes());
-        let alone: Vec<Event> = lines.iter().flat_map(|line| decode(line.as_bytes()).events).collect();
-        prop_assert_eq!(together.events, alone);
+        let alone: Vec<_> = lines.iter().map(|line| decode(line.as_bytes())).collect();
+        prop_assert_eq!(together.unreadable_fields, alone.iter().map(|one| one.unreadable_fields).sum::<u64>());
+        prop_assert_eq!(together.rejected.len(), alone.iter().map(|one| one.rejected.len()).sum::<usize>());
+        prop_assert_eq!(together.events, alone.into_iter().flat_map(|one| one.events).collect::<Vec<Event>>());
     }
 
     #[test]

@@ -15,8 +15,9 @@ use moka::sync::Cache;
 const MAX_BYTES: u64 = 32 << 20;
 /// Beside an answer's own bytes.
 const BYTES_OF_AN_ENTRY: usize = 256;
-/// Smaller ones gain nothing; larger ones are compressed while they are sent, a piece at a time, so that no other answer waits.
-const SIZES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 10;
+/// Larger ones are compressed while they are sent, a piece at a time, so that no other answer waits. Small ones gain little, but what
+/// isn't packed here is compressed on its way, each time, by an encoder that is made for it.
+const MOST_BYTES_OF_ONE: usize = 256 << 10;
 /// Better than what is made on the way: it is made once for all who ask.
 const BROTLI_QUALITY: u32 = 5;
 /// The logarithm of Brotli's window: the largest answer.
@@ -38,7 +39,7 @@ pub(super) fn for_caller(
     body: &Bytes,
     content_type: &str,
 ) -> Option<(ContentEncoding, Bytes)> {
-    if !SIZES.contains(&body.len()) || !is_text(content_type) {
+    if body.len() > MOST_BYTES_OF_ONE || !is_text(content_type) {
         return None;
     }
     let encoding = wanted(request)?;

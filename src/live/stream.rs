@@ -21,7 +21,7 @@ use super::viewers::Viewer;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 const HEARTBEAT: &str = ": still here\n\n";
 /// So much is put together for a viewer at once, and one message more; the rest is read from the feed when that was taken.
-/// Who takes nothing costs no more than that.
+/// Who takes nothing costs little more than that.
 const MOST_AT_ONCE_BYTES: usize = 16 * 1024;
 /// Of which the connection is given so much at a time: what it has once had room for, it keeps.
 const PIECE_BYTES: usize = 4 * 1024;
@@ -30,8 +30,8 @@ const SHORT_BYTES: usize = 1024;
 /// How long a browser waits before it comes back.
 const RETRY: &str = "retry: 2000\n\n";
 
-/// One message of a stream as it goes over it, but for its number: what is the same for all viewers is made once, and
-/// never copied. What one update says in several goes under the number of the last.
+/// One message of a stream as it goes over it, but for its number: what is the same for all viewers is made once and
+/// shared; only short pieces are put together for each. What one update says in several goes under the number of the last.
 pub struct Message(Bytes);
 
 impl Message {
@@ -62,9 +62,11 @@ struct Told {
 }
 
 impl Told {
-    /// Adds something, not nothing.
     fn push(&mut self, part: impl Into<Bytes>) {
         let part = part.into();
+        if part.is_empty() {
+            return;
+        }
         self.bytes += part.len();
         self.parts.push_back(part);
     }
@@ -291,6 +293,7 @@ mod tests {
         let expected = [b"retry: 2000\n\nid: 7-12\n".as_slice(), &long.0, b": still here\n\n"].concat();
         let mut told = Told::default();
         told.push("retry: 2000\n\n");
+        told.push("");
         told.push_messages((7, 12), vec![long]);
         told.push(": still here\n\n");
         let pieces: Vec<Bytes> = std::iter::from_fn(|| told.next_piece()).collect();

@@ -24,8 +24,8 @@ const REMEMBERED: usize = 256;
 /// Those of them, the newest ones, whose forms are kept: beyond are few who need them, and they are larger than what they tell.
 const RENDERED: usize = 16;
 
-/// The forms in which an update is sent, each made once, by whoever sends it first: messages as they go over a stream, but for
-/// their number.
+/// The forms in which an update is sent, each made once, by whoever sends it first: messages as they go over a stream. Those of a
+/// match have no number, which depends on the viewer.
 #[derive(Debug, Default)]
 pub struct Renditions {
     pub json: OnceLock<Bytes>,

@@ -40,7 +40,8 @@ struct FieldOrder {
 #[derive(Clone, Copy)]
 struct NextField {
     place: u16,
-    lead: Lead,
+    /// None in forms.
+    lead: Option<Lead>,
 }
 
 impl Default for FieldOrder {
@@ -58,7 +59,7 @@ impl FieldOrder {
         self.behind[self.place]
     }
 
-    fn note(&mut self, place: usize, lead: Lead) {
+    fn note(&mut self, place: usize, lead: Option<Lead>) {
         self.behind[self.place] = Some(NextField { place: place as u16, lead });
         self.place = place;
     }
@@ -142,28 +143,28 @@ impl<'s> EventBuilder<'s> {
 
     /// A field of a form whose name has this place in the table.
     pub(super) fn placed_field(&mut self, place: usize, name: &str, field: Field, value: &Value<'_>) {
-        self.order.note(place, Lead::default());
+        self.order.note(place, None);
         self.listed_field(place, name, field, value);
     }
 
-    /// The place of the name that the first field of a form probably has.
-    pub(super) fn first_place(&self) -> Option<usize> {
-        self.place_behind(field::COUNT)
+    /// A field of a form whose name is not in the table.
+    pub(super) fn unlisted_field(&mut self, name: &str, value: &Value<'_>) {
+        self.values.keep(Key::unlisted(name), value);
     }
 
-    /// The place of the name that a form's field probably has behind the one at this place.
+    /// The place of the name that a form's field probably has behind the one at this place, or behind nothing at
+    /// [`field::COUNT`].
     pub(super) fn place_behind(&self, place: usize) -> Option<usize> {
         self.order.behind[place].map(|next| usize::from(next.place))
     }
 
     fn field_with(&mut self, name: &str, lead: Option<Lead>, value: Value<'_>) {
         let Some((place, field)) = field::find(name) else {
-            self.repeated = false;
-            self.values.keep(Key::unlisted(name), &value);
+            self.unlisted_field(name, &value);
             return;
         };
         if let Some(lead) = lead {
-            self.order.note(place, lead);
+            self.order.note(place, Some(lead));
         }
         self.listed_field(place, name, field, &value);
     }
@@ -613,7 +614,7 @@ impl<'s> EventBuilder<'s> {
 impl<'a> OnMember<'a> for EventBuilder<'_> {
     #[inline]
     fn guess(&self) -> Option<Lead> {
-        self.order.next().map(|next| next.lead)
+        self.order.next().and_then(|next| next.lead)
     }
 
     #[inline]

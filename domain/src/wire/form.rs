@@ -60,7 +60,9 @@ struct Name<'a> {
 impl<'a> Line<'a> {
     /// Hands over the fields of the line; false if it has none.
     fn read(self, builder: &mut EventBuilder<'_>) -> bool {
-        let first = self.name_at(0, builder.first_place());
+        // Of the last name that is in the table; the next is looked for behind it.
+        let mut place = field::COUNT;
+        let first = self.name_at(0, builder.place_behind(place));
         let Some(mut name) = first.or_else(|| self.next_name(0, false, None).map(|(_, name)| name)) else {
             return false;
         };
@@ -77,8 +79,8 @@ impl<'a> Line<'a> {
                 }
                 return true;
             }
-            // Where the next name ends this value, it is looked for behind the place of this one.
-            let guess = name.listed.and_then(|(place, _)| builder.place_behind(place));
+            place = name.listed.map_or(place, |(place, _)| place);
+            let guess = builder.place_behind(place);
             let ends_before_any_name = field.is_some_and(|field| !field.is_free_text());
             let Some((value_end, next)) = self.next_name(value_start, ends_before_any_name, guess) else {
                 self.hand_over(name, self.text.len(), builder);
@@ -93,7 +95,7 @@ impl<'a> Line<'a> {
         let value = self.value(&self.text[name.value_start..value_end]);
         match name.listed {
             Some((place, field)) => builder.placed_field(place, name.text, field, &value),
-            None => builder.field(name.text, value),
+            None => builder.unlisted_field(name.text, &value),
         }
     }
 

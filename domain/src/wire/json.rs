@@ -94,7 +94,7 @@ pub(super) trait OnMember<'a> {
 
 /// What stands between a value, or the beginning of an object, and the value of the next member: a comma, the member's name
 /// and a colon, with the white space between them, and the quote of a value that is a string.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lead {
     /// In the text of the body.
     start: u32,

@@ -165,7 +165,8 @@ mod tests {
         #[test]
         fn what_is_read_is_what_the_text_spells(text in "[-]?[0-9]{0,9}[.]?[0-9]{0,9}|[-+0-9.e/: ]{0,9}|\\PC{0,8}") {
             let spelled = text.parse::<f64>().ok().filter(|number| number.is_finite());
-            prop_assert_eq!(parse(&text), spelled);
+            // −0 is 0.
+            prop_assert_eq!(parse(&text).map(f64::to_bits), spelled.map(|number| (number + 0.0).to_bits()));
         }
     }
 }

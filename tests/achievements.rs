@@ -93,6 +93,19 @@ async fn a_run_is_told_to_viewers_as_it_is_unlocked_and_stands_on_the_players_pa
 }
 
 #[actix_web::test]
+async fn what_live_matches_ask_takes_no_room_of_what_people_look_at() {
+    let service = Service::start("asked_once").await;
+    let metric =
+        async |name: &str| service.client.metrics().await.value(&format!("mohaa_answer_cache_{name}"));
+    let (sent, kept_answers) = (metric("misses_total").await, metric("entries").await);
+    send(&service, json!([kill("evening", 1.0, "1001", "1002")])).await;
+    kept_until(&service, "1001 first-blood 1").await;
+    assert!(metric("misses_total").await > sent, "the players' other matches were asked for");
+    assert_eq!(metric("entries").await, kept_answers);
+    service.stop().await;
+}
+
+#[actix_web::test]
 async fn totals_are_those_of_all_matches_and_progress_is_shown() {
     let service = Service::start("achieved_totals").await;
     let half = |match_id: &str| -> Value {

@@ -128,6 +128,11 @@ impl AnswerCache {
         Ok(Self { rows, asked_again_after: ASKED_AGAIN_AFTER, version, hits, misses, entries })
     }
 
+    /// A statement was sent whose answer is not kept.
+    pub(super) fn count_sent(&self) {
+        self.misses.inc();
+    }
+
     /// The rows of `sql`'s answer, from memory or by `ask`.
     pub(super) async fn rows<T, E>(
         &self,

@@ -140,6 +140,13 @@ impl Stats {
         }
     }
 
+    /// Every row of an answer for which nobody else asks: it is not kept.
+    pub(super) async fn rows_once<T: RowOwned + RowRead>(&self, sql: Sql) -> Result<Vec<T>, ApiError> {
+        self.cache.count_sent();
+        let asking = ask_and_time(self.clickhouse.clone(), sql, self.slowest.clone());
+        Box::pin(asking).await.map_err(|error| failure(Arc::new(error)))
+    }
+
     /// The one row of an aggregate over everything selected.
     pub(super) async fn row<T>(&self, sql: Sql) -> Result<T, ApiError>
     where

@@ -53,6 +53,9 @@ impl Stats {
         let but_for =
             asked.iter().filter_map(|(player_id, except)| Some(format!("{}{player_id}", (*except)?)));
         let but_for: Vec<String> = but_for.collect();
+        // Those who meet in matches at this moment are asked for together once: to keep the answers, of thousands of rows each, would
+        // take the room of what people look at.
+        let asks_for_a_match = !but_for.is_empty();
         let matches: HashSet<Uuid> = asked.values().flatten().copied().collect();
         let matches: Vec<String> = matches.iter().map(Uuid::to_string).collect();
         let player_ids: Vec<String> = asked.into_keys().collect();
@@ -104,7 +107,11 @@ impl Stats {
         }
         // What was only done in that match is none of the others'.
         let deeds = deeds.text(") AS word_of GROUP BY player_id, deed, word HAVING sum(e) > 0");
-        let (totals, deeds) = tokio::try_join!(self.rows::<TotalsRow>(totals), self.rows::<DeedRow>(deeds))?;
+        let (totals, deeds) = if asks_for_a_match {
+            tokio::try_join!(self.rows_once::<TotalsRow>(totals), self.rows_once::<DeedRow>(deeds))?
+        } else {
+            tokio::try_join!(self.rows::<TotalsRow>(totals), self.rows::<DeedRow>(deeds))?
+        };
         let mut tallies: HashMap<String, Tally> =
             player_ids.into_iter().map(|player_id| (player_id, Tally::default())).collect();
         for row in totals {

@@ -42,8 +42,8 @@ const RETAINED_AT_MOST: Duration = Duration::from_secs(10 * 60);
 const MOST_SAVING: usize = 16;
 /// Events that wait for a match's actor, at most: a quarter of a kilobyte each and more.
 const MOST_WAITING: usize = 256;
-/// Events for which there is room before they come.
-const ROOM_KEPT: usize = 32;
+/// Room is made for no more events before they come.
+const MOST_EXPECTED: usize = 32;
 /// Requests that wait until it is decided who follows their server; beyond, the owner reads them from the store.
 const MOST_UNDECIDED: usize = 1_000;
 
@@ -79,6 +79,8 @@ struct Entry {
 struct Waiting {
     spool_id: Uuid,
     events: Vec<LiveEvent>,
+    /// As many will probably come; room for them is made when the first one does.
+    expected: usize,
     /// Of the records that they are from.
     bytes: u64,
     /// Somebody watches: they are handed out when the Batcher rests.
@@ -93,9 +95,8 @@ impl Entry {
             return;
         }
         let (spool_id, bytes) = (self.waiting.spool_id, std::mem::take(&mut self.waiting.bytes));
-        // The next ones will hardly be fewer, unless they were many.
-        let room = Vec::with_capacity(self.waiting.events.len().min(ROOM_KEPT));
-        let delivery = Delivery { spool_id, events: std::mem::replace(&mut self.waiting.events, room) };
+        self.waiting.expected = self.waiting.events.len().min(MOST_EXPECTED);
+        let delivery = Delivery { spool_id, events: std::mem::take(&mut self.waiting.events) };
         let weight = Weight { events: delivery.events.len() as u64, bytes };
         if let Err((refused, _)) = self.port.offer(delivery, weight) {
             self.port.tell(match refused.last_seq() {
@@ -383,6 +384,9 @@ impl LiveDesk {
                 entry.hand_out(own_spool_id);
                 entry.waiting.spool_id = spool_id;
             }
+            if entry.waiting.events.is_empty() {
+                entry.waiting.events.reserve(entry.waiting.expected);
+            }
             entry.waiting.events.extend(std::iter::from_fn(next_of_match));
             entry.waiting.bytes += bytes;
             if entry.waiting.events.len() >= MOST_WAITING {
@@ -583,6 +587,7 @@ impl LiveDesk {
                 waiting: Waiting {
                     spool_id: self.parts.spool_id,
                     events: Vec::new(),
+                    expected: 0,
                     bytes: 0,
                     is_watched: false,
                 },

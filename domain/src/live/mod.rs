@@ -36,6 +36,8 @@ use crate::event::{Event, Millis, Stamp, Text};
 pub const DISORDER_MS: i64 = 5_000;
 /// A full server sends some five hundred moments in that time. Beyond, the oldest are settled early.
 const MAX_PENDING: usize = 2_048;
+/// Room for so many is made at once.
+const FEW_MOMENTS: usize = 16;
 
 /// Where an event stands: its spool, the record there, and its place in that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -171,6 +173,10 @@ impl LiveMatch {
             self.newest_ms = self.newest_ms.max(moment.at_ms);
             self.people.share(&mut moment.player);
             self.people.share(&mut moment.target);
+            // A match keeps hundreds: by doubling, half of their room would be empty.
+            if self.pending.len() == self.pending.capacity() {
+                self.pending.reserve_exact(self.pending.len() / 4 + FEW_MOMENTS);
+            }
             self.pending.push(moment);
         }
         if let (Some(spool_id), Some(newest)) = (spool_id, newest) {
@@ -268,10 +274,7 @@ impl LiveMatch {
         if is_due && let Some(Middle { board, count }) = self.middle.take() {
             self.settled = *board;
             self.pending.drain(..count);
-            // Until it is due again as many come as are left; what came at once was more.
-            if self.pending.capacity() > 3 * self.pending.len() {
-                self.pending.shrink_to(2 * self.pending.len());
-            }
+            self.pending.shrink_to(self.pending.len() + FEW_MOMENTS);
             self.middle_ms = self.newest_ms;
             let count = self.pending.len();
             self.middle = self.board.clone().map(|board| Middle { board, count });

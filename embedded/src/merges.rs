@@ -9,7 +9,8 @@ const MOST_THREADS: usize = 16;
 /// Lines of the engine's configuration: a thread of merges for each core. The engine would have sixteen, which on two cores leave little
 /// to the inserts beside them whenever large parts are due. The pool has two entries a thread. Of its 32 the engine keeps 8 for small
 /// merges, begins a mutation while 20 are free, and merges a whole partition while 25 are; here it is the same share of those that there
-/// are, rounded up, for it refuses to start where it should keep more, and mutations must leave room for merges.
+/// are: for it refuses to start where it should keep more, mutations must leave room for merges, and merges that never
+/// rest must not keep mutations from beginning.
 pub fn merge_settings() -> String {
     let cores = available_parallelism().map_or(2, NonZero::get);
     for_cores(cores)
@@ -18,8 +19,8 @@ pub fn merge_settings() -> String {
 fn for_cores(cores: usize) -> String {
     let threads = cores.clamp(2, MOST_THREADS);
     let for_small_merges = (threads / 2).max(2);
-    let before_a_mutation = (threads * 5).div_ceil(4);
-    let before_a_whole_partition = (threads * 25).div_ceil(16);
+    let before_a_mutation = threads * 5 / 4;
+    let before_a_whole_partition = threads * 25 / 16;
     format!(
         "<background_pool_size>{threads}</background_pool_size>\n\
          <merge_tree>\n\
@@ -44,7 +45,7 @@ mod tests {
 
     #[test]
     fn what_the_engine_keeps_free_is_what_it_keeps_of_itself_or_its_share() {
-        for (cores, kept) in [(2, [2, 3, 4]), (8, [4, 10, 13]), (16, [8, 20, 25])] {
+        for (cores, kept) in [(2, [2, 2, 3]), (8, [4, 10, 12]), (16, [8, 20, 25])] {
             let settings = for_cores(cores);
             let names = ["lower_max_size_of_merge", "execute_mutation", "execute_optimize_entire_partition"];
             for (name, kept) in names.into_iter().zip(kept) {

@@ -3,7 +3,8 @@
 # `ops/setup.sh tests` gets the browser of the tests as well, axe-core, which looks at pages for barriers, promtool, HAProxy and
 # Mosquitto.
 # Quick when nothing is missing, safe to run twice at once, says what it does. See docs/setup.md.
-# `ops/setup.sh fuzz` gets what `make fuzz` needs instead, `ops/setup.sh lint` what `make lint` needs.
+# `ops/setup.sh fuzz` gets what `make fuzz` needs instead, `ops/setup.sh lint` what `make lint` needs, `ops/setup.sh instructions` what
+# `make bench-instructions` needs.
 set -euo pipefail
 
 cache="${MOHAA_ENGINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mohaa-stats}"
@@ -118,6 +119,16 @@ set_up_linters() {
 if [ "${1:-}" = lint ]; then
   set_up_linters
   say "everything for the lints is there"
+  exit 0
+fi
+
+# Counts instructions.
+if [ "${1:-}" = instructions ]; then
+  if ! have valgrind; then
+    can_apt || fail "valgrind is needed to count instructions; install valgrind"
+    apt_install valgrind
+  fi
+  say "everything to count instructions is there"
   exit 0
 fi
 

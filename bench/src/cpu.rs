@@ -17,11 +17,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::BenchError;
-use crate::hot::{NOON, SECONDS_A_REQUEST, SPOOL};
-use crate::mirror;
 use crate::report::median;
 use crate::targets::{Measured, Target};
-use crate::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
+use mohaa_hot::mirror;
+use mohaa_hot::paths::{NOON, SECONDS_A_REQUEST, SPOOL};
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 
 /// Servers whose bodies are read in turn, and whose matches are followed.
 const SERVERS: usize = 16;

@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::BenchError;
-use crate::hot::SECONDS_A_REQUEST;
 use crate::load::{INGEST_PATH, Stream};
-use crate::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
+use mohaa_hot::paths::SECONDS_A_REQUEST;
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 
 /// What the service needs to be told.
 pub const SETTINGS: [(&str, &str); 1] = [("REGISTRATION_POLICY", "open")];

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::service::WRITERS;
-use crate::traffic::ServerTraffic;
+use mohaa_hot::traffic::ServerTraffic;
 
 /// Bare inserts go there.
 const DATABASE: &str = "bare";

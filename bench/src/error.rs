@@ -30,7 +30,7 @@ pub enum BenchError {
     #[error("the traffic can't be read: {0}")]
     Traffic(#[from] mohaa_domain::wire::DecodeError),
     #[error("a form can't be read: {0}")]
-    Form(#[from] crate::mirror::FormError),
+    Form(#[from] mohaa_hot::mirror::FormError),
     #[error("connection: {0}")]
     Connect(#[source] io::Error),
     #[error("HTTP: {0}")]

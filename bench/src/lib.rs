@@ -1,7 +1,7 @@
 //! What the way of an event costs, beside yardsticks that do the least anybody could do.
 //!
 //! [`run`] measures the way of an event. It starts a service with private stores and a [`yardstick`] process, sends both
-//! the [`traffic`] of game servers through a closed [`load`] loop, inserts the same rows into a second database of
+//! the [`traffic`](mohaa_hot::traffic) of game servers through a closed [`load`] loop, inserts the same rows into a second database of
 //! the service's own [`engine`], and lets its [`peers`] insert for themselves. The [`report`] compares them round by round: machines are noisy, so only what was
 //! measured within one run is compared, and only medians of the rounds' ratios count.
 //!
@@ -15,8 +15,7 @@
 //! [`tournament`] reports results to many tournaments at once.
 //!
 //! [`seed`] fills stores with a year of matches, and [`queries`] asks a service over them: what each answer reads, how
-//! long it takes beside its bare statements, and how pages and JSON come under load. [`hot`] repeats what every event goes
-//! through, to count instructions.
+//! long it takes beside its bare statements, and how pages and JSON come under load.
 
 pub mod clickhouse;
 pub mod connection;
@@ -25,10 +24,8 @@ pub mod crowd;
 pub mod engine;
 pub mod error;
 pub mod growth;
-pub mod hot;
 pub mod live;
 pub mod load;
-pub mod mirror;
 pub mod node;
 pub mod peers;
 pub mod plots;
@@ -42,5 +39,4 @@ pub mod stores;
 pub mod sustained;
 pub mod targets;
 pub mod tournament;
-pub mod traffic;
 pub mod yardstick;

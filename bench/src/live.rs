@@ -302,7 +302,8 @@ fn note(seen: &mut Seen, last: &mut Option<(u64, u64)>, message: &str, now: Dura
     seen.measured_messages += u64::from(is_measured);
     let event = field("event").unwrap_or_default();
     match (event, *last) {
-        ("snapshot", _) => seen.snapshots += 1,
+        // Whoever fell behind is given the whole state anew: what was between is missing.
+        ("snapshot", None) => seen.snapshots += 1,
         (_, Some((epoch, number))) if (epoch, number + 1) == id => {}
         _ => seen.gaps += 1,
     }
@@ -353,9 +354,10 @@ mod tests {
             "id: 7-4\nevent: state\ndata: {}",
             ": still here",
             "id: 7-6\nevent: kill\ndata: {}",
+            "id: 7-300\nevent: snapshot\ndata: {}",
         ] {
             note(&mut seen, &mut last, message, Duration::ZERO, false);
         }
-        assert_eq!((seen.snapshots, seen.gaps, seen.messages), (1, 1, 3));
+        assert_eq!((seen.snapshots, seen.gaps, seen.messages), (1, 2, 4));
     }
 }

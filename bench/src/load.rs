@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::BenchError;
-use crate::traffic::at_level_time;
 use crate::yardstick;
+use mohaa_hot::traffic::at_level_time;
 
 /// After a 429. Scripts don't come back at all; `Retry-After` would leave a connection idle for a whole round.
 pub(crate) const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);

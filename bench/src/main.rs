@@ -11,7 +11,6 @@ use clap::{Parser, Subcommand};
 use mohaa_bench::cpu::{self, CpuOptions};
 use mohaa_bench::error::BenchError;
 use mohaa_bench::growth::{self, Growing, GrowthOptions, GrowthReport};
-use mohaa_bench::hot::{self, HotPath};
 use mohaa_bench::live::{self, LiveOptions};
 use mohaa_bench::node::{self, NodeOptions};
 use mohaa_bench::plots;
@@ -28,6 +27,10 @@ use mohaa_bench::yardstick;
 const EVENTS_A_PLAYER: u64 = 200;
 /// A match needs some.
 const FEWEST_PLAYERS: usize = 100;
+
+/// The yardsticks have the allocator of what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "mohaa-bench", about = "What the way of an event costs, beside its yardsticks")]
@@ -240,13 +243,6 @@ enum Command {
         #[arg(long, default_value = "unknown")]
         commit: String,
     },
-    /// Repeat one part of an event's way; `bench/instructions` counts what it costs
-    Hot {
-        path: HotPath,
-        /// Of 20 events each
-        #[arg(long, default_value_t = 1000)]
-        requests: usize,
-    },
     /// Parse posted events with serde_json and do nothing else, until standard input ends
     Yardstick,
     /// Note a figure that was measured elsewhere
@@ -276,7 +272,6 @@ fn main() -> ExitCode {
     let Cli { command, targets } = Cli::parse();
     let done = match command {
         Command::Yardstick => yardstick::serve().map_err(BenchError::Yardstick),
-        Command::Hot { path, requests } => hot::run(path, requests),
         Command::Cpu { json, rounds, turn } => measure_cpu(
             &CpuOptions { rounds: rounds.into(), turn: Duration::from_millis(turn) },
             &json,

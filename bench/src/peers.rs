@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::engine::{Engine, Rows};
 use crate::error::BenchError;
-use crate::traffic::BATCH_EVENTS;
+use mohaa_hot::traffic::BATCH_EVENTS;
 
 /// Those who post at once.
 pub const CLIENTS: usize = 64;

@@ -16,7 +16,7 @@ use crate::peers::{self, AsyncInserts, PeerRound};
 use crate::process::{Program, cpu_seconds};
 use crate::report::{IngestRound, Report, Settings, Side, StoreRound};
 use crate::service::Service;
-use crate::traffic::{BATCH_EVENTS, ServerTraffic};
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic};
 
 /// Before the first round: caches fill, pools open.
 const WARM_UP: Duration = Duration::from_secs(1);

@@ -23,7 +23,7 @@ use crate::queries::part;
 use crate::run::load_average;
 use crate::service::Service;
 use crate::targets::{Measured, Target};
-use crate::traffic::{ServerTraffic, at_level_time};
+use mohaa_hot::traffic::{ServerTraffic, at_level_time};
 
 /// Battles that differ, and bodies of each; servers share them.
 const BATTLES: usize = 16;

@@ -181,7 +181,7 @@ pub struct Table {
     measured: Vec<Measured>,
     /// What was measured, as its version control names it.
     commit: String,
-    cores: usize,
+    machine: Machine,
     /// Of the machine's last minute before anything was measured, and now.
     load_before: Option<f64>,
     load_now: Option<f64>,
@@ -196,14 +196,61 @@ impl Table {
         let text = std::fs::read_to_string(path)
             .map_err(|source| BenchError::File { path: path.to_owned(), source })?;
         let measured: Result<Vec<Measured>, _> = text.lines().map(serde_json::from_str).collect();
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        Ok(Self { measured: measured?, commit, cores, load_before, load_now: load_average() })
+        Ok(Self {
+            measured: measured?,
+            commit,
+            machine: Machine::this(),
+            load_before,
+            load_now: load_average(),
+        })
+    }
+}
+
+/// On what was measured.
+struct Machine {
+    cores: usize,
+    processor: Option<String>,
+    memory_bytes: Option<u64>,
+    kernel: Option<String>,
+}
+
+impl Machine {
+    fn this() -> Self {
+        let of = |path: &str, name: &str| -> Option<String> {
+            let text = std::fs::read_to_string(path).ok()?;
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix(':'))?;
+            Some(value.trim().to_owned())
+        };
+        let kib = |text: String| text.trim_end_matches("kB").trim().parse::<u64>().ok();
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            processor: of("/proc/cpuinfo", "model name"),
+            memory_bytes: of("/proc/meminfo", "MemTotal").and_then(kib).map(|kib| kib * 1024),
+            kernel: kernel.map(|kernel| kernel.trim().to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} cores", self.cores)?;
+        if let Some(processor) = &self.processor {
+            write!(out, " of {processor}")?;
+        }
+        if let Some(bytes) = self.memory_bytes {
+            write!(out, ", {:.1} GB", bytes as f64 / 1e9)?;
+        }
+        match &self.kernel {
+            Some(kernel) => write!(out, ", Linux {kernel}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Commit {}, {} cores", self.commit, self.cores)?;
+        write!(out, "Commit {}, {}", self.commit, self.machine)?;
         for (load, when) in [(self.load_before, "before"), (self.load_now, "at the end")] {
             if let Some(load) = load {
                 write!(out, ", load average {load:.1} {when}")?;

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use actix_web::web::{self, Bytes, PayloadConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 
-use crate::mirror;
+use mohaa_hot::mirror;
 
 /// The service's own bound.
 const MAX_BODY_BYTES: usize = 1 << 20;

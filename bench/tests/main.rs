@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use mohaa_bench::engine::Rows;
-use mohaa_bench::mirror;
-use mohaa_bench::traffic::{BATCH_EVENTS, ServerTraffic};
 use mohaa_domain::event::{Event, Millis};
 use mohaa_domain::vocabulary::EventType;
 use mohaa_domain::wire::{self, Limits};
+use mohaa_hot::mirror;
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic};
 
 fn decoded(body: &[u8]) -> Vec<Event> {
     let decoded = wire::decode(body, Limits { max_events: 1000 }).unwrap();

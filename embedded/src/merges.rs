@@ -9,7 +9,7 @@ const MOST_THREADS: usize = 16;
 /// Lines of the engine's configuration: a thread of merges for each core. The engine would have sixteen, which on two cores leave little
 /// to the inserts beside them whenever large parts are due. The pool has two entries a thread. Of its 32 the engine keeps 8 for small
 /// merges, begins a mutation while 20 are free, and merges a whole partition while 25 are; here it is the same share of those that there
-/// are: for it refuses to start where it should keep more, mutations must leave room for merges, and merges that never
+/// are, for it refuses to start where it should keep more, mutations must leave room for merges, and merges that never
 /// rest must not keep mutations from beginning.
 pub fn merge_settings() -> String {
     let cores = available_parallelism().map_or(2, NonZero::get);

@@ -8,18 +8,19 @@ use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::{LiveEvent, LiveMatch};
 use mohaa_domain::row;
 use mohaa_domain::tracker::{EventWindow, Trackers};
-use mohaa_domain::wire::{Limits, decode};
+use mohaa_domain::wire::{DecodeError, Limits, decode};
 use uuid::Uuid;
 
-use crate::error::BenchError;
-use crate::mirror;
+use crate::mirror::{self, FormError};
 use crate::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 
 const SERVER: Uuid = Uuid::from_u128(1);
-pub(crate) const SPOOL: Uuid = Uuid::from_u128(2);
-pub(crate) const NOON: Millis = Millis(1_795_600_000_000);
+/// Of the node that takes the events.
+pub const SPOOL: Uuid = Uuid::from_u128(2);
+/// When the first one comes.
+pub const NOON: Millis = Millis(1_795_600_000_000);
 /// A full server sends some twenty events in that time.
-pub(crate) const SECONDS_A_REQUEST: f64 = 0.5;
+pub const SECONDS_A_REQUEST: f64 = 0.5;
 
 /// More than most take.
 const BYTES_A_ROW: usize = 400;
@@ -45,8 +46,22 @@ pub enum HotPath {
     Fold,
 }
 
+/// What can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HotError {
+    #[error("a body can't be read: {0}")]
+    Body(#[from] DecodeError),
+    #[error("a form can't be read by its yardstick: {0}")]
+    Form(#[from] FormError),
+    #[error("a body can't be read by its yardstick: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
 /// Runs `requests` of 20 events as far as `path`.
-pub fn run(path: HotPath, requests: usize) -> Result<(), BenchError> {
+///
+/// # Errors
+/// When the traffic can't be read.
+pub fn run(path: HotPath, requests: usize) -> Result<(), HotError> {
     let traffic = ServerTraffic::of_server(1);
     let mut trackers = Trackers::default();
     let window = EventWindow::default();
@@ -101,7 +116,7 @@ pub fn run(path: HotPath, requests: usize) -> Result<(), BenchError> {
 }
 
 /// Forms are as they are: no level.time is written into them.
-fn read_forms(path: HotPath, traffic: &ServerTraffic, requests: usize) -> Result<(), BenchError> {
+fn read_forms(path: HotPath, traffic: &ServerTraffic, requests: usize) -> Result<(), HotError> {
     for body in traffic.forms.iter().cycle().take(requests) {
         match path {
             HotPath::FormMirror => drop(black_box(mirror::events_of_forms(body)?)),

@@ -12,6 +12,9 @@ use mohaa_domain::event::{Event, Millis, Stamp};
 use mohaa_domain::live::{Happening, LiveEvent, LiveMatch};
 use mohaa_domain::tracker::{EventWindow, Trackers};
 use mohaa_domain::wire::{Limits, decode};
+use mohaa_hot::mirror;
+use mohaa_hot::paths::{NOON, SECONDS_A_REQUEST, SPOOL};
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use uuid::Uuid;
@@ -19,9 +22,6 @@ use uuid::Uuid;
 use crate::error::BenchError;
 use crate::report::median;
 use crate::targets::{Measured, Target};
-use mohaa_hot::mirror;
-use mohaa_hot::paths::{NOON, SECONDS_A_REQUEST, SPOOL};
-use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 
 /// Servers whose bodies are read in turn, and whose matches are followed.
 const SERVERS: usize = 16;

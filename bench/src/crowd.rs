@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::Request;
+use mohaa_hot::paths::SECONDS_A_REQUEST;
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -14,8 +16,6 @@ use tokio::task::JoinSet;
 use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::load::{INGEST_PATH, Stream};
-use mohaa_hot::paths::SECONDS_A_REQUEST;
-use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic, at_level_time};
 
 /// What the service needs to be told.
 pub const SETTINGS: [(&str, &str); 1] = [("REGISTRATION_POLICY", "open")];

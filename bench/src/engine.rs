@@ -12,6 +12,7 @@ use mohaa_domain::event::Millis;
 use mohaa_domain::row;
 use mohaa_domain::tracker::{EventWindow, Trackers};
 use mohaa_domain::wire::{self, Limits};
+use mohaa_hot::traffic::ServerTraffic;
 use tokio::task::JoinSet;
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -20,7 +21,6 @@ use uuid::Uuid;
 use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::service::WRITERS;
-use mohaa_hot::traffic::ServerTraffic;
 
 /// Bare inserts go there.
 const DATABASE: &str = "bare";

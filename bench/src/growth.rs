@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use mohaa_hot::traffic::BATCH_EVENTS;
 use serde::{Deserialize, Serialize};
 
 use crate::crowd::{self, Crowd};
@@ -16,7 +17,6 @@ use crate::process::{Program, cpu_seconds, resident_bytes};
 use crate::service::{Service, on_cores, serve};
 use crate::stores::Stores;
 use crate::sustained::{Counted, Due, arrays, post_when_due};
-use mohaa_hot::traffic::BATCH_EVENTS;
 
 const SIZES: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
 const MATCHES: [usize; 9] = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::{Request, StatusCode};
+use mohaa_hot::traffic::at_level_time;
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::yardstick;
-use mohaa_hot::traffic::at_level_time;
 
 /// After a 429. Scripts don't come back at all; `Retry-After` would leave a connection idle for a whole round.
 pub(crate) const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);

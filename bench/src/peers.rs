@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mohaa_hot::traffic::BATCH_EVENTS;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::engine::{Engine, Rows};
 use crate::error::BenchError;
-use mohaa_hot::traffic::BATCH_EVENTS;
 
 /// Those who post at once.
 pub const CLIENTS: usize = 64;

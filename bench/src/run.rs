@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::Request;
 use mohaa_domain::event::Millis;
+use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic};
 
 use crate::connection::Connection;
 use crate::engine::{Engine, Rows};
@@ -16,7 +17,6 @@ use crate::peers::{self, AsyncInserts, PeerRound};
 use crate::process::{Program, cpu_seconds};
 use crate::report::{IngestRound, Report, Settings, Side, StoreRound};
 use crate::service::Service;
-use mohaa_hot::traffic::{BATCH_EVENTS, ServerTraffic};
 
 /// Before the first round: caches fill, pools open.
 const WARM_UP: Duration = Duration::from_secs(1);

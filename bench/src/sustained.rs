@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Request, StatusCode};
+use mohaa_hot::traffic::{ServerTraffic, at_level_time};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -23,7 +24,6 @@ use crate::queries::part;
 use crate::run::load_average;
 use crate::service::Service;
 use crate::targets::{Measured, Target};
-use mohaa_hot::traffic::{ServerTraffic, at_level_time};
 
 /// Battles that differ, and bodies of each; servers share them.
 const BATTLES: usize = 16;

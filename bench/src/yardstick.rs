@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 
 use actix_web::web::{self, Bytes, PayloadConfig};
 use actix_web::{App, HttpResponse, HttpServer};
-
 use mohaa_hot::mirror;
 
 /// The service's own bound.

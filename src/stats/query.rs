@@ -103,6 +103,11 @@ impl Sql {
         self
     }
 
+    /// Names the table of links where the text asks for it.
+    fn with_links(self) -> Self {
+        if self.text.contains("links.1") { Sql::new(WITH_LINKS).then(self) } else { self }
+    }
+
     /// Appends another statement's text and values.
     pub(super) fn then(mut self, other: Sql) -> Self {
         self.text.push_str(&other.text);
@@ -129,7 +134,7 @@ impl Stats {
     where
         T: RowOwned + RowRead + Clone + Send + Sync + 'static,
     {
-        let sql = if sql.text.contains("links.1") { Sql::new(WITH_LINKS).then(sql) } else { sql };
+        let sql = sql.with_links();
         // Whoever waits for it hands it on by value, a frame of the stack each.
         let asking = ask_and_time(self.clickhouse.clone(), sql.clone(), self.slowest.clone());
         let asking = Box::pin(asking.in_current_span());
@@ -143,7 +148,7 @@ impl Stats {
     /// Every row of an answer for which nobody else asks: it is not kept.
     pub(super) async fn rows_once<T: RowOwned + RowRead>(&self, sql: Sql) -> Result<Vec<T>, ApiError> {
         self.cache.count_sent();
-        let asking = ask_and_time(self.clickhouse.clone(), sql, self.slowest.clone());
+        let asking = ask_and_time(self.clickhouse.clone(), sql.with_links(), self.slowest.clone());
         Box::pin(asking).await.map_err(|error| failure(Arc::new(error)))
     }
 
